@@ -1,0 +1,18 @@
+"""livestyle: a real-time webcam filter that paints the background, the person, or both.
+
+Imports go strictly downward (tests/test_layers.py):
+
+    cli
+    bench
+    live  stills  train
+    filter
+    segment  stylize  look
+    engine
+    sources  sinks  weights  nets
+    image  errors  settings
+"""
+
+import time
+
+IMPORTED = time.monotonic()
+__version__ = "0.1.0"

@@ -1,0 +1,497 @@
+"""The command line: the only place that prints or ends the process."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from livestyle import __version__
+from livestyle.errors import UserError
+from livestyle.settings import LiveSettings, Settings, Size
+
+if TYPE_CHECKING:
+    from livestyle.live import Deck, Report
+    from livestyle.train.style import Report as TrainReport
+
+S, L = Settings(), LiveSettings()
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""A webcam filter that paints the background, the person, or both, while you talk.
+
+    A LOOK is [b]none[/b], a style ([b]livestyle list styles[/b]), [b]A+B@0.3[/b], a style file PATH.onnx or
+    PATH.safetensors, [b]blur[/b] or [b]blur:0.7[/b], [b]color:#204060[/b], [b]image:PATH[/b] or [b]video:PATH[/b].
+
+    Without a command: [b]livestyle live[/b].""",
+    epilog="""Examples: [b]livestyle[/b]  |  [b]livestyle live --background blur --sink virtual-camera[/b]  |
+    [b]livestyle live --source demo[/b]  |  [b]livestyle video in.mp4 out.mp4 --background starry_night[/b]""",
+)
+train_app = typer.Typer(help="Train a style or a segmenter (needs livestyle\\[torch]).", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
+
+def parse_size(text: str) -> Size:
+    """WxH to (W, H)."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and 0 < int(width) <= 16384 and 0 < int(height) <= 16384):
+        raise typer.BadParameter(f"'{text}' is not a size such as 640x360.")
+    return int(width), int(height)
+
+
+Background = Annotated[
+    str | None, typer.Option(metavar="LOOK", help="Look of the background (default: the default style).")
+]
+Person = Annotated[str, typer.Option(metavar="LOOK", help="Look of the person.")]
+Strength = Annotated[float, typer.Option(metavar="0..1", help="Stylized against original.")]
+PlaneStrength = Annotated[float | None, typer.Option(metavar="0..1", help="Of this plane alone.")]
+KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Style the luminance, keep the original colours.")]
+Segmenter = Annotated[str | None, typer.Option(metavar="NAME", help="See: livestyle list segmenters.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
+Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
+Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
+
+
+def settings_from(flags: dict[str, Any]) -> Settings:
+    """The Settings among a command's flags."""
+    return Settings(**{field.name: flags[field.name] for field in fields(Settings) if field.name in flags})
+
+
+@app.command(epilog="Example: livestyle live --source 0 --background great_wave --sink window --sink virtual-camera")
+def live(
+    background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
+    background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
+    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, device: Device = S.device,
+    quality: Quality = S.quality, models: Models = S.models,
+    source: Annotated[str, typer.Option(metavar="SRC", help="Camera index or path, file, URL, or demo.")] = L.source,
+    sink: Annotated[list[str] | None, typer.Option(
+        metavar="SINK", help="window (default), virtual-camera[:DEVICE], file:PATH or null; repeatable.")] = None,
+    size: SizeOption = None,
+    fps: Annotated[float | None, typer.Option(min=1, max=240, help="Rate asked of the camera.")] = L.fps,
+    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror the preview only.")] = L.mirror,
+    private: Annotated[bool, typer.Option("--private", help="A fault shows a placeholder.")] = L.private,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = L.frames,
+    seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds.")] = L.seconds,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
+    from livestyle.live import open_deck, run_live
+    from livestyle.look import ACTIONS
+
+    settings = settings_from(locals())
+    target = LiveSettings(source, tuple(sink or L.sinks), size, fps, mirror, private, frames, seconds)
+    deck = open_deck(settings)
+    if "window" in target.sinks:
+        say("Keys: " + ", ".join(f"{action.key} {action.words}" for action in ACTIONS))
+    with stopping(deck), ticker(frames) as watch:
+        result = run_live(settings, target, deck, say, watch)
+    finish(result, as_json)
+
+
+@app.command(epilog="Example: livestyle video talk.mp4 painted.mp4 --background starry_night")
+def video(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A clip.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result: .mp4, .mkv or .mov.")],
+    background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
+    background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
+    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, device: Device = S.device,
+    quality: Quality = S.quality, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Filter a clip: every frame, sound and timing kept."""
+    from livestyle.live import open_deck, run_video
+
+    settings = settings_from(locals())
+    deck = open_deck(settings)
+    with stopping(deck), ticker(frame_count(source)) as watch:
+        result = run_video(settings, source, out, deck, say, watch)
+    finish(result, as_json)
+
+
+@app.command(epilog="Example: livestyle photo holidays/ painted/ --background great_wave --person none")
+def photo(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, or a folder, which is created.")],
+    method: Annotated[str, typer.Option(help="fast: feed-forward.")] = "fast",
+    background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
+    background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
+    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, device: Device = S.device,
+    quality: Quality = S.quality, models: Models = S.models,
+) -> None:  # fmt: skip
+    """Stylize a still, or every picture of a folder."""
+    from livestyle import stills
+    from livestyle.live import open_deck
+
+    if method != "fast":
+        raise UserError(f"There is no method '{method}'.", "Choose fast.")
+    settings = settings_from(locals())
+    write(*stills.photo(settings, source, out, open_deck(settings).look))
+
+
+@app.command(epilog="Example: livestyle matte portrait.jpg cutout.png --cutout")
+def matte(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, a clip, or a folder of pictures.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result; of a folder, a folder of NAME.png.")],
+    cutout: Annotated[bool, typer.Option("--cutout", help="The person as RGBA, not the grey matte.")] = False,
+    segmenter: Segmenter = S.segmenter, device: Device = S.device, models: Models = S.models,
+) -> None:  # fmt: skip
+    """The person's matte: 8-bit grey, 255 is person."""
+    from livestyle import stills
+    from livestyle.live import Deck
+    from livestyle.look import NONE, Look
+
+    settings = settings_from(locals())
+    if not stills.is_clip(source):
+        return write(*stills.matte(settings, source, out, cutout))
+    if cutout:
+        raise UserError("A clip holds no transparency.", "Leave --cutout away, or give a picture.")
+    deck = Deck(Look(NONE))
+    with stopping(deck), ticker(frame_count(str(source))) as watch:
+        frames = stills.matte_clip(settings, source, out, deck, say, watch)
+    say(f"{out}: {frames} frames")
+
+
+@app.command(epilog="Example: livestyle bench --size 1280x720 --seconds 20 --json")
+def bench(
+    background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
+    segmenter: Segmenter = S.segmenter, device: Device = S.device, quality: Quality = "balanced",
+    models: Models = S.models,
+    source: Annotated[str, typer.Option(metavar="CLIP", help="A clip with a person.")] = "demo",
+    size: SizeOption = "640x360",
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long to measure.")] = 10.0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
+    from livestyle import bench as benchmark
+    from livestyle.live import open_deck
+
+    settings = settings_from(locals())
+    deck = open_deck(settings)
+    with stopping(deck), ticker(None) as watch:
+        result = benchmark.bench(settings, source, size, seconds, deck, say, watch)
+    finish(result, as_json)
+
+
+@app.command("list", epilog="Example: livestyle list styles --json")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="styles, segmenters, cameras or sinks.")],
+    models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What there is, where it comes from, under which licence and data terms."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = LISTS[what](models) if what in LISTS else None
+    if rows is None:
+        raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
+    if as_json:
+        return print(json.dumps(rows, indent=2))
+    table = Table(*(list(rows[0]) if rows else [f"no {what} found"]))
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:
+    from livestyle.weights import find_cards
+
+    shown = ("name", "title", "default", "license", "source", "data")
+    return [{key: getattr(card, key) for key in shown} for card in find_cards(kind, models).values()]
+
+
+def _segmenters(models: Path | None) -> list[dict[str, Any]]:
+    from livestyle.engine import has_package
+
+    note = "installed" if has_package("mediapipe") else "pip install 'livestyle[mediapipe]'"
+    row = {"name": "mediapipe", "title": f"MediaPipe selfie segmentation ({note}; bring its model)", "default": False,
+           "license": "Apache-2.0", "source": "Google", "data": "not published"}  # fmt: skip
+    return [*_cards("segmenter", models), row]
+
+
+def _camera_rows(_: Path | None) -> list[dict[str, Any]]:
+    from livestyle.sources import list_cameras
+
+    return [{"name": d, "title": n, "license": "", "source": d} for d, n in list_cameras().items()]
+
+
+def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
+    from livestyle.sinks import SINKS
+
+    made_by = {
+        "virtual-camera": ("GPL-2.0", "pyvirtualcam"),
+        "file": ("BSD-3-Clause", "PyAV"),
+        "window": ("Apache-2.0", "OpenCV"),
+    }
+    rows = []
+    for name, kind in SINKS.items():
+        license, source = made_by.get(name, ("MIT", "livestyle"))
+        rows.append({"name": name, "title": f"{kind.form}: {kind.words}", "license": license, "source": source})
+    return rows
+
+
+LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
+    "styles": lambda models: _cards("style", models), "segmenters": _segmenters,
+    "cameras": _camera_rows, "sinks": _sink_rows,
+}  # fmt: skip
+
+
+@app.command(epilog="Example: livestyle doctor --json")
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine has and lacks, and the exact command that mends it."""
+    from livestyle.doctor import examine
+
+    checks = examine()
+    if as_json:
+        return print(json.dumps({"checks": [asdict(check) for check in checks]}, indent=2))
+    for check in checks:
+        print(
+            f"{'ok  ' if check.ok else 'LACK'}  {check.name}: {check.detail}"
+            + (f"\n      -> {check.fix}" if check.fix else "")
+        )
+
+
+Perceptual = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pretrained networks.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Models folder to write to (default: your own).")]
+Runs = Annotated[Path, typer.Option(metavar="DIR", help="Where checkpoints lie; the same command goes on from them.")]
+Train = Annotated[float, typer.Option(min=0.05, help="How long to train, over all sittings.")]
+
+
+@train_app.command(
+    "style", epilog="Example: livestyle train style wave.jpg my_wave --photos photos/ --perceptual nets/"
+)
+def train_style_(
+    picture: Annotated[Path, typer.Argument(help="The painting.")],
+    name: Annotated[str, typer.Argument(help="The style's name.")],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="A few hundred photos of anything.")],
+    perceptual: Perceptual, minutes: Train = 25.0, out: Out = None, runs: Runs = Path("runs"),
+    start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
+    compact: Annotated[float, typer.Option(min=0, max=1, help="Share of the time on the compact loss network.")] = 0.3,
+    title: Annotated[str, typer.Option(help="What people read.")] = "",
+    license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
+    origin: Annotated[str, typer.Option(help="Who painted it, and its terms.")] = "",
+    data: Annotated[str, typer.Option(help="What the photos are, and their terms.")] = "",
+    default: Annotated[bool, typer.Option("--default", help="Make it the default style.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", seed: int = 0,
+) -> None:  # fmt: skip
+    """Train a transform net to paint like a picture. Resumable: the same command goes on."""
+    need_torch()
+    from livestyle.train.publish import load_trained, publish, save_thumbnail
+    from livestyle.train.style import StyleTraining, train_style
+    from livestyle.weights import Card, user_folder
+
+    checkpoint, models = runs / f"{name}.safetensors", out or user_folder()
+    job = StyleTraining(
+        picture, photos, perceptual, checkpoint, minutes, start, compact_until=compact, device=device, seed=seed
+    )
+    figures = follow(train_style(job))
+    net, facts = load_trained(checkpoint, "transform", "net")
+    card = Card(name, "style", title or name, "transform", {}, license, origin or str(picture), data or str(photos),
+                command_line(), {**figures, "images": facts["images"], "minutes": round(facts["seconds"] / 60, 1)},
+                default=default)  # fmt: skip
+    publish(card, net, models)
+    save_thumbnail(models, name, demo_picture())
+    say(f"{name} is in {models}; try: livestyle live --background {name}")
+
+
+@train_app.command(
+    "segmenter", epilog="Example: livestyle train segmenter deeplab --data pairs/ --rooms rooms/ --perceptual nets/"
+)
+def train_segmenter_(
+    arch: Annotated[str, typer.Argument(help="deeplab.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
+    perceptual: Perceptual, minutes: Train = 60.0, out: Out = None, runs: Runs = Path("runs"),
+    title: Annotated[str, typer.Option(help="What people read.")] = "",
+    license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
+    origin: Annotated[str, typer.Option(help="Who trained it, from what.")] = "",
+    terms: Annotated[str, typer.Option(help="What the data are, and their terms.")] = "",
+    default: Annotated[bool, typer.Option("--default", help="Make it the default segmenter.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", seed: int = 0,
+) -> None:  # fmt: skip
+    """Train a person segmenter. Resumable: the same command goes on."""
+    need_torch()
+    from livestyle.train.publish import load_trained, publish
+    from livestyle.train.segmenter import ARCHS, PIXELS, SegmenterTraining, train_segmenter
+    from livestyle.weights import Card, user_folder
+
+    if arch not in ARCHS:
+        raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
+    checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
+    job = SegmenterTraining(data, rooms, perceptual, checkpoint, minutes, device=device, seed=seed)
+    figures = follow(train_segmenter(job))
+    net, facts = load_trained(checkpoint, arch, "mean")
+    card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or str(data),
+                command_line(), {**figures, "images": facts["images"], "minutes": round(facts["seconds"] / 60, 1)},
+                multiple=ARCHS[arch], pixels=PIXELS, default=default)  # fmt: skip
+    publish(card, net, models)
+    say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
+
+
+def need_torch() -> None:
+    """Training needs an extra."""
+    from livestyle.engine import has_package
+
+    for name in ("torch", "onnx", "onnxscript", "safetensors"):
+        if not has_package(name):
+            raise UserError(f"Training needs the package {name}.", "Run: pip install 'livestyle[torch]'")
+
+
+def demo_picture() -> Any:
+    """A frame of the demo clip."""
+    from livestyle.sources import open_source
+
+    with open_source("demo") as source:
+        return next(iter(source)).image
+
+
+def command_line() -> str:
+    """The command as typed, for a model's card."""
+    return shlex.join(["livestyle", *sys.argv[1:]])
+
+
+def follow(reports: "Iterable[TrainReport]") -> dict[str, float | int | str]:
+    """Show a training's progress; returns its last losses."""
+    with bar("training", 1.0) as update:
+        terms: dict[str, float] = {}
+        for now in reports:
+            terms = now.terms
+            update(now.progress, f"{now.images} images, " + ", ".join(f"{k} {v:.3f}" for k, v in terms.items()))
+    return {f"{k}_loss": round(v, 4) for k, v in terms.items()}
+
+
+@contextmanager
+def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar with the time left, on stderr; silent where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, *more, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(words, total=total, note="")
+
+        def update(done: float, note: str) -> None:
+            progress.update(task, completed=done, note=note)
+
+        yield update
+
+
+@contextmanager
+def ticker(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar that counts frames."""
+    with bar("frames", total) as update:
+        yield lambda done: update(done, str(done))
+
+
+def write(count: int, results: Iterable[Path]) -> None:
+    """Write stills behind a bar and say what was written."""
+    done = 0
+    with bar("pictures", count) as update:
+        for done, path in enumerate(results, start=1):
+            update(done, path.name)
+    say(f"{path}" if count == 1 else f"{path.parent}: {done} pictures")
+
+
+def frame_count(source: str) -> int | None:
+    """Frames of a clip, where its header tells; opening it early also answers a wrong name at once."""
+    from livestyle.sources import open_source
+
+    with open_source(source) as opened:
+        return opened.total
+
+
+@contextmanager
+def stopping(deck: "Deck") -> Iterator[None]:
+    """Ctrl-C and termination end the run in good order; a second Ctrl-C at once."""
+
+    def stop(number: int, _: Any) -> None:
+        if deck.over.is_set():
+            raise KeyboardInterrupt
+        deck.over.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def finish(result: "Report", as_json: bool) -> None:
+    """Say how a run went."""
+    if as_json:
+        return print(json.dumps(asdict(result)))
+    say(
+        f"{result.frames} frames of {result.size[0]}x{result.size[1]} in {result.seconds:.1f} s, {result.fps:.1f} fps; "
+        f"latency {result.latency_ms['p50']:.0f} ms, {result.dropped} dropped; {result.engine}"
+    )
+
+
+def say(line: str) -> None:
+    """A line for people, on stderr."""
+    print(line, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; the only place that turns errors into sentences and exit codes."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # the libraries' own chatter
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("QT_LOGGING_RULES", "*=false")
+    arguments = sys.argv[1:]
+    if "--version" in arguments[:1]:
+        print(f"livestyle {__version__}")
+        sys.exit(0)
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help"}):
+        arguments.insert(0, "live")
+    sys.exit(run(arguments, known))
+
+
+def run(arguments: list[str], known: set[str]) -> int:
+    """The exit code of a command line: 0 done, 2 the user can mend it, 1 a fault of ours."""
+    try:
+        return int(app(arguments, prog_name="livestyle", standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 0
+    except UserError as error:
+        say(f"{error.problem}\n{error.step}" if error.step else error.problem)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except MemoryError:
+        say("There is not enough memory for this.\nGive a smaller picture or size.")
+        return 2
+    except Exception as error:
+        if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # a wrong option
+            command = f"livestyle {arguments[0]}" if arguments[0] in known else "livestyle"
+            say(f"{error.format_message()}\nSee: {command} --help")
+            return 2
+        if os.environ.get("LIVESTYLE_DEBUG"):
+            raise
+        say(f"livestyle failed: {type(error).__name__}: {error}\nPlease report it with the output of: livestyle doctor")
+        return 1
+
+
+if __name__ == "__main__":
+    main()

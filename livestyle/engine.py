@@ -1,0 +1,149 @@
+"""A net made ready on a device: OpenVINO on a CPU, torch on CUDA, MPS, or a CPU where asked for.
+
+A prepared net is a callable on uint8 (1, H, W, 3) RGB arrays; styles return the same, segmenters float32 (1, H, W).
+"""
+
+import importlib.util
+import os
+import platform
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.errors import UserError
+from livestyle.weights import Card
+
+Net = Callable[[NDArray[np.uint8]], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs the nets.
+
+    Args:
+        name: "openvino" or "torch"; device: as the engine calls it; detail: what a person reads.
+        exact: compute in float32, for tests; else the fastest precision that the device has.
+    """
+
+    name: str
+    device: str
+    detail: str
+    exact: bool = False
+
+    def load(self, card: Card) -> Net:
+        """Prepare a card's net."""
+        return LOADERS[self.name](self, card)
+
+
+def has_package(name: str) -> bool:
+    """Whether a package is installed, without importing it."""
+    return importlib.util.find_spec(name) is not None
+
+
+def choose_engine(device: str = "auto", exact: bool = False) -> Engine:
+    """The engine for `--device`: auto, cpu, cuda, cuda:N, mps, or torch:cpu.
+
+    Raises:
+        UserError: an unknown device, or one that this machine lacks.
+    """
+    if device == "auto":
+        device = _best_device()
+    if device == "cpu":
+        return Engine("openvino", "CPU", f"OpenVINO on {cpu_name()}", exact)
+    kind = device.removeprefix("torch:").partition(":")[0]
+    if kind not in {"cpu", "cuda", "mps"}:
+        raise UserError(f"There is no device '{device}'.", "Choose auto, cpu, cuda, cuda:N, mps or torch:cpu.")
+    if not has_package("torch"):
+        raise UserError(f"The device '{device}' needs PyTorch.", "Run: pip install 'livestyle[torch]'")
+    import torch
+
+    target = device.removeprefix("torch:")
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here[kind]:
+        raise UserError(f"PyTorch finds no '{kind}' device here.", "Choose --device cpu, or see: livestyle doctor.")
+    if kind == "cuda" and torch.device(target).index not in {None, *range(torch.cuda.device_count())}:
+        raise UserError(f"There is no '{target}'; PyTorch finds {torch.cuda.device_count()}.", "Choose another.")
+    label = torch.cuda.get_device_name(target) if kind == "cuda" else kind.upper()
+    return Engine("torch", target, f"PyTorch on {label}", exact)
+
+
+def _best_device() -> str:
+    """A GPU where one seems to be and torch is installed; torch is not imported to find out, which takes seconds."""
+    if has_package("torch"):
+        if os.path.exists("/dev/nvidia0"):
+            return "cuda"
+        if sys.platform == "darwin" and platform.machine() == "arm64":
+            return "mps"
+    return "cpu"
+
+
+def cpu_name() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+class OpenVinoNet:
+    """An ONNX net compiled for each input size it meets, the last few kept; one thread, for stages run in parallel."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        import openvino as ov
+
+        self._core = ov.Core()
+        try:
+            self._model = self._core.read_model(path)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(f"{path} is not an ONNX net that can be read: {reason}", "Give another file.") from None
+        self._config = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        if engine.exact:
+            self._config["INFERENCE_PRECISION_HINT"] = "f32"
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        shape = images.shape
+        if shape not in self._requests:
+            model = self._model.clone()
+            model.reshape(shape)
+            self._requests[shape] = self._core.compile_model(model, "CPU", self._config).create_infer_request()
+            if len(self._requests) > 3:
+                self._requests.popitem(last=False)
+        request = self._requests[shape]
+        request.infer([np.ascontiguousarray(images)], share_inputs=True)
+        result: NDArray[Any] = request.get_output_tensor(0).data.copy()
+        return result
+
+
+class TorchNet:
+    """A shipped net in torch: half precision on a GPU, float32 on a CPU or where exact."""
+
+    def __init__(self, engine: Engine, card: Card) -> None:
+        import torch
+
+        from livestyle.nets.shipped import load_shipped
+
+        self._torch, self._device = torch, torch.device(engine.device)
+        half = not engine.exact and self._device.type != "cpu"
+        net = load_shipped(card.net, card.kind, card.path(".safetensors"))
+        self._net = net.to(self._device, torch.float16 if half else torch.float32).to(memory_format=torch.channels_last)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        torch = self._torch
+        with torch.inference_mode():
+            result: NDArray[Any] = self._net(torch.from_numpy(images).to(self._device)).cpu().numpy()
+        return result
+
+
+LOADERS: dict[str, Callable[[Engine, Card], Net]] = {
+    "openvino": lambda engine, card: OpenVinoNet(engine, card.path(".onnx")),
+    "torch": TorchNet,
+}

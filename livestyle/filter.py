@@ -1,0 +1,188 @@
+"""The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
+
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from livestyle import image as pixels
+from livestyle.engine import choose_engine
+from livestyle.errors import UserError
+from livestyle.image import Frame, Image, Matte, size_of
+from livestyle.look import Look, Plane
+from livestyle.segment import Matting, Smoother, load_segmenter
+from livestyle.settings import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Settings, Size
+from livestyle.sources import Source, VideoFile
+from livestyle.stylize import Stylizer, load_style
+
+KEPT = 6  # styles that stay ready
+
+
+class Meter:
+    """Milliseconds per stage."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        start = time.perf_counter()
+        yield
+        self.stages[name].append((time.perf_counter() - start) * 1000)
+
+    def median(self, name: str) -> float:
+        """Median of a stage, 0 where it never ran."""
+        return round(float(np.median(self.stages[name])), 3) if self.stages.get(name) else 0.0
+
+
+class Filter:
+    """Renders frames. Segmenter and styles run side by side, one thread each; nets are prepared when first wanted.
+
+    Args:
+        settings: device, quality, segmenter, models.
+        live: smooth mattes over time, and take the live quality for "auto"; else each picture stands alone.
+
+    Raises:
+        UserError: a device, quality, segmenter or style that is not there.
+    """
+
+    def __init__(self, settings: Settings, live: bool = True) -> None:
+        name = (LIVE_QUALITY if live else STILL_QUALITY) if settings.quality == "auto" else settings.quality
+        if name not in QUALITIES:
+            raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
+        self.quality, self.meter = name, Meter()
+        self.engine = choose_engine(settings.device)
+        self._models: Path | None = settings.models
+        self.segmenter, segment = load_segmenter(settings.segmenter, self.engine, self._models)
+        self.matting = Matting(segment, Smoother() if live else None)
+        self._styles: OrderedDict[str, Stylizer] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
+        self._clip: Clip | None = None
+        self._pool = ThreadPoolExecutor(3, "stage")
+
+    def prepare(self, look: Look) -> None:
+        """Load what a look needs, so that errors come before the first frame."""
+        for plane in (look.background, look.person):
+            for style, _ in plane.styles:
+                self._style(style)
+            if plane.kind == "image":
+                self._picture(plane.path, (16, 16))
+            if plane.kind == "video":
+                self._moving(plane.path, 0.0, (16, 16))
+
+    def __call__(self, frame: Frame, look: Look) -> Image:
+        """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done."""
+        image = frame.image
+        if look.bypass:
+            return image
+        styles = {style for plane in (look.background, look.person) for style, _ in plane.styles}
+        painted = {style: self._pool.submit(self._stylize, self._style(style), image) for style in sorted(styles)}
+        if look.is_whole:
+            return self._render(look.background, look.background_strength, look, frame, painted, None)
+        pending = self._pool.submit(self._matte, frame)
+        needs_matte = "blur" in {look.background.kind, look.person.kind}
+        matte = pending.result() if needs_matte else None
+        scene = self._render(look.background, look.background_strength, look, frame, painted, matte)
+        person = self._render(look.person, look.person_strength, look, frame, painted, matte)
+        matte = pending.result()
+        with self.meter.stage("composite"):
+            return pixels.composite(person, scene, matte)
+
+    def matte(self, frame: Frame) -> Matte:
+        """The person's matte, of the frame's size."""
+        return self._matte(frame)
+
+    def style_size(self, size: Size) -> Size:
+        """At which frames of a size are stylized."""
+        return pixels.at_most(size, QUALITIES[self.quality])
+
+    def _matte(self, frame: Frame) -> Matte:
+        with self.meter.stage("segment"):
+            return self.matting(frame.image, frame.time)
+
+    def _stylize(self, stylize: Stylizer, image: Image) -> Image:
+        with self.meter.stage("stylize"):
+            return stylize(image)
+
+    def _style(self, style: str) -> Stylizer:
+        if style not in self._styles:
+            self._styles[style] = load_style(style, self.engine, QUALITIES[self.quality], self._models)
+            if len(self._styles) > KEPT:
+                self._styles.popitem(last=False)
+        return self._styles[style]
+
+    def _render(
+        self, plane: Plane, strength: float, look: Look, frame: Frame,
+        painted: dict[str, Future[Image]], matte: Matte | None,
+    ) -> Image:  # fmt: skip
+        """One plane, over the whole frame."""
+        image, size = frame.image, size_of(frame.image)
+        if plane.kind == "none":
+            return image
+        if plane.kind == "color":
+            return np.full_like(image, plane.color)
+        if plane.kind == "image":
+            return self._picture(plane.path, size)
+        if plane.kind == "video":
+            return self._moving(plane.path, frame.time, size)
+        if plane.kind == "blur":
+            assert matte is not None
+            return pixels.mix(image, pixels.blur_background(image, matte, plane.amount), strength)
+        first, *others = (painted[style].result() for style, _ in plane.styles)
+        styled = pixels.mix(first, others[0], plane.styles[1][1]) if others else first
+        if look.keep_colors:
+            styled = pixels.keep_colors(styled, image)
+        return pixels.mix(image, styled, strength)
+
+    def _picture(self, path: str, size: Size) -> Image:
+        key = path, size
+        if key not in self._pictures:
+            self._pictures[key] = pixels.cover(pixels.load_image(Path(path)), size)
+            if len(self._pictures) > KEPT:
+                self._pictures.popitem(last=False)
+        return self._pictures[key]
+
+    def _moving(self, path: str, at: float, size: Size) -> Image:
+        if self._clip is None or self._clip.path != path:
+            if self._clip:
+                self._clip.close()
+            self._clip = Clip(path)
+        return pixels.cover(self._clip.image_at(at), size)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+        if self._clip:
+            self._clip.close()
+
+    def __enter__(self) -> "Filter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+class Clip:
+    """A looping clip, read as the frames' time goes on."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._source: Source = VideoFile(path, loop=True)
+        self._frames = iter(self._source)
+        self._now = self._next = next(self._frames)
+
+    def image_at(self, seconds: float) -> Image:
+        """The newest frame whose time has come."""
+        while self._next.time <= seconds:
+            self._now, self._next = self._next, next(self._frames)
+        return self._now.image
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._source.close()

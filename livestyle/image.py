@@ -1,0 +1,216 @@
+"""Image, Matte, Frame, and the pure functions on their pixels. RGB everywhere; BGR exists at the doors only."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.errors import UserError
+from livestyle.settings import Size
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Matte = NDArray[np.float32]  # (H, W), 0 is background and 1 is person
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+MOST_PIXELS = 150_000_000
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of a source; gaps in `index` are frames that were dropped.
+
+    Args:
+        image: the pixels.
+        index: number of the frame since the start.
+        time: seconds since the first frame.
+        captured: reading of `time.monotonic` when it was taken, for the latency.
+    """
+
+    image: Image
+    index: int
+    time: float
+    captured: float = field(default_factory=monotonic)
+
+
+def size_of(image: Image | Matte) -> Size:
+    """Width and height."""
+    return image.shape[1], image.shape[0]
+
+
+def fit(image: Image, size: Size) -> Image:
+    """Scale to a size, averaging where it shrinks."""
+    if size == size_of(image):
+        return image
+    shrinks = size[0] < image.shape[1] or size[1] < image.shape[0]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8)
+
+
+def fit_matte(matte: Matte, size: Size) -> Matte:
+    """Scale a matte to a size."""
+    return matte if size == size_of(matte) else np.asarray(cv2.resize(matte, size), np.float32)
+
+
+def cover(image: Image, size: Size) -> Image:
+    """Scale and crop the middle so that it fills a size."""
+    (w, h), (width, height) = size_of(image), size
+    scale = max(width / w, height / h)
+    part_w, part_h = max(1, min(w, round(width / scale))), max(1, min(h, round(height / scale)))
+    x, y = (w - part_w) // 2, (h - part_h) // 2
+    return fit(np.ascontiguousarray(image[y : y + part_h, x : x + part_w]), size)
+
+
+def at_most(size: Size, pixels: int) -> Size:
+    """The size itself, or the largest of its shape with no more than so many pixels."""
+    scale = min(1.0, (pixels / (size[0] * size[1])) ** 0.5)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def pad_to(image: Image, multiple: int) -> Image:
+    """Grow to the right and down to multiples of `multiple`, reflecting (repeating where there is too little)."""
+    h, w = image.shape[:2]
+    bottom, right = -h % multiple, -w % multiple
+    if not (bottom or right):
+        return image
+    border = cv2.BORDER_REFLECT_101 if min(h, w) > multiple else cv2.BORDER_REPLICATE
+    return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, border), np.uint8)
+
+
+def composite(person: Image, scene: Image, matte: Matte) -> Image:
+    """The person before the scene: exactly one of them where the matte is 1 or 0.
+
+    Four times faster at 720p than the NumPy expression, and within 1 of it.
+    """
+    return np.asarray(cv2.blendLinear(person, scene, matte, 1 - matte), np.uint8)
+
+
+def mix(image: Image, other: Image, share: float) -> Image:
+    """`share` of the other image, the rest of the first; exact at 0 and 1."""
+    if share <= 0 or share >= 1:
+        return other if share >= 1 else image
+    return np.asarray(cv2.addWeighted(other, share, image, 1 - share, 0), np.uint8)
+
+
+def keep_colors(styled: Image, image: Image) -> Image:
+    """The styled luminance with the original chroma (Gatys et al. 2016, "Preserving Color")."""
+    ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+    ycc[..., 0] = cv2.cvtColor(styled, cv2.COLOR_RGB2YCrCb)[..., 0]
+    return np.asarray(cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def blur_background(image: Image, matte: Matte, strength: float) -> Image:
+    """A blurred scene that only background pixels feed, so that no colour of the person bleeds into it.
+
+    Normalised convolution (Knutsson and Westin 1993) at a quarter of the size. Strength 0..1 is a blur of up
+    to a twelfth of the height.
+    """
+    w, h = size_of(image)
+    small = max(1, w // 4), max(1, h // 4)
+    # The matte's soft rim still holds the person's colour: push it inwards.
+    weight = np.clip(1 - 2 * fit_matte(matte, small), 0.0, 1.0).astype(np.float32)
+    sigma = max(0.3, strength * small[1] / 12)
+    scene = fit(image, small).astype(np.float32) * weight[..., None]
+    blurred = cv2.GaussianBlur(scene, (0, 0), sigma)
+    mass = cv2.GaussianBlur(weight, (0, 0), sigma)
+    filled = blurred / np.maximum(mass, 1e-3)[..., None]
+    soft = cv2.resize(np.clip(filled, 0, 255).astype(np.uint8), (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft, np.uint8)
+
+
+def load_image(path: Path) -> Image:
+    """Read a picture of any kind as RGB: turned upright, grey and 16-bit converted, transparency laid on white.
+
+    Raises:
+        UserError: missing, not a picture, truncated, or over 150 megapixels.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures: the limit here is our own
+            with Pil.open(path) as file:
+                if file.width * file.height > MOST_PIXELS:
+                    raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
+                return _to_rgb(ImageOps.exif_transpose(file))
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.", "Check the name.") from None
+    except (OSError, SyntaxError, ValueError, Pil.DecompressionBombError) as error:
+        reason = "is cut short" if "truncated" in str(error) else "is not a picture that can be read"
+        raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURES)}).") from None
+
+
+def _to_rgb(picture: "Pil.Image") -> Image:  # type: ignore[name-defined]  # noqa: F821
+    from PIL import Image as Pil
+
+    if picture.mode.startswith(("I", "F")):  # 16 bits and more of grey, which convert() would clip
+        deep = np.asarray(picture, np.float64)
+        top = 65535 if deep.max() > 255 else 255
+        gray = np.clip(deep * (255 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(gray[..., None], 3, axis=2))
+    if "A" in picture.mode or "transparency" in picture.info:
+        paper = Pil.new("RGBA", picture.size, "white")
+        picture = Pil.alpha_composite(paper, picture.convert("RGBA"))
+    return np.array(picture.convert("RGB"), np.uint8)
+
+
+def aside(path: Path) -> Path:
+    """Where to write what will be renamed to `path` once it is whole.
+
+    Raises:
+        UserError: the folder is missing, or the path is a folder.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"There is no folder {path.parent}.", "Create it first.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder.", "Give a file name.")
+    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+
+
+def write_error(path: Path, error: Exception) -> UserError:
+    """Why a file could not be written."""
+    if isinstance(error, PermissionError):
+        return UserError(f"{path} cannot be written.", "Choose a folder that you may write to.")
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(f"{path} cannot be written: {reason}.", "Free space, or write elsewhere.")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed to it at the end, removed if anything fails.
+
+    Raises:
+        UserError: the folder is missing or not writable, or the disk is full.
+    """
+    part = aside(path)
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise write_error(path, error) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA under a name whose suffix names the kind.
+
+    Raises:
+        UserError: an unknown suffix, or the file cannot be written.
+    """
+    from PIL import Image as Pil
+
+    if path.suffix.lower() not in PICTURES:
+        raise UserError(f"{path} does not say what kind of picture to write.", f"End it in {', '.join(PICTURES)}.")
+    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {}
+    with written_aside(path) as part:
+        Pil.fromarray(image).save(part, **options)

@@ -1,0 +1,219 @@
+"""What the picture should be now: a look for each plane, its parser, and the actions that change it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from livestyle.errors import UserError
+from livestyle.settings import Settings
+
+FORMS = "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], color:#rrggbb, image:PATH, video:PATH"
+STYLE_FILES = (".onnx", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The look of one plane.
+
+    Args:
+        kind: none, style, blur, color, image or video.
+        text: as typed.
+        styles: of a style: names or paths with their shares, which sum to 1.
+        amount: of a blur, 0..1; color: RGB; path: of a picture or clip.
+    """
+
+    kind: str
+    text: str
+    styles: tuple[tuple[str, float], ...] = ()
+    amount: float = 0.0
+    color: tuple[int, int, int] = (0, 0, 0)
+    path: str = ""
+
+
+NONE = Plane("none", "none")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Both planes, and how strongly; replaced whole, never changed."""
+
+    background: Plane
+    person: Plane = NONE
+    background_strength: float = 1.0
+    person_strength: float = 1.0
+    keep_colors: bool = False
+    bypass: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one rendering serves both planes, so that no matte is needed. Blurs never do: they feed on it."""
+        same = self.background == self.person and self.background_strength == self.person_strength
+        return self.bypass or (same and self.background.kind != "blur")
+
+
+def parse_plane(text: str) -> Plane:
+    """Read a LOOK.
+
+    Raises:
+        UserError: it is none.
+    """
+    head, _, rest = text.partition(":")
+    if head in PARSERS and not text.lower().endswith(STYLE_FILES):
+        return PARSERS[head](text, rest)
+    return _style(text)
+
+
+def _none(text: str, rest: str) -> Plane:
+    if rest:
+        raise _unreadable(text)
+    return NONE
+
+
+def _blur(text: str, rest: str) -> Plane:
+    return Plane("blur", text, amount=_share(text, rest or "0.5"))
+
+
+def _color(text: str, rest: str) -> Plane:
+    if not re.fullmatch(r"#?[0-9a-fA-F]{6}", rest):
+        raise _unreadable(text)
+    red, green, blue = bytes.fromhex(rest.removeprefix("#"))
+    return Plane("color", text, color=(red, green, blue))
+
+
+def _file(text: str, rest: str) -> Plane:
+    if not rest:
+        raise _unreadable(text)
+    if not Path(rest).is_file():
+        raise UserError(f"There is no file {rest}.", "Check the name.")
+    return Plane(text.partition(":")[0], text, path=rest)
+
+
+def _style(text: str) -> Plane:
+    if text.lower().endswith(STYLE_FILES):
+        if not Path(text).is_file():
+            raise UserError(f"There is no file {text}.", "Check the name.")
+        return Plane("style", text, ((text, 1.0),))
+    blend = re.fullmatch(r"([\w.-]+)(?:\+([\w.-]+)(?:@([^@]*))?)?", text)
+    if not blend:
+        raise _unreadable(text)
+    first, second, share = blend.groups()
+    if second is None:
+        return Plane("style", text, ((first, 1.0),))
+    other = _share(text, share or "0.5")
+    return Plane("style", text, ((first, 1 - other), (second, other)))
+
+
+def _share(text: str, number: str) -> float:
+    try:
+        value = float(number)
+    except ValueError:
+        raise _unreadable(text) from None
+    if not 0 <= value <= 1:
+        raise UserError(f"In the look '{text}', {number} is not between 0 and 1.", "Choose a number from 0 to 1.")
+    return value
+
+
+def _unreadable(text: str) -> UserError:
+    return UserError(f"The look '{text}' cannot be read.", f"Choose from: {FORMS}.")
+
+
+PARSERS: dict[str, Callable[[str, str], Plane]] = {
+    "none": _none, "blur": _blur, "color": _color, "image": _file, "video": _file,
+}  # fmt: skip
+
+
+def look_of(settings: Settings, default_style: str) -> Look:
+    """The look that the flags ask for.
+
+    Raises:
+        UserError: a look that cannot be parsed, or is not one for its plane.
+    """
+    person = parse_plane(settings.person)
+    if person.kind in {"image", "video"}:
+        raise UserError(f"'{settings.person}' is a look for the background only.", "Use --background for it.")
+
+    def strength(of_plane: float | None) -> float:
+        value = settings.strength if of_plane is None else of_plane
+        if not 0 <= value <= 1:
+            raise UserError(f"A strength of {value:g} is not between 0 and 1.", "Choose a number from 0 to 1.")
+        return value
+
+    return Look(
+        parse_plane(default_style if settings.background is None else settings.background),
+        person,
+        strength(settings.background_strength),
+        strength(settings.person_strength),
+        settings.keep_colors,
+    )
+
+
+Change = Callable[[Look, tuple[str, ...]], Look]  # the second is the gallery: style names in order
+
+
+@dataclass(frozen=True)
+class Action:
+    """A row of ACTIONS: `key` in the window, `words` in the help; `change` is None where the driver acts itself."""
+
+    name: str
+    key: str
+    words: str
+    change: Change | None = None
+
+
+def _step(plane: str, by: int) -> Change:
+    def change(look: Look, gallery: tuple[str, ...]) -> Look:
+        names = ("none", *gallery) if plane == "person" else gallery
+        if not names:
+            return look
+        now = (look.person if plane == "person" else look.background).text
+        at = names.index(now) + by if now in names else 0 if by > 0 else -1
+        chosen = parse_plane(names[at % len(names)])
+        return replace(look, person=chosen) if plane == "person" else replace(look, background=chosen)
+
+    return change
+
+
+def _strength(by: float) -> Change:
+    def change(look: Look, _: tuple[str, ...]) -> Look:
+        background = min(1.0, max(0.0, round(look.background_strength + by, 2)))
+        person = min(1.0, max(0.0, round(look.person_strength + by, 2)))
+        return replace(look, background_strength=background, person_strength=person)
+
+    return change
+
+
+def _toggle_blur(look: Look, gallery: tuple[str, ...]) -> Look:
+    text = "blur" if look.background.kind != "blur" else (*gallery, "none")[0]
+    return replace(look, background=parse_plane(text))
+
+
+def _swap(look: Look, _: tuple[str, ...]) -> Look:
+    if look.background.kind in {"image", "video"}:
+        return look  # the person has no such look
+    return replace(
+        look, background=look.person, person=look.background,
+        background_strength=look.person_strength, person_strength=look.background_strength,
+    )  # fmt: skip
+
+
+ACTIONS = (
+    Action("quit", "q", "end (also Esc)"),
+    Action("next-style", "]", "next style of the background", _step("background", 1)),
+    Action("previous-style", "[", "previous style of the background", _step("background", -1)),
+    Action("next-person-style", "}", "next style of the person", _step("person", 1)),
+    Action("previous-person-style", "{", "previous style of the person", _step("person", -1)),
+    Action("swap", "x", "swap the looks of person and background", _swap),
+    Action("blur", "b", "blur the background, or style it again", _toggle_blur),
+    Action("stronger", "=", "more style", _strength(0.1)),
+    Action("weaker", "-", "less style", _strength(-0.1)),
+    Action(
+        "keep-colors", "c", "keep the original colours", lambda look, _: replace(look, keep_colors=not look.keep_colors)
+    ),
+    Action(
+        "bypass",
+        "o",
+        "the camera's own picture (others see it too)",
+        lambda look, _: replace(look, bypass=not look.bypass),
+    ),
+)

@@ -1,0 +1,43 @@
+"""What the nets share: a convolution whose norm folds away."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+
+class ConvNorm(nn.Module):
+    """Convolution, norm, activation; `fold` merges a batch norm into the convolution for inference."""
+
+    def __init__(
+        self, cin: int, cout: int, size: int, stride: int = 1, *, dilation: int = 1, groups: int = 1,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d, act: type[nn.Module] | None = nn.ReLU,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        padding = dilation * (size // 2)
+        self.conv = nn.Conv2d(cin, cout, size, stride, padding, dilation, groups, bias=False)
+        self.norm = norm(cout)
+        self.act = act() if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.act(self.norm(self.conv(x)))
+        return y
+
+    def fold(self) -> None:
+        """Merge the norm's running statistics into the convolution; does nothing the second time."""
+        norm = self.norm
+        if isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            self.conv.weight, self.conv.bias = fuse_conv_bn_weights(
+                self.conv.weight, None, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+            )
+            self.norm = nn.Identity()
+
+
+def fold(net: nn.Module) -> nn.Module:
+    """The same net in eval mode, every batch norm folded into its convolution."""
+    for module in net.modules():
+        if isinstance(module, ConvNorm):
+            module.fold()
+    return net.eval()

@@ -1,0 +1,58 @@
+"""Style, content and total-variation losses (Gatys et al. 2016; Johnson et al. 2016), and the segmenter's."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYER = "relu4_2"
+
+
+def gram(features: Tensor) -> Tensor:
+    """Channel correlations, (N, C, H, W) to (N, C, C), divided by H W."""
+    _, _, h, w = features.shape
+    flat = features.flatten(2).float() / (h * w) ** 0.5  # before the product: the raw sum overflows half
+    with torch.autocast(flat.device.type, enabled=False):
+        product: Tensor = flat @ flat.mT
+    return product
+
+
+def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+    """Squared Gram difference per layer over the painting's own squared Gram norm, averaged.
+
+    Raw activations differ by orders of magnitude between layers; the division gives each an equal say.
+    """
+    terms = [
+        (gram(maps[layer]) - targets[layer]).square().sum((1, 2)).mean() / targets[layer].square().sum()
+        for layer in STYLE_LAYERS
+    ]
+    return torch.stack(terms).mean()
+
+
+def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor]) -> Tensor:
+    """Mean squared difference at relu4_2 over the content's own mean square."""
+    ours, theirs = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
+    return F.mse_loss(ours, theirs) / theirs.square().mean()
+
+
+def tv_loss(images: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels."""
+    dy = (images[..., 1:, :] - images[..., :-1, :]).square().mean()
+    dx = (images[..., 1:] - images[..., :-1]).square().mean()
+    return dy + dx
+
+
+def matte_losses(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Named terms between logits and a true matte, both (N, 1, H, W); the truth in [0, 1].
+
+    bce counts pixels near the true edge five times; dice is the soft overlap (Milletari et al. 2016);
+    l1 makes the matte itself right where it is soft.
+    """
+    inside = F.max_pool2d(truth, 7, 1, 3)
+    outside = -F.max_pool2d(-truth, 7, 1, 3)
+    weight = 1 + 4 * (inside - outside)
+    bce = (weight * F.binary_cross_entropy_with_logits(logits, truth, reduction="none")).sum() / weight.sum()
+    matte = logits.sigmoid()
+    overlap = (2 * (matte * truth).sum((1, 2, 3)) + 1) / (matte.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 1)
+    l1 = (weight * (matte - truth).abs()).sum() / weight.sum()
+    return {"bce": bce, "dice": 1 - overlap.mean(), "l1": l1}

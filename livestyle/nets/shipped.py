@@ -1,0 +1,91 @@
+"""Nets as they are shipped: norms folded, weights in fp16, and a uint8 door for the picture."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from livestyle.nets import deeplab, transform
+from livestyle.nets.blocks import fold
+
+NETS: dict[str, Callable[[], nn.Module]] = {"transform": transform.TransformNet, "deeplab": deeplab.DeepLab}
+
+
+class Shipped(nn.Module):
+    """A net behind its door.
+
+    Shape: uint8 (N, H, W, 3) RGB to uint8 (N, H, W, 3) RGB for a style, float32 (N, H, W) in [0, 1] for a segmenter.
+    """
+
+    def __init__(self, net: nn.Module, kind: str) -> None:
+        super().__init__()
+        self.net, self.kind = net, kind
+
+    def forward(self, images: Tensor) -> Tensor:
+        dtype = next(self.net.parameters()).dtype
+        y: Tensor = self.net(images.permute(0, 3, 1, 2).to(dtype) / 255).float()
+        if self.kind == "segmenter":
+            return torch.sigmoid(y)[:, 0]
+        return (y.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def load_shipped(name: str, kind: str, path: Path) -> Shipped:
+    """A shipped net from its safetensors, in eval mode."""
+    net = fold(NETS[name]())
+    net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return Shipped(net.eval(), kind)
+
+
+def ship(net: nn.Module, kind: str, folder: Path, name: str) -> list[Path]:
+    """Write a trained net's `name.safetensors` and `name.onnx`, both holding the same folded fp16 weights.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    net = fold(net.cpu().float())
+    half = {k: v.half().contiguous() for k, v in net.state_dict().items()}
+    net.load_state_dict({k: v.float() for k, v in half.items()})
+    weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
+    save_file(half, weights)
+    export_onnx(Shipped(net, kind), onnx)
+    return [weights, onnx]
+
+
+def export_onnx(net: Shipped, path: Path) -> None:
+    """One ONNX file for any batch and size, its large weights stored in fp16 and widened when loaded."""
+    import onnx
+
+    example = torch.zeros(2, 144, 256, 3, dtype=torch.uint8)
+    axes = {0: torch.export.Dim("n"), 1: torch.export.Dim("h"), 2: torch.export.Dim("w")}
+    program = torch.onnx.export(
+        net.eval(), (example,), dynamo=True, opset_version=18, input_names=["images"], output_names=["result"],
+        dynamic_shapes={"images": axes}, verbose=False, optimize=True,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    store_half(model.graph)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def store_half(graph) -> None:  # type: ignore[no-untyped-def]
+    """Turn each large float initialiser into an fp16 one and a Cast: exact where the weights were fp16 before."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts, kept = [], []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 256:
+            kept.append(tensor)
+            continue
+        small = numpy_helper.from_array(values.astype(np.float16), tensor.name + "_half")
+        kept.append(small)
+        casts.append(helper.make_node("Cast", [small.name], [tensor.name], to=TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend([*casts, *nodes])

@@ -1,0 +1,43 @@
+"""What a run is asked to do. Every default of the program stands here, once. No heavy imports: `--help` reads this."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+Size = tuple[int, int]  # width, height
+
+QUALITIES = {  # the most pixels that a style is computed at
+    "fast": 480 * 270,
+    "balanced": 640 * 360,
+    "best": 1920 * 1080,
+}
+LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pictures are rendered; the same flags on every command that renders."""
+
+    background: str | None = None  # a LOOK; None is the default style
+    person: str = "none"
+    strength: float = 1.0
+    background_strength: float | None = None
+    person_strength: float | None = None
+    keep_colors: bool = False
+    segmenter: str | None = None  # None is the default segmenter
+    device: str = "auto"
+    quality: str = "auto"
+    models: Path | None = None  # a folder of models that goes before all others
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """Where frames come from and go."""
+
+    source: str = "0"
+    sinks: tuple[str, ...] = ("window",)
+    size: Size | None = None  # None leaves it to the source
+    fps: float | None = None
+    mirror: bool | None = None  # of the preview; None: where the source is a camera
+    private: bool = False
+    frames: int | None = None
+    seconds: float | None = None

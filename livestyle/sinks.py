@@ -1,0 +1,424 @@
+"""Where finished pictures go: a window, a virtual camera, a video file, nowhere; and several at once."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import cv2
+import numpy as np
+
+from livestyle.errors import UserError
+from livestyle.image import Frame, aside, pad_to, write_error
+from livestyle.settings import Size
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
+
+CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
+BT709 = 1  # the number of ITU-R BT.709 among FFmpeg's colour spaces
+CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
+ESCAPE = 27
+Self = TypeVar("Self", bound="Sink")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a sink is about to get.
+
+    Args:
+        size: of the frames; fps: nominal rate; audio: a file whose sound is copied; mirror: of previews.
+        is_matte: the frames are grey mattes, kept visually lossless and full range.
+    """
+
+    size: Size
+    fps: float
+    audio: Path | None = None
+    mirror: bool = False
+    is_matte: bool = False
+
+
+class Sink:
+    """Takes frames; closed by `with` or `close`, twice if need be. An error in `with` discards what was being made.
+
+    Attributes:
+        name: what a person calls it; is_live: it shows frames at their own pace; is_call: strangers may watch.
+    """
+
+    name: str
+    is_live = False
+    is_call = False
+
+    def send(self, frame: Frame) -> None:
+        """Take a frame."""
+        raise NotImplementedError
+
+    def pressed(self) -> list[str]:
+        """Keys pressed since the last call; "quit" where the window was closed."""
+        return []
+
+    def close(self) -> None:
+        """Finish, and let go of what is held."""
+
+    def discard(self) -> None:
+        """Close, and leave nothing behind that is not whole."""
+        self.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+class Null(Sink):
+    """Takes frames and forgets them."""
+
+    name = "null"
+
+    def send(self, frame: Frame) -> None:
+        """Nothing."""
+
+
+def has_display() -> bool:
+    """Whether a window can open. Qt ends the process where it cannot, so this asks the X server first."""
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM") in {"offscreen", "minimal"}:
+        return True
+    if os.environ.get("WAYLAND_DISPLAY") and not os.environ.get("DISPLAY"):
+        return False  # OpenCV's Qt brings the X11 plugin alone
+    import ctypes
+    import ctypes.util
+
+    try:
+        x11 = ctypes.CDLL(ctypes.util.find_library("X11") or "libX11.so.6")
+    except OSError:
+        return bool(os.environ.get("DISPLAY"))
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    display = x11.XOpenDisplay(None)
+    if display:
+        x11.XCloseDisplay(display)
+    return bool(display)
+
+
+class Window(Sink):
+    """A preview (OpenCV highgui).
+
+    Raises:
+        UserError: there is no screen.
+    """
+
+    name = "window"
+    is_live = True
+    TITLE = "livestyle"
+
+    def __init__(self, stream: Stream) -> None:
+        if not has_display():
+            raise UserError(
+                "There is no screen to open a window on.",
+                "Write a clip instead: livestyle live --source demo --sink file:demo.mp4 --seconds 5",
+            )
+        self._mirror, self._shown = stream.mirror, False
+        cv2.namedWindow(self.TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.resizeWindow(self.TITLE, *stream.size)
+
+    def send(self, frame: Frame) -> None:
+        """Show it, mirrored where asked: only here, so that what others see reads right."""
+        bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+        cv2.imshow(self.TITLE, cv2.flip(bgr, 1) if self._mirror else bgr)
+        self._shown = True
+
+    def pressed(self) -> list[str]:
+        code = cv2.waitKey(1)
+        if self._shown and cv2.getWindowProperty(self.TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            return ["quit"]
+        if code & 0xFF == ESCAPE:
+            return ["quit"]
+        return [chr(code & 0xFF)] if code >= 0 else []
+
+    def close(self) -> None:
+        if self._shown:
+            self._shown = False
+            cv2.destroyAllWindows()
+            cv2.waitKey(1)
+
+
+class VirtualCamera(Sink):
+    """A camera that other programs see (pyvirtualcam: v4l2loopback, OBS, UnityCapture).
+
+    Raises:
+        UserError: no device; the message is the command that makes one.
+    """
+
+    is_live = True
+    is_call = True
+
+    def __init__(self, device: str, stream: Stream) -> None:
+        try:
+            import pyvirtualcam
+        except ImportError:
+            raise UserError("The package pyvirtualcam is missing.", "Run: pip install pyvirtualcam") from None
+        self._size = stream.size[0] & ~1, stream.size[1] & ~1  # 4:2:0 formats, which apps ask for, are even
+        try:
+            self._camera = pyvirtualcam.Camera(
+                *self._size, fps=max(1.0, stream.fps), fmt=pyvirtualcam.PixelFormat.RGB, device=device or None
+            )
+        except RuntimeError as error:
+            raise virtual_camera_error(device, str(error)) from None
+        self.name = f"virtual camera {self._camera.device}"
+
+    def send(self, frame: Frame) -> None:
+        w, h = self._size
+        self._camera.send(np.ascontiguousarray(frame.image[:h, :w]))
+
+    def close(self) -> None:
+        self._camera.close()
+
+
+def virtual_camera_error(device: str, reason: str) -> UserError:
+    """Why no virtual camera opened, and the command that makes one."""
+    if sys.platform.startswith("linux"):
+        make = "sudo modprobe v4l2loopback video_nr=10 card_label=livestyle exclusive_caps=1"
+        install = "" if Path("/sys/module/v4l2loopback").exists() else "sudo apt install v4l2loopback-dkms && "
+        wanted = f" {device}" if device else ""
+        return UserError(f"There is no virtual camera{wanted} to write to.", f"Make one: {install}{make}")
+    start = "Install OBS Studio (https://obsproject.com), start its virtual camera once, and close it."
+    return UserError(f"There is no virtual camera: {reason.splitlines()[0]}.", start)
+
+
+class VideoFile(Sink):
+    """A clip: H.264, the source's sound copied, each frame at its own time; written aside and renamed when whole.
+
+    Raises:
+        UserError: an unknown kind of file, a missing folder, no permission, a full disk.
+    """
+
+    def __init__(self, path: Path, stream: Stream) -> None:
+        self.name, self._path, self._stream = str(path), path, stream
+        self._writer: _Clip | None = None
+        if path.suffix.lower() not in CLIPS:
+            raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
+        self._part = aside(path)
+        with self._discarding():
+            self._writer = _Clip(self._part, stream)
+
+    @contextmanager
+    def _discarding(self) -> Iterator[None]:
+        import av
+
+        try:
+            yield
+        except (OSError, av.FFmpegError) as error:
+            self.discard()
+            raise write_error(self._path, error) from None
+        except BaseException:
+            self.discard()
+            raise
+
+    def send(self, frame: Frame) -> None:
+        with self._discarding():
+            if self._writer:
+                self._writer.write(frame)
+
+    def close(self) -> None:
+        with self._discarding():
+            if self._writer and self._writer.finish():
+                os.replace(self._part, self._path)
+        self.discard()
+
+    def discard(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer:
+            writer.abandon()
+        self._part.unlink(missing_ok=True)
+
+
+class _Clip:
+    """A clip in the making. Sizes are made even by repeating the last row or column, which 4:2:0 needs."""
+
+    def __init__(self, path: Path, stream: Stream) -> None:
+        import av
+        from av.video.reformatter import ColorRange, Colorspace
+
+        av.logging.set_level(None)
+        full = stream.is_matte
+        self._fps = stream.fps
+        self._last = -1  # ticks
+        self._sound: _Sound | None = None
+        self._container = av.open(str(path), "w")
+        self._video = self._container.add_stream(
+            "libx264", Fraction(stream.fps).limit_denominator(1001),
+            options={"crf": "4" if full else "18", "preset": "veryfast"},
+        )  # fmt: skip
+        self._video.width, self._video.height = (side + side % 2 for side in stream.size)
+        self._video.pix_fmt = "yuvj420p" if full else "yuv420p"
+        context = self._video.codec_context
+        context.time_base = Fraction(1, CLOCK)
+        context.color_range = 2 if full else 1
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        self._colours: dict[str, Any] = {
+            "format": self._video.pix_fmt, "dst_colorspace": Colorspace.ITU709,
+            "dst_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
+        }  # fmt: skip
+        if stream.audio:
+            self._sound = _Sound(stream.audio, self._container)
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame, and the sound up to it."""
+        import av
+
+        picture = av.VideoFrame.from_ndarray(pad_to(frame.image, 2), format="rgb24").reformat(**self._colours)
+        self._last = max(self._last + 1, round(frame.time * CLOCK))
+        picture.pts, picture.time_base = self._last, Fraction(1, CLOCK)
+        picture.duration = round(CLOCK / self._fps)
+        self._container.mux(self._video.encode(picture))
+        if self._sound:
+            self._sound.write_until(frame.time)
+
+    def finish(self) -> bool:
+        """Flush and close; False where no frame was written."""
+        if self._last < 0:
+            return False
+        self._container.mux(self._video.encode(None))
+        if self._sound:
+            self._sound.write_until(self._last / CLOCK + 1 / self._fps)
+            self._sound.close()
+        self._container.close()
+        return True
+
+    def abandon(self) -> None:
+        """Close without caring what comes of it."""
+        with suppress(Exception):
+            if self._sound:
+                self._sound.close()
+        with suppress(Exception):
+            self._container.close()
+
+
+class _Sound:
+    """Copies a file's first sound track, packet by packet; turned into AAC where the clip cannot hold its codec."""
+
+    def __init__(self, path: Path, output: "OutputContainer") -> None:
+        import av
+
+        self._input = av.open(str(path))
+        source = self._source = self._input.streams.audio[0]
+        self._output = output
+        self._start = float((source.start_time or 0) * (source.time_base or 1))
+        self._copies = source.codec_context.name in output.supported_codecs
+        self._packets = self._input.demux(source)
+        self._next: Packet[Any] | None = None
+        self._ended = False
+        self._track: AudioStream
+        if self._copies:
+            self._track = output.add_stream_from_template(source)
+        else:
+            self._track = output.add_stream("aac", rate=source.codec_context.sample_rate)
+
+    def write_until(self, seconds: float) -> None:
+        """Write what is heard before a time since the first frame."""
+        import av
+
+        while not self._ended:
+            if self._next is None:
+                self._next = next(self._packets, None)
+                if self._next is None or self._next.dts is None:
+                    self._ended = True
+                    break
+            at = float((self._next.pts or 0) * (self._next.time_base or 1))
+            if at > seconds:
+                break
+            packet, self._next = self._next, None
+            with suppress(av.error.InvalidDataError):
+                self._write(packet)
+
+    def _write(self, packet: "Packet[Any]") -> None:
+        if self._copies:
+            packet.stream = self._track
+            self._output.mux(packet)
+            return
+        for heard in self._source.decode(packet):
+            self._output.mux(self._track.encode(heard))
+
+    def close(self) -> None:
+        """Flush the encoder, if there is one, and close the file."""
+        if not self._copies:
+            with suppress(Exception):
+                self._output.mux(self._track.encode(None))
+        self._input.close()
+
+
+class Tee(Sink):
+    """Several sinks as one."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self.name = ", ".join(sink.name for sink in sinks)
+        self.is_live = any(sink.is_live for sink in sinks)
+        self.is_call = any(sink.is_call for sink in sinks)
+
+    def send(self, frame: Frame) -> None:
+        for sink in self._sinks:
+            sink.send(frame)
+
+    def pressed(self) -> list[str]:
+        return [key for sink in self._sinks for key in sink.pressed()]
+
+    def close(self) -> None:
+        with ExitStack() as stack:  # closes all, even if one fails
+            for sink in self._sinks:
+                stack.callback(sink.close)
+
+    def discard(self) -> None:
+        with ExitStack() as stack:
+            for sink in self._sinks:
+                stack.callback(sink.discard)
+
+
+@dataclass(frozen=True)
+class SinkKind:
+    """A row of SINKS: `form` is what users type, `open` takes what stands behind the colon."""
+
+    form: str
+    words: str
+    open: Callable[[str, Stream], Sink]
+
+
+SINKS = {
+    "window": SinkKind("window", "a preview with keys", lambda rest, stream: Window(stream)),
+    "virtual-camera": SinkKind(
+        "virtual-camera[:DEVICE]", "a camera that meeting apps see", lambda rest, stream: VirtualCamera(rest, stream)
+    ),
+    "file": SinkKind("file:PATH", "a video file", lambda rest, stream: VideoFile(Path(rest), stream)),
+    "null": SinkKind("null", "nowhere", lambda rest, stream: Null()),
+}
+
+
+def open_sink(texts: Sequence[str], stream: Stream) -> Tee:
+    """Open every sink named, as one.
+
+    Raises:
+        UserError: an unknown name, or one that cannot be opened; those opened before are closed.
+    """
+    opened: list[Sink] = []
+    try:
+        for text in texts:
+            name, _, rest = text.partition(":")
+            if name not in SINKS or (name == "file" and not rest):
+                forms = ", ".join(kind.form for kind in SINKS.values())
+                raise UserError(f"There is no sink '{text}'.", f"Choose from: {forms}.")
+            opened.append(SINKS[name].open(rest, stream))
+    except BaseException:
+        Tee(opened).discard()
+        raise
+    return Tee(opened)

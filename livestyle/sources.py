@@ -1,0 +1,364 @@
+"""Where frames come from: cameras, video files and URLs, stills, and the demo clip."""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+from livestyle.errors import UserError
+from livestyle.image import PICTURES, Frame, Image, cover, load_image, size_of
+from livestyle.settings import Size
+
+STALL = 5.0  # seconds without a frame after which a camera counts as gone
+Self = TypeVar("Self", bound="Source")
+DEMO = Path(__file__).parent / "demo.mp4"
+
+
+class Source:
+    """Yields frames with strictly rising indices; closed by `with` or `close`, twice if need be.
+
+    Attributes:
+        name: what a person calls it; size: of its frames; fps: nominal rate; total: frames, where known.
+        is_live: its frames come at their own pace, wanted or not.
+        audio: a file whose sound belongs to the frames.
+        warning: what went wrong without ending it, for the user.
+    """
+
+    name: str
+    size: Size
+    fps: float
+    total: int | None = None
+    is_live = False
+    audio: Path | None = None
+    warning = ""
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+class Camera(Source):
+    """A camera by index or device path.
+
+    MJPG is asked for before the size: many cameras give 720p at 10 fps or less uncompressed. What was granted is
+    read back into `size` and `fps`.
+
+    Raises:
+        UserError: there is none, or it is busy.
+    """
+
+    is_live = True
+
+    def __init__(self, address: str, size: Size | None = None, fps: float | None = None) -> None:
+        self._capture = cv2.VideoCapture()
+        self._ended = False
+        self.name = f"camera {address}"
+        target: int | str = int(address) if address.isdecimal() else address
+        asked = [(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))]
+        if size:
+            asked += [(cv2.CAP_PROP_FRAME_WIDTH, size[0]), (cv2.CAP_PROP_FRAME_HEIGHT, size[1])]
+        if fps:
+            asked += [(cv2.CAP_PROP_FPS, round(fps))]
+        backend = cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY
+        if not self._capture.open(target, backend):
+            raise camera_error(address)
+        for key, value in asked:
+            self._capture.set(key, value)
+        ok, image = self._capture.read()
+        if not ok:
+            self.close()
+            raise UserError(f"Camera {address} opens but sends no picture.", "Close other programs that use it.")
+        self.size = size_of(np.asarray(image, np.uint8))
+        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
+        self.format = "".join(chr(code >> shift & 255) for shift in (0, 8, 16, 24)).strip("\0 ")
+        self.name = f"camera {address} ({self.size[0]}x{self.size[1]} at {self.fps:g} fps, {self.format})"
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, index = time.monotonic(), 0
+        while not self._ended:
+            ok, image = self._capture.read()
+            if self._ended:
+                return
+            if not ok:
+                raise UserError(f"The {self.name} stopped sending frames.", "Plug it in again and start anew.")
+            yield Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), index, time.monotonic() - start)
+            index += 1
+
+    def close(self) -> None:
+        self._ended = True
+        self._capture.release()
+
+
+def camera_error(address: str) -> UserError:
+    """Why a camera did not open, and what to do."""
+    device = f"/dev/video{address}" if address.isdecimal() else address
+    demo = "try 'livestyle live --source demo'"
+    if not sys.platform.startswith("linux"):
+        return UserError(f"Camera {address} does not open.", f"Close other programs that use it, or {demo}.")
+    if not os.path.exists(device):
+        known = ", ".join(list_cameras()) or "none"
+        return UserError(f"There is no camera {address} (found: {known}).", f"Plug one in, or {demo}.")
+    if not os.access(device, os.R_OK | os.W_OK):
+        return UserError(f"You may not open {device}.", 'Run: sudo usermod -aG video "$USER", and log in again.')
+    return UserError(f"The camera {device} is busy or is no camera.", f"Close other programs that use it, or {demo}.")
+
+
+def list_cameras() -> dict[str, str]:
+    """Device path and name of the cameras that the system shows (Linux; elsewhere indices are probed by opening)."""
+    found = {}
+    for entry in sorted(Path("/sys/class/video4linux").glob("video*"), key=lambda p: int(p.name[5:])):
+        with contextlib.suppress(OSError):
+            if (entry / "index").read_text().strip() == "0":  # the others are metadata nodes
+                found[f"/dev/{entry.name}"] = (entry / "name").read_text().strip()
+    return found
+
+
+class VideoFile(Source):
+    """A video file, or a URL that FFmpeg reads; every frame, with the time it is shown at.
+
+    Raises:
+        UserError: it does not open or holds no picture. Broken frames on the way are skipped; one that ends it
+            early ends the frames and sets `warning`.
+    """
+
+    def __init__(self, path: str, size: Size | None = None, loop: bool = False) -> None:
+        self.name, self._path, self._loop, self._wanted = path, path, loop, size
+        self._container: InputContainer | None = None
+        self._container = self._open()
+        video = self._container.streams.video[0]
+        try:
+            first = next(self._images(self._container))[0]
+        except StopIteration:
+            self.close()
+            raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.") from None
+        self._container.seek(0) if self._container.size > 0 else None
+        self.size = size_of(first)
+        self.fps = float(video.average_rate or video.guessed_rate or 30)
+        self.total = None if loop else (video.frames or None)
+        if self._container.streams.audio and os.path.isfile(path):
+            self.audio = Path(path)
+
+    def _open(self) -> "InputContainer":
+        import av
+
+        av.logging.set_level(None)
+        if "://" not in self._path and not os.path.isfile(self._path):
+            raise UserError(f"There is no file {self._path}.", "Check the name.")
+        try:
+            container = av.open(self._path, timeout=(10, 10) if "://" in self._path else None)
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(f"{self._path} is not a video that can be read: {reason}.", "Give another file.") from None
+        if not container.streams.video:
+            container.close()
+            raise UserError(f"{self._path} holds no video.", "Give a clip with pictures.")
+        container.streams.video[0].thread_type = "AUTO"
+        return container
+
+    def _images(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
+        import av
+
+        broken, shown = 0, 0
+        packets = container.demux(container.streams.video[0])
+        while True:
+            try:
+                frames = next(packets).decode()
+            except StopIteration:
+                break
+            except av.error.EOFError:
+                break
+            except av.FFmpegError:
+                broken += 1
+                if broken > 100:
+                    break
+                continue
+            for frame in frames:
+                image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                turns = round(-frame.rotation / 90) % 4
+                image = np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
+                yield image, float(frame.time) if frame.time is not None else shown / 30
+                shown += 1
+        if broken:
+            self.warning = f"{self._path}: {broken} broken frames were left out."
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, offset = 0, 0.0
+        while True:
+            first, last = None, -1.0
+            if self._container is None:
+                return
+            for image, at in self._images(self._container):
+                first = at if first is None else first
+                last = max(at - first, last + 1e-4)  # broken clocks run backwards
+                image = cover(image, self._wanted) if self._wanted else image
+                if size_of(image) != self.size and not self._wanted:
+                    image = cover(image, self.size)
+                yield Frame(image, index, offset + last)
+                index += 1
+            if not self._loop:
+                self._check_whole(index)
+                return
+            offset += last + 1 / self.fps
+            self.close()
+            self._container = self._open()
+
+    def _check_whole(self, shown: int) -> None:
+        if self.total and shown < self.total and not self.warning:
+            self.warning = f"{self.name} ends early: {shown} of {self.total} frames could be read."
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+class Demo(VideoFile):
+    """The clip inside the package, over and over: runs with no camera."""
+
+    def __init__(self, size: Size | None = None) -> None:
+        super().__init__(str(DEMO), size, loop=True)
+        self.name, self.audio = "demo", None
+
+
+class Still(Source):
+    """One picture, over and over."""
+
+    def __init__(self, path: str, size: Size | None = None, fps: float | None = None) -> None:
+        image = load_image(Path(path))
+        self._image = cover(image, size) if size else image
+        self.name, self.size, self.fps = path, size_of(self._image), fps or 30.0
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while True:
+            yield Frame(self._image.copy(), index, index / self.fps)
+            index += 1
+
+
+class Paced(Source):
+    """A source that gives each frame at its time, as a camera does."""
+
+    is_live = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name, self.size, self.fps, self.audio = source.name, source.size, source.fps, source.audio
+
+    def __iter__(self) -> Iterator[Frame]:
+        start = time.monotonic()
+        for frame in self._source:
+            time.sleep(max(0.0, start + frame.time - time.monotonic()))
+            yield replace(frame, captured=time.monotonic())
+        self.warning = self._source.warning
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class Latest(Source):
+    """The newest frame of a live source, captured on a thread of its own; what is not taken in time is dropped.
+
+    An error on the thread is raised where frames are taken; a source silent for STALL seconds is one.
+    """
+
+    is_live = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name, self.size, self.fps, self.audio = source.name, source.size, source.fps, source.audio
+        self.dropped = 0
+        self._frame: Frame | None = None
+        self._error: BaseException | None = None
+        self._ended = False
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
+        self._thread.start()
+
+    def _capture(self) -> None:
+        try:
+            for frame in self._source:
+                with self._news:
+                    if self._ended:
+                        return
+                    self.dropped += self._frame is not None
+                    self._frame = frame
+                    self._news.notify()
+        except BaseException as error:  # raised again where frames are taken
+            self._error = error
+        finally:
+            self.warning = self._source.warning
+            self._source.close()  # here, not in close(): a device let go of in mid-read can crash
+            with self._news:
+                self._ended = True
+                self._news.notify()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            with self._news:
+                if not self._news.wait_for(lambda: self._frame is not None or self._ended, STALL):
+                    raise UserError(f"The {self.name} sent no frame for {STALL:g} s.", "Plug it in again.")
+                frame, self._frame = self._frame, None
+            if frame is None:
+                if self._error:
+                    raise self._error
+                return
+            yield frame
+
+    def close(self) -> None:
+        with self._news:
+            self._ended = True
+            self._news.notify()
+        self._thread.join(STALL)
+
+
+def is_camera(text: str) -> bool:
+    """Whether a source's text names a camera."""
+    return text.isdecimal() or text.startswith("/dev/video")
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A row of SOURCES."""
+
+    name: str
+    words: str
+    matches: Callable[[str], bool]
+    open: Callable[[str, Size | None, float | None], Source]
+
+
+SOURCES = (
+    SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
+    SourceKind("camera", "an index or a device path", is_camera, Camera),
+    SourceKind("still", "a picture", lambda t: t.lower().endswith(PICTURES), Still),
+    SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: VideoFile(t, s)),
+)
+
+
+def open_source(text: str, size: Size | None = None, fps: float | None = None) -> Source:
+    """Open what the first row of SOURCES that matches `text` opens.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    return next(kind for kind in SOURCES if kind.matches(text)).open(text, size, fps)

@@ -1,0 +1,124 @@
+"""Stills and mattes: a picture, every picture of a folder, the matte of a clip."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.errors import UserError
+from livestyle.filter import Filter
+from livestyle.image import PICTURES, Frame, load_image, save_image
+from livestyle.live import Deck, Say, Watch
+from livestyle.look import Look
+from livestyle.settings import Settings
+from livestyle.sinks import CLIPS, Stream, open_sink
+from livestyle.sources import open_source
+
+Render = Callable[[Frame], NDArray[np.uint8]]
+
+
+def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
+    """Which picture becomes which: one file, or every picture of a folder into a folder, which is created.
+
+    Args:
+        suffix: of the results of a folder; None keeps each picture's own.
+
+    Raises:
+        UserError: nothing there, or two pictures would share a name.
+    """
+    if not source.is_dir():
+        if target.is_dir():
+            target = target / (source.stem + (suffix or source.suffix))
+        return [(source, target)]
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
+    if not pictures:
+        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(PICTURES)}.")
+    taken: dict[Path, Path] = {}
+    for picture in pictures:
+        result = target / (picture.stem + (suffix or picture.suffix))
+        if result in taken:
+            raise UserError(f"{taken[result]} and {picture} would both become {result}.", "Rename one of them.")
+        if result == picture:
+            raise UserError(f"{result} would replace the picture itself.", "Give another folder.")
+        taken[result] = picture
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file.", "Give a folder for the results.")
+    target.mkdir(parents=True, exist_ok=True)
+    return [(picture, result) for result, picture in taken.items()]
+
+
+def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Path]:
+    """Read, render and write each; yields what was written.
+
+    Raises:
+        UserError: a picture cannot be read or written.
+    """
+    for picture, result in jobs:
+        if picture.resolve() == result.resolve():
+            raise UserError(f"{result} is the picture itself.", "Give another name for the result.")
+        save_image(result, render(Frame(load_image(picture), 0, 0.0)))
+        yield result
+
+
+def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[Path]]:
+    """Stylize a picture or a folder with the feed-forward styles; the count, and what is written as it is.
+
+    Raises:
+        UserError: as `pairs`, `render_stills`, and for looks and models.
+    """
+    jobs = pairs(source, target)
+    filter = Filter(settings, live=False)
+    filter.prepare(look)
+    return len(jobs), render_stills(jobs, lambda frame: filter(frame, look))
+
+
+def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[Path]]:
+    """The matte of a picture or of every picture of a folder: 8-bit grey, or the person as RGBA with `cutout`.
+
+    Raises:
+        UserError: as `photo`.
+    """
+    jobs = pairs(source, target, ".png")
+    if cutout and jobs[0][1].suffix.lower() in {".jpg", ".jpeg", ".bmp"}:
+        raise UserError(f"{jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
+    filter = Filter(settings, live=False)
+
+    def render(frame: Frame) -> NDArray[np.uint8]:
+        gray = to_gray(filter.matte(frame))
+        return np.dstack([frame.image, gray]) if cutout else gray
+
+    return len(jobs), render_stills(jobs, render)
+
+
+def to_gray(matte: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A matte in 0..1 as 8-bit grey, rounded."""
+    return np.asarray(matte * 255 + 0.5, np.uint8)
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a path names a clip rather than a picture or folder."""
+    return not path.is_dir() and path.suffix.lower() not in PICTURES
+
+
+def matte_clip(settings: Settings, source: Path, target: Path, deck: Deck, say: Say, watch: Watch) -> int:
+    """The matte of a clip as a grey clip, steadied over time as in live; returns its number of frames.
+
+    Raises:
+        UserError: the clip cannot be read, or the result not written.
+    """
+    if target.suffix.lower() not in CLIPS:
+        raise UserError(f"{target} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
+    done = 0
+    with open_source(str(source)) as frames, Filter(settings) as filter:
+        with open_sink((f"file:{target}",), Stream(frames.size, frames.fps, is_matte=True)) as sink:
+            for frame in frames:
+                if deck.over.is_set():
+                    break
+                gray = to_gray(filter.matte(frame))
+                sink.send(Frame(np.repeat(gray[..., None], 3, axis=2), frame.index, frame.time))
+                done += 1
+                watch(done)
+        if frames.warning:
+            say(f"Warning: {frames.warning}")
+    return done

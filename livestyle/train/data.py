@@ -1,0 +1,163 @@
+"""Training pictures for segmenters: portraits, framed and lit like webcam frames, over other rooms."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.errors import UserError
+from livestyle.image import Image, Matte
+from livestyle.settings import Size
+
+Picture = NDArray[np.float32]  # (H, W, 3) RGB in 0..1
+
+
+def list_pairs(folder: Path) -> list[Path]:
+    """The NAME.jpg of each pair NAME.jpg + NAME.png (8-bit, 255 = person), sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    pairs = sorted(p for p in folder.glob("*.jpg") if p.with_suffix(".png").is_file())
+    if not pairs:
+        raise UserError(f"There are no pairs of NAME.jpg and NAME.png in {folder}.", "Give such a folder with --data.")
+    return pairs
+
+
+def load_pair(picture: Path) -> tuple[Image, Matte]:
+    """A picture and its true matte."""
+    bgr = cv2.imread(str(picture), cv2.IMREAD_COLOR)
+    gray = cv2.imread(str(picture.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
+    if bgr is None or gray is None:
+        raise UserError(f"{picture} or its matte cannot be read.", "Remove the pair.")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), gray.astype(np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Makes training pictures; `sample` draws one.
+
+    Args:
+        pairs: portraits with mattes; rooms: pictures without people.
+        pasted: share of samples with the person moved before another room.
+        empty: share of samples without anybody.
+    """
+
+    pairs: list[Path]
+    rooms: list[Path]
+    pasted: float = 0.5
+    empty: float = 0.03
+
+    def sample(self, size: Size) -> tuple[Image, Matte]:
+        """One picture and its matte at `size`, as a webcam could have taken it."""
+        draw = random.random()
+        if draw < self.empty:
+            image, matte = self._room(size), np.zeros(size[::-1], np.float32)
+        elif draw < self.empty + self.pasted:
+            image, matte = self._paste(size)
+        else:
+            image, matte = reframe(*load_pair(random.choice(self.pairs)), size)
+        return degrade(image), matte
+
+    def _room(self, size: Size) -> Picture:
+        bgr = cv2.imread(str(random.choice(self.rooms)), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise UserError("A picture of the rooms cannot be read.", "Check the folder given with --rooms.")
+        image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        room, _ = reframe(image, np.zeros(image.shape[:2], np.float32), size, least=0.3)
+        if random.random() < 0.4:  # a room out of focus
+            room = cv2.GaussianBlur(room, (0, 0), random.uniform(0.5, 4)).astype(np.float32)
+        return relight(room)
+
+    def _paste(self, size: Size) -> tuple[Picture, Matte]:
+        canvas, total = self._room(size), np.zeros(size[::-1], np.float32)
+        for _ in range(2 if random.random() < 0.15 else 1):
+            person, matte = seat(*load_pair(random.choice(self.pairs)), size)
+            soft = cv2.GaussianBlur(matte, (0, 0), random.uniform(0.3, 0.9)).astype(np.float32)
+            # Half a pixel inwards: the rim of a hand-drawn matte still shows the old background.
+            soft = np.clip(soft * 1.5 - 0.5 * random.random(), 0, 1).astype(np.float32)
+            canvas = soft[..., None] * relight(person) + (1 - soft[..., None]) * canvas
+            total = np.maximum(total, soft)
+        return canvas, total
+
+
+def warp(image: Image, matte: Matte, affine: NDArray[np.float64], size: Size, border: int) -> tuple[Picture, Matte]:
+    """Both moved by a 2x3 affine map, shrinking without aliases."""
+    shrink = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+    if shrink < 0.7:
+        blur = (0, 0), 0.4 / shrink
+        image = np.asarray(cv2.GaussianBlur(image, *blur), np.uint8)
+        matte = cv2.GaussianBlur(matte, *blur).astype(np.float32)
+    moved = cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR, borderMode=border)
+    moved_matte = cv2.warpAffine(matte, affine, size, flags=cv2.INTER_LINEAR, borderMode=border)
+    return moved.astype(np.float32) / np.float32(255), moved_matte.astype(np.float32)
+
+
+def placement(centre: tuple[float, float], scale: float, target: tuple[float, float]) -> NDArray[np.float64]:
+    """The affine map that brings `centre` to `target` at a scale, tilted and mirrored by chance."""
+    angle = np.deg2rad(random.gauss(0, 6))
+    flip = random.choice((-1.0, 1.0))
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([flip, 1.0])
+    shift = np.array(target) - linear @ np.array(centre)
+    return np.column_stack([linear, shift])
+
+
+def reframe(image: Image, matte: Matte, size: Size, least: float = 0.5) -> tuple[Picture, Matte]:
+    """A random part of the picture, filling the frame; `least` is its smallest share of the whole side."""
+    (h, w), (width, height) = image.shape[:2], size
+    cover = max(width / w, height / h)
+    scale = cover / random.uniform(least, 1.0)
+    room_x, room_y = w - width / scale, h - height / scale
+    x = width / scale / 2 + random.random() * room_x
+    y = height / scale / 2 + random.random() ** 2 * room_y  # mostly the upper part: heads
+    return warp(image, matte, placement((x, y), scale, (width / 2, height / 2)), size, cv2.BORDER_REFLECT_101)
+
+
+def seat(image: Image, matte: Matte, size: Size) -> tuple[Picture, Matte]:
+    """The person somewhere in the frame, cut off by its lower edge as at a desk; black and 0 around them."""
+    (h, w), (width, height) = image.shape[:2], size
+    rows, columns = np.where(matte.max(1) > 0.5)[0], np.where(matte.max(0) > 0.5)[0]
+    if not len(rows):
+        return warp(image, matte, placement((w / 2, h / 2), height / h, (width / 2, height / 2)), size, 0)
+    top, centre = float(rows[0]), float(columns.mean())
+    reach = h - top  # down to where the picture ends
+    scale = height * random.uniform(0.45, 1.5) / reach
+    head = height * random.uniform(-0.05, 0.55)
+    head = max(head, height * 1.02 - reach * scale)  # nobody floats: the picture's own lower edge stays out of sight
+    if matte[:, [0, -1]].max() > 0.5 and random.random() < 0.7:  # cut at a side: fill the width
+        scale = max(scale, width / w)
+    target = width * float(np.clip(random.gauss(0.5, 0.22), 0.0, 1.0)), head
+    return warp(image, matte, placement((centre, top), scale, target), size, cv2.BORDER_CONSTANT)
+
+
+def relight(image: Picture) -> Picture:
+    """Another exposure, gamma, contrast, saturation and colour of light."""
+    gray = image.mean(2, keepdims=True)
+    image = gray + (image - gray) * random.uniform(0.4, 1.4)
+    image = np.clip(image, 0, 1) ** np.exp(random.gauss(0, 0.3))
+    tint = np.array([np.exp(random.gauss(0, 0.07)) for _ in range(3)], np.float32)
+    return np.asarray((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.gauss(0, 0.06), np.float32) * tint
+
+
+def degrade(image: Picture) -> Image:
+    """What a cheap camera adds: light, blur, noise, JPEG."""
+    image = relight(image)
+    if random.random() < 0.15:  # evening
+        image = image * random.uniform(0.2, 0.6)
+    if random.random() < 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.4, 1.6)).astype(np.float32)
+    elif random.random() < 0.1:  # motion
+        length = random.randint(3, 9)
+        image = cv2.blur(image, (length, 1) if random.random() < 0.7 else (1, length)).astype(np.float32)
+    if random.random() < 0.4:
+        sigma = random.uniform(0.005, 0.06)
+        noise = np.random.default_rng(random.getrandbits(32)).standard_normal(image.shape, np.float32)
+        image = image + sigma * noise
+    out = np.asarray(np.clip(image, 0, 1) * 255 + 0.5, np.uint8)
+    if random.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, random.randint(25, 95)]
+        out = np.asarray(cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_UNCHANGED), np.uint8)
+    return out

@@ -1,0 +1,36 @@
+"""From a checkpoint to a shipped model: ONNX, safetensors, thumbnail, card."""
+
+from pathlib import Path
+
+import torch
+
+from livestyle.engine import choose_engine
+from livestyle.image import Image, save_image
+from livestyle.nets.shipped import NETS, ship
+from livestyle.stylize import load_style
+from livestyle.train.checkpoint import load_checkpoint
+from livestyle.weights import KINDS, Card, save_card, sha256
+
+
+def load_trained(checkpoint: Path, net: str, part: str) -> tuple[torch.nn.Module, dict[str, float]]:
+    """The net that a checkpoint holds under `part`, and the checkpoint's facts."""
+    model = NETS[net]()
+    facts = load_checkpoint(checkpoint, {part: model})
+    return model, facts
+
+
+def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
+    """Write the files of a model into MODELS/KIND/NAME and its card with their digests."""
+    folder = models / KINDS[card.kind] / card.name
+    written = ship(net, card.kind, folder, card.name)
+    files = {file.name: sha256(file) for file in written}
+    facts = {**card.__dict__, "files": files, "folder": folder}
+    whole = Card(**facts)
+    save_card(whole, folder)
+    return whole
+
+
+def save_thumbnail(models: Path, name: str, photo: Image) -> None:
+    """A small picture in the style, for galleries."""
+    style = load_style(name, choose_engine("cpu"), 640 * 360, models)
+    save_image(models / KINDS["style"] / name / "thumbnail.png", style(photo))

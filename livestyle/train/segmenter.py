@@ -1,0 +1,107 @@
+"""Train a person segmenter on portraits with mattes."""
+
+import copy
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from livestyle.nets import losses
+from livestyle.nets.deeplab import MULTIPLE, DeepLab, load_encoder
+from livestyle.settings import Size
+from livestyle.train.checkpoint import Clock, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.data import Scenes, list_pairs
+from livestyle.train.style import Report, list_pictures
+
+BATCH = 16
+ARCHS = {"deeplab": MULTIPLE}  # and the multiple of their input's sides
+PIXELS = 256 * 144  # of the live input
+# All of about one area, the live input's: landscape for webcams, portrait for stills.
+SIZES: tuple[Size, ...] = ((256, 144), (256, 144), (224, 160), (192, 192), (160, 224), (144, 256))
+
+
+@dataclass(frozen=True)
+class SegmenterTraining:
+    """What to train and how; every field is a flag of `livestyle train segmenter`."""
+
+    data: Path
+    rooms: Path
+    perceptual: Path
+    checkpoint: Path
+    minutes: float = 60.0
+    learning_rate: float = 1e-3
+    average: float = 0.998  # of the weights, per step: the average is what ships
+    device: str = "cpu"
+    seed: int = 0
+
+
+def train_segmenter(job: SegmenterTraining) -> Iterator[Report]:
+    """Train, or go on from the checkpoint; yields after each step and saves a checkpoint each minute and at the end."""
+    scenes = Scenes(list_pairs(job.data), list_pictures(job.rooms))
+    random.seed(job.seed), torch.manual_seed(job.seed)
+    net = DeepLab()
+    load_encoder(net, job.perceptual / "mobilenetv2.safetensors")
+    net.to(job.device).to(memory_format=torch.channels_last)
+    mean = copy.deepcopy(net)
+    groups = [
+        {"params": list(net.encoder.parameters()), "share": 0.5},
+        {"params": [p for n, p in net.named_parameters() if not n.startswith("encoder.")], "share": 1.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, job.learning_rate, weight_decay=1e-2)
+    nets: dict[str, torch.nn.Module] = {"net": net, "mean": mean}
+    facts = {"seconds": 0.0, "images": 0}
+    if job.checkpoint.is_file():
+        facts |= load_checkpoint(job.checkpoint, nets, optimizer)
+        random.seed(int(facts["images"]))  # not the same scenes again
+    clock, images, saved = Clock(job.minutes, float(facts["seconds"])), int(facts["images"]), 0.0
+    recent: dict[str, float] = {}
+    while clock.progress < 1:
+        net.train()
+        for group in optimizer.param_groups:
+            group["lr"] = job.learning_rate * group["share"] * one_cycle(clock.progress)
+        terms = step(net, *batch(scenes, job.device), optimizer, job.device)
+        update_average(mean, net, min(job.average, 1 - 1 / (images / BATCH + 2)))
+        images += BATCH
+        recent = {k: 0.98 * recent.get(k, v) + 0.02 * v for k, v in terms.items()}
+        if clock.spent - saved > 60:
+            saved = clock.spent
+            save_checkpoint(job.checkpoint, nets, optimizer, {"seconds": clock.spent, "images": images})
+        yield Report(clock.progress, images, recent)
+    save_checkpoint(job.checkpoint, nets, optimizer, {"seconds": clock.spent, "images": images})
+
+
+def batch(scenes: Scenes, device: str) -> tuple[Tensor, Tensor]:
+    """Pictures (N, 3, H, W) in [0, 1] and mattes (N, 1, H, W), all of one random size of SIZES."""
+    size = random.choice(SIZES)
+    samples = [scenes.sample(size) for _ in range(BATCH)]
+    pictures = torch.from_numpy(np.stack([image for image, _ in samples])).to(device)
+    mattes = torch.from_numpy(np.stack([matte for _, matte in samples])).to(device)
+    rgb = (pictures.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
+    return rgb, mattes[:, None]
+
+
+def step(net: DeepLab, rgb: Tensor, truth: Tensor, optimizer: torch.optim.Optimizer, device: str) -> dict[str, float]:
+    """One optimiser step; returns the named losses."""
+    with torch.autocast(device, torch.bfloat16):
+        logits = net(rgb)
+    terms = losses.matte_losses(logits.float(), truth)
+    total = torch.stack(list(terms.values())).sum()
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+    optimizer.step()
+    return {k: float(v.detach()) for k, v in terms.items()}
+
+
+@torch.no_grad()
+def update_average(mean: torch.nn.Module, net: torch.nn.Module, keep: float) -> None:
+    """Exponential average of the weights and of the norms' statistics."""
+    for ours, theirs in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+        if ours.is_floating_point():
+            ours.lerp_(theirs, 1 - keep)
+        else:
+            ours.copy_(theirs)

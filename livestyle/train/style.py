@@ -1,0 +1,144 @@
+"""Train a transform net to paint like a picture (Johnson et al. 2016)."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from livestyle.errors import UserError
+from livestyle.image import Image, fit, load_image
+from livestyle.nets import losses
+from livestyle.nets.transform import TransformNet
+from livestyle.nets.vgg import LossNetwork, load_loss_network
+from livestyle.train.checkpoint import Clock, load_checkpoint, one_cycle, save_checkpoint
+
+CROP = 256
+BATCH = 4
+STYLE_SIDE = 384  # short side of the painting: its strokes then have the size that they should have at 360p
+
+
+@dataclass(frozen=True)
+class StyleTraining:
+    """What to train and how; every field is a flag of `livestyle train style`."""
+
+    picture: Path
+    photos: Path
+    perceptual: Path
+    checkpoint: Path
+    minutes: float = 25.0
+    init: Path | None = None  # a checkpoint of another style to start from
+    style_weight: float = 10.0
+    tv_weight: float = 1.0
+    learning_rate: float = 2e-3
+    compact_until: float = 0.3  # share of the time on the compact loss network
+    device: str = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a training stands."""
+
+    progress: float  # 0..1
+    images: int
+    terms: dict[str, float]  # losses, averaged over the last steps
+
+
+def train_style(job: StyleTraining) -> Iterator[Report]:
+    """Train, or go on from the checkpoint; yields after each step and saves a checkpoint each minute and at the end."""
+    pictures = list_pictures(job.photos)
+    random.seed(job.seed), torch.manual_seed(job.seed)
+    net = TransformNet().to(job.device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
+    facts = {"seconds": 0.0, "images": 0}
+    if job.checkpoint.is_file():
+        facts |= load_checkpoint(job.checkpoint, {"net": net}, optimizer)
+        random.seed(int(facts["images"]))  # not the same crops again
+    elif job.init:
+        load_checkpoint(job.init, {"net": net})
+    clock, images, saved = Clock(job.minutes, float(facts["seconds"])), int(facts["images"]), 0.0
+    painting = as_batch([fit_short(load_image(job.picture), STYLE_SIDE)], job.device)
+    network, targets, stage = None, {}, ""
+    recent: dict[str, float] = {}
+    while clock.progress < 1:
+        wanted = "vgg19_16x" if clock.progress < job.compact_until else "vgg19"
+        if wanted != stage:
+            stage, network = wanted, load_loss_network(job.perceptual, wanted).to(job.device)
+            targets = {k: losses.gram(v) for k, v in network(painting).items() if k in losses.STYLE_LAYERS}
+        net.train()
+        for group in optimizer.param_groups:
+            group["lr"] = job.learning_rate * one_cycle(clock.progress)
+        batch = as_batch([random_crop(load_image(random.choice(pictures))) for _ in range(BATCH)], job.device)
+        terms = step(net, network, targets, batch, optimizer, job)
+        images += BATCH
+        recent = {k: 0.95 * recent.get(k, v) + 0.05 * v for k, v in terms.items()}
+        if clock.spent - saved > 60:
+            saved = clock.spent
+            save_checkpoint(job.checkpoint, {"net": net}, optimizer, {"seconds": clock.spent, "images": images})
+        yield Report(clock.progress, images, recent)
+    save_checkpoint(job.checkpoint, {"net": net}, optimizer, {"seconds": clock.spent, "images": images})
+
+
+def step(
+    net: TransformNet, network: LossNetwork | None, targets: dict[str, Tensor], batch: Tensor,
+    optimizer: torch.optim.Optimizer, job: StyleTraining,
+) -> dict[str, float]:  # fmt: skip
+    """One optimiser step on a batch (N, 3, H, W) in [0, 1]; returns the named losses."""
+    assert network is not None
+    with torch.autocast(job.device, torch.bfloat16):
+        with torch.no_grad():
+            content = network(batch, losses.CONTENT_LAYER)
+        painted = net(batch)
+        maps = network(painted.clamp(-0.1, 1.1))
+    terms = {
+        "content": losses.content_loss(maps, content),
+        "style": job.style_weight * losses.style_loss(maps, targets),
+        "tv": job.tv_weight * losses.tv_loss(painted.float()),
+        # the picture is cut at 0 and 1: what lies beyond is pulled back
+        "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
+    }
+    total = torch.stack(list(terms.values())).sum()
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+    optimizer.step()
+    return {k: float(v.detach()) for k, v in terms.items()}
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Every JPEG and PNG of a folder, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    pictures = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if not pictures:
+        raise UserError(f"There are no pictures in {folder}.", "Give a folder of JPEG or PNG photos.")
+    return pictures
+
+
+def fit_short(image: Image, side: int) -> Image:
+    """Scale to a short side."""
+    h, w = image.shape[:2]
+    scale = side / min(h, w)
+    return fit(image, (round(w * scale), round(h * scale)))
+
+
+def random_crop(image: Image) -> Image:
+    """A square of CROP px at a random scale, mirrored half of the time."""
+    image = fit_short(image, random.randint(CROP, 480))
+    h, w = image.shape[:2]
+    y, x = random.randint(0, h - CROP), random.randint(0, w - CROP)
+    crop = image[y : y + CROP, x : x + CROP]
+    return cv2.flip(crop, 1).astype(np.uint8) if random.random() < 0.5 else crop
+
+
+def as_batch(images: list[Image], device: str) -> Tensor:
+    """Equal-sized images as float (N, 3, H, W) in [0, 1], channels last."""
+    stack = torch.from_numpy(np.ascontiguousarray(np.stack(images))).to(device)
+    return (stack.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,138 @@
+"""Model cards: where models are found, what they are, and whether their files are whole."""
+
+import difflib
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from livestyle.errors import UserError
+
+KINDS = {"style": "styles", "segmenter": "segmenters"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model's record, `card.json` beside its files.
+
+    Args:
+        name: as typed; kind: "style" or "segmenter".
+        title: what a person reads.
+        net: name of the network in `livestyle.nets`.
+        files: SHA-256 by file name.
+        license: of the weights; source: who made them, from what; data: what they were trained on, with its terms.
+        command: what trained them; figures: what was measured.
+        multiple: the input's height and width must be multiples of this.
+        pixels: of a segmenter: the input's area.
+        default: whether it is taken where none is named.
+        folder: where the files lie; None once written.
+    """
+
+    name: str
+    kind: str
+    title: str
+    net: str
+    files: dict[str, str]
+    license: str
+    source: str
+    data: str
+    command: str
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+    multiple: int = 4
+    pixels: int = 0
+    default: bool = False
+    folder: Path | None = None
+
+    def path(self, suffix: str) -> Path:
+        """The file with a suffix such as ".onnx", its SHA-256 checked.
+
+        Raises:
+            UserError: the card names none, or it is missing or altered.
+        """
+        for name, digest in self.files.items():
+            if name.endswith(suffix) and self.folder is not None:
+                return verified(self.folder / name, digest)
+        raise UserError(f"The {self.kind} '{self.name}' has no {suffix} file.", "Choose another device or model.")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def verified(path: Path, digest: str) -> Path:
+    """The path, once its file is there and has the digest.
+
+    Raises:
+        UserError: missing or altered.
+    """
+    if not path.is_file():
+        raise UserError(f"The model file {path} is missing.", "Install livestyle again.")
+    if sha256(path) != digest:
+        raise UserError(f"The model file {path} is damaged: its SHA-256 is not its card's.", "Install livestyle again.")
+    return path
+
+
+def user_folder() -> Path:
+    """The user's own models."""
+    return Path(platformdirs.user_data_dir("livestyle", appauthor=False)) / "models"
+
+
+def model_folders(models: Path | None = None) -> list[Path]:
+    """Where models are looked up, first match first: --models, $LIVESTYLE_MODELS, the user's, the package's own."""
+    package = Path(__file__).parent
+    chosen = os.environ.get("LIVESTYLE_MODELS")
+    places = [models, Path(chosen) if chosen else None, user_folder(), package / "models", package.parent / "models"]
+    return [place for place in places if place is not None and place.is_dir()]
+
+
+def load_card(file: Path) -> Card:
+    """Read a card.json.
+
+    Raises:
+        UserError: it is not one.
+    """
+    try:
+        facts = json.loads(file.read_text("utf-8"))
+        return Card(**{**facts, "folder": file.parent})
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{file} is not a model card: {error}.", "Repair or remove it.") from None
+
+
+def save_card(card: Card, folder: Path) -> None:
+    """Write card.json into a folder."""
+    facts = {k: v for k, v in asdict(card).items() if k != "folder"}
+    aside = folder / ".card.part"
+    aside.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    os.replace(aside, folder / "card.json")
+
+
+def find_cards(kind: str, models: Path | None = None) -> dict[str, Card]:
+    """Every model of a kind by name, sorted; an earlier folder hides a later one's model of the same name."""
+    cards: dict[str, Card] = {}
+    for place in model_folders(models):
+        for file in (place / KINDS[kind]).glob("*/card.json"):
+            cards.setdefault(file.parent.name, load_card(file))
+    return dict(sorted(cards.items()))
+
+
+def find_card(kind: str, name: str | None, models: Path | None = None) -> Card:
+    """A model by name, or the default one for None.
+
+    Raises:
+        UserError: there is none of that name; near names are listed.
+    """
+    cards = find_cards(kind, models)
+    if name is None:
+        chosen = next((card for card in cards.values() if card.default), None) or next(iter(cards.values()), None)
+        if chosen is None:
+            raise UserError(f"No {kind} is installed.", "Install livestyle again.")
+        return chosen
+    if name not in cards:
+        near = difflib.get_close_matches(name, cards, 3, 0.4) or list(cards)
+        hint = f"Near it: {', '.join(near)}; all: livestyle list {KINDS[kind]}."
+        raise UserError(f"There is no {kind} '{name}'.", hint)
+    return cards[name]

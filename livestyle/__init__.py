@@ -3,13 +3,14 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
-    bench
-    live  stills  train
+    bench  doctor  stills
+    live  train
     filter
     segment  stylize  look
     engine
     sources  sinks  weights  nets
-    image  errors  settings
+    image
+    errors  settings
 """
 
 import time

@@ -89,13 +89,10 @@ def live(
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
     from livestyle.live import open_deck, run_live
-    from livestyle.look import ACTIONS
 
     settings = settings_from(locals())
     target = LiveSettings(source, tuple(sink or L.sinks), size, fps, mirror, private, frames, seconds)
     deck = open_deck(settings)
-    if "window" in target.sinks:
-        say("Keys: " + ", ".join(f"{action.key} {action.words}" for action in ACTIONS))
     with stopping(deck), ticker(frames) as watch:
         result = run_live(settings, target, deck, say, watch)
     finish(result, as_json)

@@ -217,6 +217,8 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
         stream = Stream(source.size, live.fps or source.fps, source.audio, mirror)
         with open_sink(live.sinks, stream) as sink:
             say(f"{source.name} -> {sink.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+            if "window" in live.sinks:
+                say("\n".join(["Keys in the window:", *(f"  {action.key}  {action.words}" for action in ACTIONS)]))
             limits = Limits(live.frames, live.seconds, live.private)
             if not (source.is_live or sink.is_live):
                 result = drive(source, filter, sink, deck, limits, say, watch)

@@ -111,8 +111,9 @@ class Smoother:
         """The matte steadied; `time` in seconds. A jump back, a gap of half a second or a new size starts anew."""
         old, passed = self._matte, time - self._time
         if old is not None and old.shape == matte.shape and 0 <= passed < 0.5:
-            trust = 1 - cv2.absdiff(matte, old) / self.tolerance
-            keep = np.float32(math.exp(-passed / self.seconds)) * np.maximum(trust, 0)
+            trust = np.maximum(1 - cv2.absdiff(matte, old) / self.tolerance, 0)
+            # Per 1/30 s, so that the same motion is trusted alike at any frame rate.
+            keep = math.exp(-passed / self.seconds) * cv2.pow(trust, 30 * passed)
             matte = np.asarray(matte + keep * (old - matte), np.float32)
         self._matte, self._time = matte, time
         return matte

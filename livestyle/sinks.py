@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
 
+PORTABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
 CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
 BT709 = 1  # the number of ITU-R BT.709 among FFmpeg's colour spaces
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
@@ -255,10 +256,12 @@ class _Clip:
         self._fps = stream.fps
         self._last = -1  # ticks
         self._sound: _Sound | None = None
-        self._container = av.open(str(path), "w")
+        begins_with_index = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
+        self._container = av.open(str(path), "w", options=begins_with_index)
         self._video = self._container.add_stream(
             "libx264", Fraction(stream.fps).limit_denominator(1001),
-            options={"crf": "4" if full else "18", "preset": "veryfast"},
+            # No B-frames: with frames at uneven times they make the container's duration wrong.
+            options={"crf": "4" if full else "18", "preset": "veryfast", "bf": "0"},
         )  # fmt: skip
         self._video.width, self._video.height = (side + side % 2 for side in stream.size)
         self._video.pix_fmt = "yuvj420p" if full else "yuv420p"
@@ -315,7 +318,8 @@ class _Sound:
         source = self._source = self._input.streams.audio[0]
         self._output = output
         self._start = float((source.start_time or 0) * (source.time_base or 1))
-        self._copies = source.codec_context.name in output.supported_codecs
+        name = source.codec_context.name
+        self._copies = name in PORTABLE or ("matroska" in output.format.name and name in output.supported_codecs)
         self._packets = self._input.demux(source)
         self._next: Packet[Any] | None = None
         self._ended = False
@@ -323,7 +327,8 @@ class _Sound:
         if self._copies:
             self._track = output.add_stream_from_template(source)
         else:
-            self._track = output.add_stream("aac", rate=source.codec_context.sample_rate)
+            layout = "mono" if source.codec_context.channels == 1 else "stereo"
+            self._track = output.add_stream("aac", rate=source.codec_context.sample_rate, layout=layout)
 
     def write_until(self, seconds: float) -> None:
         """Write what is heard before a time since the first frame."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -143,17 +144,16 @@ class VideoFile(Source):
     """
 
     def __init__(self, path: str, size: Size | None = None, loop: bool = False) -> None:
-        self.name, self._path, self._loop, self._wanted = path, path, loop, size
-        self._container: InputContainer | None = None
-        self._container = self._open()
+        self.name, self._path, self._loop = path, path, loop
+        self._container: InputContainer | None = self._open()
         video = self._container.streams.video[0]
-        try:
-            first = next(self._images(self._container))[0]
-        except StopIteration:
+        self._images = self._decode(self._container)
+        first = next(self._images, None)
+        if first is None:
             self.close()
-            raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.") from None
-        self._container.seek(0) if self._container.size > 0 else None
-        self.size = size_of(first)
+            raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
+        self._images = chain([first], self._images)
+        self.size = size or size_of(first[0])
         self.fps = float(video.average_rate or video.guessed_rate or 30)
         self.total = None if loop else (video.frames or None)
         if self._container.streams.audio and os.path.isfile(path):
@@ -176,7 +176,7 @@ class VideoFile(Source):
         container.streams.video[0].thread_type = "AUTO"
         return container
 
-    def _images(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
+    def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
         import av
 
         broken, shown = 0, 0
@@ -206,15 +206,10 @@ class VideoFile(Source):
         index, offset = 0, 0.0
         while True:
             first, last = None, -1.0
-            if self._container is None:
-                return
-            for image, at in self._images(self._container):
+            for image, at in self._images:
                 first = at if first is None else first
                 last = max(at - first, last + 1e-4)  # broken clocks run backwards
-                image = cover(image, self._wanted) if self._wanted else image
-                if size_of(image) != self.size and not self._wanted:
-                    image = cover(image, self.size)
-                yield Frame(image, index, offset + last)
+                yield Frame(image if size_of(image) == self.size else cover(image, self.size), index, offset + last)
                 index += 1
             if not self._loop:
                 self._check_whole(index)
@@ -222,6 +217,7 @@ class VideoFile(Source):
             offset += last + 1 / self.fps
             self.close()
             self._container = self._open()
+            self._images = self._decode(self._container)
 
     def _check_whole(self, shown: int) -> None:
         if self.total and shown < self.total and not self.warning:

@@ -1,0 +1,49 @@
+"""Shared pictures, and `--update-golden`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livestyle.image import Image
+from livestyle.sources import open_source
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden pictures anew")
+
+
+@pytest.fixture(scope="session")
+def person() -> Image:
+    """A frame of the demo clip, 640x360, with a person in it."""
+    with open_source("demo") as source:
+        return next(iter(source)).image
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    """A small picture file."""
+    from livestyle.image import save_image
+
+    path = tmp_path / "card.png"
+    save_image(path, test_card(64, 48))
+    return path
+
+
+def test_card(width: int, height: int, seed: int = 0) -> Image:
+    """Coloured quadrants under a gradient, with a little noise: every channel and direction can be told apart."""
+    image = np.zeros((height, width, 3), np.float64)
+    for row, column, colour in (
+        (0, 0, (220, 40, 30)),
+        (0, 1, (30, 200, 60)),
+        (1, 0, (40, 60, 210)),
+        (1, 1, (230, 220, 60)),
+    ):
+        top, left = row * height // 2, column * width // 2
+        image[top : top + (height + 1) // 2, left : left + (width + 1) // 2] = colour
+    image *= np.linspace(0.6, 1.0, width)[None, :, None]
+    image += np.random.default_rng(seed).normal(0, 3, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+test_card.__test__ = False  # type: ignore[attr-defined]

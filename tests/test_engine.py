@@ -1,0 +1,54 @@
+"""Engines: the same picture from both, on the shipped models; and devices that are not there."""
+
+import numpy as np
+import pytest
+
+from livestyle.engine import choose_engine
+from livestyle.errors import UserError
+from livestyle.image import Image, pad_to
+from livestyle.weights import find_cards
+
+MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_cards(kind)]
+
+
+def psnr(one: np.ndarray, other: np.ndarray, peak: float) -> float:  # type: ignore[type-arg]
+    """Peak signal-to-noise ratio in dB."""
+    error = np.square(one.astype(float) - other).mean()
+    return float(10 * np.log10(peak**2 / max(error, 1e-12)))
+
+
+@pytest.mark.parametrize(("kind", "name"), MODELS)
+def test_both_engines_give_the_same_picture(kind: str, name: str, person: Image) -> None:
+    card = find_cards(kind)[name]
+    images = pad_to(person[:144, 200:456], card.multiple)[None]
+    one = choose_engine("cpu", exact=True).load(card)(images)
+    other = choose_engine("torch:cpu", exact=True).load(card)(images)
+    assert one.shape == other.shape
+    assert psnr(one, other, 255 if kind == "style" else 1) >= 40
+
+
+@pytest.mark.parametrize(("kind", "name"), MODELS)
+def test_the_fast_precision_stays_near_the_exact_one(kind: str, name: str, person: Image) -> None:
+    card = find_cards(kind)[name]
+    images = pad_to(person[:144, 200:456], card.multiple)[None]
+    exact, fast = (choose_engine("cpu", exact=e).load(card)(images) for e in (True, False))
+    assert psnr(exact, fast, 255 if kind == "style" else 1) >= 30
+
+
+def test_a_net_takes_any_size_and_keeps_no_memory_of_the_last(person: Image) -> None:
+    kind, name = MODELS[0]
+    net = choose_engine("cpu").load(find_cards(kind)[name])
+    first = net(person[None, :64, :96])
+    for side in (32, 48, 64, 80):
+        assert net(person[None, :side, :side]).shape[:3] == (1, side, side)
+    assert (net(person[None, :64, :96]) == first).all()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "torch:tpu", "mps"])
+def test_a_device_that_is_not_there_gets_one_sentence(device: str) -> None:
+    import torch
+
+    if device == "mps" and torch.backends.mps.is_available():
+        pytest.skip("this machine has it")
+    with pytest.raises(UserError):
+        choose_engine(device)

@@ -1,0 +1,149 @@
+"""The filter: each look on each plane, and nothing that no look asks for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_sources import write_clip
+
+from livestyle.errors import UserError
+from livestyle.filter import Filter
+from livestyle.image import Frame, Image
+from livestyle.look import Look, look_of, parse_plane
+from livestyle.settings import Settings
+from livestyle.weights import find_cards
+
+STYLES = list(find_cards("style"))
+
+
+@pytest.fixture(scope="module")
+def ready():  # type: ignore[no-untyped-def]
+    with Filter(Settings(), live=False) as filter:
+        yield filter
+
+
+def look(**flags: object) -> Look:
+    return look_of(Settings(**flags), STYLES[0])  # type: ignore[arg-type]
+
+
+def difference(one: Image, other: Image, where: np.ndarray) -> float:  # type: ignore[type-arg]
+    return float(np.abs(one.astype(int) - other)[where].mean())
+
+
+@pytest.fixture(scope="module")
+def frame(person: Image) -> Frame:
+    return Frame(person, 0, 0.0)
+
+
+def test_the_person_is_intact_and_the_background_painted(ready: Filter, frame: Frame) -> None:
+    out, matte = ready(frame, look()), ready.matte(frame)
+    assert (out[matte == 1] == frame.image[matte == 1]).all()
+    assert difference(out, frame.image, matte == 0) > 10
+
+
+def test_the_background_is_intact_and_the_person_painted(ready: Filter, frame: Frame) -> None:
+    out, matte = ready(frame, look(background="none", person=STYLES[1])), ready.matte(frame)
+    assert (out[matte == 0] == frame.image[matte == 0]).all()
+    assert difference(out, frame.image, matte == 1) > 10
+
+
+def test_two_styles_each_on_its_plane(ready: Filter, frame: Frame) -> None:
+    both, matte = ready(frame, look(background=STYLES[0], person=STYLES[1])), ready.matte(frame)
+    for style, plane in ((STYLES[0], matte == 0), (STYLES[1], matte == 1)):
+        whole = ready(frame, look(background=style, person=style))
+        assert (both[plane] == whole[plane]).all()
+
+
+def test_nothing_is_computed_that_no_look_asks_for(frame: Frame) -> None:
+    with Filter(Settings()) as filter:
+        assert filter(frame, look(background="none")) is frame.image
+        assert not filter.meter.stages
+        filter(frame, look(background=STYLES[0], person=STYLES[0]))
+        assert "segment" not in filter.meter.stages
+        assert len(filter.meter.stages["stylize"]) == 1
+        filter(frame, look(background="color:#102030"))
+        assert len(filter.meter.stages["stylize"]) == 1
+        filter(frame, look(background=STYLES[0], person=STYLES[0], person_strength=0.5))
+        assert len(filter.meter.stages["stylize"]) == 2
+
+
+def test_bypass_is_the_cameras_own_picture(ready: Filter, frame: Frame) -> None:
+    assert ready(frame, Look(parse_plane(STYLES[0]), bypass=True)) is frame.image
+
+
+def test_colour_picture_clip_and_blur(ready: Filter, frame: Frame, card: Path, tmp_path: Path) -> None:
+    matte = ready.matte(frame)
+    assert (ready(frame, look(background="color:#102030"))[matte == 0] == (16, 32, 48)).all()
+    clip = write_clip(tmp_path / "loop.mp4")
+    for text in ("blur", f"image:{card}", f"video:{clip}"):
+        out = ready(frame, look(background=text))
+        assert out.shape == frame.image.shape
+        assert (out[matte == 1] == frame.image[matte == 1]).all()
+        assert difference(out, frame.image, matte == 0) > 1
+    blurred_person = ready(frame, look(background="none", person="blur"))
+    assert (blurred_person[matte == 0] == frame.image[matte == 0]).all()
+
+
+def test_a_clip_moves_and_loops(ready: Filter, frame: Frame, tmp_path: Path) -> None:
+    clip = look(background=f"video:{write_clip(tmp_path / 'loop.mp4', fps=25)}")
+    first, later, again = (ready(Frame(frame.image, n, at), clip) for n, at in enumerate((0.0, 0.4, 0.48)))
+    corner = np.s_[:40, :40]
+    assert later[corner].mean() > first[corner].mean() + 30
+    assert abs(again[corner].mean() - first[corner].mean()) < 3
+
+
+def test_strength_goes_from_the_camera_to_the_painting(ready: Filter, frame: Frame) -> None:
+    none, half, full = (ready(frame, look(strength=s)) for s in (0.0, 0.5, 1.0))
+    assert (none == frame.image).all()
+    everywhere = np.ones(none.shape[:2], bool)
+    assert 0 < difference(half, none, everywhere) < difference(full, none, everywhere)
+
+
+def test_a_blend_of_two_styles_is_between_them(ready: Filter, frame: Frame) -> None:
+    a, b = STYLES[:2]
+    one, other = (ready(frame, look(background=s, person=s)).astype(float) for s in (a, b))
+    blend = ready(frame, look(background=f"{a}+{b}@0.3", person=f"{a}+{b}@0.3"))
+    assert np.abs(blend - (0.7 * one + 0.3 * other)).max() <= 1
+
+
+def test_keep_colors_keeps_them(ready: Filter, frame: Frame) -> None:
+    import cv2
+
+    kept, plain = (ready(frame, look(keep_colors=k)) for k in (True, False))
+    chroma = [cv2.cvtColor(i, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(int) for i in (frame.image, kept, plain)]
+    assert np.abs(chroma[1] - chroma[0]).mean() < 0.6 * np.abs(chroma[2] - chroma[0]).mean()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (641, 359), (17, 200), (1280, 720)])
+def test_any_size_comes_back_whole(ready: Filter, person: Image, size: tuple[int, int]) -> None:
+    from livestyle.image import fit
+
+    out = ready(Frame(fit(person, size), 0, 0.0), look(person=STYLES[1]))
+    assert out.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("flags", [{"quality": "ultra"}, {"device": "tpu"}, {"segmenter": "nobody"}])
+def test_bad_settings_get_one_sentence(flags: dict[str, str]) -> None:
+    with pytest.raises(UserError):
+        Filter(Settings(**flags))  # type: ignore[arg-type]
+
+
+def test_an_unknown_style_is_said_before_the_first_frame(ready: Filter) -> None:
+    with pytest.raises(UserError, match="Near it"):
+        ready.prepare(look(background="grate_wave"))
+
+
+def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -> None:
+    ours = find_cards("style")[STYLES[0]].path(".onnx")
+    mine = tmp_path / "mine.onnx"
+    mine.write_bytes(ours.read_bytes())
+    assert (ready(frame, look(background=str(mine))) == ready(frame, look(background=STYLES[0]))).all()
+    mine.write_bytes(b"no net")
+    with pytest.raises(UserError, match=r"mine\.onnx"), Filter(Settings()) as fresh:
+        fresh.prepare(look(background=str(mine)))
+
+
+def test_the_style_is_painted_no_larger_than_the_quality_says(person: Image) -> None:
+    with Filter(Settings(quality="fast")) as filter:
+        assert filter.style_size((1280, 720)) == (480, 270)
+        assert filter.style_size((320, 180)) == (320, 180)

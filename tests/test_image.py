@@ -1,0 +1,164 @@
+"""Properties of the pixel functions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import test_card
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image as Pil
+
+from livestyle import image as pixels
+from livestyle.errors import UserError
+
+settings.register_profile("suite", deadline=None, max_examples=40)
+settings.load_profile("suite")
+
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@st.composite
+def scenes(draw):  # type: ignore[no-untyped-def]
+    """Two images and a matte of one size."""
+    h, w = draw(shapes)
+    images = hnp.arrays(np.uint8, (h, w, 3))
+    return draw(images), draw(images), draw(hnp.arrays(np.float32, (h, w), elements=st.floats(0, 1, width=32)))
+
+
+@given(scenes())
+def test_composite_lies_between_and_is_exact_at_the_ends(scene) -> None:  # type: ignore[no-untyped-def]
+    person, behind, matte = scene
+    out = pixels.composite(person, behind, matte)
+    assert (out[matte == 1] == person[matte == 1]).all()
+    assert (out[matte == 0] == behind[matte == 0]).all()
+    low, high = np.minimum(person, behind).astype(int), np.maximum(person, behind).astype(int)
+    assert ((out >= low - 1) & (out <= high + 1)).all()
+    assert (pixels.composite(person, person, matte) == person).all()
+    turned = pixels.composite(behind, person, 1 - matte)
+    assert np.abs(out.astype(int) - turned).max() <= 1
+
+
+@given(scenes(), st.floats(0, 1))
+def test_mix_is_exact_at_the_ends_and_between(scene, share: float) -> None:  # type: ignore[no-untyped-def]
+    one, other, _ = scene
+    assert (pixels.mix(one, other, 0) == one).all()
+    assert (pixels.mix(one, other, 1) == other).all()
+    wanted = one * (1 - share) + other * share
+    assert np.abs(pixels.mix(one, other, share) - wanted).max() <= 1
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60), st.just(3))), st.integers(1, 16))
+def test_padding_keeps_the_picture(image, multiple: int) -> None:  # type: ignore[no-untyped-def]
+    padded = pixels.pad_to(image, multiple)
+    h, w = image.shape[:2]
+    assert padded.shape[0] % multiple == 0
+    assert padded.shape[1] % multiple == 0
+    assert padded.shape[0] - h < multiple
+    assert (padded[:h, :w] == image).all()
+
+
+@given(shapes, shapes)
+def test_cover_fills_any_size(shape, other) -> None:  # type: ignore[no-untyped-def]
+    out = pixels.cover(test_card(shape[1], shape[0]), (other[1], other[0]))
+    assert out.shape == (*other, 3)
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 10**6))
+def test_at_most_keeps_the_shape_and_the_bound(width: int, height: int, bound: int) -> None:
+    w, h = pixels.at_most((width, height), bound)
+    assert w <= width
+    assert h <= height
+    assert w * h <= bound + w + h + 1
+    if width * height <= bound:
+        assert (w, h) == (width, height)
+
+
+def test_no_colour_of_the_person_bleeds_into_the_blur() -> None:
+    image = np.full((120, 160, 3), (20, 120, 20), np.uint8)
+    matte = np.zeros((120, 160), np.float32)
+    image[30:, 50:110], matte[30:, 50:110] = (250, 0, 250), 1
+    blurred = pixels.blur_background(image, matte, 1.0)
+    outside = blurred[matte == 0].astype(int)
+    assert np.abs(outside - (20, 120, 20)).max() <= 2
+
+
+def test_keep_colors_takes_luminance_from_one_and_chroma_from_the_other() -> None:
+    grey = np.full((8, 8, 3), 90, np.uint8)
+    red = np.full((8, 8, 3), (150, 60, 60), np.uint8)
+    out = pixels.keep_colors(grey, red).astype(float)
+    assert abs(out.mean(axis=(0, 1)) @ (0.299, 0.587, 0.114) - 90) < 2
+    assert out[..., 0].mean() > out[..., 1].mean() + 50
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1"])
+def test_any_kind_of_picture_loads_as_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("p.jpg" if mode == "CMYK" else "p.png")
+    Pil.fromarray(test_card(31, 17)).convert(mode).save(path)
+    image = pixels.load_image(path)
+    assert image.shape == (17, 31, 3)
+    assert image.dtype == np.uint8
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Pil.fromarray(ramp).save(tmp_path / "deep.png")
+    image = pixels.load_image(tmp_path / "deep.png")
+    assert np.abs(image[..., 0].astype(float) - ramp / 257).max() <= 1
+
+
+def test_pictures_are_turned_upright(tmp_path: Path) -> None:
+    exif = Pil.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    Pil.fromarray(test_card(40, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    assert pixels.load_image(tmp_path / "turned.jpg").shape == (40, 20, 3)
+
+
+@pytest.mark.parametrize("name", ["cut.png", "cut.jpg", "text.png", "empty.png", "missing.png"])
+def test_a_bad_picture_gets_one_sentence(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.startswith("cut"):
+        Pil.fromarray(test_card(200, 200)).save(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif name != "missing.png":
+        path.write_text("not a picture" if name == "text.png" else "")
+    with pytest.raises(UserError, match=name):
+        pixels.load_image(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), pixels.written_aside(path) as part:  # noqa: PT012
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def disc(width: int, height: int) -> pixels.Matte:
+    """A soft disc."""
+    y, x = np.mgrid[:height, :width]
+    distance = np.hypot(x - width / 2, y - height * 0.6)
+    return np.clip((height * 0.35 - distance) / 4 + 0.5, 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("composite", lambda a, b, m: pixels.composite(a, b, m)),
+        ("blur", lambda a, b, m: pixels.blur_background(a, m, 0.6)),
+        ("keep_colors", lambda a, b, m: pixels.keep_colors(b, a)),
+    ],
+)
+def test_golden(name: str, make, request: pytest.FixtureRequest) -> None:  # type: ignore[no-untyped-def]
+    ours = make(test_card(96, 64), np.ascontiguousarray(test_card(96, 64, 1)[::-1, ::-1, ::-1]), disc(96, 64))
+    path = GOLDEN / f"{name}.png"
+    if request.config.getoption("--update-golden"):
+        pixels.save_image(path, ours)
+    difference = np.abs(ours.astype(int) - pixels.load_image(path)).mean()
+    assert difference < 0.5  # of 255: rounding differs between OpenCV's builds

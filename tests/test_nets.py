@@ -1,0 +1,117 @@
+"""The nets and losses: shapes, invariances, and the same function after folding and shipping."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livestyle.engine import Engine, OpenVinoNet
+from livestyle.nets import losses
+from livestyle.nets.blocks import fold
+from livestyle.nets.deeplab import DeepLab
+from livestyle.nets.shipped import NETS, load_shipped, ship
+from livestyle.nets.transform import TransformNet
+from livestyle.nets.vgg import WIDTHS, LossNetwork
+
+KINDS = {"transform": "style", "deeplab": "segmenter"}
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
+    return torch.rand(batch, 3, height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 20), (64, 96), (36, 100)])
+def test_transform_nets_keep_the_size(height: int, width: int) -> None:
+    with torch.no_grad():
+        assert TransformNet(48, 2).eval()(picture(height, width)).shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(144, 256), (160, 224), (32, 48)])
+def test_segmenters_give_a_logit_per_pixel(height: int, width: int) -> None:
+    with torch.no_grad():
+        assert DeepLab().eval()(picture(height, width)).shape == (1, 1, height, width)
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_loss_networks_halve_the_maps_and_stop_where_told(name: str) -> None:
+    net = LossNetwork(name)
+    with torch.no_grad():
+        maps = net(picture(64, 48))
+        assert list(net(picture(64, 48), "relu2_1")) == ["relu1_1", "relu1_2", "relu2_1"]
+    for stage, width in enumerate(WIDTHS[name]):
+        assert maps[f"relu{stage + 1}_1"].shape == (1, width, 64 >> stage, 48 >> stage)
+        assert maps[f"relu{stage + 1}_1"].min() >= 0
+
+
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(1, 9))
+def test_gram_is_symmetric_positive_and_blind_to_the_order_of_pixels(channels: int, height: int, width: int) -> None:
+    features = torch.randn(2, channels, height, width)
+    gram = losses.gram(features)
+    torch.testing.assert_close(gram, gram.mT)
+    assert torch.linalg.eigvalsh(gram).min() > -1e-4
+    shuffled = features.flatten(2)[..., torch.randperm(height * width)].view_as(features)
+    torch.testing.assert_close(losses.gram(shuffled), gram, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gram[0, 0, 0], features[0, 0].square().mean())
+
+
+def test_gram_survives_half_precision() -> None:
+    features = torch.rand(1, 4, 180, 320) * 40
+    assert torch.isfinite(losses.gram(features.half())).all()
+    torch.testing.assert_close(losses.gram(features.bfloat16()), losses.gram(features), rtol=0.01, atol=0)
+
+
+def test_losses_are_nought_at_their_goal() -> None:
+    net = LossNetwork("vgg19_16x")
+    with torch.no_grad():
+        maps = net(picture(64, 64))
+    targets = {layer: losses.gram(maps[layer]) for layer in losses.STYLE_LAYERS}
+    assert losses.style_loss(maps, targets) == 0
+    assert losses.content_loss(maps, maps) == 0
+    assert losses.tv_loss(torch.full((1, 3, 8, 8), 0.4)) == 0
+    truth = torch.zeros(1, 1, 16, 16)
+    truth[..., 8:] = 1
+    right, wrong = (losses.matte_losses(sign * 20 * (truth - 0.5), truth) for sign in (1, -1))
+    assert all(right[name] < 0.05 < wrong[name] for name in right)
+
+
+def settled(name: str) -> torch.nn.Module:
+    """A net whose norms have seen something."""
+    net = NETS[name]()
+    net.train()
+    with torch.no_grad():
+        for _ in range(2):
+            net(picture(64, 64, 4))
+    return net.eval()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_folding_changes_nothing(name: str) -> None:
+    net = settled(name)
+    image = picture(48, 64)
+    with torch.no_grad():
+        before = net(image)
+        torch.testing.assert_close(fold(net)(image), before, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(fold(net)(image), before, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_both_shipped_files_are_the_same_function(name: str, tmp_path: Path) -> None:
+    weights, onnx = ship(settled(name), KINDS[name], tmp_path, name)
+    torch_net = load_shipped(name, KINDS[name], weights)
+    openvino_net = OpenVinoNet(Engine("openvino", "CPU", "", exact=True), onnx)
+    for height, width in ((48, 64), (64, 80)):
+        images = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            ours = torch_net(torch.from_numpy(images)).numpy()
+        theirs = openvino_net(images)
+        assert ours.shape == theirs.shape
+        assert ours.dtype == theirs.dtype
+        assert np.abs(ours.astype(float) - theirs).max() <= (1 if KINDS[name] == "style" else 1e-4)

@@ -1,0 +1,144 @@
+"""Mattes: contract over the segmenters, the smoother's properties, the refinement."""
+
+import cv2
+import numpy as np
+import pytest
+from conftest import test_card
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livestyle.engine import choose_engine, has_package
+from livestyle.errors import UserError
+from livestyle.image import Image
+from livestyle.segment import SEGMENTERS, Matting, Smoother, input_size, load_segmenter, refine
+from livestyle.weights import find_cards
+
+NAMES = [*find_cards("segmenter"), *SEGMENTERS]
+
+
+def matting(name: str) -> Matting:
+    if name == "mediapipe" and not has_package("mediapipe"):
+        pytest.skip("mediapipe is not installed")
+    try:
+        return Matting(load_segmenter(name, choose_engine("cpu"))[1])
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(65, 47), (1, 1), (640, 360), (33, 500)])
+def test_a_matte_matches_its_image(name: str, size: tuple[int, int]) -> None:
+    matte = matting(name)(test_card(*size))
+    assert matte.shape == size[::-1]
+    assert matte.dtype == np.float32
+    assert 0 <= matte.min() <= matte.max() <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_person_is_found_and_the_wall_is_not(name: str, person: Image) -> None:
+    matte = matting(name)(person)
+    assert matte[120:220, 300:360].mean() > 0.95  # the face
+    assert matte[300:, 260:400].mean() > 0.9  # the chest
+    assert matte[:200, :150].mean() < 0.05
+    assert matte[:200, 500:].mean() < 0.1
+    assert ((matte == 0) | (matte == 1)).mean() > 0.8
+
+
+def test_an_unknown_segmenter_names_the_near_ones() -> None:
+    with pytest.raises(UserError, match="deeplab"):
+        load_segmenter("deplab", choose_engine("cpu"))
+
+
+def test_mediapipe_says_what_it_lacks() -> None:
+    with pytest.raises(UserError, match="mediapipe"):
+        load_segmenter("mediapipe", choose_engine("cpu"))
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_input_sizes_have_the_area_and_the_multiple(width: int, height: int) -> None:
+    w, h = input_size((width, height), 256 * 144, 16)
+    assert w % 16 == h % 16 == 0
+    assert 0.7 < w * h / (256 * 144) < 1.4
+
+
+def test_a_webcams_input_is_256x144() -> None:
+    assert input_size((640, 360), 256 * 144, 16) == input_size((1920, 1080), 256 * 144, 16) == (256, 144)
+
+
+def wobbly(count: int, rate: float) -> list[tuple[np.ndarray, float]]:  # type: ignore[type-arg]
+    """Mattes of a still person whose edge trembles."""
+    draw = np.random.default_rng(0)
+    return [
+        ((0.5 + 0.1 * draw.standard_normal((20, 20))).clip(0, 1).astype(np.float32), n / rate) for n in range(count)
+    ]
+
+
+def test_smoothing_steadies_what_trembles() -> None:
+    smoother = Smoother()
+    mattes = wobbly(30, 30)
+    smooth = [smoother(matte, at) for matte, at in mattes]
+    before = np.mean([np.abs(b[0] - a[0]).mean() for a, b in zip(mattes, mattes[1:], strict=False)])
+    after = np.mean([np.abs(b - a).mean() for a, b in zip(smooth, smooth[1:], strict=False)])
+    assert after < 0.6 * before
+
+
+def test_a_moving_edge_is_taken_at_once() -> None:
+    smoother = Smoother()
+    empty, full = np.zeros((8, 8), np.float32), np.ones((8, 8), np.float32)
+    smoother(empty, 0.0)
+    assert (smoother(full, 0.033) == 1).all()
+    assert (smoother(empty, 0.066) == 0).all()
+
+
+@given(st.floats(0.0, 1.0), st.integers(1, 5))
+def test_a_still_matte_stays(value: float, steps: int) -> None:
+    smoother, matte = Smoother(), np.full((4, 4), value, np.float32)
+    for n in range(steps):
+        out = smoother(matte, n / 30)
+    np.testing.assert_allclose(out, matte, atol=1e-6)
+
+
+def settled(rate: int, step: float) -> float:
+    """Where a step of a matte has got to after 0.2 s."""
+    smoother = Smoother()
+    smoother(np.full((2, 2), 0.5, np.float32), 0.0)
+    for n in range(1, round(0.2 * rate) + 1):
+        out = smoother(np.full((2, 2), 0.5 + step, np.float32), n / rate)
+    return float(out[0, 0])
+
+
+@pytest.mark.parametrize("rate", [15, 60, 120])
+@pytest.mark.parametrize("step", [0.02, 0.1])
+def test_smoothing_is_independent_of_the_frame_rate(rate: int, step: float) -> None:
+    assert settled(rate, step) == pytest.approx(settled(30, step), abs=0.06 * step)
+    assert 0.5 + 0.7 * step < settled(rate, step) < 0.5 + step
+
+
+@pytest.mark.parametrize(("shape", "time"), [((8, 8), 9.0), ((8, 8), -1.0), ((6, 8), 0.03)])
+def test_a_cut_or_a_new_size_starts_anew(shape: tuple[int, int], time: float) -> None:
+    smoother = Smoother()
+    smoother(np.full((8, 8), 0.5, np.float32), 0.0)
+    matte = np.full(shape, 0.6, np.float32)
+    assert (smoother(matte, time) == matte).all()
+
+
+def test_reset_forgets() -> None:
+    smoother = Smoother()
+    smoother(np.full((8, 8), 0.5, np.float32), 0.0)
+    smoother.reset()
+    matte = np.full((8, 8), 0.6, np.float32)
+    assert (smoother(matte, 0.03) == matte).all()
+
+
+def test_refining_draws_the_edge_along_the_pictures() -> None:
+    y, x = np.mgrid[:360, :640]
+    truth = (np.hypot(x - 320, y - 250) < 150).astype(np.float32)
+    image = np.repeat((60 + 140 * truth).astype(np.uint8)[..., None], 3, axis=2)
+    coarse = cv2.GaussianBlur(cv2.resize(truth, (256, 144), interpolation=cv2.INTER_AREA), (0, 0), 1.5)
+    blurry = cv2.resize(coarse, (640, 360))
+    assert np.abs(refine(coarse, image) - truth).mean() < 0.7 * np.abs(blurry - truth).mean()
+
+
+@given(st.sampled_from([0.0, 1.0]))
+def test_refining_keeps_what_is_sure(value: float) -> None:
+    assert (refine(np.full((20, 30), value, np.float32), test_card(90, 60)) == value).all()

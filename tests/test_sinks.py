@@ -1,0 +1,166 @@
+"""Contract over every sink; clips that are whole or not there."""
+
+import math
+import resource
+import struct
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from conftest import test_card
+
+from livestyle.errors import UserError
+from livestyle.image import Frame
+from livestyle.sinks import SINKS, Stream, VideoFile, open_sink
+from livestyle.sources import open_source
+
+SIZE = (64, 48)
+
+
+def frames(count: int = 10, size: tuple[int, int] = SIZE, fps: float = 25) -> Iterator[Frame]:
+    for index in range(count):
+        yield Frame(test_card(*size, seed=index), index, index / fps)
+
+
+@pytest.mark.parametrize("text", ["null", "file:{}/a.mp4", "file:{}/a.mkv", "file:{}/a.mov"])
+def test_sinks_take_frames_and_close_twice(text: str, tmp_path: Path) -> None:
+    sink = open_sink([text.format(tmp_path)], Stream(SIZE, 25))
+    for frame in frames():
+        sink.send(frame)
+    assert sink.pressed() == []
+    sink.close()
+    sink.close()
+    if text.startswith("file:"):
+        with open_source(text.format(tmp_path).removeprefix("file:")) as source:
+            assert len(list(source)) == 10
+
+
+def test_several_sinks_at_once(tmp_path: Path) -> None:
+    with open_sink(["null", f"file:{tmp_path}/a.mp4", f"file:{tmp_path}/b.mkv"], Stream(SIZE, 25)) as sink:
+        for frame in frames():
+            sink.send(frame)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "b.mkv"}
+
+
+@pytest.mark.parametrize("text", ["", "bogus", "file", "file:", "file:a.xyz", "file:no/such/folder/a.mp4", "file:."])
+def test_bad_sinks_get_one_sentence(text: str) -> None:
+    with pytest.raises(UserError):
+        open_sink(["null", text], Stream(SIZE, 25))
+
+
+def test_every_kind_of_sink_is_named_in_the_error() -> None:
+    with pytest.raises(UserError) as caught:
+        open_sink(["bogus"], Stream(SIZE, 25))
+    assert all(kind.form in str(caught.value) for kind in SINKS.values())
+
+
+def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:  # noqa: PT012
+        for frame in frames():
+            sink.send(frame)
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clip_without_frames_is_no_file(tmp_path: Path) -> None:
+    VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    import signal
+
+    old, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    noise = np.random.default_rng(0)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, old[1]))
+        with (
+            pytest.raises(UserError, match="cannot be written"),
+            VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink,
+        ):  # noqa: PT012
+            for index in range(200):
+                sink.send(Frame(noise.integers(0, 255, (48, 64, 3), dtype=np.uint8), index, index / 25))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_keep_their_own_times(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.1, 0.5, 0.51, 1.2]
+    with VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+        for index, at in enumerate(times):
+            sink.send(Frame(test_card(*SIZE), index, at))
+    with open_source(str(tmp_path / "a.mp4")) as source:
+        assert [frame.time for frame in source] == pytest.approx(times, abs=1e-3)
+    with av.open(str(tmp_path / "a.mp4")) as clip:
+        assert float(clip.duration / 1e6) == pytest.approx(1.2 + 0.04, abs=0.01)
+
+
+def test_odd_sizes_grow_by_one(tmp_path: Path) -> None:
+    with VideoFile(tmp_path / "a.mp4", Stream((65, 47), 25)) as sink:
+        for frame in frames(size=(65, 47)):
+            sink.send(frame)
+    with open_source(str(tmp_path / "a.mp4")) as source:
+        assert source.size == (66, 48)
+
+
+def beep(path: Path, seconds: float = 1.0) -> Path:
+    """A clip with a sine for its sound."""
+    sound = path.with_suffix(".wav")
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 44100, 0, "NONE", ""))
+        for n in range(int(44100 * seconds)):
+            file.writeframesraw(struct.pack("<h", int(9000 * math.sin(n * 440 * 2 * math.pi / 44100))))
+    with VideoFile(path, Stream(SIZE, 25, audio=sound)) as sink:
+        for frame in frames(int(25 * seconds)):
+            sink.send(frame)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_sound_is_copied(tmp_path: Path, suffix: str) -> None:
+    first = beep(tmp_path / "first.mp4")  # from PCM, which mp4 does not hold: made AAC
+    with open_source(str(first)) as source, VideoFile(tmp_path / f"x{suffix}", Stream(SIZE, 25, source.audio)) as sink:
+        for frame in source:
+            sink.send(frame)
+    with av.open(str(first)) as one, av.open(str(tmp_path / f"x{suffix}")) as other:
+        assert other.streams.audio[0].codec_context.name == one.streams.audio[0].codec_context.name == "aac"
+        heard, copied = ([p for p in c.demux(c.streams.audio[0]) if p.size] for c in (one, other))
+        assert [bytes(p) for p in copied] == [bytes(p) for p in heard[: len(copied)]]
+        assert len(heard) - len(copied) <= 1
+        assert len(heard) >= 40
+    loud = [np.abs(f.to_ndarray()).max() for f in av.open(str(first)).decode(audio=0)]
+    assert max(loud) > 0.2
+
+
+def test_mattes_are_full_range(tmp_path: Path) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, 32:] = 255
+    path = tmp_path / "matte.mp4"
+    with VideoFile(path, Stream(SIZE, 25, is_matte=True)) as sink:
+        for index in range(5):
+            sink.send(Frame(image, index, index / 25))
+    capture = cv2.VideoCapture(str(path))
+    theirs = capture.read()[1]
+    with open_source(str(path)) as source:
+        ours = list(source)[-1].image
+    for back in (theirs, ours):
+        assert back[:, :28].max() <= 2
+        assert back[:, 36:].min() >= 253
+
+
+def test_no_virtual_camera_is_answered_with_the_command_that_makes_one() -> None:
+    with pytest.raises(UserError, match="modprobe v4l2loopback"):
+        open_sink(["virtual-camera:/dev/video98"], Stream(SIZE, 25))
+
+
+def test_no_screen_is_answered_with_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="no screen"):
+        open_sink(["window"], Stream(SIZE, 25))

@@ -1,0 +1,195 @@
+"""Contract over every source, and the ways in which clips and cameras fail."""
+
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import test_card
+
+from livestyle import sources
+from livestyle.errors import UserError
+from livestyle.image import Frame
+from livestyle.sinks import Stream, VideoFile
+from livestyle.sources import Latest, Paced, Source, open_source
+
+
+def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25) -> Path:
+    """A clip whose frames grow brighter."""
+    with VideoFile(path, Stream(size, fps)) as sink:
+        for index in range(frames):
+            image = np.clip(test_card(*size).astype(int) // 2 + index * 8, 0, 255).astype(np.uint8)
+            sink.send(Frame(image, index, index / fps))
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path: Path, card: Path) -> dict[str, str]:
+    """A source's text per row of SOURCES that needs no camera."""
+    return {"demo": "demo", "still": str(card), "video": str(write_clip(tmp_path / "clip.mp4"))}
+
+
+def test_every_kind_of_source_is_tested(texts: dict[str, str]) -> None:
+    assert {kind.name for kind in sources.SOURCES} == {*texts, "camera"}
+    for name, text in texts.items():
+        assert next(kind for kind in sources.SOURCES if kind.matches(text)).name == name
+
+
+@pytest.mark.parametrize("name", ["demo", "still", "video"])
+@pytest.mark.parametrize("size", [None, (50, 30)])
+def test_frames_are_whole_and_in_order(texts: dict[str, str], name: str, size: tuple[int, int] | None) -> None:
+    with open_source(texts[name], size) as source:
+        frames = list(islice(source, 10))
+        assert size is None or source.size == size
+    assert len(frames) == 10
+    assert frames[0].time == 0
+    for frame in frames:
+        assert frame.image.shape == (source.size[1], source.size[0], 3)
+        assert frame.image.dtype == np.uint8
+    assert all(b.index > a.index and b.time > a.time for a, b in zip(frames, frames[1:], strict=False))
+    source.close()
+
+
+def test_the_demo_loops_without_end() -> None:
+    with open_source("demo") as source:
+        frames = list(islice(source, 405))
+    assert [f.index for f in frames] == list(range(405))
+    assert frames[200].time == pytest.approx(8.0, abs=0.01)
+    assert np.abs(frames[0].image.astype(int) - frames[200].image).mean() < 1
+
+
+def test_colours_survive_a_clip(tmp_path: Path) -> None:
+    image = test_card(128, 96)
+    for path in (tmp_path / "a.mp4", tmp_path / "a.mkv"):
+        with VideoFile(path, Stream((128, 96), 25)) as sink:
+            for index in range(3):
+                sink.send(Frame(image, index, index / 25))
+        with open_source(str(path)) as source:
+            back = next(iter(source)).image
+        for y, x in ((24, 32), (24, 96), (72, 32), (72, 96)):
+            patch = np.s_[y - 8 : y + 8, x - 8 : x + 8]
+            assert np.abs(image[patch].mean((0, 1)) - back[patch].mean((0, 1))).max() < 6
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video", b"\0\0\0\x20ftypisom" + b"\0" * 300])
+def test_what_is_no_clip_gets_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"bad\.mp4"):
+        open_source(str(path))
+
+
+def test_a_missing_file_and_a_missing_camera() -> None:
+    with pytest.raises(UserError, match=r"no file gone\.mp4"):
+        open_source("gone.mp4")
+    with pytest.raises(UserError, match="demo"):
+        open_source("97")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_clip_cut_in_the_middle_gives_what_it_has_and_a_warning(tmp_path: Path, suffix: str) -> None:
+    whole = write_clip(tmp_path / f"whole{suffix}", frames=60, size=(320, 240))
+    data = whole.read_bytes()
+    data = data[: len(data) // 2]
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(data)
+    with open_source(str(cut)) as source:
+        frames = list(source)
+    assert 0 < len(frames) < 60
+    assert "cut" in source.warning or source.total is None  # Matroska does not say how many there should be
+
+
+class Scripted(Source):
+    """Gives frames when told to, so that threads can be stepped."""
+
+    name, size, fps, is_live = "scripted", (8, 8), 30.0, True
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.gate, self.given, self.closed = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+        self.count, self.error = 0, error
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            self.gate.acquire()
+            if self.count < 0:
+                if self.error:
+                    raise self.error
+                return
+            yield Frame(np.full((8, 8, 3), self.count, np.uint8), self.count, self.count / 30)
+            self.count += 1
+            self.given.release()
+
+    def step(self, frames: int = 1) -> None:
+        """Give so many frames and wait until they are taken."""
+        for _ in range(frames):
+            self.gate.release()
+            assert self.given.acquire(timeout=10)
+
+    def end(self) -> None:
+        """Give no more."""
+        self.count = -1
+        self.gate.release()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_the_newest_frame_wins_and_the_rest_count_as_dropped() -> None:
+    source = Scripted()
+    with Latest(source) as latest:
+        frames = iter(latest)
+        source.step(3)
+        assert next(frames).index == 2
+        source.step()
+        assert next(frames).index == 3
+        assert latest.dropped == 2
+        source.end()
+    assert source.closed.is_set()
+    assert not latest._thread.is_alive()
+
+
+def test_an_error_in_the_capture_thread_reaches_the_reader() -> None:
+    source = Scripted(UserError("The camera is gone."))
+    with Latest(source) as latest:
+        source.end()
+        with pytest.raises(UserError, match="gone"):
+            next(iter(latest))
+    assert source.closed.is_set()
+
+
+def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "STALL", 0.01)
+    source = Scripted()
+    latest = Latest(source)
+    with pytest.raises(UserError, match="sent no frame"):
+        next(iter(latest))
+    source.end()
+    latest.close()
+
+
+def test_paced_frames_keep_their_order_and_end(texts: dict[str, str]) -> None:
+    with Paced(open_source(texts["video"])) as paced:
+        assert [frame.index for frame in paced] == list(range(12))
+        assert paced.is_live
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_turned_clips_are_shown_upright(tmp_path: Path, degrees: int) -> None:
+    import shutil
+    import subprocess
+
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+    plain, turned = write_clip(tmp_path / "plain.mp4", size=(96, 64)), tmp_path / "turned.mp4"
+    quiet = ["ffmpeg", "-v", "error", "-y"]
+    subprocess.run([*quiet, "-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}", turned], check=True)
+    subprocess.run([*quiet, "-i", turned, "-frames:v", "1", tmp_path / "truth.png"], check=True)
+    from livestyle.image import load_image
+
+    with open_source(str(turned)) as source:
+        ours = next(iter(source)).image
+    truth = load_image(tmp_path / "truth.png")
+    assert ours.shape == truth.shape
+    assert np.abs(ours.astype(int) - truth).mean() < 5

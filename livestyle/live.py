@@ -99,15 +99,19 @@ def drive(
     meter, latencies, sent, first = filter.meter, [], 0, 0.0
     started, cpu = time.monotonic(), time.process_time()
     render = Guard(filter, source.size, limits.private or sink.is_call, say)
-    frames = iter(source)
+    frames, shown = iter(source), None
     while not deck.over.is_set() and not limits.reached(sent, time.monotonic() - started if sent else 0.0):
         with meter.stage("read"):
             frame = next(frames, None)
         if frame is None:
             break
-        picture = render(frame, deck.look)
+        look = deck.look  # read once: a key press may replace it meanwhile
+        picture = render(frame, look)
         with meter.stage("write"):
             sink.send(replace(frame, image=picture))
+        if look is not shown:
+            sink.caption(str(look))
+            shown = look
         latencies.append((time.monotonic() - frame.captured) * 1000)
         for key in sink.pressed():
             deck.press(key)

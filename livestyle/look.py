@@ -45,6 +45,15 @@ class Look:
     keep_colors: bool = False
     bypass: bool = False
 
+    def __str__(self) -> str:
+        if self.bypass:
+            return "bypassed"
+        kept = ", colours kept" if self.keep_colors else ""
+        return (
+            f"background {self.background.text} {self.background_strength:.0%}, "
+            f"person {self.person.text} {self.person_strength:.0%}{kept}"
+        )
+
     @property
     def is_whole(self) -> bool:
         """Whether one rendering serves both planes, so that no matte is needed. Blurs never do: they feed on it."""

@@ -65,6 +65,9 @@ class Sink:
         """Keys pressed since the last call; "quit" where the window was closed."""
         return []
 
+    def caption(self, text: str) -> None:
+        """Take a line about the picture, for who watches here."""
+
     def close(self) -> None:
         """Finish, and let go of what is held."""
 
@@ -141,11 +144,21 @@ class Window(Sink):
 
     def pressed(self) -> list[str]:
         code = cv2.waitKey(1)
-        if self._shown and cv2.getWindowProperty(self.TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if self._shown and not self._is_open():
+            self._shown = False
             return ["quit"]
         if code & 0xFF == ESCAPE:
             return ["quit"]
         return [chr(code & 0xFF)] if code >= 0 else []
+
+    def _is_open(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self.TITLE, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # Qt forgets everything with its last window
+            return False
+
+    def caption(self, text: str) -> None:
+        cv2.setWindowTitle(self.TITLE, f"{self.TITLE} - {text}")
 
     def close(self) -> None:
         if self._shown:
@@ -375,6 +388,10 @@ class Tee(Sink):
     def send(self, frame: Frame) -> None:
         for sink in self._sinks:
             sink.send(frame)
+
+    def caption(self, text: str) -> None:
+        for sink in self._sinks:
+            sink.caption(text)
 
     def pressed(self) -> list[str]:
         return [key for sink in self._sinks for key in sink.pressed()]

@@ -130,7 +130,7 @@ def test_a_bad_picture_gets_one_sentence(tmp_path: Path, name: str) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_text("old")
-    with pytest.raises(RuntimeError), pixels.written_aside(path) as part:  # noqa: PT012
+    with pytest.raises(RuntimeError), pixels.written_aside(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"

@@ -1,5 +1,7 @@
 """Mattes: contract over the segmenters, the smoother's properties, the refinement."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -77,8 +79,8 @@ def test_smoothing_steadies_what_trembles() -> None:
     smoother = Smoother()
     mattes = wobbly(30, 30)
     smooth = [smoother(matte, at) for matte, at in mattes]
-    before = np.mean([np.abs(b[0] - a[0]).mean() for a, b in zip(mattes, mattes[1:], strict=False)])
-    after = np.mean([np.abs(b - a).mean() for a, b in zip(smooth, smooth[1:], strict=False)])
+    before = np.mean([np.abs(b[0] - a[0]).mean() for a, b in pairwise(mattes)])
+    after = np.mean([np.abs(b - a).mean() for a, b in pairwise(smooth)])
     assert after < 0.6 * before
 
 

@@ -59,7 +59,7 @@ def test_every_kind_of_sink_is_named_in_the_error() -> None:
 
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:  # noqa: PT012
+    with pytest.raises(RuntimeError), VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
         for frame in frames():
             sink.send(frame)
         raise RuntimeError
@@ -81,7 +81,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         with (
             pytest.raises(UserError, match="cannot be written"),
             VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink,
-        ):  # noqa: PT012
+        ):
             for index in range(200):
                 sink.send(Frame(noise.integers(0, 255, (48, 64, 3), dtype=np.uint8), index, index / 25))
     finally:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def test_frames_are_whole_and_in_order(texts: dict[str, str], name: str, size: t
     for frame in frames:
         assert frame.image.shape == (source.size[1], source.size[0], 3)
         assert frame.image.dtype == np.uint8
-    assert all(b.index > a.index and b.time > a.time for a, b in zip(frames, frames[1:], strict=False))
+    assert all(b.index > a.index and b.time > a.time for a, b in pairwise(frames))
     source.close()
 
 

@@ -1,0 +1,226 @@
+"""The command line as a user meets it: files, exit codes, sentences, JSON."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import test_card
+from PIL import Image as Pil
+from test_sinks import beep
+from test_sources import write_clip
+
+from livestyle.image import load_image, save_image
+from livestyle.sources import open_source
+
+HEADLESS = {k: v for k, v in os.environ.items() if k not in {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}}
+
+
+def livestyle(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command line, check its exit code and that errors are short and without traceback."""
+    command = [sys.executable, "-m", "livestyle", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=HEADLESS, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code:
+        assert 1 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
+        assert done.stdout == ""
+    return done
+
+
+COMMANDS = ("", "live", "video", "photo", "matte", "bench", "list", "doctor", "train style", "train segmenter")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    shown = livestyle(*command.split(), "--help").stdout
+    assert "Example" in shown
+
+
+def test_version() -> None:
+    assert livestyle("--version").stdout.startswith("livestyle 0.")
+
+
+def test_live_writes_a_styled_clip_and_one_json_object(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    done = livestyle("live", "--source", "demo", "--sink", f"file:{out}", "--frames", 6, "--json")
+    facts = json.loads(done.stdout)
+    assert facts["frames"] == 6
+    assert facts["size"] == [640, 360]
+    assert "OpenVINO" in facts["engine"]
+    with open_source(str(out)) as source:
+        frames = list(source)
+    assert len(frames) == 6
+    with open_source("demo") as source:
+        original = next(iter(source)).image
+    corner, face = np.s_[:100, :150], np.s_[130:200, 305:355]
+    change = np.abs(frames[0].image.astype(int) - original)
+    assert change[corner].mean() > 10
+    assert change[face].mean() < 8
+
+
+def test_no_command_means_live() -> None:
+    done = livestyle("--source", "demo", "--sink", "null", "--frames", "2", "--json", "--background", "blur")
+    assert json.loads(done.stdout)["background"] == "blur"
+
+
+def test_ctrl_c_leaves_a_whole_file(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    command = [sys.executable, "-m", "livestyle", "live", "--source", "demo", "--sink", f"file:{out}"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=HEADLESS)
+    assert running.stderr is not None
+    assert "demo ->" in running.stderr.readline()  # it is running
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 0
+    if out.exists():  # at least one frame was done
+        with open_source(str(out)) as source:
+            assert list(source)
+    assert not [p for p in tmp_path.iterdir() if "part" in p.name]
+
+
+def test_video_keeps_frames_times_and_sound(tmp_path: Path) -> None:
+    import av
+
+    clip, out = beep(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    livestyle("video", clip, out, "--background", "color:#204060")
+    with av.open(str(clip)) as one, av.open(str(out)) as other:
+        assert one.streams.video[0].frames == other.streams.video[0].frames == 25
+        assert other.streams.audio[0].codec_context.name == "aac"
+        assert abs(one.duration - other.duration) < 40_000
+
+
+def test_video_refuses_to_overwrite_its_input(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "in.mp4")
+    livestyle("video", clip, clip, code=2)
+    assert clip.stat().st_size > 0
+
+
+def test_photo_of_one_and_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Pil.fromarray(test_card(641, 359)).save(folder / "odd.png")
+    Pil.fromarray(test_card(60, 40)).convert("L").save(folder / "grey.jpg")
+    Pil.fromarray(test_card(1, 1)).save(folder / "tiny.png")
+    livestyle("photo", folder, tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"odd.png", "grey.jpg", "tiny.png"}
+    assert load_image(tmp_path / "out" / "odd.png").shape == (359, 641, 3)
+    livestyle("photo", folder / "odd.png", tmp_path / "one.png", "--background", "none", "--person", "none")
+    assert (load_image(tmp_path / "one.png") == load_image(folder / "odd.png")).all()
+
+
+def test_matte_of_a_picture_a_folder_and_a_clip(tmp_path: Path, person: np.ndarray) -> None:  # type: ignore[type-arg]
+    (tmp_path / "in").mkdir()
+    save_image(tmp_path / "in" / "p.png", person)
+    livestyle("matte", tmp_path / "in" / "p.png", tmp_path / "m.png")
+    matte = np.asarray(Pil.open(tmp_path / "m.png"))
+    assert matte.shape == (360, 640)
+    assert matte[150:200, 310:350].min() > 200
+    livestyle("matte", tmp_path / "in", tmp_path / "out", "--cutout")
+    cutout = np.asarray(Pil.open(tmp_path / "out" / "p.png"))
+    assert (cutout[..., :3] == person).all()
+    assert (cutout[..., 3] == matte).all()
+    livestyle("matte", write_clip(tmp_path / "c.mp4"), tmp_path / "c_matte.mp4")
+    with open_source(str(tmp_path / "c_matte.mp4")) as source:
+        assert len(list(source)) == 12
+
+
+def test_two_inputs_for_one_output_are_both_named(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg"):
+        Pil.fromarray(test_card(20, 20)).save(tmp_path / name)
+    said = livestyle("matte", tmp_path, tmp_path / "out", code=2).stderr
+    assert "a.png" in said
+    assert "a.jpg" in said
+
+
+@pytest.mark.parametrize("what", ["styles", "segmenters", "cameras", "sinks"])
+def test_lists(what: str) -> None:
+    rows = json.loads(livestyle("list", what, "--json").stdout)
+    assert all({"name", "license", "source"} <= set(row) for row in rows)
+    assert rows or what == "cameras"
+    livestyle("list", what)
+
+
+def test_doctor() -> None:
+    checks = json.loads(livestyle("doctor", "--json").stdout)["checks"]
+    assert all(set(check) == {"name", "ok", "detail", "fix"} for check in checks)
+    by_name = {check["name"]: check for check in checks}
+    assert by_name["engine cpu"]["ok"]
+    assert by_name["styles"]["ok"]
+    assert by_name["segmenters"]["ok"]
+    assert all(check["ok"] or check["fix"] for check in checks)
+    assert "python" in livestyle("doctor").stdout
+
+
+def test_bench_prints_the_contracts_object() -> None:
+    facts = json.loads(livestyle("bench", "--seconds", "0.5", "--size", "320x180", "--json").stdout)
+    assert facts["frames"] >= 1
+    assert facts["size"] == [320, 180]
+    assert facts["first_frame_s"] > 0
+    assert facts["segment_share"] == facts["stylize_share"] == 1
+    assert facts["dropped"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("live",), ("camera 0", "--source demo")),
+        (("live", "--source", "gone.mp4"), ("gone.mp4",)),
+        (("live", "--source", "demo"), ("screen", "--sink file:")),
+        (("live", "--source", "demo", "--sink", "virtual-camera:/dev/video99"), ("virtual camera", "modprobe")),
+        (("live", "--source", "demo", "--sink", "null", "--background", "grate_wave"), ("grate_wave", "great_wave")),
+        (("live", "--source", "demo", "--sink", "null", "--background", "color:red"), ("color:red", "color:#rrggbb")),
+        (("live", "--source", "demo", "--sink", "null", "--strength", "2"), ("2", "0 to 1")),
+        (("live", "--source", "demo", "--sink", "file:/no/folder/a.mp4"), ("/no/folder",)),
+        (("live", "--source", "demo", "--sink", "null", "--segmenter", "deplab"), ("deeplab",)),
+        (("live", "--source", "demo", "--sink", "null", "--device", "tpu"), ("tpu", "cpu")),
+        (("live", "--size", "big"), ("--size", "640x360")),
+        (("live", "--frames", "0"), ("--frames",)),
+        (("live", "--no-such-flag"), ("--no-such-flag", "livestyle live --help")),
+        (("no-such-command",), ("no-such-command", "livestyle --help")),
+        (("list", "cats"), ("cats", "styles")),
+        (("photo", "gone.png", "out.png"), ("gone.png",)),
+        (("photo", "a.png", "b.png", "--method", "oil"), ("oil", "fast")),
+        (("bench", "--size", "641x359"), ("641x359",)),
+        (("train", "segmenter", "vgg", "--data", ".", "--rooms", ".", "--perceptual", "."), ("vgg", "deeplab")),
+    ],
+)  # fmt: skip
+def test_bad_input_gets_one_sentence_and_exit_code_2(arguments: tuple[str, ...], names: tuple[str, ...]) -> None:
+    if arguments == ("live",) and Path("/dev/video0").exists():
+        pytest.skip("this machine has a camera")
+    said = livestyle(*arguments, code=2).stderr
+    assert all(name in said for name in names), said
+
+
+@pytest.mark.parametrize("name", ["text.mp4", "zero.mp4", "header.mp4"])
+def test_a_broken_clip_leaves_no_result(tmp_path: Path, name: str) -> None:
+    whole = write_clip(tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / name).write_bytes({"text.mp4": b"words", "zero.mp4": b"", "header.mp4": whole[:200]}[name])
+    assert name in livestyle("video", tmp_path / name, tmp_path / "out.mp4", code=2).stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_clip_cut_in_the_middle_is_done_as_far_as_it_goes(tmp_path: Path) -> None:
+    whole = write_clip(tmp_path / "whole.mp4", 60, (320, 240))
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    said = livestyle("video", tmp_path / "cut.mp4", tmp_path / "out.mp4", "--background", "color:#123456").stderr
+    assert said.count("Warning:") == 1
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert 0 < len(list(source)) < 60
+
+
+def test_an_unwritable_folder(tmp_path: Path, card: Path) -> None:
+    said = livestyle("photo", card, "/proc/out.png", code=2).stderr
+    assert "/proc/out.png cannot be written" in said
+
+
+def test_a_fault_of_ours_is_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from livestyle import cli
+
+    monkeypatch.delenv("LIVESTYLE_DEBUG", raising=False)
+    monkeypatch.setitem(cli.LISTS, "sinks", lambda _: 1 / 0)
+    assert cli.run(["list", "sinks"], {"list"}) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err

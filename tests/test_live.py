@@ -1,0 +1,161 @@
+"""The driver: limits, keys, faults, and what the report says."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from conftest import test_card
+
+from livestyle.errors import UserError
+from livestyle.filter import Filter
+from livestyle.image import Frame, Image
+from livestyle.live import PATIENCE, Deck, Limits, drive, open_deck, placeholder
+from livestyle.look import Look, look_of, parse_plane
+from livestyle.settings import Settings
+from livestyle.sinks import Sink
+from livestyle.sources import Source
+
+
+class Cards(Source):
+    """Test cards, as many as asked for; `sizes` may change on the way."""
+
+    name, size, fps = "cards", (64, 48), 30.0
+
+    def __init__(self, count: int = 10**9, sizes: tuple[tuple[int, int], ...] = ((64, 48),)) -> None:
+        self.count, self.sizes = count, sizes
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.count):
+            yield Frame(test_card(*self.sizes[index % len(self.sizes)], seed=index), index, index / 30)
+
+
+class Collect(Sink):
+    """Keeps every frame, and presses the keys of a script: {frame number: key}."""
+
+    name = "collect"
+
+    def __init__(self, script: dict[int, str] | None = None, is_call: bool = False) -> None:
+        self.frames: list[Frame] = []
+        self.script, self.is_call = script or {}, is_call
+
+    def send(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def pressed(self) -> list[str]:
+        key = self.script.get(len(self.frames))
+        return [key] if key else []
+
+
+class Faulty(Filter):
+    """Fails on the frames that it is told to fail on."""
+
+    def __init__(self, bad: range) -> None:
+        super().__init__(Settings())
+        self.bad = bad
+
+    def __call__(self, frame: Frame, look: Look) -> Image:
+        if frame.index in self.bad:
+            raise RuntimeError("the segmenter broke")
+        return super().__call__(frame, look)
+
+
+ENDLESS = Limits()
+COLOUR = look_of(Settings(background="color:#804020"), "")
+
+
+def go(source: Source, sink: Collect, limits: Limits = ENDLESS, deck: Deck | None = None, filter: Filter | None = None):  # type: ignore[no-untyped-def]
+    said: list[str] = []
+    with filter or Filter(Settings()) as ready:
+        result = drive(source, ready, sink, deck or Deck(COLOUR), limits, said.append, lambda _: None)
+    return result, said
+
+
+def test_every_frame_of_a_clip_is_sent_in_order_with_its_time() -> None:
+    sink = Collect()
+    result, _ = go(Cards(7), sink)
+    assert [frame.index for frame in sink.frames] == list(range(7))
+    assert [frame.time for frame in sink.frames] == [n / 30 for n in range(7)]
+    assert result.frames == 7
+
+
+def test_limits_end_a_run() -> None:
+    assert go(Cards(), Collect(), Limits(frames=3))[0].frames == 3
+    assert go(Cards(), Collect(), Limits(seconds=0.01))[0].frames >= 1
+
+
+def test_keys_change_the_look_and_quit_ends() -> None:
+    sink, deck = Collect({2: "o", 4: "o", 6: "q"}), Deck(COLOUR)
+    go(Cards(), sink, deck=deck)
+    assert len(sink.frames) == 6
+    raw = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
+    assert raw == [False, False, True, True, False, False]
+    deck.press("no such key")
+    assert not deck.look.bypass
+
+
+def test_a_size_that_changes_on_the_way_is_fitted() -> None:
+    sink = Collect()
+    go(Cards(6, ((64, 48), (80, 60), (33, 77))), sink)
+    assert {frame.image.shape for frame in sink.frames} == {(48, 64, 3)}
+
+
+@pytest.mark.parametrize(("private", "is_call"), [(True, False), (False, True)])
+def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bool, is_call: bool) -> None:
+    sink = Collect(is_call=is_call)
+    result, said = go(Cards(10), sink, Limits(private=private), filter=Faulty(range(3, 6)))
+    assert result.frames == 10
+    assert any("broke" in line for line in said)
+    for frame in sink.frames:
+        hidden = bool((frame.image == placeholder((64, 48))).all())
+        assert hidden == (frame.index in range(3, 6))
+        assert not (frame.image == test_card(64, 48, seed=frame.index)).all()
+
+
+def test_a_fault_that_stays_ends_the_call() -> None:
+    with pytest.raises(RuntimeError):
+        go(Cards(), Collect(is_call=True), filter=Faulty(range(5, 10**9)))
+
+
+def test_outside_a_call_a_fault_ends_the_run_at_once() -> None:
+    sink = Collect()
+    with pytest.raises(RuntimeError):
+        go(Cards(), sink, filter=Faulty(range(5, 10**9)))
+    assert len(sink.frames) == 5 < PATIENCE
+
+
+def test_the_report_has_the_contracts_fields() -> None:
+    facts = asdict(go(Cards(5), Collect())[0])
+    assert list(facts) == [
+        "frames", "seconds", "fps", "size", "device", "engine", "segmenter", "background", "person", "dropped",
+        "first_frame_s", "latency_ms", "stages_ms", "cpu_ms_per_frame", "rss_mb", "style_size", "matte_size",
+        "segment_share", "stylize_share",
+    ]  # fmt: skip
+    assert list(facts["latency_ms"]) == ["p50", "p95", "p99"]
+    assert list(facts["stages_ms"]) == ["read", "segment", "stylize", "composite", "write"]
+    assert facts["segment_share"] == 1
+    assert facts["stylize_share"] == 0
+    assert facts["first_frame_s"] > 0
+    assert facts["rss_mb"] > 10
+    assert (facts["background"], facts["person"], facts["size"]) == ("color:#804020", "none", (64, 48))
+
+
+def test_a_deck_starts_with_the_default_style() -> None:
+    deck = open_deck(Settings())
+    assert deck.look.background.text in deck.gallery
+    with pytest.raises(UserError):
+        open_deck(Settings(person="color:nope"))
+
+
+def test_a_deck_blurs_and_comes_back() -> None:
+    deck = Deck(Look(parse_plane("alpha")), ("alpha", "beta"))
+    deck.press("b")
+    assert deck.look.background.kind == "blur"
+    deck.press("b")
+    assert deck.look.background.text == "alpha"
+
+
+@pytest.mark.parametrize("size", [(64, 48), (1, 1), (1920, 1080)])
+def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
+    assert placeholder(size).shape == (size[1], size[0], 3)
+    assert placeholder(size).dtype == np.uint8

@@ -1,0 +1,112 @@
+"""A real window on a virtual screen, driven with real key presses."""
+
+import ctypes
+import ctypes.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livestyle.sources import open_source
+from livestyle.weights import find_cards
+
+NEEDED = ("Xvfb", "xdotool")
+pytestmark = [
+    pytest.mark.window,
+    pytest.mark.skipif(any(not shutil.which(tool) for tool in NEEDED), reason=f"needs {' and '.join(NEEDED)}"),
+]
+
+
+@pytest.fixture
+def screen():  # type: ignore[no-untyped-def]
+    """DISPLAY of a fresh virtual screen."""
+    reader, writer = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1000x700x24"], pass_fds=[writer], stderr=subprocess.DEVNULL
+    )
+    os.close(writer)
+    number = os.read(reader, 16).decode().strip()  # the server says when it is ready
+    yield {**os.environ, "DISPLAY": f":{number}"}
+    server.terminate()
+    server.wait()
+    os.close(reader)
+
+
+def xdotool(screen: dict[str, str], *arguments: str) -> str:
+    return subprocess.run(
+        ["xdotool", *arguments], env=screen, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+class ClientMessage(ctypes.Structure):
+    """XClientMessageEvent of Xlib.h."""
+
+    _fields_ = (
+        ("type", ctypes.c_int), ("serial", ctypes.c_ulong), ("send_event", ctypes.c_int), ("display", ctypes.c_void_p),
+        ("window", ctypes.c_ulong), ("message_type", ctypes.c_ulong), ("format", ctypes.c_int),
+        ("data", ctypes.c_long * 5), ("padding", ctypes.c_long * 12),
+    )  # fmt: skip
+
+
+def ask_to_close(display: str, window: int) -> None:
+    """What a window manager sends when the cross is clicked (ICCCM 4.2.8.1)."""
+    x11 = ctypes.CDLL(ctypes.util.find_library("X11") or "libX11.so.6")
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XInternAtom.restype = ctypes.c_ulong
+    server = ctypes.c_void_p(x11.XOpenDisplay(display.encode()))
+    protocols, delete = (x11.XInternAtom(server, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+    event = ClientMessage(type=33, window=window, message_type=protocols, format=32)
+    event.data[0] = delete
+    x11.XSendEvent(server, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(event))
+    x11.XCloseDisplay(server)
+
+
+def test_keys_reach_the_filter(screen: dict[str, str], tmp_path: Path) -> None:
+    """Next style, bypass and quit, seen in the clip written beside the window."""
+    out = tmp_path / "seen.mp4"
+    command = [
+        sys.executable,
+        "-m",
+        "livestyle",
+        "live",
+        "--source",
+        "demo",
+        "--sink",
+        "window",
+        "--sink",
+        f"file:{out}",
+        "--json",
+    ]
+    running = subprocess.Popen(command, env=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    window = xdotool(screen, "search", "--sync", "--onlyvisible", "--name", "^livestyle").split()[0]
+    default, following, *_ = find_cards("style")
+    for key, title in (("", default), ("bracketright", following), ("o", "bypassed"), ("q", "")):
+        if key:
+            xdotool(screen, "windowfocus", "--sync", window, "key", "--window", window, key)
+        if title:  # the caption says that the key has been taken
+            xdotool(screen, "search", "--sync", "--name", title)
+    stdout, stderr = running.communicate(timeout=120)
+    assert running.returncode == 0, stderr
+    assert json.loads(stdout)["background"] == following
+    with open_source(str(out)) as source:
+        corners = [frame.image[:100, :150].astype(int) for frame in source]
+    with open_source("demo") as source:
+        original = next(iter(source)).image[:100, :150]
+    changes = [np.abs(corner - original).mean() for corner in corners]
+    assert changes[0] > 10  # styled
+    assert changes[-1] < 4  # bypassed
+
+
+def test_closing_the_window_ends_the_run(screen: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "livestyle", "live", "--source", "demo", "--background", "blur"]
+    running = subprocess.Popen(command, env=screen, stderr=subprocess.PIPE, text=True)
+    window = xdotool(screen, "search", "--sync", "--onlyvisible", "--name", "^livestyle").split()[0]
+    xdotool(screen, "search", "--sync", "--name", "background blur")
+    ask_to_close(screen["DISPLAY"], int(window))
+    _, stderr = running.communicate(timeout=120)
+    assert running.returncode == 0, stderr

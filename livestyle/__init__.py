@@ -3,12 +3,13 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
-    bench  doctor  stills
+    bench  doctor  evaluate  stills
     live  train
     filter
     segment  stylize  look
     engine
     sources  sinks  weights  nets
+    metrics
     image
     errors  settings
 """

@@ -40,6 +40,8 @@ app = typer.Typer(
 )
 train_app = typer.Typer(help="Train a style or a segmenter (needs livestyle\\[torch]).", no_args_is_help=True)
 app.add_typer(train_app, name="train")
+evaluate_app = typer.Typer(help="Measure how good the models are.", no_args_is_help=True)
+app.add_typer(evaluate_app, name="evaluate")
 
 
 def parse_size(text: str) -> Size:
@@ -179,6 +181,35 @@ def bench(
     with stopping(deck), ticker(None) as watch:
         result = benchmark.bench(settings, source, size, seconds, deck, say, watch)
     finish(result, as_json)
+
+
+@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --only deeplab")
+def evaluate_segmenters_(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
+    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The table of segmentation metrics, for every segmenter."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from livestyle.evaluate import evaluate_segmenters
+
+    with bar("pictures", 1.0) as update:
+        names = [name for name in only.split(",") if name]
+        images, rows = evaluate_segmenters(
+            settings_from(locals()), data, names, lambda name, done: update(done, name)
+        )  # fmt: skip
+    if as_json:
+        return print(json.dumps({"data": str(data), "images": images, "segmenters": rows}))
+    figures = {name: scores for name, scores in rows.items() if not isinstance(scores, str)}
+    table = Table("segmenter", *next(iter(figures.values()), {}))
+    for name, scores in figures.items():
+        table.add_row(name, *(f"{value:.4f}" if key != "ms" else f"{value:.1f}" for key, value in scores.items()))
+    Console().print(table)
+    for name, row in rows.items():
+        if isinstance(row, str):
+            say(f"{name}: {row}")
 
 
 @app.command("list", epilog="Example: livestyle list styles --json")

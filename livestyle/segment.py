@@ -15,9 +15,9 @@ from livestyle.weights import Card, find_card, find_cards, model_folders
 
 Segmenter = Callable[[Image], Matte]  # any size in, the net's own size out
 
-RADIUS = 0.02  # of the guided filter's window, as a share of the matte's short side
-EPSILON = 2e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
-SURE = 0.06  # mattes this near to 0 and 1 count as exactly those
+RADIUS = 0.015  # of the guided filter's window, as a share of the matte's short side
+EPSILON = 1e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
+SURE = 0.12  # mattes this near to 0 and 1 count as exactly those
 
 
 def card_segmenter(card: Card, engine: Engine) -> Segmenter:

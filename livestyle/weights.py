@@ -126,11 +126,10 @@ def find_card(kind: str, name: str | None, models: Path | None = None) -> Card:
         UserError: there is none of that name; near names are listed.
     """
     cards = find_cards(kind, models)
+    if not cards:
+        raise UserError(f"No {kind} is installed.", "Install livestyle again.")
     if name is None:
-        chosen = next((card for card in cards.values() if card.default), None) or next(iter(cards.values()), None)
-        if chosen is None:
-            raise UserError(f"No {kind} is installed.", "Install livestyle again.")
-        return chosen
+        return next((card for card in cards.values() if card.default), next(iter(cards.values())))
     if name not in cards:
         near = difflib.get_close_matches(name, cards, 3, 0.4) or list(cards)
         hint = f"Near it: {', '.join(near)}; all: livestyle list {KINDS[kind]}."

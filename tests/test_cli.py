@@ -32,7 +32,19 @@ def livestyle(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[
     return done
 
 
-COMMANDS = ("", "live", "video", "photo", "matte", "bench", "list", "doctor", "train style", "train segmenter")
+COMMANDS = (
+    "",
+    "live",
+    "video",
+    "photo",
+    "matte",
+    "bench",
+    "evaluate segmenters",
+    "list",
+    "doctor",
+    "train style",
+    "train segmenter",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

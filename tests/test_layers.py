@@ -13,12 +13,13 @@ PACKAGE = Path(livestyle.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"bench", "doctor", "stills"},
+    {"bench", "doctor", "evaluate", "stills"},
     {"live", "train"},
     {"filter"},
     {"segment", "stylize", "look"},
     {"engine"},
     {"sources", "sinks", "weights", "nets"},
+    {"metrics"},
     {"image"},
     {"errors", "settings"},
 )

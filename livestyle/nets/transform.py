@@ -14,6 +14,7 @@ MULTIPLE = 4  # height and width of the input must be multiples of this
 # Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
 # which reaches this far with any weight, draws no frame.
 BORDER = 16
+DETAIL = 16  # channels of the picture itself at half resolution, which the head draws its finest strokes along
 
 
 def instance_norm(channels: int) -> nn.Module:
@@ -35,7 +36,7 @@ class Residual(nn.Module):
 
 
 class TransformNet(nn.Module):
-    """Un-shuffle by 4, residual blocks, resize by 2, shuffle by 2.
+    """Un-shuffle by 4, residual blocks, resize by 2, join the picture's own detail, shuffle by 2.
 
     The deviations from Johnson's net: pixel un-shuffle in place of strided convolutions, instance norm in place of
     batch norm, and a resize before the last shuffle, since shuffling by 4 at once leaves a dither.
@@ -51,7 +52,8 @@ class TransformNet(nn.Module):
         super().__init__()
         self.stem = ConvNorm(48, channels, 3, norm=instance_norm)
         self.trunk = nn.Sequential(*(Residual(channels) for _ in range(blocks)))
-        self.widen = nn.Conv2d(channels, channels // 2, 3, padding=1)
+        self.detail = nn.Conv2d(12, DETAIL, 3, padding=1)
+        self.widen = nn.Conv2d(channels + DETAIL, channels // 2, 3, padding=1)
         self.paint = nn.Conv2d(channels // 2, 12, 3, padding=1)
         # The four pixels that a shuffle lays side by side start alike: no checkerboard (Aitken et al. 2017).
         with torch.no_grad():
@@ -59,7 +61,9 @@ class TransformNet(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         x = F.pad(rgb, (BORDER,) * 4, mode="reflect")
+        detail = F.relu(self.detail(F.pixel_unshuffle(x - 0.5, 2)))
         x = self.trunk(self.stem(F.pixel_unshuffle(x - 0.5, 4)))
-        x = F.relu(self.widen(F.interpolate(x, scale_factor=2, mode="nearest")))
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = F.relu(self.widen(torch.cat([x, detail], 1)))
         x = F.pixel_shuffle(self.paint(x), 2) + 0.5
         return x[..., BORDER:-BORDER, BORDER:-BORDER]

@@ -18,7 +18,7 @@ from livestyle.nets.vgg import LossNetwork, load_loss_network
 from livestyle.train.checkpoint import Clock, load_checkpoint, one_cycle, save_checkpoint
 
 CROP = 256
-BATCH = 4
+BATCH = 2  # small: in a short training more steps are worth more than smoother ones
 STYLE_SIDE = 384  # short side of the painting: its strokes then have the size that they should have at 360p
 
 
@@ -33,7 +33,7 @@ class StyleTraining:
     minutes: float = 25.0
     init: Path | None = None  # a checkpoint of another style to start from
     style_weight: float = 10.0
-    tv_weight: float = 1.0
+    tv_weight: float = 5.0
     learning_rate: float = 2e-3
     compact_until: float = 0.3  # share of the time on the compact loss network
     device: str = "cpu"

@@ -93,9 +93,9 @@ def cpu_name() -> str:
 
 
 class OpenVinoNet:
-    """An ONNX net compiled for each input size it meets, the last few kept; one thread, for stages run in parallel."""
+    """An ONNX net compiled for each input size it meets, the last few kept."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, path: Path, threads: int = 1) -> None:
         import openvino as ov
 
         self._core = ov.Core()
@@ -104,7 +104,7 @@ class OpenVinoNet:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"{path} is not an ONNX net that can be read: {reason}", "Give another file.") from None
-        self._config = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         if engine.exact:
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
@@ -143,7 +143,10 @@ class TorchNet:
         return result
 
 
+# A style costs ten times what a matte does, so it sets the frame rate; OpenVINO's threads (TBB) do not spin while they
+# wait, and leave room for others.
+THREADS = {"style": min(4, os.cpu_count() or 1), "segmenter": 1}
 LOADERS: dict[str, Callable[[Engine, Card], Net]] = {
-    "openvino": lambda engine, card: OpenVinoNet(engine, card.path(".onnx")),
+    "openvino": lambda engine, card: OpenVinoNet(engine, card.path(".onnx"), THREADS[card.kind]),
     "torch": TorchNet,
 }

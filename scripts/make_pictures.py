@@ -1,0 +1,41 @@
+"""Make the README's pictures from the clip inside the package: python scripts/make_pictures.py docs/pictures"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from livestyle.filter import Filter
+from livestyle.image import save_image
+from livestyle.look import look_of
+from livestyle.settings import Settings
+from livestyle.sources import open_source
+from livestyle.stills import to_gray
+
+LOOKS = {
+    "great_wave": Settings(background="great_wave"),
+    "person": Settings(background="none", person="starry_night"),
+    "both": Settings(background="impression_sunrise", person="great_wave"),
+    "blur": Settings(background="blur:0.7"),
+}
+WARM = 10  # frames for the matte to settle
+
+
+def main() -> None:
+    """Write before, matte and each look."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_source("demo") as source:
+        frames = [frame for frame, _ in zip(source, range(WARM), strict=False)]
+    save_image(folder / "before.jpg", frames[-1].image)
+    for name, settings in LOOKS.items():
+        with Filter(settings) as filter:
+            pictures = [filter(frame, look_of(settings, "")) for frame in frames]
+            save_image(folder / f"{name}.jpg", pictures[-1])
+    with Filter(Settings()) as filter:
+        mattes = [filter.matte(frame) for frame in frames]
+        save_image(folder / "matte.jpg", np.repeat(to_gray(mattes[-1])[..., None], 3, axis=2))
+
+
+if __name__ == "__main__":
+    main()

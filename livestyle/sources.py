@@ -155,7 +155,9 @@ class VideoFile(Source):
         self._images = chain([first], self._images)
         self.size = size or size_of(first[0])
         self.fps = float(video.average_rate or video.guessed_rate or 30)
-        self.total = None if loop else (video.frames or None)
+        self.total = None if loop else self._promised(self._container)
+        # Rates are averages, so a number of frames from the duration is a guess.
+        self._least = (self.total or 0) * (1.0 if video.frames else 0.9)
         if self._container.streams.audio and os.path.isfile(path):
             self.audio = Path(path)
 
@@ -175,6 +177,17 @@ class VideoFile(Source):
             raise UserError(f"{self._path} holds no video.", "Give a clip with pictures.")
         container.streams.video[0].thread_type = "AUTO"
         return container
+
+    def _promised(self, container: "InputContainer") -> int | None:
+        """How many frames the header speaks of: by number, or by the duration where that is the pictures' own."""
+        video = container.streams.video[0]
+        if video.frames:
+            return video.frames
+        if video.duration and video.time_base:
+            return round(float(video.duration * video.time_base) * self.fps)
+        if container.duration and not container.streams.audio:
+            return round(container.duration / 1e6 * self.fps)
+        return None
 
     def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
         import av
@@ -220,7 +233,7 @@ class VideoFile(Source):
             self._images = self._decode(self._container)
 
     def _check_whole(self, shown: int) -> None:
-        if self.total and shown < self.total and not self.warning:
+        if shown < self._least and not self.warning:
             self.warning = f"{self.name} ends early: {shown} of {self.total} frames could be read."
 
     def close(self) -> None:

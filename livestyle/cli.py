@@ -19,7 +19,7 @@ from livestyle.settings import LiveSettings, Settings, Size
 
 if TYPE_CHECKING:
     from livestyle.live import Deck, Report
-    from livestyle.train.style import Report as TrainReport
+    from livestyle.train.checkpoint import Report as TrainReport
 
 S, L = Settings(), LiveSettings()
 
@@ -323,10 +323,10 @@ def train_style_(
     job = StyleTraining(
         picture, photos, perceptual, checkpoint, minutes, start, compact_until=compact, device=device, seed=seed
     )
-    figures = follow(train_style(job))
+    follow(train_style(job))
     net, facts = load_trained(checkpoint, "transform", "net")
     card = Card(name, "style", title or name, "transform", {}, license, origin or str(picture), data or str(photos),
-                command_line(), {**figures, "images": facts["images"], "minutes": round(facts["seconds"] / 60, 1)},
+                command_line(), facts,
                 default=default)  # fmt: skip
     publish(card, net, models)
     save_thumbnail(models, name, demo_picture())
@@ -358,10 +358,10 @@ def train_segmenter_(
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
     job = SegmenterTraining(data, rooms, perceptual, checkpoint, minutes, device=device, seed=seed)
-    figures = follow(train_segmenter(job))
+    follow(train_segmenter(job))
     net, facts = load_trained(checkpoint, arch, "mean")
     card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or str(data),
-                command_line(), {**figures, "images": facts["images"], "minutes": round(facts["seconds"] / 60, 1)},
+                command_line(), facts,
                 multiple=ARCHS[arch], pixels=PIXELS, default=default)  # fmt: skip
     publish(card, net, models)
     say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
@@ -389,14 +389,12 @@ def command_line() -> str:
     return shlex.join(["livestyle", *sys.argv[1:]])
 
 
-def follow(reports: "Iterable[TrainReport]") -> dict[str, float | int | str]:
-    """Show a training's progress; returns its last losses."""
+def follow(reports: "Iterable[TrainReport]") -> None:
+    """Show a training's progress."""
     with bar("training", 1.0) as update:
-        terms: dict[str, float] = {}
         for now in reports:
-            terms = now.terms
-            update(now.progress, f"{now.images} images, " + ", ".join(f"{k} {v:.3f}" for k, v in terms.items()))
-    return {f"{k}_loss": round(v, 4) for k, v in terms.items()}
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())
+            update(now.progress, f"{now.images} images, {losses}")
 
 
 @contextmanager

@@ -92,12 +92,23 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
+def import_openvino() -> Any:
+    """OpenVINO without its telemetry.
+
+    Importing it reports to an analytics server, from a forked child that was seen to hang beside FFmpeg's threads.
+    A camera program reports nothing: with the package hidden OpenVINO takes its own stub.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 class OpenVinoNet:
     """An ONNX net compiled for each input size it meets, the last few kept."""
 
     def __init__(self, engine: Engine, path: Path, threads: int = 1) -> None:
-        import openvino as ov
-
+        ov = import_openvino()
         self._core = ov.Core()
         try:
             self._model = self._core.read_model(path)

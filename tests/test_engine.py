@@ -1,5 +1,10 @@
 """Engines: the same picture from both, on the shipped models; and devices that are not there."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -52,3 +57,21 @@ def test_a_device_that_is_not_there_gets_one_sentence(device: str) -> None:
         pytest.skip("this machine has it")
     with pytest.raises(UserError):
         choose_engine(device)
+
+
+def test_nothing_is_reported_to_anyone(tmp_path: Path) -> None:
+    """No child process and no connection while a net is loaded and run."""
+    code = """
+import os, socket, sys
+def forbidden(*_): raise SystemExit("something was to be reported")
+os.register_at_fork(before=forbidden)
+socket.socket.connect = forbidden
+from livestyle import filter, image, look, settings, sources
+frame = next(iter(sources.open_source("demo")))
+with filter.Filter(settings.Settings()) as ready:
+    ready(frame, look.look_of(settings.Settings(), "great_wave"))
+print("quiet")
+"""
+    environment = {**os.environ, "HOME": str(tmp_path)}  # no consent file from before
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "quiet\n", done.stderr

@@ -63,6 +63,7 @@ def test_the_docstring_shows_the_layers() -> None:
     ("code", "kept_out"),
     [
         ("from livestyle import cli", ("numpy", "cv2", "torch", "openvino", "av")),
+        ("from livestyle.engine import import_openvino; import_openvino()", ("openvino_telemetry.main", "torch")),
         ("from livestyle import live, stills, bench, doctor", ("torch", "mediapipe", "pyvirtualcam")),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,21 @@ class Clock:
     def progress(self) -> float:
         """0 at the start, 1 at the end."""
         return min(1.0, self.spent / self.seconds)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a training stands."""
+
+    progress: float  # 0..1
+    images: int
+    terms: dict[str, float]  # losses, averaged over the last steps
+
+
+def facts_of(clock: Clock, images: int, terms: dict[str, float]) -> Facts:
+    """What a checkpoint says of itself, and a card of the model."""
+    losses: Facts = {f"{name}_loss": round(value, 4) for name, value in terms.items()}
+    return {"seconds": clock.spent, "images": images, **losses}
 
 
 def one_cycle(progress: float, warm: float = 0.03) -> float:

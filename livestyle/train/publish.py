@@ -5,18 +5,20 @@ from pathlib import Path
 import torch
 
 from livestyle.engine import choose_engine
-from livestyle.image import Image, save_image
+from livestyle.image import Image, fit, save_image
 from livestyle.nets.shipped import NETS, ship
 from livestyle.stylize import load_style
-from livestyle.train.checkpoint import load_checkpoint
+from livestyle.train.checkpoint import Facts, load_checkpoint
 from livestyle.weights import KINDS, Card, save_card, sha256
 
+THUMBNAIL = 240, 135
 
-def load_trained(checkpoint: Path, net: str, part: str) -> tuple[torch.nn.Module, dict[str, float]]:
-    """The net that a checkpoint holds under `part`, and the checkpoint's facts."""
+
+def load_trained(checkpoint: Path, net: str, part: str) -> tuple[torch.nn.Module, Facts]:
+    """The net that a checkpoint holds under `part`, and the figures for its card: minutes, images, losses."""
     model = NETS[net]()
     facts = load_checkpoint(checkpoint, {part: model})
-    return model, facts
+    return model, {"minutes": round(facts.pop("seconds") / 60, 1), **facts}
 
 
 def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
@@ -33,4 +35,4 @@ def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
 def save_thumbnail(models: Path, name: str, photo: Image) -> None:
     """A small picture in the style, for galleries."""
     style = load_style(name, choose_engine("cpu"), 640 * 360, models)
-    save_image(models / KINDS["style"] / name / "thumbnail.png", style(photo))
+    save_image(models / KINDS["style"] / name / "thumbnail.png", fit(style(photo), THUMBNAIL))

@@ -13,14 +13,14 @@ from torch import Tensor
 from livestyle.nets import losses
 from livestyle.nets.deeplab import MULTIPLE, DeepLab, load_encoder
 from livestyle.settings import Size
-from livestyle.train.checkpoint import Clock, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.checkpoint import Clock, Report, facts_of, load_checkpoint, one_cycle, save_checkpoint
 from livestyle.train.data import Scenes, list_pairs
-from livestyle.train.style import Report, list_pictures
+from livestyle.train.style import list_pictures
 
 BATCH = 16
 ARCHS = {"deeplab": MULTIPLE}  # and the multiple of their input's sides
-PIXELS = 256 * 144  # of the live input
-# All of about one area, the live input's: landscape for webcams, portrait for stills.
+PIXELS = 288 * 160  # of the live input: a little more than in training measured better (docs/measurements.md)
+# All of about one area, near the live input's: landscape for webcams, portrait for stills.
 SIZES: tuple[Size, ...] = ((256, 144), (256, 144), (224, 160), (192, 192), (160, 224), (144, 256))
 
 
@@ -69,9 +69,9 @@ def train_segmenter(job: SegmenterTraining) -> Iterator[Report]:
         recent = {k: 0.98 * recent.get(k, v) + 0.02 * v for k, v in terms.items()}
         if clock.spent - saved > 60:
             saved = clock.spent
-            save_checkpoint(job.checkpoint, nets, optimizer, {"seconds": clock.spent, "images": images})
+            save_checkpoint(job.checkpoint, nets, optimizer, facts_of(clock, images, recent))
         yield Report(clock.progress, images, recent)
-    save_checkpoint(job.checkpoint, nets, optimizer, {"seconds": clock.spent, "images": images})
+    save_checkpoint(job.checkpoint, nets, optimizer, facts_of(clock, images, recent))
 
 
 def batch(scenes: Scenes, device: str) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from livestyle.image import Image, fit, load_image
 from livestyle.nets import losses
 from livestyle.nets.transform import TransformNet
 from livestyle.nets.vgg import LossNetwork, load_loss_network
-from livestyle.train.checkpoint import Clock, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.checkpoint import Clock, Report, facts_of, load_checkpoint, one_cycle, save_checkpoint
 
 CROP = 256
 BATCH = 2  # small: in a short training more steps are worth more than smoother ones
@@ -38,15 +38,6 @@ class StyleTraining:
     compact_until: float = 0.3  # share of the time on the compact loss network
     device: str = "cpu"
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a training stands."""
-
-    progress: float  # 0..1
-    images: int
-    terms: dict[str, float]  # losses, averaged over the last steps
 
 
 def train_style(job: StyleTraining) -> Iterator[Report]:
@@ -79,9 +70,9 @@ def train_style(job: StyleTraining) -> Iterator[Report]:
         recent = {k: 0.95 * recent.get(k, v) + 0.05 * v for k, v in terms.items()}
         if clock.spent - saved > 60:
             saved = clock.spent
-            save_checkpoint(job.checkpoint, {"net": net}, optimizer, {"seconds": clock.spent, "images": images})
+            save_checkpoint(job.checkpoint, {"net": net}, optimizer, facts_of(clock, images, recent))
         yield Report(clock.progress, images, recent)
-    save_checkpoint(job.checkpoint, {"net": net}, optimizer, {"seconds": clock.spent, "images": images})
+    save_checkpoint(job.checkpoint, {"net": net}, optimizer, facts_of(clock, images, recent))
 
 
 def step(

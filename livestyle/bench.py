@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from livestyle.errors import UserError
-from livestyle.filter import Filter
+from livestyle.filter import Filter, Meter
 from livestyle.image import Frame, Image, cover
 from livestyle.live import Deck, Limits, Report, Say, Watch, drive
 from livestyle.settings import Settings, Size
@@ -73,9 +73,8 @@ def bench(settings: Settings, source: str, size: Size, seconds: float, deck: Dec
     say(f"first styled frame after {statistics.median(firsts):.2f} s; now {seconds:g} s of {size[0]}x{size[1]}")
     with Filter(settings) as filter, I420() as sink:
         filter.prepare(deck.look)
-        warm = drive(frames, filter, sink, deck, Limits(frames=5), say, lambda _: None)
-        del warm
-        filter.meter.stages.clear()
+        drive(frames, filter, sink, deck, Limits(frames=5), say, lambda _: None)
+        filter.meter = Meter()
         result = drive(frames, filter, sink, deck, Limits(seconds=seconds), say, watch)
     return replace(result, first_frame_s=round(statistics.median(firsts), 3))
 

@@ -203,9 +203,9 @@ def evaluate_segmenters_(
     if as_json:
         return print(json.dumps({"data": str(data), "images": images, "segmenters": rows}))
     figures = {name: scores for name, scores in rows.items() if not isinstance(scores, str)}
-    table = Table("segmenter", *next(iter(figures.values()), {}))
-    for name, scores in figures.items():
-        table.add_row(name, *(f"{value:.4f}" if key != "ms" else f"{value:.1f}" for key, value in scores.items()))
+    table = Table(f"{images} pictures", *figures)
+    for metric in next(iter(figures.values()), {}):
+        table.add_row(metric, *(f"{scores[metric]:.4f}" for scores in figures.values()))
     Console().print(table)
     for name, row in rows.items():
         if isinstance(row, str):

@@ -1,7 +1,7 @@
 """The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
 
 import time
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,13 +21,15 @@ from livestyle.sources import Source, VideoFile
 from livestyle.stylize import Stylizer, load_style
 
 KEPT = 6  # styles that stay ready
+REMEMBERED = 5000  # timings of a stage
 
 
 class Meter:
-    """Milliseconds per stage."""
+    """Milliseconds per stage: the newest few thousand, and how often each stage ran."""
 
     def __init__(self) -> None:
-        self.stages: dict[str, list[float]] = defaultdict(list)
+        self.stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self.runs: Counter[str] = Counter()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -35,6 +37,7 @@ class Meter:
         start = time.perf_counter()
         yield
         self.stages[name].append((time.perf_counter() - start) * 1000)
+        self.runs[name] += 1
 
     def median(self, name: str) -> float:
         """Median of a stage, 0 where it never ran."""

@@ -4,7 +4,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from livestyle import IMPORTED
 from livestyle.errors import UserError
-from livestyle.filter import Filter
+from livestyle.filter import REMEMBERED, Filter
 from livestyle.image import Frame, Image, cover, size_of
 from livestyle.look import ACTIONS, Look, look_of
 from livestyle.settings import LiveSettings, Settings, Size
@@ -96,7 +97,8 @@ def drive(
     source: Source, filter: Filter, sink: Sink, deck: Deck, limits: Limits, say: Say, watch: Watch
 ) -> Report:  # fmt: skip
     """Run until the source ends, a limit is reached or the deck is over."""
-    meter, latencies, sent, first = filter.meter, [], 0, 0.0
+    meter, sent, first = filter.meter, 0, 0.0
+    latencies: deque[float] = deque(maxlen=REMEMBERED)
     started, cpu = time.monotonic(), time.process_time()
     render = Guard(filter, source.size, limits.private or sink.is_call, say)
     frames, shown = iter(source), None
@@ -168,11 +170,11 @@ def placeholder(size: Size) -> Image:
 
 def report(
     source: Source, filter: Filter, look: Look, frames: int, seconds: float, cpu: float, first: float,
-    latencies: list[float],
+    latencies: Iterable[float],
 ) -> Report:  # fmt: skip
     """Sum a run up; rates are of the frames after the first."""
     later, meter = max(0, frames - 1), filter.meter
-    marks = np.percentile(latencies[1:] or [0.0], (50, 95, 99))
+    marks = np.percentile(list(latencies)[1:] or [0.0], (50, 95, 99))
     return Report(
         frames=frames,
         seconds=round(seconds, 3),
@@ -191,8 +193,8 @@ def report(
         rss_mb=peak_memory(),
         style_size=filter.style_size(source.size),
         matte_size=filter.matting.size,
-        segment_share=round(len(meter.stages["segment"]) / frames, 3) if frames else 0.0,
-        stylize_share=round(min(1.0, len(meter.stages["stylize"]) / frames), 3) if frames else 0.0,
+        segment_share=round(meter.runs["segment"] / frames, 3) if frames else 0.0,
+        stylize_share=round(min(1.0, meter.runs["stylize"] / frames), 3) if frames else 0.0,
     )
 
 

@@ -1,6 +1,8 @@
 """The person's matte: segment, smooth over time, refine the edge."""
 
+import atexit
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,7 @@ def mediapipe_segmenter(models: Path | None) -> Segmenter:
     Raises:
         UserError: the package or the model is missing.
     """
+    os.environ.setdefault("GLOG_minloglevel", "3")
     try:
         from mediapipe import Image as MpImage
         from mediapipe import ImageFormat
@@ -57,6 +60,7 @@ def mediapipe_segmenter(models: Path | None) -> Segmenter:
         base_options=BaseOptions(model_asset_buffer=files[0].read_bytes()), output_confidence_masks=True
     )
     task = ImageSegmenter.create_from_options(options)
+    atexit.register(task.close)  # left to the interpreter's end, it complains
 
     def segment(image: Image) -> Matte:
         small = fit(image, input_size(size_of(image), 256 * 256, 1))

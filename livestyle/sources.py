@@ -126,7 +126,7 @@ def camera_error(address: str) -> UserError:
 
 
 def list_cameras() -> dict[str, str]:
-    """Device path and name of the cameras that the system shows (Linux; elsewhere indices are probed by opening)."""
+    """Device path and name of the cameras that the system shows; empty where it is not Linux."""
     found = {}
     for entry in sorted(Path("/sys/class/video4linux").glob("video*"), key=lambda p: int(p.name[5:])):
         with contextlib.suppress(OSError):

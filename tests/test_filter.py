@@ -59,12 +59,12 @@ def test_nothing_is_computed_that_no_look_asks_for(frame: Frame) -> None:
         assert filter(frame, look(background="none")) is frame.image
         assert not filter.meter.stages
         filter(frame, look(background=STYLES[0], person=STYLES[0]))
-        assert "segment" not in filter.meter.stages
-        assert len(filter.meter.stages["stylize"]) == 1
+        assert not filter.meter.runs["segment"]
+        assert filter.meter.runs["stylize"] == 1
         filter(frame, look(background="color:#102030"))
-        assert len(filter.meter.stages["stylize"]) == 1
+        assert filter.meter.runs["stylize"] == 1
         filter(frame, look(background=STYLES[0], person=STYLES[0], person_strength=0.5))
-        assert len(filter.meter.stages["stylize"]) == 2
+        assert filter.meter.runs["stylize"] == 2
 
 
 def test_bypass_is_the_cameras_own_picture(ready: Filter, frame: Frame) -> None:

@@ -1,8 +1,10 @@
-"""Resumable training state in one safetensors file, and the clock that a training runs by."""
+"""The loop that every training runs in: by the clock, resumable, its state in one safetensors file."""
 
 import json
 import os
+import random
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 Facts = dict[str, float | int | str]
+Step = Callable[[float, int], tuple[int, dict[str, float]]]
 
 
 def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: Facts) -> None:
@@ -72,14 +75,46 @@ class Report:
     terms: dict[str, float]  # losses, averaged over the last steps
 
 
-def facts_of(clock: Clock, images: int, terms: dict[str, float]) -> Facts:
-    """What a checkpoint says of itself, and a card of the model."""
-    losses: Facts = {f"{name}_loss": round(value, 4) for name, value in terms.items()}
-    return {"seconds": clock.spent, "images": images, **losses}
-
-
 def one_cycle(progress: float, warm: float = 0.03) -> float:
     """Share of the highest learning rate: a linear rise, then half a cosine down (Smith and Topin 2018)."""
     if progress < warm:
         return 0.05 + 0.95 * progress / warm
     return float(0.5 + 0.5 * torch.cos(torch.tensor((progress - warm) / (1 - warm) * torch.pi)))
+
+
+def train_by_the_clock(
+    nets: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    checkpoint: Path,
+    minutes: float,
+    seed: int,
+    step: Step,
+) -> Iterator[Report]:
+    """Step until the minutes are over, going on from the checkpoint where there is one.
+
+    Each learning rate follows `one_cycle` from its first value. A checkpoint is saved each minute and at the end.
+
+    Args:
+        nets: what is saved, by name.
+        step: one optimiser step at a progress of 0..1 and a number of images seen; returns how many it saw, and its
+            named losses.
+    """
+    facts: Facts = {"seconds": 0.0, "images": 0}
+    if checkpoint.is_file():
+        facts |= load_checkpoint(checkpoint, nets, optimizer)
+    images, recent = int(facts["images"]), dict[str, float]()
+    random.seed(seed + images)  # a later sitting does not see the first one's pictures again
+    clock = Clock(minutes, float(facts["seconds"]))
+    saved = clock.spent
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    while clock.progress < 1:
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * one_cycle(clock.progress)
+        seen, terms = step(clock.progress, images)
+        images += seen
+        recent = {name: 0.95 * recent.get(name, value) + 0.05 * value for name, value in terms.items()}
+        losses = {f"{name}_loss": round(value, 4) for name, value in recent.items()}
+        if clock.spent - saved > 60 or clock.progress >= 1:
+            saved = clock.spent
+            save_checkpoint(checkpoint, nets, optimizer, {"seconds": clock.spent, "images": images, **losses})
+        yield Report(clock.progress, images, recent)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from livestyle.nets import losses
 from livestyle.nets.deeplab import MULTIPLE, DeepLab, load_encoder
 from livestyle.settings import Size
-from livestyle.train.checkpoint import Clock, Report, facts_of, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.checkpoint import Report, train_by_the_clock
 from livestyle.train.data import Scenes, list_pairs
 from livestyle.train.style import list_pictures
 
@@ -40,38 +41,27 @@ class SegmenterTraining:
 
 
 def train_segmenter(job: SegmenterTraining) -> Iterator[Report]:
-    """Train, or go on from the checkpoint; yields after each step and saves a checkpoint each minute and at the end."""
+    """Train, or go on from the checkpoint; yields after each step."""
     scenes = Scenes(list_pairs(job.data), list_pictures(job.rooms))
-    random.seed(job.seed), torch.manual_seed(job.seed)
+    torch.manual_seed(job.seed)
     net = DeepLab()
     load_encoder(net, job.perceptual / "mobilenetv2.safetensors")
     net.to(job.device).to(memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
-    groups = [
-        {"params": list(net.encoder.parameters()), "share": 0.5},
-        {"params": [p for n, p in net.named_parameters() if not n.startswith("encoder.")], "share": 1.0},
+    fresh = [p for name, p in net.named_parameters() if not name.startswith("encoder.")]
+    groups: list[dict[str, Any]] = [
+        {"params": list(net.encoder.parameters()), "lr": job.learning_rate / 2},
+        {"params": fresh},
     ]
     optimizer = torch.optim.AdamW(groups, job.learning_rate, weight_decay=1e-2)
-    nets: dict[str, torch.nn.Module] = {"net": net, "mean": mean}
-    facts = {"seconds": 0.0, "images": 0}
-    if job.checkpoint.is_file():
-        facts |= load_checkpoint(job.checkpoint, nets, optimizer)
-        random.seed(int(facts["images"]))  # not the same scenes again
-    clock, images, saved = Clock(job.minutes, float(facts["seconds"])), int(facts["images"]), 0.0
-    recent: dict[str, float] = {}
-    while clock.progress < 1:
-        net.train()
-        for group in optimizer.param_groups:
-            group["lr"] = job.learning_rate * group["share"] * one_cycle(clock.progress)
+
+    def one(_: float, images: int) -> tuple[int, dict[str, float]]:
         terms = step(net, *batch(scenes, job.device), optimizer, job.device)
         update_average(mean, net, min(job.average, 1 - 1 / (images / BATCH + 2)))
-        images += BATCH
-        recent = {k: 0.98 * recent.get(k, v) + 0.02 * v for k, v in terms.items()}
-        if clock.spent - saved > 60:
-            saved = clock.spent
-            save_checkpoint(job.checkpoint, nets, optimizer, facts_of(clock, images, recent))
-        yield Report(clock.progress, images, recent)
-    save_checkpoint(job.checkpoint, nets, optimizer, facts_of(clock, images, recent))
+        return BATCH, terms
+
+    nets: dict[str, torch.nn.Module] = {"net": net, "mean": mean}
+    yield from train_by_the_clock(nets, optimizer, job.checkpoint, job.minutes, job.seed, one)
 
 
 def batch(scenes: Scenes, device: str) -> tuple[Tensor, Tensor]:
@@ -86,6 +76,7 @@ def batch(scenes: Scenes, device: str) -> tuple[Tensor, Tensor]:
 
 def step(net: DeepLab, rgb: Tensor, truth: Tensor, optimizer: torch.optim.Optimizer, device: str) -> dict[str, float]:
     """One optimiser step; returns the named losses."""
+    net.train()
     with torch.autocast(device, torch.bfloat16):
         logits = net(rgb)
     terms = losses.matte_losses(logits.float(), truth)

@@ -15,7 +15,7 @@ from livestyle.image import Image, fit, load_image
 from livestyle.nets import losses
 from livestyle.nets.transform import TransformNet
 from livestyle.nets.vgg import LossNetwork, load_loss_network
-from livestyle.train.checkpoint import Clock, Report, facts_of, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.checkpoint import Report, load_checkpoint, train_by_the_clock
 
 CROP = 256
 BATCH = 2  # small: in a short training more steps are worth more than smoother ones
@@ -41,46 +41,48 @@ class StyleTraining:
 
 
 def train_style(job: StyleTraining) -> Iterator[Report]:
-    """Train, or go on from the checkpoint; yields after each step and saves a checkpoint each minute and at the end."""
+    """Train, or go on from the checkpoint; yields after each step."""
     pictures = list_pictures(job.photos)
-    random.seed(job.seed), torch.manual_seed(job.seed)
+    torch.manual_seed(job.seed)
     net = TransformNet().to(job.device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
-    facts = {"seconds": 0.0, "images": 0}
-    if job.checkpoint.is_file():
-        facts |= load_checkpoint(job.checkpoint, {"net": net}, optimizer)
-        random.seed(int(facts["images"]))  # not the same crops again
-    elif job.init:
+    if job.init:
         load_checkpoint(job.init, {"net": net})
-    clock, images, saved = Clock(job.minutes, float(facts["seconds"])), int(facts["images"]), 0.0
-    painting = as_batch([fit_short(load_image(job.picture), STYLE_SIDE)], job.device)
-    network, targets, stage = None, {}, ""
-    recent: dict[str, float] = {}
-    while clock.progress < 1:
-        wanted = "vgg19_16x" if clock.progress < job.compact_until else "vgg19"
-        if wanted != stage:
-            stage, network = wanted, load_loss_network(job.perceptual, wanted).to(job.device)
-            targets = {k: losses.gram(v) for k, v in network(painting).items() if k in losses.STYLE_LAYERS}
-        net.train()
-        for group in optimizer.param_groups:
-            group["lr"] = job.learning_rate * one_cycle(clock.progress)
+    optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
+    goals = Goals(job)
+
+    def one(progress: float, _: int) -> tuple[int, dict[str, float]]:
+        network, targets = goals.at(progress)
         batch = as_batch([random_crop(load_image(random.choice(pictures))) for _ in range(BATCH)], job.device)
-        terms = step(net, network, targets, batch, optimizer, job)
-        images += BATCH
-        recent = {k: 0.95 * recent.get(k, v) + 0.05 * v for k, v in terms.items()}
-        if clock.spent - saved > 60:
-            saved = clock.spent
-            save_checkpoint(job.checkpoint, {"net": net}, optimizer, facts_of(clock, images, recent))
-        yield Report(clock.progress, images, recent)
-    save_checkpoint(job.checkpoint, {"net": net}, optimizer, facts_of(clock, images, recent))
+        return BATCH, step(net, network, targets, batch, optimizer, job)
+
+    yield from train_by_the_clock({"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one)
+
+
+class Goals:
+    """The loss network of each part of a training, and the painting's Gram matrices in it."""
+
+    def __init__(self, job: StyleTraining) -> None:
+        self._job, self._name = job, ""
+        self._painting = as_batch([fit_short(load_image(job.picture), STYLE_SIDE)], job.device)
+        self._network: LossNetwork
+        self._targets: dict[str, Tensor]
+
+    def at(self, progress: float) -> tuple[LossNetwork, dict[str, Tensor]]:
+        """Those for a progress of 0..1; the compact network first."""
+        name = "vgg19_16x" if progress < self._job.compact_until else "vgg19"
+        if name != self._name:
+            self._name = name
+            self._network = load_loss_network(self._job.perceptual, name).to(self._job.device)
+            maps = self._network(self._painting)
+            self._targets = {layer: losses.gram(maps[layer]) for layer in losses.STYLE_LAYERS}
+        return self._network, self._targets
 
 
 def step(
-    net: TransformNet, network: LossNetwork | None, targets: dict[str, Tensor], batch: Tensor,
+    net: TransformNet, network: LossNetwork, targets: dict[str, Tensor], batch: Tensor,
     optimizer: torch.optim.Optimizer, job: StyleTraining,
 ) -> dict[str, float]:  # fmt: skip
     """One optimiser step on a batch (N, 3, H, W) in [0, 1]; returns the named losses."""
-    assert network is not None
     with torch.autocast(job.device, torch.bfloat16):
         with torch.no_grad():
             content = network(batch, losses.CONTENT_LAYER)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import test_card
@@ -215,3 +216,51 @@ def test_urls_are_read(tmp_path: Path) -> None:
         server.shutdown()
     with pytest.raises(UserError, match=r"127\.0\.0\.1"):
         open_source(f"{url}/clip.mp4")
+
+
+class FakeCapture:
+    """What OpenCV gives for a camera that grants less than is asked and is unplugged after three frames."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.left, self.released = 4, False
+
+    def open(self, *_: object) -> bool:
+        return True
+
+    def set(self, key: int, _: float) -> bool:
+        self.asked.append(key)
+        return True
+
+    def get(self, key: int) -> float:
+        return cv2.VideoWriter.fourcc(*"MJPG") if key == cv2.CAP_PROP_FOURCC else 24.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:  # type: ignore[type-arg]
+        self.left -= 1
+        blue_in_bgr = np.zeros((48, 64, 3), np.uint8)
+        blue_in_bgr[..., 0] = 200
+        return (True, blue_in_bgr) if self.left >= 0 else (False, None)
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_a_camera_is_asked_for_mjpg_first_and_what_it_grants_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeCapture()
+    monkeypatch.setattr(cv2, "VideoCapture", lambda: fake)
+    with open_source("0", (1280, 720), 30) as camera:
+        size_and_rate = [cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS]
+        assert fake.asked == [cv2.CAP_PROP_FOURCC, *size_and_rate]
+        assert (camera.size, camera.fps) == ((64, 48), 24.0)
+        assert "64x48 at 24 fps, MJPG" in camera.name
+        with pytest.raises(UserError, match="stopped sending"):
+            list(camera)
+    assert fake.released
+
+
+def test_a_cameras_pictures_are_rgb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    with open_source("/dev/video0") as camera:
+        frames = list(islice(camera, 3))
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert (frames[0].image[0, 0] == (0, 0, 200)).all()

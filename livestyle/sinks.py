@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PORTABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
 CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
-BT709 = 1  # the number of ITU-R BT.709 among FFmpeg's colour spaces
+HD = 720
+BT709, BT601 = 1, 6  # among FFmpeg's colour spaces
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 ESCAPE = 27
 Self = TypeVar("Self", bound="Sink")
@@ -36,12 +37,14 @@ class Stream:
 
     Args:
         size: of the frames; fps: nominal rate; audio: a file whose sound is copied; mirror: of previews.
+        is_bt709: the colour space of a clip; None leaves it to the size.
         is_matte: the frames are grey mattes, kept visually lossless and full range.
     """
 
     size: Size
     fps: float
     audio: Path | None = None
+    is_bt709: bool | None = None
     mirror: bool = False
     is_matte: bool = False
 
@@ -281,9 +284,11 @@ class _Clip:
         context = self._video.codec_context
         context.time_base = Fraction(1, CLOCK)
         context.color_range = 2 if full else 1
-        context.colorspace = context.color_primaries = context.color_trc = BT709
+        # The source's own, so that no reader sees a shift; else as players assume: BT.709 for HD, BT.601 below.
+        is_bt709 = self._video.height >= HD if stream.is_bt709 is None else stream.is_bt709
+        context.colorspace = context.color_primaries = context.color_trc = BT709 if is_bt709 else BT601
         self._colours: dict[str, Any] = {
-            "format": self._video.pix_fmt, "dst_colorspace": Colorspace.ITU709,
+            "format": self._video.pix_fmt, "dst_colorspace": Colorspace.ITU709 if is_bt709 else Colorspace.ITU601,
             "dst_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
         }  # fmt: skip
         if stream.audio:

@@ -22,6 +22,8 @@ from livestyle.errors import UserError
 from livestyle.image import PICTURES, Frame, Image, cover, load_image, size_of
 from livestyle.settings import Size
 
+HD = 720  # rows from which clips are BT.709 by custom
+UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
 STALL = 5.0  # seconds without a frame after which a camera counts as gone
 Self = TypeVar("Self", bound="Source")
 DEMO = Path(__file__).parent / "demo.mp4"
@@ -34,6 +36,7 @@ class Source:
         name: what a person calls it; size: of its frames; fps: nominal rate; total: frames, where known.
         is_live: its frames come at their own pace, wanted or not.
         audio: a file whose sound belongs to the frames.
+        is_bt709: the colour space that a clip names; None where it names none, or is no clip.
         warning: what went wrong without ending it, for the user.
     """
 
@@ -43,6 +46,7 @@ class Source:
     total: int | None = None
     is_live = False
     audio: Path | None = None
+    is_bt709: bool | None = None
     warning = ""
 
     def __iter__(self) -> Iterator[Frame]:
@@ -191,6 +195,7 @@ class VideoFile(Source):
 
     def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
         import av
+        from av.video.reformatter import Colorspace
 
         broken, shown = 0, 0
         packets = container.demux(container.streams.video[0])
@@ -207,9 +212,12 @@ class VideoFile(Source):
                     break
                 continue
             for frame in frames:
-                image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
+                guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD else None
+                image = np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=guess), np.uint8)
                 turns = round(-frame.rotation / 90) % 4
                 image = np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
+                self.is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
                 yield image, float(frame.time) if frame.time is not None else shown / 30
                 shown += 1
         if broken:

@@ -50,7 +50,7 @@ class Stream:
 
 
 class Sink:
-    """Takes frames; closed by `with` or `close`, twice if need be. An error in `with` discards what was being made.
+    """Takes frames; closed by `with` or `close`, twice if need be. A fault in `with` discards what was being made.
 
     Attributes:
         name: what a person calls it; is_live: it shows frames at their own pace; is_call: strangers may watch.
@@ -82,7 +82,8 @@ class Sink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is None:
+        # What was recorded until the camera went away is kept.
+        if kind is None or issubclass(kind, UserError):
             self.close()
         else:
             self.discard()

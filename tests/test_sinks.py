@@ -66,6 +66,15 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_was_recorded_until_the_camera_went_away_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(UserError), VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+        for frame in frames(5):
+            sink.send(frame)
+        raise UserError("The camera is gone.")
+    with open_source(str(tmp_path / "a.mp4")) as source:
+        assert len(list(source)) == 5
+
+
 def test_a_clip_without_frames_is_no_file(tmp_path: Path) -> None:
     VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)).close()
     assert not list(tmp_path.iterdir())

@@ -111,8 +111,13 @@ def video(
 ) -> None:  # fmt: skip
     """Filter a clip: every frame, sound and timing kept."""
     from livestyle.live import open_deck, run_video
+    from livestyle.sources import kind_of
 
     settings = settings_from(locals())
+    if kind_of(source).name != "video":
+        raise UserError(
+            f"'{source}' is not a clip.", "Use 'livestyle photo' for pictures, 'livestyle live' for the rest."
+        )
     deck = open_deck(settings)
     with stopping(deck), ticker(frame_count(source)) as watch:
         result = run_video(settings, source, out, deck, say, watch)

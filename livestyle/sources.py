@@ -372,10 +372,15 @@ SOURCES = (
 )
 
 
+def kind_of(text: str) -> SourceKind:
+    """The first row of SOURCES that matches."""
+    return next(kind for kind in SOURCES if kind.matches(text))
+
+
 def open_source(text: str, size: Size | None = None, fps: float | None = None) -> Source:
     """Open what the first row of SOURCES that matches `text` opens.
 
     Raises:
         UserError: it cannot be opened.
     """
-    return next(kind for kind in SOURCES if kind.matches(text)).open(text, size, fps)
+    return kind_of(text).open(text, size, fps)

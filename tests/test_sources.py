@@ -35,7 +35,7 @@ def texts(tmp_path: Path, card: Path) -> dict[str, str]:
 def test_every_kind_of_source_is_tested(texts: dict[str, str]) -> None:
     assert {kind.name for kind in sources.SOURCES} == {*texts, "camera"}
     for name, text in texts.items():
-        assert next(kind for kind in sources.SOURCES if kind.matches(text)).name == name
+        assert sources.kind_of(text).name == name
 
 
 @pytest.mark.parametrize("name", ["demo", "still", "video"])

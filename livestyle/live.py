@@ -220,7 +220,7 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(deck.look)
         mirror = is_camera(live.source) if live.mirror is None else live.mirror
-        stream = Stream(source.size, live.fps or source.fps, source.audio, source.is_bt709, mirror)
+        stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709, mirror)
         with open_sink(live.sinks, stream) as sink:
             say(f"{source.name} -> {sink.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             if "window" in live.sinks:

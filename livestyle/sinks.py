@@ -26,6 +26,8 @@ PORTABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players e
 CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
 HD = 720
 BT709, BT601 = 1, 6  # among FFmpeg's colour spaces
+HEARD = 0.05  # seconds before the first frame whose sound is kept: codecs warm up in packets before zero
+TAIL = 0.1  # seconds by which the sound may outlast the picture
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 ESCAPE = 27
 Self = TypeVar("Self", bound="Sink")
@@ -36,7 +38,8 @@ class Stream:
     """What a sink is about to get.
 
     Args:
-        size: of the frames; fps: nominal rate; audio: a file whose sound is copied; mirror: of previews.
+        size: of the frames; fps: nominal rate; audio: a file whose sound is copied, from `audio_start` on;
+        mirror: of previews.
         is_bt709: the colour space of a clip; None leaves it to the size.
         is_matte: the frames are grey mattes, kept visually lossless and full range.
     """
@@ -44,6 +47,7 @@ class Stream:
     size: Size
     fps: float
     audio: Path | None = None
+    audio_start: float = 0.0
     is_bt709: bool | None = None
     mirror: bool = False
     is_matte: bool = False
@@ -293,7 +297,7 @@ class _Clip:
             "dst_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
         }  # fmt: skip
         if stream.audio:
-            self._sound = _Sound(stream.audio, self._container)
+            self._sound = _Sound(stream.audio, stream.audio_start, self._container)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and the sound up to it."""
@@ -313,7 +317,7 @@ class _Clip:
             return False
         self._container.mux(self._video.encode(None))
         if self._sound:
-            self._sound.write_until(self._last / CLOCK + 1 / self._fps)
+            self._sound.write_until(self._last / CLOCK + 1 / self._fps + TAIL)
             self._sound.close()
         self._container.close()
         return True
@@ -330,13 +334,13 @@ class _Clip:
 class _Sound:
     """Copies a file's first sound track, packet by packet; turned into AAC where the clip cannot hold its codec."""
 
-    def __init__(self, path: Path, output: "OutputContainer") -> None:
+    def __init__(self, path: Path, start: float, output: "OutputContainer") -> None:
         import av
 
         self._input = av.open(str(path))
         source = self._source = self._input.streams.audio[0]
         self._output = output
-        self._start = float((source.start_time or 0) * (source.time_base or 1))
+        self._start = start
         name = source.codec_context.name
         self._copies = name in PORTABLE or ("matroska" in output.format.name and name in output.supported_codecs)
         self._packets = self._input.demux(source)
@@ -359,15 +363,18 @@ class _Sound:
                 if self._next is None or self._next.dts is None:
                     self._ended = True
                     break
-            at = float((self._next.pts or 0) * (self._next.time_base or 1))
+            at = float((self._next.pts or 0) * (self._next.time_base or 1)) - self._start
             if at > seconds:
                 break
             packet, self._next = self._next, None
-            with suppress(av.error.InvalidDataError):
-                self._write(packet)
+            if at > -HEARD:
+                with suppress(av.error.InvalidDataError):
+                    self._write(packet)
 
     def _write(self, packet: "Packet[Any]") -> None:
         if self._copies:
+            ticks = round(self._start / (packet.time_base or 1))
+            packet.pts, packet.dts = (packet.pts or 0) - ticks, (packet.dts or 0) - ticks
             packet.stream = self._track
             self._output.mux(packet)
             return

@@ -35,7 +35,7 @@ class Source:
     Attributes:
         name: what a person calls it; size: of its frames; fps: nominal rate; total: frames, where known.
         is_live: its frames come at their own pace, wanted or not.
-        audio: a file whose sound belongs to the frames.
+        audio: a file whose sound belongs to the frames; start: seconds of the first frame on that file's clock.
         is_bt709: the colour space that a clip names; None where it names none, or is no clip.
         warning: what went wrong without ending it, for the user.
     """
@@ -46,6 +46,7 @@ class Source:
     total: int | None = None
     is_live = False
     audio: Path | None = None
+    start = 0.0
     is_bt709: bool | None = None
     warning = ""
 
@@ -156,7 +157,7 @@ class VideoFile(Source):
         if first is None:
             self.close()
             raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
-        self._images = chain([first], self._images)
+        self._images, self.start = chain([first], self._images), first[1]
         self.size = size or size_of(first[0])
         self.fps = float(video.average_rate or video.guessed_rate or 30)
         self.total = None if loop else self._promised(self._container)

@@ -115,6 +115,9 @@ class OpenVinoNet:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"{path} is not an ONNX net that can be read: {reason}", "Give another file.") from None
+        door = self._model.inputs[0]
+        if door.get_element_type() != ov.Type.u8 or len(door.get_partial_shape()) != 4:
+            raise UserError(f"{path} does not take uint8 pictures (N, H, W, 3).", "Make it with: livestyle train style")
         self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         if engine.exact:
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
@@ -139,12 +142,17 @@ class TorchNet:
 
     def __init__(self, engine: Engine, card: Card) -> None:
         import torch
+        from safetensors import SafetensorError
 
         from livestyle.nets.shipped import load_shipped
 
         self._torch, self._device = torch, torch.device(engine.device)
         half = not engine.exact and self._device.type != "cpu"
-        net = load_shipped(card.net, card.kind, card.path(".safetensors"))
+        path = card.path(".safetensors")
+        try:
+            net = load_shipped(card.net, card.kind, path)
+        except (RuntimeError, KeyError, SafetensorError):
+            raise UserError(f"{path} does not hold a {card.net} net.", "Make it with: livestyle train style") from None
         self._net = net.to(self._device, torch.float16 if half else torch.float32).to(memory_format=torch.channels_last)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
@@ -157,7 +165,17 @@ class TorchNet:
 # A style costs ten times what a matte does, so it sets the frame rate; OpenVINO's threads (TBB) do not spin while they
 # wait, and leave room for others.
 THREADS = {"style": min(4, os.cpu_count() or 1), "segmenter": 1}
-LOADERS: dict[str, Callable[[Engine, Card], Net]] = {
-    "openvino": lambda engine, card: OpenVinoNet(engine, card.path(".onnx"), THREADS[card.kind]),
-    "torch": TorchNet,
-}
+
+
+def load_on_cpu(engine: Engine, card: Card) -> Net:
+    """OpenVINO; PyTorch for a file of the user's own that is safetensors alone.
+
+    Raises:
+        UserError: PyTorch would be needed, and is not installed.
+    """
+    if any(name.endswith(".onnx") for name in card.files):
+        return OpenVinoNet(engine, card.path(".onnx"), THREADS[card.kind])
+    return TorchNet(choose_engine("torch:cpu", engine.exact), card)
+
+
+LOADERS: dict[str, Callable[[Engine, Card], Net]] = {"openvino": load_on_cpu, "torch": TorchNet}

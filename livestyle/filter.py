@@ -60,6 +60,7 @@ class Filter:
         if name not in QUALITIES:
             raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
         self.quality, self.meter = name, Meter()
+        self.notes: list[str] = []  # what a person should know of how it runs
         self.engine = choose_engine(settings.device)
         self._models: Path | None = settings.models
         self.segmenter, segment = load_segmenter(settings.segmenter, self.engine, self._models)
@@ -74,6 +75,9 @@ class Filter:
         for plane in (look.background, look.person):
             for style, _ in plane.styles:
                 self._style(style)
+                alone = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
+                if alone and self.engine.name == "openvino":
+                    self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
             if plane.kind == "image":
                 self._picture(plane.path, (16, 16))
             if plane.kind == "video":

@@ -223,6 +223,8 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
         stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709, mirror)
         with open_sink(live.sinks, stream) as sink:
             say(f"{source.name} -> {sink.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+            for note in filter.notes:
+                say(note)
             if "window" in live.sinks:
                 say("\n".join(["Keys in the window:", *(f"  {action.key}  {action.words}" for action in ACTIONS)]))
             limits = Limits(live.frames, live.seconds, live.private)

@@ -138,9 +138,20 @@ def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -
     mine = tmp_path / "mine.onnx"
     mine.write_bytes(ours.read_bytes())
     assert (ready(frame, look(background=str(mine))) == ready(frame, look(background=STYLES[0]))).all()
-    mine.write_bytes(b"no net")
-    with pytest.raises(UserError, match=r"mine\.onnx"), Filter(Settings()) as fresh:
-        fresh.prepare(look(background=str(mine)))
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(find_cards("style")[STYLES[0]].path(".safetensors").read_bytes())
+    ready.prepare(look(background=str(weights)))
+    assert "PyTorch" in ready.notes[-1]
+    drift = np.abs(ready(frame, look(background=str(weights))).astype(int) - ready(frame, look(background=STYLES[0])))
+    assert drift.mean() < 2  # float32 against bf16
+
+
+def test_a_file_that_is_no_style_gets_one_sentence(tmp_path: Path) -> None:
+    foreign = find_cards("segmenter")["deeplab"].path(".safetensors").read_bytes()
+    for name, content in (("a.onnx", b"no net"), ("b.safetensors", b"no net"), ("c.safetensors", foreign)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=name), Filter(Settings()) as fresh:
+            fresh.prepare(look(background=str(tmp_path / name)))
 
 
 def test_the_style_is_painted_no_larger_than_the_quality_says(person: Image) -> None:

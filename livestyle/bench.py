@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -35,12 +36,13 @@ class Encoded(Source):
         self.name, self.size, self.fps = text, size, 30.0
 
     def __iter__(self) -> Iterator[Frame]:
+        start = time.monotonic()
         for index in count():
             # There and back again, so that no cut stands between the last frame and the first.
             at = index % (2 * len(self._jpegs))
             jpeg = self._jpegs[min(at, 2 * len(self._jpegs) - 1 - at)]
             image = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), np.uint8)
-            yield Frame(image, index, index / self.fps)
+            yield Frame(image, index, time.monotonic() - start)
 
 
 def encode(image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

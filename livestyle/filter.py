@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,12 +91,12 @@ class Filter:
         styles = {style for plane in (look.background, look.person) for style, _ in plane.styles}
         painted = {style: self._pool.submit(self._stylize, self._style(style), image) for style in sorted(styles)}
         if look.is_whole:
-            return self._render(look.background, look.background_strength, look, frame, painted, None)
+            return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
         pending = self._pool.submit(self._matte, frame)
-        needs_matte = "blur" in {look.background.kind, look.person.kind}
-        matte = pending.result() if needs_matte else None
-        scene = self._render(look.background, look.background_strength, look, frame, painted, matte)
-        person = self._render(look.person, look.person_strength, look, frame, painted, matte)
+        scene = self._render(
+            look.background, look.background_strength, look, frame, painted, lambda: 1 - pending.result()
+        )
+        person = self._render(look.person, look.person_strength, look, frame, painted, pending.result)
         matte = pending.result()
         with self.meter.stage("composite"):
             return pixels.composite(person, scene, matte)
@@ -126,9 +126,9 @@ class Filter:
 
     def _render(
         self, plane: Plane, strength: float, look: Look, frame: Frame,
-        painted: dict[str, Future[Image]], matte: Matte | None,
+        painted: dict[str, Future[Image]], feed: Callable[[], Matte],
     ) -> Image:  # fmt: skip
-        """One plane, over the whole frame."""
+        """One plane, over the whole frame; `feed` waits for what is 1 on the plane."""
         image, size = frame.image, size_of(frame.image)
         if plane.kind == "none":
             return image
@@ -139,8 +139,7 @@ class Filter:
         if plane.kind == "video":
             return self._moving(plane.path, frame.time, size)
         if plane.kind == "blur":
-            assert matte is not None
-            return pixels.mix(image, pixels.blur_background(image, matte, plane.amount), strength)
+            return pixels.mix(image, pixels.blur_plane(image, feed(), plane.amount), strength)
         first, *others = (painted[style].result() for style, _ in plane.styles)
         styled = pixels.mix(first, others[0], plane.styles[1][1]) if others else first
         if look.keep_colors:
@@ -173,6 +172,11 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+
+def no_matte() -> Matte:
+    """What a look that is whole never asks for."""
+    raise AssertionError("a whole look has no matte")
 
 
 class Clip:

@@ -105,16 +105,18 @@ def keep_colors(styled: Image, image: Image) -> Image:
     return np.asarray(cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
-def blur_background(image: Image, matte: Matte, strength: float) -> Image:
-    """A blurred scene that only background pixels feed, so that no colour of the person bleeds into it.
+def blur_plane(image: Image, feed: Matte, strength: float) -> Image:
+    """A blurred picture that only one plane's pixels feed, so that no colour of the other bleeds into it.
+
+    `feed` is 1 on the plane: the matte for the person, 1 - matte for the background.
 
     Normalised convolution (Knutsson and Westin 1993) at a quarter of the size. Strength 0..1 is a blur of up
     to a twelfth of the height.
     """
     w, h = size_of(image)
     small = max(1, w // 4), max(1, h // 4)
-    # The matte's soft rim still holds the person's colour: push it inwards.
-    weight = np.clip(1 - 2 * fit_matte(matte, small), 0.0, 1.0).astype(np.float32)
+    # The matte's soft rim still holds the other plane's colour: stay away from it.
+    weight = np.clip(2 * fit_matte(feed, small) - 1, 0.0, 1.0).astype(np.float32)
     sigma = max(0.3, strength * small[1] / 12)
     scene = fit(image, small).astype(np.float32) * weight[..., None]
     blurred = cv2.GaussianBlur(scene, (0, 0), sigma)

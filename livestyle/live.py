@@ -1,5 +1,6 @@
 """The driver: source, filter, sinks; for live pictures and for whole clips."""
 
+import math
 import os
 import sys
 import threading
@@ -82,15 +83,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends by itself, and whether a fault must not end it."""
+    """When a run ends by itself, and whether a fault must not end it; `seconds` are those of the source's clock."""
 
-    frames: int | None = None
-    seconds: float | None = None
+    frames: float = math.inf
+    seconds: float = math.inf
     private: bool = False
-
-    def reached(self, frames: int, seconds: float) -> bool:
-        """Whether so many frames and seconds are enough."""
-        return frames >= (self.frames or sys.maxsize) or seconds >= (self.seconds or float("inf"))
 
 
 def drive(
@@ -102,10 +99,10 @@ def drive(
     started, cpu = time.monotonic(), time.process_time()
     render = Guard(filter, source.size, limits.private or sink.is_call, say)
     frames, shown = iter(source), None
-    while not deck.over.is_set() and not limits.reached(sent, time.monotonic() - started if sent else 0.0):
+    while not deck.over.is_set() and sent < limits.frames:
         with meter.stage("read"):
             frame = next(frames, None)
-        if frame is None:
+        if frame is None or frame.time >= limits.seconds:
             break
         look = deck.look  # read once: a key press may replace it meanwhile
         picture = render(frame, look)
@@ -227,7 +224,7 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
                 say(note)
             if "window" in live.sinks:
                 say("\n".join(["Keys in the window:", *(f"  {action.key}  {action.words}" for action in ACTIONS)]))
-            limits = Limits(live.frames, live.seconds, live.private)
+            limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private)
             if not (source.is_live or sink.is_live):
                 result = drive(source, filter, sink, deck, limits, say, watch)
             else:

@@ -81,6 +81,8 @@ def test_colour_picture_clip_and_blur(ready: Filter, frame: Frame, card: Path, t
         assert (out[matte == 1] == frame.image[matte == 1]).all()
         assert difference(out, frame.image, matte == 0) > 1
     blurred_person = ready(frame, look(background="none", person="blur"))
+    own = frame.image[matte == 1].mean(0)
+    assert np.abs(blurred_person[matte == 1].mean(0) - own).max() < 12  # of the person's own colours
     assert (blurred_person[matte == 0] == frame.image[matte == 0]).all()
 
 

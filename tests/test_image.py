@@ -75,13 +75,14 @@ def test_at_most_keeps_the_shape_and_the_bound(width: int, height: int, bound: i
         assert (w, h) == (width, height)
 
 
-def test_no_colour_of_the_person_bleeds_into_the_blur() -> None:
+def test_no_colour_of_one_plane_bleeds_into_the_blur_of_the_other() -> None:
     image = np.full((120, 160, 3), (20, 120, 20), np.uint8)
     matte = np.zeros((120, 160), np.float32)
     image[30:, 50:110], matte[30:, 50:110] = (250, 0, 250), 1
-    blurred = pixels.blur_background(image, matte, 1.0)
-    outside = blurred[matte == 0].astype(int)
+    outside = pixels.blur_plane(image, 1 - matte, 1.0)[matte == 0].astype(int)
     assert np.abs(outside - (20, 120, 20)).max() <= 2
+    inside = pixels.blur_plane(image, matte, 1.0)[matte == 1].astype(int)
+    assert np.abs(inside - (250, 0, 250)).max() <= 2
 
 
 def test_keep_colors_takes_luminance_from_one_and_chroma_from_the_other() -> None:
@@ -151,7 +152,7 @@ def disc(width: int, height: int) -> pixels.Matte:
     ("name", "make"),
     [
         ("composite", lambda a, b, m: pixels.composite(a, b, m)),
-        ("blur", lambda a, b, m: pixels.blur_background(a, m, 0.6)),
+        ("blur", lambda a, b, m: pixels.blur_plane(a, 1 - m, 0.6)),
         ("keep_colors", lambda a, b, m: pixels.keep_colors(b, a)),
     ],
 )

@@ -82,11 +82,18 @@ def user_folder() -> Path:
 
 
 def model_folders(models: Path | None = None) -> list[Path]:
-    """Where models are looked up, first match first: --models, $LIVESTYLE_MODELS, the user's, the package's own."""
-    package = Path(__file__).parent
-    chosen = os.environ.get("LIVESTYLE_MODELS")
-    places = [models, Path(chosen) if chosen else None, user_folder(), package / "models", package.parent / "models"]
-    return [place for place in places if place is not None and place.is_dir()]
+    """Where models are looked up, first match first: --models, $LIVESTYLE_MODELS, the user's, the package's own.
+
+    Raises:
+        UserError: a folder that was named is not there.
+    """
+    package, variable = Path(__file__).parent, os.environ.get("LIVESTYLE_MODELS")
+    named = [place for place in (models, Path(variable) if variable else None) if place is not None]
+    for place in named:
+        if not place.is_dir():
+            raise UserError(f"There is no folder of models {place}.", "Check --models and $LIVESTYLE_MODELS.")
+    usual = [user_folder(), package / "models", package.parent / "models"]
+    return [*named, *(place for place in usual if place.is_dir())]
 
 
 def load_card(file: Path) -> Card:

@@ -194,6 +194,7 @@ def test_bench_prints_the_contracts_object() -> None:
         (("live", "--no-such-flag"), ("--no-such-flag", "livestyle live --help")),
         (("no-such-command",), ("no-such-command", "livestyle --help")),
         (("list", "cats"), ("cats", "styles")),
+        (("list", "styles", "--models", "no_such_folder"), ("no_such_folder", "--models")),
         (("photo", "gone.png", "out.png"), ("gone.png",)),
         (("video", "demo", "out.mp4"), ("demo", "livestyle live")),
         (("video", "face.png", "out.mp4"), ("face.png", "livestyle photo")),

@@ -346,6 +346,8 @@ def train_segmenter_(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
     rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
     perceptual: Perceptual, minutes: Train = 60.0, out: Out = None, runs: Runs = Path("runs"),
+    start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
+    rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 1e-3,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
     origin: Annotated[str, typer.Option(help="Who trained it, from what.")] = "",
@@ -362,7 +364,7 @@ def train_segmenter_(
     if arch not in ARCHS:
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
-    job = SegmenterTraining(data, rooms, perceptual, checkpoint, minutes, device=device, seed=seed)
+    job = SegmenterTraining(data, rooms, perceptual, checkpoint, minutes, start, rate, device=device, seed=seed)
     follow(train_segmenter(job))
     net, facts = load_trained(checkpoint, arch, "mean")
     card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or str(data),

@@ -83,6 +83,11 @@ def test_a_segmenter_trains_and_ships(tmp_path: Path, perceptual: Path, pairs: P
               "--minutes", "0.05", "--out", tmp_path / "models", "--runs", tmp_path / "runs")  # fmt: skip
     livestyle("matte", pairs / "p0.jpg", tmp_path / "m.png", "--models", tmp_path / "models")
     assert (tmp_path / "m.png").exists()
+    livestyle("train", "segmenter", "deeplab", "--data", pairs, "--rooms", pairs, "--perceptual", perceptual,
+              "--from", tmp_path / "runs/deeplab.safetensors", "--rate", "1e-4", "--minutes", "0.05",
+              "--out", tmp_path / "models", "--runs", tmp_path / "more")  # fmt: skip
+    card = json.loads((tmp_path / "models/segmenters/deeplab/card.json").read_text())
+    assert "--from" in card["command"]
 
 
 def test_what_is_missing_is_named(tmp_path: Path, pairs: Path) -> None:

@@ -14,15 +14,15 @@ from torch import Tensor
 from livestyle.nets import losses
 from livestyle.nets.deeplab import MULTIPLE, DeepLab, load_encoder
 from livestyle.settings import Size
-from livestyle.train.checkpoint import Report, train_by_the_clock
+from livestyle.train.checkpoint import Report, load_checkpoint, train_by_the_clock
 from livestyle.train.data import Scenes, list_pairs
 from livestyle.train.style import list_pictures
 
 BATCH = 16
 ARCHS = {"deeplab": MULTIPLE}  # and the multiple of their input's sides
-PIXELS = 288 * 160  # of the live input: a little more than in training measured better (docs/measurements.md)
-# All of about one area, near the live input's: landscape for webcams, portrait for stills.
-SIZES: tuple[Size, ...] = ((256, 144), (256, 144), (224, 160), (192, 192), (160, 224), (144, 256))
+PIXELS = 288 * 160  # of the live input: more measured no better (docs/measurements.md)
+# All of about the live input's area: landscape for webcams, portrait for stills.
+SIZES: tuple[Size, ...] = ((288, 160), (288, 160), (240, 192), (208, 208), (192, 240), (160, 288))
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class SegmenterTraining:
     perceptual: Path
     checkpoint: Path
     minutes: float = 60.0
+    init: Path | None = None  # a checkpoint of another segmenter to start from
     learning_rate: float = 1e-3
     average: float = 0.998  # of the weights, per step: the average is what ships
     device: str = "cpu"
@@ -47,6 +48,8 @@ def train_segmenter(job: SegmenterTraining) -> Iterator[Report]:
     net = DeepLab()
     load_encoder(net, job.perceptual / "mobilenetv2.safetensors")
     net.to(job.device).to(memory_format=torch.channels_last)
+    if job.init:
+        load_checkpoint(job.init, {"mean": net})
     mean = copy.deepcopy(net)
     fresh = [p for name, p in net.named_parameters() if not name.startswith("encoder.")]
     groups: list[dict[str, Any]] = [

@@ -342,12 +342,14 @@ def train_style_(
     "segmenter", epilog="Example: livestyle train segmenter deeplab --data pairs/ --rooms rooms/ --perceptual nets/"
 )
 def train_segmenter_(
-    arch: Annotated[str, typer.Argument(help="deeplab.")],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    arch: Annotated[str, typer.Argument(help="unet or deeplab.")],
+    data: Annotated[list[Path], typer.Option(
+        metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person); repeatable.")],
     rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
     perceptual: Perceptual, minutes: Train = 60.0, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
     rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 1e-3,
+    pixels: Annotated[int, typer.Option(min=0, help="About the area of the input (default: the architecture's).")] = 0,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
     origin: Annotated[str, typer.Option(help="Who trained it, from what.")] = "",
@@ -358,18 +360,20 @@ def train_segmenter_(
     """Train a person segmenter. Resumable: the same command goes on."""
     need_torch()
     from livestyle.train.publish import load_trained, publish
-    from livestyle.train.segmenter import ARCHS, PIXELS, SegmenterTraining, train_segmenter
+    from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
     from livestyle.weights import Card, user_folder
 
     if arch not in ARCHS:
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
-    job = SegmenterTraining(data, rooms, perceptual, checkpoint, minutes, start, rate, device=device, seed=seed)
+    job = SegmenterTraining(
+        arch, tuple(data), rooms, perceptual, checkpoint, minutes, start, rate, pixels, device=device, seed=seed
+    )
     follow(train_segmenter(job))
     net, facts = load_trained(checkpoint, arch, "mean")
-    card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or str(data),
+    card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or ", ".join(map(str, data)),
                 command_line(), facts,
-                multiple=ARCHS[arch], pixels=PIXELS, default=default)  # fmt: skip
+                multiple=ARCHS[arch].multiple, pixels=pixels or ARCHS[arch].pixels, default=default)  # fmt: skip
     publish(card, net, models)
     say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
 

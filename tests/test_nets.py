@@ -16,7 +16,7 @@ from livestyle.nets.shipped import NETS, load_shipped, ship
 from livestyle.nets.transform import TransformNet
 from livestyle.nets.vgg import WIDTHS, LossNetwork
 
-KINDS = {"transform": "style", "deeplab": "segmenter"}
+KINDS = {"transform": "style", "deeplab": "segmenter", "unet": "segmenter"}
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -14,14 +15,21 @@ class ConvNorm(nn.Module):
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d, act: type[nn.Module] | None = nn.ReLU,
     ) -> None:  # fmt: skip
         super().__init__()
-        padding = dilation * (size // 2)
+        padding = dilation * (size // 2) if size % 2 else 0  # even sizes cut the map into patches
         self.conv = nn.Conv2d(cin, cout, size, stride, padding, dilation, groups, bias=False)
         self.norm = norm(cout)
         self.act = act() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.act(self.norm(self.conv(x)))
+        y: Tensor = self.act(self.norm(self._convolve(x)))
         return y
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        slow = self.training and x.device.type == "cpu" and self.conv.groups > 1 and self.conv.stride[0] > 1
+        if not slow:
+            return self.conv(x)  # type: ignore[no-any-return]
+        with torch.autocast("cpu", enabled=False):  # its bf16 gradient takes oneDNN ten times longer
+            return self.conv(x.float()).to(x.dtype)  # type: ignore[no-any-return]
 
     def fold(self) -> None:
         """Merge the norm's running statistics into the convolution; does nothing the second time."""

@@ -7,10 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from livestyle.nets import deeplab, transform
+from livestyle.nets import deeplab, transform, unet
 from livestyle.nets.blocks import fold
 
-NETS: dict[str, Callable[[], nn.Module]] = {"transform": transform.TransformNet, "deeplab": deeplab.DeepLab}
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "transform": transform.TransformNet,
+    "deeplab": deeplab.DeepLab,
+    "unet": unet.MobileUNet,
+}
 
 
 class Shipped(nn.Module):
@@ -38,8 +42,11 @@ def load_shipped(name: str, kind: str, path: Path) -> Shipped:
     return Shipped(net.eval(), kind)
 
 
-def ship(net: nn.Module, kind: str, folder: Path, name: str) -> list[Path]:
+def ship(net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4) -> list[Path]:
     """Write a trained net's `name.safetensors` and `name.onnx`, both holding the same folded fp16 weights.
+
+    Args:
+        multiple: of the input's sides, which the net asks for.
 
     Returns:
         The files written.
@@ -50,16 +57,16 @@ def ship(net: nn.Module, kind: str, folder: Path, name: str) -> list[Path]:
     net.load_state_dict({k: v.float() for k, v in half.items()})
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
     save_file(half, weights)
-    export_onnx(Shipped(net, kind), onnx)
+    export_onnx(Shipped(net, kind), onnx, multiple)
     return [weights, onnx]
 
 
-def export_onnx(net: Shipped, path: Path) -> None:
+def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
     """One ONNX file for any batch and size, its large weights stored in fp16 and widened when loaded."""
     import onnx
 
-    example = torch.zeros(2, 144, 256, 3, dtype=torch.uint8)
-    axes = {0: torch.export.Dim("n"), 1: torch.export.Dim("h"), 2: torch.export.Dim("w")}
+    example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
+    axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
     program = torch.onnx.export(
         net.eval(), (example,), dynamo=True, opset_version=18, input_names=["images"], output_names=["result"],
         dynamic_shapes={"images": axes}, verbose=False, optimize=True,

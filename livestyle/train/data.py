@@ -1,6 +1,7 @@
 """Training pictures for segmenters: portraits, framed and lit like webcam frames, over other rooms."""
 
 import random
+from functools import lru_cache
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from livestyle.image import Image, Matte
 from livestyle.settings import Size
 
 Picture = NDArray[np.float32]  # (H, W, 3) RGB in 0..1
+Gray = NDArray[np.uint8]  # a matte as it is stored
 
 
 def list_pairs(folder: Path) -> list[Path]:
@@ -27,13 +29,23 @@ def list_pairs(folder: Path) -> list[Path]:
     return pairs
 
 
-def load_pair(picture: Path) -> tuple[Image, Matte]:
+@lru_cache(4096)  # about a gigabyte of portraits: decoding costs as much as all the rest
+def load_pair(picture: Path) -> tuple[Image, Gray]:
     """A picture and its true matte."""
     bgr = cv2.imread(str(picture), cv2.IMREAD_COLOR)
     gray = cv2.imread(str(picture.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
     if bgr is None or gray is None:
         raise UserError(f"{picture} or its matte cannot be read.", "Remove the pair.")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), gray.astype(np.float32) / np.float32(255)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), gray
+
+
+@lru_cache(1024)
+def load_room(path: Path) -> Image:
+    """A picture without people."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise UserError(f"{path} cannot be read.", "Check the folder given with --rooms.")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Scenes:
 
     pairs: list[Path]
     rooms: list[Path]
-    pasted: float = 0.5
+    pasted: float = 0.4
     empty: float = 0.03
 
     def sample(self, size: Size) -> tuple[Image, Matte]:
@@ -59,15 +71,13 @@ class Scenes:
         elif draw < self.empty + self.pasted:
             image, matte = self._paste(size)
         else:
-            image, matte = reframe(*load_pair(random.choice(self.pairs)), size)
+            least = random.choice((0.5, 0.8, 0.95))
+            image, matte = reframe(*load_pair(random.choice(self.pairs)), size, least)
         return degrade(image), matte
 
     def _room(self, size: Size) -> Picture:
-        bgr = cv2.imread(str(random.choice(self.rooms)), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise UserError("A picture of the rooms cannot be read.", "Check the folder given with --rooms.")
-        image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        room, _ = reframe(image, np.zeros(image.shape[:2], np.float32), size, least=0.3)
+        image = load_room(random.choice(self.rooms))
+        room, _ = reframe(image, np.zeros(image.shape[:2], np.uint8), size, least=0.3)
         if random.random() < 0.4:  # a room out of focus
             room = cv2.GaussianBlur(room, (0, 0), random.uniform(0.5, 4)).astype(np.float32)
         return relight(room)
@@ -84,28 +94,30 @@ class Scenes:
         return canvas, total
 
 
-def warp(image: Image, matte: Matte, affine: NDArray[np.float64], size: Size, border: int) -> tuple[Picture, Matte]:
+def warp(image: Image, matte: Gray, affine: NDArray[np.float64], size: Size, border: int) -> tuple[Picture, Matte]:
     """Both moved by a 2x3 affine map, shrinking without aliases."""
     shrink = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     if shrink < 0.7:
         blur = (0, 0), 0.4 / shrink
         image = np.asarray(cv2.GaussianBlur(image, *blur), np.uint8)
-        matte = cv2.GaussianBlur(matte, *blur).astype(np.float32)
+        matte = np.asarray(cv2.GaussianBlur(matte, *blur), np.uint8)
     moved = cv2.warpAffine(image, affine, size, flags=cv2.INTER_LINEAR, borderMode=border)
     moved_matte = cv2.warpAffine(matte, affine, size, flags=cv2.INTER_LINEAR, borderMode=border)
-    return moved.astype(np.float32) / np.float32(255), moved_matte.astype(np.float32)
+    return moved.astype(np.float32) / np.float32(255), moved_matte.astype(np.float32) / np.float32(255)
 
 
 def placement(centre: tuple[float, float], scale: float, target: tuple[float, float]) -> NDArray[np.float64]:
     """The affine map that brings `centre` to `target` at a scale, tilted and mirrored by chance."""
     angle = np.deg2rad(random.gauss(0, 6))
     flip = random.choice((-1.0, 1.0))
-    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([flip, 1.0])
+    squeeze = float(np.exp(random.gauss(0, 0.05)))
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = linear @ np.diag([flip * squeeze, 1 / squeeze])
     shift = np.array(target) - linear @ np.array(centre)
     return np.column_stack([linear, shift])
 
 
-def reframe(image: Image, matte: Matte, size: Size, least: float = 0.5) -> tuple[Picture, Matte]:
+def reframe(image: Image, matte: Gray, size: Size, least: float = 0.5) -> tuple[Picture, Matte]:
     """A random part of the picture, filling the frame; `least` is its smallest share of the whole side."""
     (h, w), (width, height) = image.shape[:2], size
     cover = max(width / w, height / h)
@@ -116,10 +128,10 @@ def reframe(image: Image, matte: Matte, size: Size, least: float = 0.5) -> tuple
     return warp(image, matte, placement((x, y), scale, (width / 2, height / 2)), size, cv2.BORDER_REFLECT_101)
 
 
-def seat(image: Image, matte: Matte, size: Size) -> tuple[Picture, Matte]:
+def seat(image: Image, matte: Gray, size: Size) -> tuple[Picture, Matte]:
     """The person somewhere in the frame, cut off by its lower edge as at a desk; black and 0 around them."""
     (h, w), (width, height) = image.shape[:2], size
-    rows, columns = np.where(matte.max(1) > 0.5)[0], np.where(matte.max(0) > 0.5)[0]
+    rows, columns = np.where(matte.max(1) > 127)[0], np.where(matte.max(0) > 127)[0]
     if not len(rows):
         return warp(image, matte, placement((w / 2, h / 2), height / h, (width / 2, height / 2)), size, 0)
     top, centre = float(rows[0]), float(columns.mean())
@@ -127,7 +139,7 @@ def seat(image: Image, matte: Matte, size: Size) -> tuple[Picture, Matte]:
     scale = height * random.uniform(0.45, 1.5) / reach
     head = height * random.uniform(-0.05, 0.55)
     head = max(head, height * 1.02 - reach * scale)  # nobody floats: the picture's own lower edge stays out of sight
-    if matte[:, [0, -1]].max() > 0.5 and random.random() < 0.7:  # cut at a side: fill the width
+    if matte[:, [0, -1]].max() > 127 and random.random() < 0.7:  # cut at a side: fill the width
         scale = max(scale, width / w)
     target = width * float(np.clip(random.gauss(0.5, 0.22), 0.0, 1.0)), head
     return warp(image, matte, placement((centre, top), scale, target), size, cv2.BORDER_CONSTANT)
@@ -137,7 +149,7 @@ def relight(image: Picture) -> Picture:
     """Another exposure, gamma, contrast, saturation and colour of light."""
     gray = image.mean(2, keepdims=True)
     image = gray + (image - gray) * random.uniform(0.4, 1.4)
-    image = np.clip(image, 0, 1) ** np.exp(random.gauss(0, 0.3))
+    image = cv2.pow(np.clip(image, 0, 1), float(np.exp(random.gauss(0, 0.3))))
     tint = np.array([np.exp(random.gauss(0, 0.07)) for _ in range(3)], np.float32)
     return np.asarray((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.gauss(0, 0.06), np.float32) * tint
 

@@ -24,7 +24,7 @@ def load_trained(checkpoint: Path, net: str, part: str) -> tuple[torch.nn.Module
 def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
     """Write the files of a model into MODELS/KIND/NAME and its card with their digests."""
     folder = models / KINDS[card.kind] / card.name
-    written = ship(net, card.kind, folder, card.name)
+    written = ship(net, card.kind, folder, card.name, card.multiple)
     files = {file.name: sha256(file) for file in written}
     facts = {**card.__dict__, "files": files, "folder": folder}
     whole = Card(**facts)

@@ -1,0 +1,47 @@
+"""The person segmenter: a U-Net (Ronneberger et al. 2015) on MobileNetV2 with a sub-pixel head (Shi et al. 2016)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from livestyle.nets.blocks import ConvNorm
+from livestyle.nets.mobilenet import CHANNELS, MobileNetV2
+
+MULTIPLE = 32  # height and width of the input must be multiples of this
+
+
+class Decode(nn.Module):
+    """Twice the size, joined with the encoder's map of that size, mixed by 1x1 and 3x3 convolutions."""
+
+    def __init__(self, cin: int, skip: int, cout: int) -> None:
+        super().__init__()
+        self.mix = nn.Sequential(ConvNorm(cin + skip, cout, 1), ConvNorm(cout, cout, 3))
+
+    def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
+        y: Tensor = self.mix(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), *skips], 1))
+        return y
+
+
+class MobileUNet(nn.Module):
+    """The decoder ends at stride 4, where dense convolutions are cheap, and still sees every pixel: the picture and
+    the map of stride 2 come in as patches of 4x4 and 2x2, and the matte leaves by a shuffle (depth to space).
+
+    Shape: float (N, 3, H, W) in [0, 1] to logits (N, 1, H, W), positive for person; H and W multiples of 32.
+    """
+
+    def __init__(self, wide: int = 128, middle: int = 96, narrow: int = 64) -> None:
+        super().__init__()
+        self.encoder = MobileNetV2()
+        self.deep, self.pooled = ConvNorm(CHANNELS[32], wide, 1, act=None), nn.Conv2d(CHANNELS[32], wide, 1)
+        self.decode16 = Decode(wide, CHANNELS[16], wide)
+        self.decode8 = Decode(wide, CHANNELS[8], middle)
+        self.pixels, self.fine = ConvNorm(3, 32, 4, 4), ConvNorm(CHANNELS[2], 32, 2, 2)
+        self.decode4 = Decode(middle, CHANNELS[4] + 32 + 32, narrow)
+        self.classify = nn.Conv2d(narrow, 16, 3, padding=1)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        two, four, eight, sixteen, deep = self.encoder(rgb)
+        x = F.relu(self.deep(deep) + self.pooled(deep.mean((2, 3), keepdim=True)))
+        x = self.decode8(self.decode16(x, sixteen), eight)
+        x = self.decode4(x, four, self.fine(two), self.pixels(self.encoder.normalize(rgb)))
+        return F.pixel_shuffle(self.classify(x), 4)

@@ -17,8 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms
+
 Facts = dict[str, float | int | str]
-Step = Callable[[float, int], tuple[int, dict[str, float]]]
+Step = Callable[[float, int], tuple[int, Terms]]
 
 
 def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: Facts) -> None:
@@ -51,6 +53,15 @@ def load_checkpoint(
     return facts
 
 
+def load_facts(path: Path) -> dict[str, Any]:
+    """The facts alone; of a training that has not begun where there is no checkpoint."""
+    if not path.is_file():
+        return {"seconds": 0.0, "images": 0}
+    with safe_open(path, "pt") as file:
+        facts: dict[str, Any] = json.loads(file.metadata()["facts"])
+    return facts
+
+
 class Clock:
     """How much of a training's minutes has gone, over all its sittings."""
 
@@ -75,7 +86,7 @@ class Report:
 
     progress: float  # 0..1
     images: int
-    terms: dict[str, float]  # losses, averaged over the last steps
+    terms: Terms  # averaged over the last steps
 
 
 def one_cycle(progress: float, warm: float = 0.03) -> float:
@@ -101,34 +112,47 @@ def train_by_the_clock(
     minutes: float,
     seed: int,
     step: Step,
+    validate: Callable[[], Terms] | None = None,
 ) -> Iterator[Report]:
     """Step until the minutes are over, going on from the checkpoint where there is one.
 
-    Each learning rate follows `one_cycle` from its first value. A checkpoint is saved each minute and at the end.
+    Each learning rate follows `one_cycle` from its first value. A checkpoint and a point of the curves are saved each
+    minute and at the end. Chance is seeded anew before each step by the images seen, so that a training that was
+    stopped goes on as if it had not been, and validation leaves no trace.
 
     Args:
         nets: what is saved, by name.
         step: one optimiser step at a progress of 0..1 and a number of images seen; returns how many it saw, and its
-            named losses.
+            named losses and scores.
+        validate: measures the same on other images.
     """
-    facts: Facts = {"seconds": 0.0, "images": 0}
+    facts = load_facts(checkpoint)
     if checkpoint.is_file():
-        facts |= load_checkpoint(checkpoint, nets, optimizer)
-    images, recent = int(facts["images"]), dict[str, float]()
-    random.seed(seed + images)  # a later sitting does not see the first one's pictures again
-    torch.manual_seed(seed + images)
+        load_checkpoint(checkpoint, nets, optimizer)
+    images = int(facts["images"])
+    curves, score = Curves(checkpoint, images), Sparingly(validate)
+    recent = curves.training
     keep_memory()
     clock = Clock(minutes, float(facts["seconds"]))
     saved = clock.spent
     peaks = [group["lr"] for group in optimizer.param_groups]
     while clock.progress < 1:
+        random.seed(seed + images)
+        torch.manual_seed(seed + images)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * one_cycle(clock.progress)
         seen, terms = step(clock.progress, images)
         images += seen
         recent = {name: 0.95 * recent.get(name, value) + 0.05 * value for name, value in terms.items()}
-        losses = {f"{name}_loss": round(value, 4) for name, value in recent.items()}
         if clock.spent - saved > 60 or clock.progress >= 1:
             saved = clock.spent
-            save_checkpoint(checkpoint, nets, optimizer, {"seconds": clock.spent, "images": images, **losses})
+            curves.add(images, recent, score(always=clock.progress >= 1))
+            figures = as_figures(recent, curves.validation)
+            save_checkpoint(checkpoint, nets, optimizer, {"seconds": saved, "images": images, **figures})
         yield Report(clock.progress, images, recent)
+
+
+def as_figures(training: Terms, validation: Terms) -> Facts:
+    """What a card says of a training: its last losses, and how it did on images that it was not trained on."""
+    losses: Facts = {f"{name}_loss": round(value, 4) for name, value in training.items() if name != MEAN_IU}
+    return losses | {f"validation_{name}": round(value, 4) for name, value in validation.items()}

@@ -7,6 +7,7 @@ Imports go strictly downward (tests/test_layers.py):
     live  train
     filter
     segment  stylize  look
+    segmenters  crf
     engine
     sources  sinks  weights  nets
     metrics

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle import __version__
+from livestyle import __version__, weights
 from livestyle.errors import UserError
 from livestyle.settings import LiveSettings, Settings, Size
 
@@ -60,6 +60,9 @@ Strength = Annotated[float, typer.Option(metavar="0..1", help="Stylized against 
 PlaneStrength = Annotated[float | None, typer.Option(metavar="0..1", help="Of this plane alone.")]
 KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Style the luminance, keep the original colours.")]
 Segmenter = Annotated[str | None, typer.Option(metavar="NAME", help="See: livestyle list segmenters.")]
+Keep = Annotated[str, typer.Option(metavar="A,B", help="What stays, of segmenters that know more than people.")]
+ModelFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of a segmenter that is not ours.")]
+Refine = Annotated[str, typer.Option(help="guided, or crf for stills: what draws the matte's edge.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
 Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
@@ -76,7 +79,8 @@ def settings_from(flags: dict[str, Any]) -> Settings:
 def live(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
-    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, device: Device = S.device,
+    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
+    model_file: ModelFile = S.model_file, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
     source: Annotated[str, typer.Option(metavar="SRC", help="Camera index or path, file, URL, or demo.")] = L.source,
     sink: Annotated[list[str] | None, typer.Option(
@@ -106,7 +110,8 @@ def video(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result: .mp4, .mkv or .mov.")],
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
-    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, device: Device = S.device,
+    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
+    model_file: ModelFile = S.model_file, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Filter a clip: every frame, sound and timing kept."""
@@ -131,7 +136,8 @@ def photo(
     method: Annotated[str, typer.Option(help="fast: feed-forward.")] = "fast",
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
-    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, device: Device = S.device,
+    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
+    model_file: ModelFile = S.model_file, refine: Refine = S.refine, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
 ) -> None:  # fmt: skip
     """Stylize a still, or every picture of a folder."""
@@ -149,7 +155,8 @@ def matte(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, a clip, or a folder of pictures.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result; of a folder, a folder of NAME.png.")],
     cutout: Annotated[bool, typer.Option("--cutout", help="The person as RGBA, not the grey matte.")] = False,
-    segmenter: Segmenter = S.segmenter, device: Device = S.device, models: Models = S.models,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
+    refine: Refine = S.refine, device: Device = S.device, models: Models = S.models,
 ) -> None:  # fmt: skip
     """The person's matte: 8-bit grey, 255 is person."""
     from livestyle import stills
@@ -192,7 +199,7 @@ def bench(
 def evaluate_segmenters_(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
     only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
-    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+    refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The table of segmentation metrics, for every segmenter."""
     from rich.console import Console
@@ -245,12 +252,15 @@ def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:
 
 
 def _segmenters(models: Path | None) -> list[dict[str, Any]]:
-    from livestyle.engine import has_package
+    from livestyle.segmenters import SEGMENTERS, state
 
-    note = "installed" if has_package("mediapipe") else "pip install 'livestyle[mediapipe]'"
-    row = {"name": "mediapipe", "title": f"MediaPipe selfie segmentation ({note}; bring its model)", "default": False,
-           "license": "Apache-2.0", "source": "Google", "data": "not published"}  # fmt: skip
-    return [*_cards("segmenter", models), row]
+    settings, cards = Settings(models=models), _cards("segmenter", models)
+    foreign = [
+        {"name": name, "title": f"{one.title} ({state(name, settings)})", "default": False,
+         "license": one.license, "source": one.source, "data": one.data}
+        for name, one in SEGMENTERS.items() if name not in {card["name"] for card in cards}
+    ]  # fmt: skip
+    return [*cards, *foreign]
 
 
 def _camera_rows(_: Path | None) -> list[dict[str, Any]]:
@@ -434,6 +444,17 @@ def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None
 
 
 @contextmanager
+def download(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
+    """The bar of a download, which a single Ctrl-C ends: nothing runs yet that would have to end in good order."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with bar(words, total) as update:
+            yield update
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def ticker(total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar that counts frames."""
     with bar("frames", total) as update:
@@ -494,6 +515,7 @@ def main() -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # the libraries' own chatter
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("QT_LOGGING_RULES", "*=false")
+    weights.progress = download
     arguments = sys.argv[1:]
     if "--version" in arguments[:1]:
         print(f"livestyle {__version__}")

@@ -12,7 +12,7 @@ from livestyle.errors import UserError
 from livestyle.filter import Filter
 from livestyle.image import Frame, fit_matte, load_image, size_of
 from livestyle.metrics import accuracies, confusion, picture_scores
-from livestyle.segment import SEGMENTERS
+from livestyle.segmenters import SEGMENTERS
 from livestyle.settings import Settings
 from livestyle.weights import find_cards
 

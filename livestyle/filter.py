@@ -15,7 +15,7 @@ from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.look import Look, Plane
-from livestyle.segment import Matting, Smoother, load_segmenter
+from livestyle.segment import SHARPEN, Matting, Sharpen, Smoother, load_segmenter
 from livestyle.settings import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Settings, Size
 from livestyle.sources import Source, VideoFile
 from livestyle.stylize import Stylizer, load_style
@@ -63,8 +63,8 @@ class Filter:
         self.notes: list[str] = []  # what a person should know of how it runs
         self.engine = choose_engine(settings.device)
         self._models: Path | None = settings.models
-        self.segmenter, segment = load_segmenter(settings.segmenter, self.engine, self._models)
-        self.matting = Matting(segment, Smoother() if live else None)
+        self.segmenter, segment = load_segmenter(settings, self.engine)
+        self.matting = Matting(segment, Smoother() if live else None, sharpener(settings.refine, live))
         self._styles: OrderedDict[str, Stylizer] = OrderedDict()
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
         self._clip: Clip | None = None
@@ -172,6 +172,19 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+
+def sharpener(name: str, live: bool) -> Sharpen | None:
+    """What `--refine` puts before the guided filter.
+
+    Raises:
+        UserError: an unknown name, or one that is too slow for moving pictures.
+    """
+    if name not in SHARPEN:
+        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(SHARPEN)}.")
+    if live and SHARPEN[name]:
+        raise UserError(f"The refinement '{name}' is for stills only.", "Leave --refine away for moving pictures.")
+    return SHARPEN[name]
 
 
 def no_matte() -> Matte:

@@ -1,22 +1,29 @@
 """The person's matte: segment, smooth over time, refine the edge."""
 
-import atexit
 import math
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 
+from livestyle.crf import mean_field
 from livestyle.engine import Engine
-from livestyle.errors import UserError
 from livestyle.image import Image, Matte, fit, fit_matte, size_of
-from livestyle.settings import Size
-from livestyle.weights import Card, find_card, find_cards, model_folders
+from livestyle.segmenters import (
+    SEGMENTERS,
+    Segmenter,
+    class_numbers,
+    load_foreign,
+    people,
+    refuse_model_file,
+)
+from livestyle.segmenters import input_size as input_size
+from livestyle.settings import Settings, Size
+from livestyle.weights import Card, find_card, find_cards
 
-Segmenter = Callable[[Image], Matte]  # any size in, the net's own size out
+Sharpen = Callable[[Matte, Image], Matte]  # between the net and the guided filter
 
+SHARPEN: dict[str, Sharpen | None] = {"guided": None, "crf": mean_field}  # by --refine
 RADIUS = 0.015  # of the guided filter's window, as a share of the matte's short side
 EPSILON = 1e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
 SURE = 0.12  # mattes this near to 0 and 1 count as exactly those
@@ -33,63 +40,19 @@ def card_segmenter(card: Card, engine: Engine) -> Segmenter:
     return segment
 
 
-def mediapipe_segmenter(models: Path | None) -> Segmenter:
-    """MediaPipe's selfie segmentation, for comparison; it ships no model, so the user brings one.
+def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
+    """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
 
     Raises:
-        UserError: the package or the model is missing.
+        UserError: there is none of that name, it lacks something, or `keep` names what it does not know.
     """
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    try:
-        from mediapipe import Image as MpImage
-        from mediapipe import ImageFormat
-        from mediapipe.tasks.python import BaseOptions
-        from mediapipe.tasks.python.vision import ImageSegmenter, ImageSegmenterOptions
-    except ImportError:
-        raise UserError(
-            "The segmenter 'mediapipe' is not installed.", "Run: pip install 'livestyle[mediapipe]'"
-        ) from None
-    places = [folder / "segmenters" / "mediapipe" for folder in model_folders(models)]
-    files = [file for place in places for file in sorted(place.glob("*.tflite"))]
-    if not files:
-        raise UserError(
-            "The segmenter 'mediapipe' has no model.",
-            "Put selfie_segmenter.tflite into MODELS/segmenters/mediapipe and name MODELS with --models.",
-        )
-    options = ImageSegmenterOptions(
-        base_options=BaseOptions(model_asset_buffer=files[0].read_bytes()), output_confidence_masks=True
-    )
-    task = ImageSegmenter.create_from_options(options)
-    atexit.register(task.close)  # left to the interpreter's end, it complains
-
-    def segment(image: Image) -> Matte:
-        small = fit(image, input_size(size_of(image), 256 * 256, 1))
-        masks = task.segment(MpImage(ImageFormat.SRGB, np.ascontiguousarray(small))).confidence_masks
-        return np.array(masks[-1].numpy_view(), np.float32).reshape(small.shape[:2])
-
-    return segment
-
-
-SEGMENTERS: dict[str, Callable[[Path | None], Segmenter]] = {"mediapipe": mediapipe_segmenter}  # beside the cards
-
-
-def load_segmenter(name: str | None, engine: Engine, models: Path | None = None) -> tuple[str, Segmenter]:
-    """A segmenter by name, or the default one, and its name.
-
-    Raises:
-        UserError: there is none of that name, or it lacks something.
-    """
-    if name in SEGMENTERS and name not in find_cards("segmenter", models):
-        return name, SEGMENTERS[name](models)
-    card = find_card("segmenter", name, models)
+    name = settings.segmenter
+    if name in SEGMENTERS and name not in find_cards("segmenter", settings.models):
+        return name, load_foreign(name, engine, settings)
+    card = find_card("segmenter", name, settings.models, SEGMENTERS)
+    class_numbers(card.name, settings.keep, people())
+    refuse_model_file(card.name, settings)
     return card.name, card_segmenter(card, engine)
-
-
-def input_size(size: Size, pixels: int, multiple: int) -> Size:
-    """The size of about `pixels` pixels, in the shape of `size` (at most 3:1), whose sides are multiples."""
-    shape = min(3.0, max(1 / 3, size[0] / size[1]))
-    width, height = (pixels * shape) ** 0.5, (pixels / shape) ** 0.5
-    return max(1, round(width / multiple)) * multiple, max(1, round(height / multiple)) * multiple
 
 
 class Smoother:
@@ -153,11 +116,15 @@ def refine(matte: Matte, image: Image) -> Matte:
 class Matting:
     """Image and time to matte at the image's size: segment, smooth, refine. Owns the memory over time."""
 
-    def __init__(self, segmenter: Segmenter, smoother: Smoother | None = None) -> None:
-        self._segment, self._smooth = segmenter, smoother
+    def __init__(
+        self, segmenter: Segmenter, smoother: Smoother | None = None, sharpen: Sharpen | None = None
+    ) -> None:  # fmt: skip
+        self._segment, self._smooth, self._sharpen = segmenter, smoother, sharpen
         self.size: Size = (0, 0)  # at which the segmenter last ran
 
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
         small = self._segment(image)
         self.size = size_of(small)
-        return refine(self._smooth(small, time) if self._smooth else small, image)
+        if self._smooth:
+            small = self._smooth(small, time)
+        return refine(self._sharpen(small, image) if self._sharpen else small, image)

@@ -24,6 +24,9 @@ class Settings:
     person_strength: float | None = None
     keep_colors: bool = False
     segmenter: str | None = None  # None is the default segmenter
+    keep: str = "person"  # what stays: names of classes, parted by commas
+    model_file: Path | None = None  # weights of a segmenter that is not ours
+    refine: str = "guided"  # what draws the matte's edge along the picture's; "crf" is for stills
     device: str = "auto"
     quality: str = "auto"
     models: Path | None = None  # a folder of models that goes before all others

@@ -1,9 +1,15 @@
-"""Model cards: where models are found, what they are, and whether their files are whole."""
+"""Model cards: where models are found, what they are, and whether their files are whole; files that are fetched."""
 
 import difflib
 import hashlib
+import http.client
 import json
 import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,6 +18,10 @@ import platformdirs
 from livestyle.errors import UserError
 
 KINDS = {"style": "styles", "segmenter": "segmenters"}
+PATIENCE = 10.0  # seconds without a byte after which a download is given up
+NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+Watch = Callable[[float, str], None]  # the share that is done, in 0..1, and a note
 
 
 @dataclass(frozen=True)
@@ -126,8 +136,8 @@ def find_cards(kind: str, models: Path | None = None) -> dict[str, Card]:
     return dict(sorted(cards.items()))
 
 
-def find_card(kind: str, name: str | None, models: Path | None = None) -> Card:
-    """A model by name, or the default one for None.
+def find_card(kind: str, name: str | None, models: Path | None = None, others: Iterable[str] = ()) -> Card:
+    """A model by name, or the default one for None; `others` are names that are no cards but may be meant.
 
     Raises:
         UserError: there is none of that name; near names are listed.
@@ -138,7 +148,69 @@ def find_card(kind: str, name: str | None, models: Path | None = None) -> Card:
     if name is None:
         return next((card for card in cards.values() if card.default), next(iter(cards.values())))
     if name not in cards:
-        near = difflib.get_close_matches(name, cards, 3, 0.4) or list(cards)
+        near = difflib.get_close_matches(name, [*cards, *others], 3, 0.4) or list(cards)
         hint = f"Near it: {', '.join(near)}; all: livestyle list {KINDS[kind]}."
         raise UserError(f"There is no {kind} '{name}'.", hint)
     return cards[name]
+
+
+@contextmanager
+def silently(words: str, total: float | None) -> Iterator[Watch]:
+    """Progress that nobody sees."""
+    yield lambda done, note: None
+
+
+progress: Callable[[str, float | None], AbstractContextManager[Watch]] = silently  # the command line puts its bar here
+
+
+def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
+    """Download a file and return `target`, which is there only once the file is whole and is the right one.
+
+    Args:
+        url: https, or http of this machine.
+        digest: SHA-256 in hexadecimal, or its beginning.
+
+    Raises:
+        UserError: no connection, no such file, another file than expected, or no room for it.
+    """
+    from livestyle.image import write_error, written_aside  # which import OpenCV
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(target, error) from None
+    by_hand = f"Connect and run it again, or put that file at {target}."
+    with written_aside(target) as part:
+        try:
+            found = _download(url, part, watch)
+        except NETWORK_ERRORS as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is the reply, too
+            cause = getattr(error, "reason", None) or error
+            reason = getattr(cause, "strerror", None) or cause
+            raise UserError(f"{url} cannot be fetched: {reason}.", by_hand) from None
+        if not found.startswith(digest):
+            raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", by_hand)
+    return target
+
+
+def _download(url: str, target: Path, watch: Watch) -> str:
+    """Write what a URL gives to a file; its SHA-256."""
+    found, done = hashlib.sha256(), 0
+    with urllib.request.urlopen(_trusted(url), timeout=PATIENCE) as reply, target.open("wb") as file:
+        _trusted(reply.url)  # where it was sent on to
+        total = int(reply.headers.get("Content-Length") or 0)
+        while block := reply.read(1 << 18):
+            file.write(block)
+            found.update(block)
+            done += len(block)
+            watch(min(1.0, done / total) if total else 0.0, f"{done / 1e6:.1f} MB")
+    return found.hexdigest()
+
+
+def _trusted(url: str) -> str:
+    """The URL, where nobody on the way can read or change what is asked for."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}):
+        return url
+    raise UserError(f"{url} is not fetched: it is not https.", "Give another address.")

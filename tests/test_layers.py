@@ -17,6 +17,7 @@ LAYERS = (
     {"live", "train"},
     {"filter"},
     {"segment", "stylize", "look"},
+    {"segmenters", "crf"},
     {"engine"},
     {"sources", "sinks", "weights", "nets"},
     {"metrics"},

@@ -9,25 +9,23 @@ from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.engine import choose_engine, has_package
+from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Image
-from livestyle.segment import SEGMENTERS, Matting, Smoother, input_size, load_segmenter, refine
+from livestyle.segment import Matting, Smoother, input_size, load_segmenter, refine
+from livestyle.segmenters import SEGMENTERS, state
+from livestyle.settings import Settings
 from livestyle.weights import find_cards
 
-NAMES = [*find_cards("segmenter"), *SEGMENTERS]
+NAMES = list(find_cards("segmenter"))
+FOREIGN = [name for name in SEGMENTERS if name not in NAMES and state(name, Settings()) == "ready"]
 
 
 def matting(name: str) -> Matting:
-    if name == "mediapipe" and not has_package("mediapipe"):
-        pytest.skip("mediapipe is not installed")
-    try:
-        return Matting(load_segmenter(name, choose_engine("cpu"))[1])
-    except UserError as error:
-        pytest.skip(str(error))
+    return Matting(load_segmenter(Settings(segmenter=name), choose_engine("cpu"))[1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *FOREIGN])
 @pytest.mark.parametrize("size", [(65, 47), (1, 1), (640, 360), (33, 500)])
 def test_a_matte_matches_its_image(name: str, size: tuple[int, int]) -> None:
     matte = matting(name)(test_card(*size))
@@ -48,12 +46,9 @@ def test_the_person_is_found_and_the_wall_is_not(name: str, person: Image) -> No
 
 def test_an_unknown_segmenter_names_the_near_ones() -> None:
     with pytest.raises(UserError, match="deeplab"):
-        load_segmenter("deplab", choose_engine("cpu"))
-
-
-def test_mediapipe_says_what_it_lacks() -> None:
-    with pytest.raises(UserError, match="mediapipe"):
-        load_segmenter("mediapipe", choose_engine("cpu"))
+        load_segmenter(Settings(segmenter="deplab"), choose_engine("cpu"))
+    with pytest.raises(UserError, match="maskrcnn"):
+        load_segmenter(Settings(segmenter="maskrcn"), choose_engine("cpu"))
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))

@@ -1,13 +1,19 @@
 """Cards: found, whole, and honest."""
 
+import hashlib
+import http.server
 import json
 import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from livestyle.errors import UserError
-from livestyle.weights import KINDS, find_card, find_cards, load_card, model_folders, sha256
+from livestyle.weights import KINDS, fetch, find_card, find_cards, load_card, model_folders, sha256
 
 CARDS = [card for kind in KINDS for card in find_cards(kind).values()]
 
@@ -71,3 +77,117 @@ def test_folders_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_sha256_is_the_files_own(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves `content` by path; `cut` is how many bytes of it really come."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content: dict[str, bytes] = {}
+        self.cut: int | None = None
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        body = self.server.content.get(self.path)
+        if body is None:
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.cut])
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server that runs."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+def fetch_error(url: str, digest: str, target: Path) -> UserError:
+    """Why a fetch failed; nothing of it may be left."""
+    with pytest.raises(UserError) as caught:
+        fetch(url, digest, target, lambda done, note: None)
+    assert list(target.parent.iterdir()) == []
+    assert url in caught.value.problem
+    return caught.value
+
+
+BODY = bytes(range(256)) * 4000
+DIGEST = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.mark.parametrize("length", [8, 64])
+def test_a_file_is_fetched_and_checked(server: Server, tmp_path: Path, length: int) -> None:
+    server.content["/a"] = BODY
+    shares: list[float] = []
+    target = tmp_path / "new" / "folder" / "a"
+    assert fetch(f"{server.url}/a", DIGEST[:length], target, lambda done, note: shares.append(done)) == target
+    assert target.read_bytes() == BODY
+    assert [file.name for file in target.parent.iterdir()] == ["a"]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_another_file_than_expected_is_refused(server: Server, tmp_path: Path) -> None:
+    server.content["/a"] = BODY + b"x"
+    error = fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a")
+    assert DIGEST[:8] in error.problem
+    assert str(tmp_path / "a") in error.step
+
+
+@pytest.mark.parametrize("cut", [0, 1, len(BODY) - 1])
+def test_a_file_that_is_cut_short_is_refused(server: Server, tmp_path: Path, cut: int) -> None:
+    server.content["/a"], server.cut = BODY, cut
+    assert "whole" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+
+
+def test_a_file_that_is_not_there_is_said(server: Server, tmp_path: Path) -> None:
+    assert "Not Found" in fetch_error(f"{server.url}/none", DIGEST, tmp_path / "a").problem
+
+
+def test_a_refused_connection_is_said(tmp_path: Path) -> None:
+    with socket.socket() as closed:  # bound and not listening
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/a"
+        assert "cannot be fetched" in fetch_error(url, DIGEST, tmp_path / "a").problem
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be written"):
+        fetch("https://example.com/a", DIGEST, tmp_path / "file" / "a", lambda done, note: None)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/a", "ftp://example.com/a", "file:///etc/hosts"])
+def test_only_https_is_trusted(tmp_path: Path, url: str) -> None:
+    assert "https" in fetch_error(url, DIGEST, tmp_path / "a").problem
+
+
+def test_an_interrupted_fetch_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    def interrupt(done: float, note: str) -> None:
+        raise KeyboardInterrupt
+
+    server.content["/a"] = BODY
+    (tmp_path / "a").write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        fetch(f"{server.url}/a", DIGEST, tmp_path / "a", interrupt)
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"before"

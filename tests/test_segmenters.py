@@ -1,5 +1,6 @@
 """The foreign segmenters: a contract over the table, their weights from a server of this machine, what is kept."""
 
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +36,7 @@ PICTURES = {
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A .pth with random weights for each net of torchvision's, as torchvision saves them."""
+    """A .pth with random weights for each net of torchvision's, with the names of the published files."""
     if not has_package("torchvision"):
         pytest.skip("torchvision is not installed")
     import torch
@@ -50,8 +51,16 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     files = {}
     for name, (build, options) in builds.items():
         files[name] = folder / f"{name}.pth"
-        torch.save(build(weights=None, weights_backbone=None, **options).state_dict(), files[name])
+        tensors = build(weights=None, weights_backbone=None, **options).state_dict()
+        torch.save({name_of_2019(key): tensors[key] for key in tensors if "num_batches" not in key}, files[name])
     return files
+
+
+def name_of_2019(key: str) -> str:
+    """What a tensor of torchvision's Mask R-CNN was called when its weights were published."""
+    key = re.sub(r"(inner|layer)_blocks\.(\d)\.0\.", r"\1_blocks.\2.", key)
+    key = key.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+    return re.sub(r"mask_head\.(\d)\.0\.", lambda found: f"mask_head.mask_fcn{int(found[1]) + 1}.", key)
 
 
 @pytest.fixture

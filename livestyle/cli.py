@@ -354,12 +354,15 @@ def train_style_(
 def train_segmenter_(
     arch: Annotated[str, typer.Argument(help="unet or deeplab.")],
     data: Annotated[list[Path], typer.Option(
-        metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person); repeatable.")],
+        metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person), or AISegment, EG1800 or Supervisely "
+                            "Person as published; repeatable.")],
     rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
     perceptual: Perceptual, minutes: Train = 60.0, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
     rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 1e-3,
     pixels: Annotated[int, typer.Option(min=0, help="About the area of the input (default: the architecture's).")] = 0,
+    validate: Annotated[str, typer.Option(
+        metavar="DIR", help="Pairs for the validation curve; held-out: some of the data; none.")] = "held-out",
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
     origin: Annotated[str, typer.Option(help="Who trained it, from what.")] = "",
@@ -377,9 +380,10 @@ def train_segmenter_(
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
     job = SegmenterTraining(
-        arch, tuple(data), rooms, perceptual, checkpoint, minutes, start, rate, pixels, device=device, seed=seed
+        arch, tuple(data), rooms, perceptual, checkpoint, minutes, start, rate, pixels, validate=validate,
+        device=device, seed=seed,
     )
-    follow(train_segmenter(job))
+    follow(train_segmenter(job, say))
     net, facts = load_trained(checkpoint, arch, "mean")
     card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or ", ".join(map(str, data)),
                 command_line(), facts,
@@ -392,7 +396,7 @@ def need_torch() -> None:
     """Training needs an extra."""
     from livestyle.engine import has_package
 
-    for name in ("torch", "onnx", "onnxscript", "safetensors"):
+    for name in ("torch", "onnx", "onnxscript", "safetensors", "matplotlib"):
         if not has_package(name):
             raise UserError(f"Training needs the package {name}.", "Run: pip install 'livestyle[torch]'")
 

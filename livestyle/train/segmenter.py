@@ -4,19 +4,24 @@ import copy
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
 
+from livestyle.errors import UserError
+from livestyle.image import fit, size_of
 from livestyle.nets import deeplab, losses, unet
 from livestyle.segment import input_size
 from livestyle.settings import Size
-from livestyle.train.checkpoint import Report, load_checkpoint, train_by_the_clock
-from livestyle.train.data import Scenes, list_pairs
+from livestyle.train.checkpoint import Report, load_checkpoint, load_facts, train_by_the_clock
+from livestyle.train.curves import MEAN_IU, Terms
+from livestyle.train.data import Pair, Scenes, Warn, fault_line, list_pairs, list_rooms, read_pair
 from livestyle.train.style import list_pictures
 
 BATCH = 16
@@ -42,6 +47,10 @@ ARCHS = {
     "unet": Arch(unet.MobileUNet, unet.MULTIPLE, "mobilenetv2"),
     "deeplab": Arch(deeplab.DeepLab, deeplab.MULTIPLE, "mobilenetv2"),
 }
+HELD_OUT, NOTHING = "held-out", "none"  # what to validate on, besides a folder
+EVERY, MOST = 40, 64  # one pair of so many is held out, and so many in all
+
+Batch = tuple[Tensor, Tensor]  # pictures uint8 (N, H, W, 3), mattes float (N, H, W) in 0..1
 
 
 @dataclass(frozen=True)
@@ -57,14 +66,20 @@ class SegmenterTraining:
     init: Path | None = None  # a checkpoint of another segmenter to start from
     learning_rate: float = 1e-3
     pixels: int = 0  # of the input; 0: the arch's own
+    validate: str = HELD_OUT  # that, NOTHING, or a folder of pairs
     average: float = 0.999  # of the weights, per step: the average is what ships
     workers: int = 1  # processes that make pictures
     device: str = "cpu"
     seed: int = 0
 
 
-def train_segmenter(job: SegmenterTraining) -> Iterator[Report]:
-    """Train, or go on from the checkpoint; yields after each step."""
+def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> Iterator[Report]:
+    """Train, or go on from the checkpoint; yields after each step. `warn` gets a line about data left out.
+
+    Raises:
+        UserError: no data, no pretrained weights.
+    """
+    scenes, held = gather(job, warn)
     arch = ARCHS[job.arch]
     torch.manual_seed(job.seed)
     torch.set_flush_denormal(True)  # vanishing gradients made some convolutions ten times slower
@@ -83,61 +98,139 @@ def train_segmenter(job: SegmenterTraining) -> Iterator[Report]:
         {"params": [p for name, p in net.named_parameters() if not name.startswith("encoder.")]},
     ]
     optimizer = torch.optim.AdamW(groups, job.learning_rate, weight_decay=1e-2)
-    pairs = [pair for folder in job.data for pair in list_pairs(folder)]
     pixels = job.pixels or arch.pixels
     sizes = tuple(input_size((round(1000 * ratio), 1000), pixels, arch.multiple) for ratio in RATIOS)
-    scenes = Scenes(pairs, list_pictures(job.rooms))
-    batches = draw(DataLoader(Batches(scenes, sizes), None, num_workers=job.workers))
+    batches = draw(Batches(scenes, sizes, job.seed), load_facts(job.checkpoint)["images"], job.workers, warn)
 
-    def one(_: float, images: int) -> tuple[int, dict[str, float]]:
+    def one(_: float, images: int) -> tuple[int, Terms]:
         terms = step(net, *to_device(next(batches), job.device), optimizer, job.device)
         update_average(mean, net, min(job.average, 1 - 1 / (images / BATCH + 2)))
         return BATCH, terms
 
     nets: dict[str, nn.Module] = {"net": net, "mean": mean}
-    yield from train_by_the_clock(nets, optimizer, job.checkpoint, job.minutes, job.seed, one)
+    yield from train_by_the_clock(
+        nets, optimizer, job.checkpoint, job.minutes, job.seed, one, validation(mean, held, job, warn)
+    )
 
 
-def draw(loader: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The loader's batches; its processes start, seeded, with the first."""
-    yield from loader
+def gather(job: SegmenterTraining, warn: Warn) -> tuple[Scenes, list[Pair]]:
+    """What to train on, and the pairs to validate on."""
+    pairs, held = [pair for folder in job.data for pair in list_pairs(folder, warn)], list[Pair]()
+    if job.validate == HELD_OUT:
+        pairs, held = hold_out(pairs)
+    elif job.validate != NOTHING:
+        held = list_pairs(Path(job.validate), warn)
+    return Scenes(pairs, list_rooms(list_pictures(job.rooms), warn)), held
 
 
-class Batches(IterableDataset[tuple[Tensor, Tensor]]):
-    """Pictures uint8 (N, H, W, 3) and mattes float (N, H, W) without end, each batch of one random size."""
+def hold_out(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """The pairs without a fixed share, and that share: one of EVERY, at most MOST, spread over them all."""
+    stride = max(EVERY, -(-len(pairs) // MOST))
+    return [pair for n, pair in enumerate(pairs, start=1) if n % stride], pairs[stride - 1 :: stride]
 
-    def __init__(self, scenes: Scenes, sizes: tuple[Size, ...]) -> None:
-        self.scenes, self.sizes = scenes, sizes
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            size = random.choice(self.sizes)
+def validation(net: nn.Module, pairs: list[Pair], job: SegmenterTraining, warn: Warn) -> Callable[[], Terms] | None:
+    """Scores the net on whole pictures at its input's size, averaged per picture; None without any."""
+    batches, unreadable = [], []
+    for pair in pairs:
+        try:
+            image, matte = read_pair(pair)
+        except UserError:
+            unreadable.append(pair.name)
+            continue
+        size = input_size(size_of(image), job.pixels or ARCHS[job.arch].pixels, ARCHS[job.arch].multiple)
+        truth = fit(matte, size).astype(np.float32) / np.float32(255)
+        batches.append((torch.from_numpy(fit(image, size))[None], torch.from_numpy(truth)[None]))
+    if unreadable:
+        warn(fault_line("unreadable", unreadable))
+
+    @torch.inference_mode()
+    def score() -> Terms:
+        net.eval()
+        rows = []
+        for batch in batches:
+            rgb, truth = to_device(batch, job.device)
+            with torch.autocast(job.device, torch.bfloat16):
+                logits = net(rgb)
+            rows.append(measure(logits.float(), truth))
+        return {name: fmean(float(row[name]) for row in rows) for name in rows[0]}
+
+    return score if batches else None
+
+
+def draw(batches: "Batches", images: int, workers: int, warn: Warn) -> Iterator[Batch]:
+    """The batches from a number of images seen onwards; the processes that make them start with the first.
+
+    Raises:
+        UserError: there is nothing left to train on.
+    """
+    told = set[str]()
+    for batch in DataLoader(batches, None, sampler=count(images, BATCH), num_workers=workers):
+        if isinstance(batch, UserError):
+            raise batch
+        pictures, mattes, dropped = batch
+        if fresh := [name for name in dropped if name not in told]:
+            told.update(fresh)
+            warn(fault_line("unreadable", fresh))
+        yield pictures, mattes
+
+
+class Batches(Dataset[tuple[Tensor, Tensor, list[str]] | UserError]):
+    """By the number of images seen before it: a batch of one random size, and the names of all pictures dropped.
+
+    The number seeds it, so that a batch is the same in any process and after any number of stops. An error is handed
+    over, not raised: a process of the loader would wrap it in its traceback.
+    """
+
+    def __init__(self, scenes: Scenes, sizes: tuple[Size, ...], seed: int) -> None:
+        self.scenes, self.sizes, self.seed = scenes, sizes, seed
+
+    def __getitem__(self, images: int) -> tuple[Tensor, Tensor, list[str]] | UserError:
+        random.seed(self.seed + images)
+        size = random.choice(self.sizes)
+        try:
             samples = [self.scenes.sample(size) for _ in range(BATCH)]
-            yield (
-                torch.from_numpy(np.stack([image for image, _ in samples])),
-                torch.from_numpy(np.stack([matte for _, matte in samples])),
-            )
+        except UserError as error:
+            return error
+        pictures, mattes = (torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+        return pictures, mattes, list(self.scenes.dropped)
 
 
-def to_device(batch: tuple[Tensor, Tensor], device: str) -> tuple[Tensor, Tensor]:
+def to_device(batch: Batch, device: str) -> tuple[Tensor, Tensor]:
     """A batch as pictures (N, 3, H, W) in [0, 1] and mattes (N, 1, H, W)."""
     pictures, mattes = batch[0].to(device), batch[1].to(device)
     rgb = (pictures.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
     return rgb, mattes[:, None]
 
 
-def step(net: nn.Module, rgb: Tensor, truth: Tensor, optimizer: torch.optim.Optimizer, device: str) -> dict[str, float]:
-    """One optimiser step; returns the named losses."""
+def step(net: nn.Module, rgb: Tensor, truth: Tensor, optimizer: torch.optim.Optimizer, device: str) -> Terms:
+    """One optimiser step; returns the named losses and the IoU."""
     net.train()
     with torch.autocast(device, torch.bfloat16):
         logits = net(rgb)
-    terms = losses.matte_losses(logits.float(), truth)
-    total = torch.stack(list(terms.values())).sum()
+    terms = measure(logits.float(), truth)
+    total = torch.stack([term for name, term in terms.items() if name != MEAN_IU]).sum()
     optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
     optimizer.step()
     return {k: float(v.detach()) for k, v in terms.items()}
+
+
+def measure(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """The named losses between logits and a true matte, both (N, 1, H, W), and the mean IU."""
+    return {**losses.matte_losses(logits, truth), MEAN_IU: mean_iu(logits.detach() > 0, truth > 0.5)}
+
+
+def mean_iu(found: Tensor, true: Tensor) -> Tensor:
+    """Mean IU of person and background (Long et al. 2015) of each picture, averaged; masks (N, 1, H, W)."""
+    axes = (1, 2, 3)
+    person = ((found & true).sum(axes), (found | true).sum(axes))
+    scene = ((~(found | true)).sum(axes), (~(found & true)).sum(axes))
+    # A class that is in neither mask counts as right.
+    return torch.stack(
+        [torch.where(whole > 0, both / whole.clamp(min=1), 1.0) for both, whole in (person, scene)]
+    ).mean()
 
 
 @torch.no_grad()

@@ -195,7 +195,7 @@ def bench(
     finish(result, as_json)
 
 
-@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --only deeplab")
+@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --only unet")
 def evaluate_segmenters_(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
     only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
@@ -349,10 +349,11 @@ def train_style_(
 
 
 @train_app.command(
-    "segmenter", epilog="Example: livestyle train segmenter deeplab --data pairs/ --rooms rooms/ --perceptual nets/"
+    "segmenter", epilog="Example: livestyle train segmenter unet --data pairs/ --rooms rooms/ --perceptual nets/"
 )
 def train_segmenter_(
-    arch: Annotated[str, typer.Argument(help="unet or deeplab.")],
+    arch: Annotated[str, typer.Argument(help="unet, deeplabv3plus, cnn-resnet, fcn8s, deeplab-lfov, segnet or "
+                                        "deeplabv3-mobilenet.")],
     data: Annotated[list[Path], typer.Option(
         metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person), or AISegment, EG1800 or Supervisely "
                             "Person as published; repeatable.")],
@@ -360,7 +361,9 @@ def train_segmenter_(
     perceptual: Perceptual, minutes: Train = 60.0, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
     rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 1e-3,
-    pixels: Annotated[int, typer.Option(min=0, help="About the area of the input (default: the architecture's).")] = 0,
+    pixels: Annotated[int, typer.Option(min=64 * 64, help="About the area of the input.")] = 288 * 160,
+    width: Annotated[float, typer.Option(
+        min=0.05, max=1, help="Multiplier of the channels of the literature's networks; 0.25 trains on a CPU.")] = 1.0,
     validate: Annotated[str, typer.Option(
         metavar="DIR", help="Pairs for the validation curve; held-out: some of the data; none.")] = "held-out",
     title: Annotated[str, typer.Option(help="What people read.")] = "",
@@ -380,14 +383,25 @@ def train_segmenter_(
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
     job = SegmenterTraining(
-        arch, tuple(data), rooms, perceptual, checkpoint, minutes, start, rate, pixels, validate=validate,
-        device=device, seed=seed,
+        arch,
+        tuple(data),
+        rooms,
+        perceptual,
+        checkpoint,
+        minutes,
+        start,
+        rate,
+        pixels,
+        width,
+        validate,
+        device=device,
+        seed=seed,
     )
     follow(train_segmenter(job, say))
-    net, facts = load_trained(checkpoint, arch, "mean")
-    card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms or ", ".join(map(str, data)),
-                command_line(), facts,
-                multiple=ARCHS[arch].multiple, pixels=pixels or ARCHS[arch].pixels, default=default)  # fmt: skip
+    net, facts = load_trained(checkpoint, arch, "mean", width)
+    terms = terms or ", ".join(map(str, data))
+    card = Card(arch, "segmenter", title or arch, arch, {}, license, origin or "your own", terms, command_line(), facts,
+                multiple=ARCHS[arch], pixels=pixels, width=width, default=default)  # fmt: skip
     publish(card, net, models)
     say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
 

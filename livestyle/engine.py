@@ -150,7 +150,7 @@ class TorchNet:
         half = not engine.exact and self._device.type != "cpu"
         path = card.path(".safetensors")
         try:
-            net = load_shipped(card.net, card.kind, path)
+            net = load_shipped(card.net, card.kind, path, card.width)
         except (RuntimeError, KeyError, SafetensorError):
             raise UserError(f"{path} does not hold a {card.net} net.", "Make it with: livestyle train style") from None
         self._net = net.to(self._device, torch.float16 if half else torch.float32).to(memory_format=torch.channels_last)

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from livestyle.crf import mean_field
 from livestyle.engine import Engine
@@ -21,9 +23,13 @@ from livestyle.segmenters import input_size as input_size
 from livestyle.settings import Settings, Size
 from livestyle.weights import Card, find_card, find_cards
 
+Gray = NDArray[np.uint8]  # (H, W)
 Sharpen = Callable[[Matte, Image], Matte]  # between the net and the guided filter
 
 SHARPEN: dict[str, Sharpen | None] = {"guided": None, "crf": mean_field}  # by --refine
+CHANGE = 0.04  # of grey in 0..1 between frames, at which a pixel is no longer the one that it was
+NOISE = 0.03  # the most of a camera's noise that does not count as change
+FLOW_LEAST = 24  # pixels: flow needs a picture of some size
 RADIUS = 0.015  # of the guided filter's window, as a share of the matte's short side
 EPSILON = 1e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
 SURE = 0.12  # mattes this near to 0 and 1 count as exactly those
@@ -56,44 +62,77 @@ def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
 
 
 class Smoother:
-    """Steadies mattes over time, without lag where they move.
+    """Steadies mattes over time, without lag where something moves.
 
-    An exponential average whose memory fades with the disagreement of old and new: edges that stand still settle,
-    edges that move are taken at once.
+    The last steadied matte is carried along the optical flow (DIS, Kroeger et al. 2016) and averaged with the new one.
+    How much it counts fades with the time passed and with how far the picture itself differs from what the flow
+    brought there: a change that the picture does not show is flicker, one that it shows is taken at once, so that a
+    fast hand leaves no ghost.
 
     Args:
-        seconds: time constant of what agrees; tolerance: disagreement at which memory counts for nothing.
+        seconds: time constant of what has not changed.
     """
 
-    def __init__(self, seconds: float = 0.12, tolerance: float = 0.4) -> None:
-        self.seconds, self.tolerance = seconds, tolerance
-        self._matte: Matte | None = None
-        self._time = 0.0
+    def __init__(self, seconds: float = 0.6) -> None:
+        self.seconds = seconds
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._last: tuple[Matte, Gray, float] | None = None
 
     def reset(self) -> None:
         """Forget; for a new source."""
-        self._matte = None
+        self._last = None
 
-    def __call__(self, matte: Matte, time: float) -> Matte:
-        """The matte steadied; `time` in seconds. A jump back, a gap of half a second or a new size starts anew."""
-        old, passed = self._matte, time - self._time
-        if old is not None and old.shape == matte.shape and 0 <= passed < 0.5:
-            trust = np.maximum(1 - cv2.absdiff(matte, old) / self.tolerance, 0)
-            # Per 1/30 s, so that the same motion is trusted alike at any frame rate.
-            keep = math.exp(-passed / self.seconds) * cv2.pow(trust, 30 * passed)
-            matte = np.asarray(matte + keep * (old - matte), np.float32)
-        self._matte, self._time = matte, time
+    def __call__(self, matte: Matte, gray: Gray, time: float) -> Matte:
+        """The matte steadied. A jump back, a gap of half a second, a new size or a cut starts anew.
+
+        Args:
+            gray: the picture, of the matte's size; time: in seconds.
+        """
+        if self._last is not None:
+            old, old_gray, old_time = self._last
+            passed = time - old_time
+            if old.shape == matte.shape and 0 <= passed < 0.5:
+                carried, change = self._carry(old, old_gray, gray)
+                trust = math.exp(-passed / self.seconds) * np.exp(-((change / CHANGE) ** 2))
+                trust *= 1 - cv2.absdiff(matte, carried) * (change > CHANGE / 2)
+                matte = np.asarray(matte + trust * (carried - matte), np.float32)
+        self._last = matte, gray, time
         return matte
 
+    def _carry(self, old: Matte, before: Gray, now: Gray) -> tuple[Matte, Matte]:
+        """The old matte where its pixels are now, and how far the picture there has changed beyond its noise."""
+        if min(now.shape) < FLOW_LEAST:
+            return old, np.abs(now.astype(np.float32) - before) / np.float32(255)
+        places = self._flow.calc(now, before, None) + grid(size_of(now))  # type: ignore[call-overload]
+        carried = cv2.remap(old, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        seen = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        change = cv2.blur(cv2.absdiff(now, seen), (5, 5)).astype(np.float32) / np.float32(255)
+        noise = min(float(np.median(change[::4, ::4])), NOISE)
+        return carried, np.maximum(change - np.float32(noise), 0)
 
-def refine(matte: Matte, image: Image) -> Matte:
+
+@lru_cache(4)
+def grid(size: Size) -> NDArray[np.float32]:
+    """Each pixel's own place (x, y), float32 (H, W, 2)."""
+    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    return np.dstack([x, y])
+
+
+def grayscale(image: Image) -> Gray:
+    """The picture's luma."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def refine(matte: Matte, image: Image, small: Gray | None = None) -> Matte:
     """The matte at the image's size, its edge drawn along the image's (fast guided filter, He and Sun 2015).
 
     Args:
         matte: of any smaller size.
-        image: the picture that it belongs to.
+        image: the picture that it belongs to; small: the same in grey, at the matte's size, where it is at hand.
     """
-    gray: Matte = cv2.cvtColor(fit(image, size_of(matte)), cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
+    if small is None:
+        small = grayscale(fit(image, size_of(matte)))
+    gray = small.astype(np.float32) / np.float32(255)
     radius = max(1, round(RADIUS * min(matte.shape)))
 
     def mean(values: Matte) -> Matte:
@@ -123,8 +162,9 @@ class Matting:
         self.size: Size = (0, 0)  # at which the segmenter last ran
 
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
-        small = self._segment(image)
-        self.size = size_of(small)
+        matte = self._segment(image)
+        self.size = size_of(matte)
+        gray = grayscale(fit(image, self.size))
         if self._smooth:
-            small = self._smooth(small, time)
-        return refine(self._sharpen(small, image) if self._sharpen else small, image)
+            matte = self._smooth(matte, gray, time)
+        return refine(self._sharpen(matte, image) if self._sharpen else matte, image, gray)

@@ -36,7 +36,7 @@ class Card:
         license: of the weights; source: who made them, from what; data: what they were trained on, with its terms.
         command: what trained them; figures: what was measured.
         multiple: the input's height and width must be multiples of this.
-        pixels: of a segmenter: the input's area.
+        pixels: of a segmenter: the input's area; width: multiplier of the net's channels.
         default: whether it is taken where none is named.
         folder: where the files lie; None once written.
     """
@@ -53,6 +53,7 @@ class Card:
     figures: dict[str, float | int | str] = field(default_factory=dict)
     multiple: int = 4
     pixels: int = 0
+    width: float = 1.0
     default: bool = False
     folder: Path | None = None
 

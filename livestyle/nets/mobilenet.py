@@ -60,6 +60,8 @@ class MobileNetV2(nn.Module):
     mean: Tensor
     std: Tensor
 
+    pretrained = "mobilenetv2"
+
     def __init__(self, stride: int = 32) -> None:
         super().__init__()
         self.stem = ConvNorm(3, 32, 3, 2, act=nn.ReLU6)

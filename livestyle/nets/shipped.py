@@ -7,14 +7,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from livestyle.nets import deeplab, transform, unet
+from livestyle.nets import classic, deeplab, transform, unet
 from livestyle.nets.blocks import fold
 
-NETS: dict[str, Callable[[], nn.Module]] = {
-    "transform": transform.TransformNet,
-    "deeplab": deeplab.DeepLab,
-    "unet": unet.MobileUNet,
+NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
+    "transform": lambda _: transform.TransformNet(),
+    "unet": lambda _: unet.MobileUNet(),
+    "deeplabv3plus": lambda _: deeplab.DeepLab(),
+    "cnn-resnet": classic.CnnResNet,
+    "fcn8s": classic.Fcn8s,
+    "deeplab-lfov": classic.DeepLabLfov,
+    "segnet": classic.SegNet,
+    "deeplabv3-mobilenet": classic.DeepLabV3MobileNet,
 }
+
+
+def build(name: str, width: float = 1.0) -> nn.Module:
+    """A net of NETS with fresh weights."""
+    return NETS[name](width)
 
 
 class Shipped(nn.Module):
@@ -35,9 +45,9 @@ class Shipped(nn.Module):
         return (y.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def load_shipped(name: str, kind: str, path: Path) -> Shipped:
+def load_shipped(name: str, kind: str, path: Path, width: float = 1.0) -> Shipped:
     """A shipped net from its safetensors, in eval mode."""
-    net = fold(NETS[name]())
+    net = fold(build(name, width))
     net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return Shipped(net.eval(), kind)
 

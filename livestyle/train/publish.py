@@ -6,7 +6,7 @@ import torch
 
 from livestyle.engine import choose_engine
 from livestyle.image import Image, fit, save_image
-from livestyle.nets.shipped import NETS, ship
+from livestyle.nets.shipped import build, ship
 from livestyle.stylize import load_style
 from livestyle.train.checkpoint import Facts, load_checkpoint
 from livestyle.weights import KINDS, Card, save_card, sha256
@@ -14,9 +14,9 @@ from livestyle.weights import KINDS, Card, save_card, sha256
 THUMBNAIL = 240, 135
 
 
-def load_trained(checkpoint: Path, net: str, part: str) -> tuple[torch.nn.Module, Facts]:
+def load_trained(checkpoint: Path, net: str, part: str, width: float = 1.0) -> tuple[torch.nn.Module, Facts]:
     """The net that a checkpoint holds under `part`, and the figures for its card: minutes, images, losses."""
-    model = NETS[net]()
+    model = build(net, width)
     facts = load_checkpoint(checkpoint, {part: model})
     return model, {"minutes": round(facts.pop("seconds") / 60, 1), **facts}
 

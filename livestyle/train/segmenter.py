@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from livestyle.errors import UserError
 from livestyle.image import fit, size_of
-from livestyle.nets import deeplab, losses, unet
+from livestyle.nets import losses
+from livestyle.nets.shipped import build
 from livestyle.segment import input_size
 from livestyle.settings import Size
 from livestyle.train.checkpoint import Report, load_checkpoint, load_facts, train_by_the_clock
@@ -28,25 +29,12 @@ BATCH = 16
 RATIOS = (16 / 9, 16 / 9, 4 / 3, 1.0, 4 / 5, 3 / 4, 9 / 16)  # of the training inputs' sides: webcams and stills
 
 
-@dataclass(frozen=True)
-class Arch:
-    """A kind of segmenter that can be trained.
-
-    Args:
-        net: makes it; multiple: of its input's sides; encoder: the file of pretrained weights that it starts from.
-        pixels: about the area of its input.
-    """
-
-    net: Callable[[], nn.Module]
-    multiple: int
-    encoder: str = ""
-    pixels: int = 288 * 160
-
-
+# The segmenters that can be trained, and the multiple of their input's sides.
 ARCHS = {
-    "unet": Arch(unet.MobileUNet, unet.MULTIPLE, "mobilenetv2"),
-    "deeplab": Arch(deeplab.DeepLab, deeplab.MULTIPLE, "mobilenetv2"),
-}
+    "unet": 32, "deeplabv3plus": 16, "cnn-resnet": 8, "fcn8s": 32, "deeplab-lfov": 8, "segnet": 32,
+    "deeplabv3-mobilenet": 16,
+}  # fmt: skip
+PIXELS = 288 * 160  # about the area of their input
 HELD_OUT, NOTHING = "held-out", "none"  # what to validate on, besides a folder
 EVERY, MOST = 40, 64  # one pair of so many is held out, and so many in all
 
@@ -65,7 +53,8 @@ class SegmenterTraining:
     minutes: float = 60.0
     init: Path | None = None  # a checkpoint of another segmenter to start from
     learning_rate: float = 1e-3
-    pixels: int = 0  # of the input; 0: the arch's own
+    pixels: int = PIXELS  # of the input
+    width: float = 1.0  # multiplier of the channels of the literature's networks
     validate: str = HELD_OUT  # that, NOTHING, or a folder of pairs
     average: float = 0.999  # of the weights, per step: the average is what ships
     workers: int = 1  # processes that make pictures
@@ -80,12 +69,12 @@ def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> I
         UserError: no data, no pretrained weights.
     """
     scenes, held = gather(job, warn)
-    arch = ARCHS[job.arch]
     torch.manual_seed(job.seed)
     torch.set_flush_denormal(True)  # vanishing gradients made some convolutions ten times slower
-    net = arch.net()
-    if arch.encoder:
-        net.encoder.load(job.perceptual / f"{arch.encoder}.safetensors")  # type: ignore[operator, union-attr]
+    net = build(job.arch, job.width)
+    pretrained = getattr(getattr(net, "encoder", None), "pretrained", "")
+    if pretrained:
+        net.encoder.load(job.perceptual / f"{pretrained}.safetensors")  # type: ignore[operator, union-attr]
     net.to(job.device).to(memory_format=torch.channels_last)
     if job.init:
         load_checkpoint(job.init, {"mean": net})
@@ -98,8 +87,7 @@ def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> I
         {"params": [p for name, p in net.named_parameters() if not name.startswith("encoder.")]},
     ]
     optimizer = torch.optim.AdamW(groups, job.learning_rate, weight_decay=1e-2)
-    pixels = job.pixels or arch.pixels
-    sizes = tuple(input_size((round(1000 * ratio), 1000), pixels, arch.multiple) for ratio in RATIOS)
+    sizes = tuple(input_size((round(1000 * ratio), 1000), job.pixels, ARCHS[job.arch]) for ratio in RATIOS)
     batches = draw(Batches(scenes, sizes, job.seed), load_facts(job.checkpoint)["images"], job.workers, warn)
 
     def one(_: float, images: int) -> tuple[int, Terms]:
@@ -138,7 +126,7 @@ def validation(net: nn.Module, pairs: list[Pair], job: SegmenterTraining, warn: 
         except UserError:
             unreadable.append(pair.name)
             continue
-        size = input_size(size_of(image), job.pixels or ARCHS[job.arch].pixels, ARCHS[job.arch].multiple)
+        size = input_size(size_of(image), job.pixels, ARCHS[job.arch])
         truth = fit(matte, size).astype(np.float32) / np.float32(255)
         batches.append((torch.from_numpy(fit(image, size))[None], torch.from_numpy(truth)[None]))
     if unreadable:

@@ -104,10 +104,10 @@ def test_memory_moves_with_the_picture() -> None:
     """A hand that crosses the frame: the steadied matte neither trails nor leads it."""
     smoother, draw = Smoother(), np.random.default_rng(3)
     for n in range(12):
-        truth = half(64, 10 + 3 * n)
-        seen = np.clip(truth + 0.2 * draw.standard_normal(truth.shape), 0, 1).astype(np.float32)
+        truth = 0.2 + 0.6 * half(64, 10 + 3 * n)
+        seen = (truth + 0.05 * draw.standard_normal(truth.shape)).astype(np.float32)
         out = smoother(seen, scene(shift=3 * n), n / 30)
-    assert np.abs(out - truth).mean() < 0.5 * np.abs(seen - truth).mean()
+    assert np.abs(out - truth).mean() < 0.6 * np.abs(seen - truth).mean()
     assert np.abs((out[:, 16:] > 0.5).sum(1) - (truth[:, 16:] > 0.5).sum(1)).max() <= 1
 
 

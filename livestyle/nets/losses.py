@@ -63,6 +63,6 @@ def laplacian(difference: Tensor, scales: int = 4) -> Tensor:
     total = difference.new_zeros(())
     for scale in range(scales):
         coarse = F.avg_pool2d(difference, 2)
-        total = total + 2**scale * (difference - F.interpolate(coarse, scale_factor=2.0)).abs().mean()
+        total = total + 2**scale * (difference - F.interpolate(coarse, difference.shape[2:])).abs().mean()
         difference = coarse
     return total

@@ -62,6 +62,7 @@ KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Style the lumin
 Segmenter = Annotated[str | None, typer.Option(metavar="NAME", help="See: livestyle list segmenters.")]
 Keep = Annotated[str, typer.Option(metavar="A,B", help="What stays, of segmenters that know more than people.")]
 ModelFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of a segmenter that is not ours.")]
+PersonCount = Annotated[str, typer.Option(help="all, or main: others who walk through count as background.")]
 Refine = Annotated[str, typer.Option(help="guided, or crf for stills: what draws the matte's edge.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
 Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
@@ -80,7 +81,7 @@ def live(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
     keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
-    model_file: ModelFile = S.model_file, device: Device = S.device,
+    person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
     source: Annotated[str, typer.Option(metavar="SRC", help="Camera index or path, file, URL, or demo.")] = L.source,
     sink: Annotated[list[str] | None, typer.Option(
@@ -111,7 +112,7 @@ def video(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
     keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
-    model_file: ModelFile = S.model_file, device: Device = S.device,
+    person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Filter a clip: every frame, sound and timing kept."""
@@ -137,7 +138,8 @@ def photo(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
     keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
-    model_file: ModelFile = S.model_file, refine: Refine = S.refine, device: Device = S.device,
+    person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, refine: Refine = S.refine,
+    device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
 ) -> None:  # fmt: skip
     """Stylize a still, or every picture of a folder."""
@@ -155,7 +157,8 @@ def matte(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, a clip, or a folder of pictures.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result; of a folder, a folder of NAME.png.")],
     cutout: Annotated[bool, typer.Option("--cutout", help="The person as RGBA, not the grey matte.")] = False,
-    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, person_count: PersonCount = S.person_count,
+    model_file: ModelFile = S.model_file,
     refine: Refine = S.refine, device: Device = S.device, models: Models = S.models,
 ) -> None:  # fmt: skip
     """The person's matte: 8-bit grey, 255 is person."""

@@ -15,8 +15,8 @@ from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.look import Look, Plane
-from livestyle.segment import SHARPEN, Matting, Sharpen, Smoother, load_segmenter
-from livestyle.settings import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Settings, Size
+from livestyle.segment import SHARPEN, MainPerson, Matting, Sharpen, Smoother, load_segmenter
+from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Settings, Size
 from livestyle.sources import Source, VideoFile
 from livestyle.stylize import Stylizer, load_style
 
@@ -64,7 +64,12 @@ class Filter:
         self.engine = choose_engine(settings.device)
         self._models: Path | None = settings.models
         self.segmenter, segment = load_segmenter(settings, self.engine)
-        self.matting = Matting(segment, Smoother() if live else None, sharpener(settings.refine, live))
+        if settings.person_count not in PERSON_COUNTS:
+            raise UserError(
+                f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
+            )
+        choose = MainPerson() if settings.person_count == "main" else None
+        self.matting = Matting(segment, Smoother() if live else None, sharpener(settings.refine, live), choose)
         self._styles: OrderedDict[str, Stylizer] = OrderedDict()
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
         self._clip: Clip | None = None

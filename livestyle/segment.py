@@ -111,6 +111,36 @@ class Smoother:
         return carried, np.maximum(change - np.float32(noise), 0)
 
 
+class MainPerson:
+    """Leaves one person of several in the matte: the largest and nearest to the middle, and the same one as before.
+
+    People whose mattes touch count as one.
+    """
+
+    def __init__(self) -> None:
+        self._before: Matte | None = None
+
+    def __call__(self, matte: Matte) -> Matte:
+        """The matte without the others; soft pixels belong to the nearest person."""
+        count, labels, boxes, centres = cv2.connectedComponentsWithStats((matte > 0.5).astype(np.uint8))
+        if count > 2:
+            middle = matte.shape[1] / 2
+            aside = np.abs(centres[1:, 0] - middle) / middle
+            score = boxes[1:, cv2.CC_STAT_AREA] * (1.5 - aside)
+            if self._before is not None and self._before.shape == matte.shape:
+                score = score + 3 * np.bincount(labels.ravel(), self._before.ravel(), count)[1:]
+            main = labels == 1 + int(np.argmax(score))
+            others = (labels > 0) & ~main
+            matte = np.where(distance(main) <= distance(others), matte, np.float32(0))
+        self._before = matte
+        return matte
+
+
+def distance(mask: NDArray[np.bool_]) -> Matte:
+    """Of each pixel to the mask, in pixels."""
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3), np.float32)
+
+
 @lru_cache(4)
 def grid(size: Size) -> NDArray[np.float32]:
     """Each pixel's own place (x, y), float32 (H, W, 2)."""
@@ -156,14 +186,17 @@ class Matting:
     """Image and time to matte at the image's size: segment, smooth, refine. Owns the memory over time."""
 
     def __init__(
-        self, segmenter: Segmenter, smoother: Smoother | None = None, sharpen: Sharpen | None = None
+        self, segmenter: Segmenter, smoother: Smoother | None = None, sharpen: Sharpen | None = None,
+        choose: MainPerson | None = None,
     ) -> None:  # fmt: skip
-        self._segment, self._smooth, self._sharpen = segmenter, smoother, sharpen
+        self._segment, self._smooth, self._sharpen, self._choose = segmenter, smoother, sharpen, choose
         self.size: Size = (0, 0)  # at which the segmenter last ran
 
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
         matte = self._segment(image)
         self.size = size_of(matte)
+        if self._choose:
+            matte = self._choose(matte)
         gray = grayscale(fit(image, self.size))
         if self._smooth:
             matte = self._smooth(matte, gray, time)

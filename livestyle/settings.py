@@ -10,6 +10,7 @@ QUALITIES = {  # the most pixels that a style is computed at
     "balanced": 640 * 360,
     "best": 1920 * 1080,
 }
+PERSON_COUNTS = ("all", "main")
 LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
 
 
@@ -25,6 +26,7 @@ class Settings:
     keep_colors: bool = False
     segmenter: str | None = None  # None is the default segmenter
     keep: str = "person"  # what stays: names of classes, parted by commas
+    person_count: str = "all"  # or "main": the others count as background
     model_file: Path | None = None  # weights of a segmenter that is not ours
     refine: str = "guided"  # what draws the matte's edge along the picture's; "crf" is for stills
     device: str = "auto"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Image
-from livestyle.segment import Matting, Smoother, input_size, load_segmenter, refine
+from livestyle.segment import MainPerson, Matting, Smoother, input_size, load_segmenter, refine
 from livestyle.segmenters import SEGMENTERS, state
 from livestyle.settings import Settings
 from livestyle.weights import find_cards
@@ -163,3 +163,24 @@ def test_refining_draws_the_edge_along_the_pictures() -> None:
 @given(st.sampled_from([0.0, 1.0]))
 def test_refining_keeps_what_is_sure(value: float) -> None:
     assert (refine(np.full((20, 30), value, np.float32), test_card(90, 60)) == value).all()
+
+
+def blob(shape: tuple[int, int], x: float, radius: float) -> np.ndarray:  # type: ignore[type-arg]
+    """The soft matte of somebody round."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return np.clip(radius + 0.5 - np.hypot(rows - shape[0] / 2, columns - x), 0, 1).astype(np.float32)
+
+
+def test_the_main_person_stays_and_the_others_go() -> None:
+    main, other = blob((60, 100), 45, 14), blob((60, 100), 85, 9)
+    np.testing.assert_array_equal(MainPerson()(np.maximum(main, other)), main)
+    np.testing.assert_array_equal(MainPerson()(main), main)
+    assert not MainPerson()(np.zeros((5, 7), np.float32)).any()
+
+
+def test_the_main_person_stays_the_same_when_a_larger_one_walks_through() -> None:
+    choose, main = MainPerson(), blob((60, 120), 40, 12)
+    for x in range(130, 65, -5):
+        both = np.maximum(main, blob((60, 120), x, 15))
+        np.testing.assert_array_equal(choose(both)[:, :50], main[:, :50])
+        assert not choose(both)[:, 55:].any()

@@ -10,7 +10,7 @@ Imports go strictly downward (tests/test_layers.py):
     segmenters  crf
     engine
     sources  sinks  weights  nets
-    metrics
+    composites  metrics
     image
     errors  settings
 """

@@ -15,7 +15,7 @@ import typer
 
 from livestyle import __version__, weights
 from livestyle.errors import UserError
-from livestyle.settings import LiveSettings, Settings, Size
+from livestyle.settings import TRAINABLE, LiveSettings, Settings, Size
 
 if TYPE_CHECKING:
     from livestyle.live import Deck, Report
@@ -198,33 +198,92 @@ def bench(
     finish(result, as_json)
 
 
-@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --only unet")
+@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")
 def evaluate_segmenters_(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
     only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
+    chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the table, too.")] = None,
     refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The table of segmentation metrics, for every segmenter."""
+    from livestyle import evaluate
+
+    if chart:
+        evaluate.check_chart(chart)
+    with bar("pictures", 1.0) as update:
+        names = [name for name in only.split(",") if name]
+        images, table = evaluate.evaluate_segmenters(
+            settings_from(locals()), data, names, lambda name, done: update(done, name)
+        )  # fmt: skip
+    if chart:
+        evaluate.draw_segmenters(table, images, chart)
+    if as_json:
+        return print(
+            json.dumps({"data": str(data), "images": images, "segmenters": evaluate.with_published(table)})
+        )  # fmt: skip
+    show(evaluate.printed_segmenters(table), f"{images} pictures")
+    for line in [
+        *evaluate.footnotes(table),
+        *(f"{name}: {row}" for name, row in table.items() if isinstance(row, str)),
+    ]:
+        say(line)
+
+
+@evaluate_app.command("stability", epilog="Example: livestyle evaluate stability talk.mp4 --background starry_night")
+def evaluate_stability_(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A clip with a person, or demo.")],
+    background: Background = S.background, strength: Strength = S.strength, keep_colors: KeepColors = S.keep_colors,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
+    device: Device = S.device, quality: Quality = S.quality, models: Models = S.models,
+    frames: Annotated[int, typer.Option(min=2, help="How many, from the start.")] = 120,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How steady the styled picture and the mattes are, beside the same without memory of the frames before."""
+    from livestyle.evaluate import evaluate_stability
+
+    settings = settings_from(locals())
+    with ticker(frames) as watch:
+        row = evaluate_stability(settings, clip, frames, say, watch)
+    if as_json:
+        return print(json.dumps(row))
+    show([{"figure": key.replace("_", " "), "value": f"{value:.6g}"} for key, value in row.items()])
+
+
+@evaluate_app.command("mattes", epilog="Example: livestyle evaluate mattes --data pairs/ --rooms rooms/")
+def evaluate_mattes_(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
+    device: Device = S.device, models: Models = S.models,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips to make.")] = 12,
+    frames: Annotated[int, typer.Option(min=2, help="Of each clip.")] = 45,
+    seed: Annotated[int, typer.Option(min=0)] = 0, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How steady and how right mattes of moving people are; on clips made of portraits and rooms."""
+    from livestyle.evaluate import evaluate_mattes
+
+    settings = settings_from(locals())
+    with bar("clips", 1.0) as update:
+        kinds = evaluate_mattes(settings, data, rooms, clips, frames, seed, update)
+    if as_json:
+        made = {"data": str(data), "rooms": str(rooms), "clips": clips, "frames": frames, "seed": seed}
+        return print(json.dumps({**made, "kinds": kinds}))
+    rows = [(f"{kind}, {side.replace('_', ' ')}", row) for kind, sides in kinds.items() for side, row in sides.items()]
+    show([{f"{clips} clips": name, **{k: f"{v:.4f}" for k, v in row.items()}} for name, row in rows])
+
+
+def show(rows: list[dict[str, str]], title: str | None = None) -> None:
+    """Print a table, wide enough where it does not go to a terminal."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    from livestyle.evaluate import evaluate_segmenters
-
-    with bar("pictures", 1.0) as update:
-        names = [name for name in only.split(",") if name]
-        images, rows = evaluate_segmenters(
-            settings_from(locals()), data, names, lambda name, done: update(done, name)
-        )  # fmt: skip
-    if as_json:
-        return print(json.dumps({"data": str(data), "images": images, "segmenters": rows}))
-    figures = {name: scores for name, scores in rows.items() if not isinstance(scores, str)}
-    table = Table(f"{images} pictures", *figures)
-    for metric in next(iter(figures.values()), {}):
-        table.add_row(metric, *(f"{scores[metric]:.4f}" for scores in figures.values()))
-    Console().print(table)
-    for name, row in rows.items():
-        if isinstance(row, str):
-            say(f"{name}: {row}")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(rows[0] if rows else []):
+        table.add_column(name.replace("_", " "), justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row.values())
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 @app.command("list", epilog="Example: livestyle list styles --json")
@@ -263,7 +322,12 @@ def _segmenters(models: Path | None) -> list[dict[str, Any]]:
          "license": one.license, "source": one.source, "data": one.data}
         for name, one in SEGMENTERS.items() if name not in {card["name"] for card in cards}
     ]  # fmt: skip
-    return [*cards, *foreign]
+    untrained = [
+        {"name": name, "title": "not trained here", "default": False,
+         "license": "yours", "source": f"livestyle train segmenter {name}", "data": "yours"}
+        for name in TRAINABLE if name not in {row["name"] for row in (*cards, *foreign)}
+    ]  # fmt: skip
+    return [*cards, *foreign, *untrained]
 
 
 def _camera_rows(_: Path | None) -> list[dict[str, Any]]:

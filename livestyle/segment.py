@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from livestyle.crf import mean_field
 from livestyle.engine import Engine
+from livestyle.errors import UserError
 from livestyle.image import Image, Matte, fit, fit_matte, size_of
 from livestyle.segmenters import (
     SEGMENTERS,
@@ -20,7 +21,7 @@ from livestyle.segmenters import (
     refuse_model_file,
 )
 from livestyle.segmenters import input_size as input_size
-from livestyle.settings import Settings, Size
+from livestyle.settings import TRAINABLE, Settings, Size
 from livestyle.weights import Card, find_card, find_cards
 
 Gray = NDArray[np.uint8]  # (H, W)
@@ -53,9 +54,13 @@ def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
         UserError: there is none of that name, it lacks something, or `keep` names what it does not know.
     """
     name = settings.segmenter
-    if name in SEGMENTERS and name not in find_cards("segmenter", settings.models):
-        return name, load_foreign(name, engine, settings)
-    card = find_card("segmenter", name, settings.models, SEGMENTERS)
+    if name is not None and name not in find_cards("segmenter", settings.models):
+        if name in SEGMENTERS:
+            return name, load_foreign(name, engine, settings)
+        if name in TRAINABLE:
+            command = f"livestyle train segmenter {name} --data PAIRS --rooms ROOMS --perceptual NETS"
+            raise UserError(f"The segmenter '{name}' is not trained here.", f"Run: {command}")
+    card = find_card("segmenter", name, settings.models, [*SEGMENTERS, *TRAINABLE])
     class_numbers(card.name, settings.keep, people())
     refuse_model_file(card.name, settings)
     return card.name, card_segmenter(card, engine)

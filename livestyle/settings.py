@@ -11,6 +11,7 @@ QUALITIES = {  # the most pixels that a style is computed at
     "best": 1920 * 1080,
 }
 PERSON_COUNTS = ("all", "main")
+TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
 LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
 
 

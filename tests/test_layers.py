@@ -20,7 +20,7 @@ LAYERS = (
     {"segmenters", "crf"},
     {"engine"},
     {"sources", "sinks", "weights", "nets"},
-    {"metrics"},
+    {"composites", "metrics"},
     {"image"},
     {"errors", "settings"},
 )

@@ -21,6 +21,7 @@ from livestyle.errors import UserError
 from livestyle.image import load_image, save_image
 from livestyle.nets.mobilenet import MobileNetV2
 from livestyle.nets.vgg import CONVOLUTIONS, WIDTHS
+from livestyle.settings import TRAINABLE
 from livestyle.train import checkpoint, curves, data, segmenter
 from livestyle.train.checkpoint import Clock, Report, load_checkpoint, one_cycle, save_checkpoint
 from livestyle.train.publish import load_trained
@@ -303,3 +304,7 @@ def test_nobody_floats(pairs: Path) -> None:
         _, seated = data.seat(image, matte, (256, 144))
         if seated.max() > 0.5:
             assert seated[-1].max() > 0.4
+
+
+def test_the_settings_name_what_can_be_trained() -> None:
+    assert set(TRAINABLE) == set(segmenter.ARCHS)

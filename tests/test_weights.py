@@ -21,7 +21,7 @@ CARDS = [card for kind in KINDS for card in find_cards(kind).values()]
 def test_models_are_shipped() -> None:
     assert {"great_wave", "starry_night"} <= set(find_cards("style"))
     assert len(find_cards("style")) >= 3
-    assert "deeplab" in find_cards("segmenter")
+    assert "deeplabv3plus" in find_cards("segmenter")
     for kind in KINDS:
         assert sum(card.default for card in find_cards(kind).values()) == 1
         assert find_card(kind, None).default

@@ -31,9 +31,9 @@ SHARPEN: dict[str, Sharpen | None] = {"guided": None, "crf": mean_field}  # by -
 CHANGE = 0.04  # of grey in 0..1 between frames, at which a pixel is no longer the one that it was
 NOISE = 0.03  # the most of a camera's noise that does not count as change
 FLOW_LEAST = 24  # pixels: flow needs a picture of some size
-RADIUS = 0.015  # of the guided filter's window, as a share of the matte's short side
+RADIUS = 0.01  # of the guided filter's window, as a share of the matte's short side
 EPSILON = 1e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
-SURE = 0.12  # mattes this near to 0 and 1 count as exactly those
+SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
 
 
 def card_segmenter(card: Card, engine: Engine) -> Segmenter:
@@ -176,14 +176,13 @@ def refine(matte: Matte, image: Image, small: Gray | None = None) -> Matte:
     mean_gray, mean_matte = mean(gray), mean(matte)
     covariance, variance = mean(gray * matte) - mean_gray * mean_matte, mean(gray * gray) - mean_gray * mean_gray
     slope = np.asarray(covariance / (variance + EPSILON), np.float32)
-    offset = np.asarray(mean_matte - slope * mean_gray, np.float32)
-    size = size_of(image)
-    full = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
-    full *= fit_matte(mean(slope), size)
-    full *= 1 / 255
-    full += fit_matte(mean(offset), size)
-    full -= SURE
-    full *= 1 / (1 - 2 * SURE)
+    offset = mean_matte - slope * mean_gray
+    # The full size is costly: what scales and shifts the result is done here, where it is small.
+    gain = 1 / (1 - 2 * SURE)
+    slope, offset = mean(slope) * np.float32(gain / 255), (mean(offset) - np.float32(SURE)) * np.float32(gain)
+    full = grayscale(image).astype(np.float32)
+    full *= fit_matte(slope, size_of(image))
+    full += fit_matte(offset, size_of(image))
     return np.asarray(np.clip(full, 0, 1, out=full), np.float32)
 
 

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.engine import Engine, OpenVinoNet
-from livestyle.nets import losses
+from livestyle.nets import classic, losses
 from livestyle.nets.blocks import fold
-from livestyle.nets.deeplab import DeepLab
-from livestyle.nets.shipped import NETS, load_shipped, ship
+from livestyle.nets.shipped import NETS, build, load_shipped, ship
 from livestyle.nets.transform import TransformNet
 from livestyle.nets.vgg import WIDTHS, LossNetwork
+from livestyle.train.segmenter import ARCHS
 
-KINDS = {"transform": "style", "deeplab": "segmenter", "unet": "segmenter"}
+KINDS = {name: "style" if name == "transform" else "segmenter" for name in NETS}
+WIDTHS_TRIED = {name: 0.125 for name in ("cnn-resnet", "fcn8s", "deeplab-lfov", "segnet")}
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +35,27 @@ def test_transform_nets_keep_the_size(height: int, width: int) -> None:
         assert TransformNet(48, 2).eval()(picture(height, width)).shape == (1, 3, height, width)
 
 
-@pytest.mark.parametrize(("height", "width"), [(144, 256), (160, 224), (32, 48)])
-def test_segmenters_give_a_logit_per_pixel(height: int, width: int) -> None:
+def tried(name: str) -> torch.nn.Module:
+    """A net with fresh weights, the wide ones at an eighth."""
+    return build(name, WIDTHS_TRIED.get(name, 1.0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(160, 224), (32, 64)])
+@pytest.mark.parametrize("name", ARCHS)
+def test_segmenters_give_a_logit_per_pixel(name: str, height: int, width: int) -> None:
     with torch.no_grad():
-        assert DeepLab().eval()(picture(height, width)).shape == (1, 1, height, width)
+        assert tried(name).eval()(picture(height, width)).shape == (1, 1, height, width)
+
+
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6))
+def test_pooling_keeps_the_places_that_torch_keeps(channels: int, height: int, width: int) -> None:
+    x = torch.randint(0, 3, (2, channels, 2 * height, 2 * width)).float()  # with many equal maxima
+    largest, places = classic.pool(x)
+    wanted, indices = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    torch.testing.assert_close(largest, wanted)
+    torch.testing.assert_close(
+        classic.unpool(largest + 1, places), torch.nn.functional.max_unpool2d(wanted + 1, indices, 2)
+    )
 
 
 @pytest.mark.parametrize("name", WIDTHS)
@@ -84,7 +102,7 @@ def test_losses_are_nought_at_their_goal() -> None:
 
 def settled(name: str) -> torch.nn.Module:
     """A net whose norms have seen something."""
-    net = NETS[name]()
+    net = tried(name)
     net.train()
     with torch.no_grad():
         for _ in range(2):
@@ -95,7 +113,7 @@ def settled(name: str) -> torch.nn.Module:
 @pytest.mark.parametrize("name", NETS)
 def test_folding_changes_nothing(name: str) -> None:
     net = settled(name)
-    image = picture(48, 64)
+    image = picture(64, 96)
     with torch.no_grad():
         before = net(image)
         torch.testing.assert_close(fold(net)(image), before, rtol=1e-3, atol=1e-3)
@@ -104,10 +122,10 @@ def test_folding_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETS)
 def test_both_shipped_files_are_the_same_function(name: str, tmp_path: Path) -> None:
-    weights, onnx = ship(settled(name), KINDS[name], tmp_path, name)
-    torch_net = load_shipped(name, KINDS[name], weights)
+    weights, onnx = ship(settled(name), KINDS[name], tmp_path, name, ARCHS.get(name, 4))
+    torch_net = load_shipped(name, KINDS[name], weights, WIDTHS_TRIED.get(name, 1.0))
     openvino_net = OpenVinoNet(Engine("openvino", "CPU", "", exact=True), onnx)
-    for height, width in ((48, 64), (64, 80)):
+    for height, width in ((32, 64), (64, 96)):
         images = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
         with torch.inference_mode():
             ours = torch_net(torch.from_numpy(images)).numpy()

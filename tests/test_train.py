@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from livestyle.errors import UserError
 from livestyle.image import load_image, save_image
 from livestyle.nets.mobilenet import MobileNetV2
+from livestyle.nets.shipped import build
 from livestyle.nets.vgg import CONVOLUTIONS, WIDTHS
 from livestyle.settings import TRAINABLE
 from livestyle.train import checkpoint, curves, data, segmenter
@@ -304,6 +305,13 @@ def test_nobody_floats(pairs: Path) -> None:
         _, seated = data.seat(image, matte, (256, 144))
         if seated.max() > 0.5:
             assert seated[-1].max() > 0.4
+
+
+def test_a_narrow_vgg_starts_from_the_compact_loss_network(perceptual: Path) -> None:
+    encoder = build("segnet", 0.25).encoder
+    before = encoder.stages[4][0].conv.weight.clone()  # type: ignore[index, union-attr, operator]
+    encoder.load(perceptual / "vgg19_16x.safetensors")  # type: ignore[operator]
+    assert not torch.equal(encoder.stages[4][0].conv.weight, before)  # type: ignore[index, union-attr, arg-type]
 
 
 def test_the_settings_name_what_can_be_trained() -> None:

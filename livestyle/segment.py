@@ -29,10 +29,11 @@ Sharpen = Callable[[Matte, Image], Matte]  # between the net and the guided filt
 
 SHARPEN: dict[str, Sharpen | None] = {"guided": None, "crf": mean_field}  # by --refine
 CHANGE = 0.04  # of grey in 0..1 between frames, at which a pixel is no longer the one that it was
+BEND = 0.15  # pixels by which the flow differs from its surroundings' where an edge moves
 NOISE = 0.03  # the most of a camera's noise that does not count as change
 FLOW_LEAST = 24  # pixels: flow needs a picture of some size
 RADIUS = 0.01  # of the guided filter's window, as a share of the matte's short side
-EPSILON = 1e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
+EPSILON = 3e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
 SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
 
 
@@ -70,15 +71,15 @@ class Smoother:
     """Steadies mattes over time, without lag where something moves.
 
     The last steadied matte is carried along the optical flow (DIS, Kroeger et al. 2016) and averaged with the new one.
-    How much it counts fades with the time passed and with how far the picture itself differs from what the flow
-    brought there: a change that the picture does not show is flicker, one that it shows is taken at once, so that a
-    fast hand leaves no ghost.
+    How much it counts fades with the time passed, with how far the picture itself differs from what the flow brought
+    there, and where the flow bends, as it does along an edge that moves: a change that the picture does not show is
+    flicker, one that it shows is taken at once, so that a fast hand leaves no ghost.
 
     Args:
         seconds: time constant of what has not changed.
     """
 
-    def __init__(self, seconds: float = 0.6) -> None:
+    def __init__(self, seconds: float = 0.3) -> None:
         self.seconds = seconds
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._last: tuple[Matte, Gray, float] | None = None
@@ -97,23 +98,24 @@ class Smoother:
             old, old_gray, old_time = self._last
             passed = time - old_time
             if old.shape == matte.shape and 0 <= passed < 0.5:
-                carried, change = self._carry(old, old_gray, gray)
-                trust = math.exp(-passed / self.seconds) * np.exp(-((change / CHANGE) ** 2))
-                trust *= 1 - cv2.absdiff(matte, carried) * (change > CHANGE / 2)
+                carried, trust = self._carry(old, old_gray, gray)
+                trust *= math.exp(-passed / self.seconds)
                 matte = np.asarray(matte + trust * (carried - matte), np.float32)
         self._last = matte, gray, time
         return matte
 
     def _carry(self, old: Matte, before: Gray, now: Gray) -> tuple[Matte, Matte]:
-        """The old matte where its pixels are now, and how far the picture there has changed beyond its noise."""
+        """The old matte where its pixels are now, and how far each of them can be trusted, in 0..1."""
         if min(now.shape) < FLOW_LEAST:
-            return old, np.abs(now.astype(np.float32) - before) / np.float32(255)
-        places = self._flow.calc(now, before, None) + grid(size_of(now))  # type: ignore[call-overload]
+            return old, np.exp(-((cv2.absdiff(now, before) / np.float32(255 * CHANGE)) ** 2))
+        flow = self._flow.calc(now, before, None)  # type: ignore[call-overload]
+        places = flow + grid(size_of(now))
         carried = cv2.remap(old, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         seen = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         change = cv2.blur(cv2.absdiff(now, seen), (5, 5)).astype(np.float32) / np.float32(255)
         noise = min(float(np.median(change[::4, ::4])), NOISE)
-        return carried, np.maximum(change - np.float32(noise), 0)
+        bend = cv2.absdiff(flow, cv2.blur(flow, (9, 9))).max(2)
+        return carried, np.exp(-np.square(np.maximum(change - noise, 0) / CHANGE) - bend / BEND)
 
 
 class MainPerson:

@@ -431,6 +431,9 @@ def train_segmenter_(
     pixels: Annotated[int, typer.Option(min=64 * 64, help="About the area of the input.")] = 288 * 160,
     width: Annotated[float, typer.Option(
         min=0.05, max=1, help="Multiplier of the channels of the literature's networks; 0.25 trains on a CPU.")] = 1.0,
+    pasted: Annotated[float, typer.Option(min=0, max=0.9, help="Share of people moved before another room.")] = 0.33,
+    clean: Annotated[float, typer.Option(
+        min=0, max=1, help="Share of pictures left without blur, noise and other light.")] = 0.0,
     validate: Annotated[str, typer.Option(
         metavar="DIR", help="Pairs for the validation curve; held-out: some of the data; none.")] = "held-out",
     title: Annotated[str, typer.Option(help="What people read.")] = "",
@@ -442,28 +445,19 @@ def train_segmenter_(
 ) -> None:  # fmt: skip
     """Train a person segmenter. Resumable: the same command goes on."""
     need_torch()
+    from livestyle.segmenters import SEGMENTERS
     from livestyle.train.publish import load_trained, publish
     from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
     from livestyle.weights import Card, user_folder
 
     if arch not in ARCHS:
-        raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
+        problem = f"'{arch}' comes as it is." if arch in SEGMENTERS else f"There is no architecture '{arch}'."
+        raise UserError(problem, f"To train, choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{arch}.safetensors", out or user_folder()
     job = SegmenterTraining(
-        arch,
-        tuple(data),
-        rooms,
-        perceptual,
-        checkpoint,
-        minutes,
-        start,
-        rate,
-        pixels,
-        width,
-        validate,
-        device=device,
-        seed=seed,
-    )
+        arch, tuple(data), rooms, perceptual, checkpoint, minutes, start, rate, pixels, width, validate, pasted, clean,
+        device=device, seed=seed,
+    )  # fmt: skip
     follow(train_segmenter(job, say))
     net, facts = load_trained(checkpoint, arch, "mean", width)
     terms = terms or ", ".join(map(str, data))

@@ -40,6 +40,8 @@ COMMANDS = (
     "matte",
     "bench",
     "evaluate segmenters",
+    "evaluate mattes",
+    "evaluate stability",
     "list",
     "doctor",
     "train style",

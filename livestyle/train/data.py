@@ -275,14 +275,15 @@ class Scenes:
     Args:
         pairs: portraits with mattes; rooms: pictures without people. What cannot be read is dropped when met.
         pasted: share of samples with the person moved before another room.
-        empty: share of samples without anybody.
+        empty: share of samples without anybody; clean: share of samples left as sharp and as lit as they are.
         dropped: names of what was.
     """
 
     pairs: list[Pair]
     rooms: list[Path]
-    pasted: float = 0.4
+    pasted: float = 0.33
     empty: float = 0.03
+    clean: float = 0.0
     dropped: list[str] = field(default_factory=list)
 
     def sample(self, size: Size) -> tuple[Image, Matte]:
@@ -295,7 +296,7 @@ class Scenes:
         else:
             least = random.choice((0.5, 0.8, 0.95))
             image, matte = reframe(*self._draw(self.pairs, load_pair), size, least)
-        return degrade(image), matte
+        return to_bytes(image) if random.random() < self.clean else degrade(image), matte
 
     def _draw(self, items: list[Item], load: Callable[[Item], Loaded]) -> Loaded:
         while items:
@@ -390,6 +391,11 @@ def relight(image: Picture) -> Picture:
     return np.asarray((image - 0.5) * random.uniform(0.7, 1.2) + 0.5 + random.gauss(0, 0.06), np.float32) * tint
 
 
+def to_bytes(image: Picture) -> Image:
+    """A picture as a camera gives it, clipped and rounded."""
+    return np.asarray(np.clip(image, 0, 1) * 255 + 0.5, np.uint8)
+
+
 def degrade(image: Picture) -> Image:
     """What a cheap camera adds: light, blur, noise, JPEG."""
     image = relight(image)
@@ -404,7 +410,7 @@ def degrade(image: Picture) -> Image:
         sigma = random.uniform(0.005, 0.06)
         noise = np.random.default_rng(random.getrandbits(32)).standard_normal(image.shape, np.float32)
         image = image + sigma * noise
-    out = np.asarray(np.clip(image, 0, 1) * 255 + 0.5, np.uint8)
+    out = to_bytes(image)
     if random.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, random.randint(25, 95)]
         out = np.asarray(cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_UNCHANGED), np.uint8)

@@ -26,7 +26,7 @@ from livestyle.train.data import Pair, Scenes, Warn, fault_line, list_pairs, lis
 from livestyle.train.style import list_pictures
 
 BATCH = 16
-RATIOS = (16 / 9, 16 / 9, 4 / 3, 1.0, 4 / 5, 3 / 4, 9 / 16)  # of the training inputs' sides: webcams and stills
+RATIOS = (16 / 9, 16 / 9, 4 / 3, 1.0, 3 / 4, 3 / 4, 3 / 4)  # of the training inputs' sides: webcams and stills
 
 
 # The segmenters that can be trained, and the multiple of their input's sides.
@@ -56,6 +56,8 @@ class SegmenterTraining:
     pixels: int = PIXELS  # of the input
     width: float = 1.0  # multiplier of the channels of the literature's networks
     validate: str = HELD_OUT  # that, NOTHING, or a folder of pairs
+    pasted: float = 0.33  # share of people moved before another room
+    clean: float = 0.0  # share of pictures left as sharp and as lit as they are
     average: float = 0.999  # of the weights, per step: the average is what ships
     workers: int = 1  # processes that make pictures
     device: str = "cpu"
@@ -108,7 +110,7 @@ def gather(job: SegmenterTraining, warn: Warn) -> tuple[Scenes, list[Pair]]:
         pairs, held = hold_out(pairs)
     elif job.validate != NOTHING:
         held = list_pairs(Path(job.validate), warn)
-    return Scenes(pairs, list_rooms(list_pictures(job.rooms), warn)), held
+    return Scenes(pairs, list_rooms(list_pictures(job.rooms), warn), job.pasted, clean=job.clean), held
 
 
 def hold_out(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:

@@ -203,7 +203,7 @@ class Matting:
         self.size = size_of(matte)
         if self._choose:
             matte = self._choose(matte)
+        if self._sharpen:
+            return refine(self._sharpen(matte, image), image)
         gray = grayscale(fit(image, self.size))
-        if self._smooth:
-            matte = self._smooth(matte, gray, time)
-        return refine(self._sharpen(matte, image) if self._sharpen else matte, image, gray)
+        return refine(self._smooth(matte, gray, time) if self._smooth else matte, image, gray)

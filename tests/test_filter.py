@@ -149,7 +149,7 @@ def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -
 
 
 def test_a_file_that_is_no_style_gets_one_sentence(tmp_path: Path) -> None:
-    foreign = find_cards("segmenter")["deeplab"].path(".safetensors").read_bytes()
+    foreign = find_cards("segmenter")["segnet"].path(".safetensors").read_bytes()
     for name, content in (("a.onnx", b"no net"), ("b.safetensors", b"no net"), ("c.safetensors", foreign)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=name), Filter(Settings()) as fresh:

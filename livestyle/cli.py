@@ -491,6 +491,9 @@ def command_line() -> str:
 
 def follow(reports: "Iterable[TrainReport]") -> None:
     """Show a training's progress."""
+    from livestyle.train.checkpoint import keep_memory
+
+    keep_memory()
     with bar("training", 1.0) as update:
         for now in reports:
             losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())

@@ -97,7 +97,10 @@ def one_cycle(progress: float, warm: float = 0.03) -> float:
 
 
 def keep_memory() -> None:
-    """Have glibc keep freed memory: handing large maps back and faulting them in again took a quarter of a step."""
+    """Have glibc keep freed memory: handing large maps back and faulting them in again took a quarter of a step.
+
+    For a process of its own: where OpenVINO had run before, a crash followed.
+    """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         mmap_max, trim_threshold = -4, -1  # of malloc.h
         libc = ctypes.CDLL(None)
@@ -132,7 +135,6 @@ def train_by_the_clock(
     images = int(facts["images"])
     curves, score = Curves(checkpoint, images), Sparingly(validate)
     recent = curves.training
-    keep_memory()
     clock = Clock(minutes, float(facts["seconds"]))
     saved = clock.spent
     peaks = [group["lr"] for group in optimizer.param_groups]

@@ -104,6 +104,8 @@ class Filter:
         person = self._render(look.person, look.person_strength, look, frame, painted, pending.result)
         matte = pending.result()
         with self.meter.stage("composite"):
+            if person is image and scene is not image:
+                person = pixels.person_alone(image, matte)
             return pixels.composite(person, scene, matte)
 
     def matte(self, frame: Frame) -> Matte:

@@ -18,9 +18,13 @@ from livestyle.settings import Size
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Matte = NDArray[np.float32]  # (H, W), 0 is background and 1 is person
+Colors = NDArray[np.float32]  # (H, W, 3) in 0..255
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MOST_PIXELS = 150_000_000
+SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft
+RIM = 1 / 64  # of the height: from how far around a soft pixel takes the colours of its planes
+NEAR = 0.01  # share of the person around a pixel with which a colour can be told
 
 
 @dataclass(frozen=True)
@@ -113,22 +117,54 @@ def keep_colors(styled: Image, image: Image) -> Image:
 def blur_plane(image: Image, feed: Matte, strength: float) -> Image:
     """A blurred picture that only one plane's pixels feed, so that no colour of the other bleeds into it.
 
-    `feed` is 1 on the plane: the matte for the person, 1 - matte for the background.
-
-    Normalised convolution (Knutsson and Westin 1993) at a quarter of the size. Strength 0..1 is a blur of up
+    `feed` is 1 on the plane: the matte for the person, 1 - matte for the background. Strength 0..1 is a blur of up
     to a twelfth of the height.
     """
-    w, h = size_of(image)
-    small = max(1, w // 4), max(1, h // 4)
+    small, near = quarter(image, feed)
+    blurred, _ = plane_colors(small, near, max(0.3, strength * small.shape[0] / 12))
+    return np.asarray(cv2.resize(blurred.astype(np.uint8), size_of(image), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def quarter(image: Image, matte: Matte) -> tuple[Colors, Matte]:
+    """Both at a quarter of the size."""
+    small = max(1, image.shape[1] // 4), max(1, image.shape[0] // 4)
+    return fit(image, small).astype(np.float32), fit_matte(matte, small)
+
+
+def plane_colors(image: Colors, feed: Matte, sigma: float) -> tuple[Colors, Matte]:
+    """The colours of one plane alone around each place, and how much of it is there, in 0..1.
+
+    Normalised convolution (Knutsson and Westin 1993) with a Gaussian of `sigma` pixels.
+    """
     # The matte's soft rim still holds the other plane's colour: stay away from it.
-    weight = np.clip(2 * fit_matte(feed, small) - 1, 0.0, 1.0).astype(np.float32)
-    sigma = max(0.3, strength * small[1] / 12)
-    scene = fit(image, small).astype(np.float32) * weight[..., None]
-    blurred = cv2.GaussianBlur(scene, (0, 0), sigma)
-    mass = cv2.GaussianBlur(weight, (0, 0), sigma)
-    filled = blurred / np.maximum(mass, 1e-3)[..., None]
-    soft = cv2.resize(np.clip(filled, 0, 255).astype(np.uint8), (w, h), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(soft, np.uint8)
+    weight = np.clip(2 * feed - 1, 0.0, 1.0).astype(np.float32)
+    blurred = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
+    mass = np.asarray(cv2.GaussianBlur(weight, (0, 0), sigma), np.float32)
+    return np.clip(blurred / np.maximum(mass, 1e-3)[..., None], 0, 255).astype(np.float32), mass
+
+
+def person_alone(image: Image, matte: Matte) -> Image:
+    """The picture with the person's own colours where the matte is soft: no rim of the old background before a new one.
+
+    With A the matte, what is left over by A * foreground + (1 - A) * background, both blurred, is given back by A
+    (Forte 2021, "Approximate Fast Foreground Colour Estimation"). Only soft pixels are touched.
+    """
+    soft = cv2.findNonZero(cv2.inRange(matte, SOFT, 1 - SOFT))
+    if soft is None:
+        return image
+    columns, rows = soft.reshape(-1, 2).T
+    small, feed = quarter(image, matte)
+    (person, near), (scene, _) = (plane_colors(small, plane, max(1.0, RIM * len(small))) for plane in (feed, 1 - feed))
+    (high, wide), (h, w) = near.shape, matte.shape
+    places = rows * high // h * wide + columns * wide // w
+    where = rows * w + columns
+    alpha, mixed = matte.reshape(-1)[where, None], image.reshape(-1, 3)[where]
+    ahead, behind = person.reshape(-1, 3)[places], scene.reshape(-1, 3)[places]
+    ahead += alpha * (mixed - alpha * ahead - (1 - alpha) * behind)
+    result = image.copy()
+    known = near.reshape(-1)[places, None] > NEAR
+    result.reshape(-1, 3)[where] = np.where(known, np.clip(ahead, 0, 255), mixed)
+    return result
 
 
 def load_image(path: Path) -> Image:

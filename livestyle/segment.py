@@ -34,6 +34,7 @@ NOISE = 0.03  # the most of a camera's noise that does not count as change
 FLOW_LEAST = 24  # pixels: flow needs a picture of some size
 RADIUS = 0.01  # of the guided filter's window, as a share of the matte's short side
 EPSILON = 3e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
+CALM = 3e-2  # the same for frames in a row: with less, noise and movement would redraw the edge in each
 SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
 
 
@@ -110,12 +111,13 @@ class Smoother:
             return old, np.exp(-((cv2.absdiff(now, before) / np.float32(255 * CHANGE)) ** 2))
         flow = self._flow.calc(now, before, None)  # type: ignore[call-overload]
         places = flow + grid(size_of(now))
-        carried = cv2.remap(old, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        # Cubic: carried from frame to frame, a matte would soon be blurred by linear interpolation.
+        carried = cv2.remap(old, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         seen = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         change = cv2.blur(cv2.absdiff(now, seen), (5, 5)).astype(np.float32) / np.float32(255)
         noise = min(float(np.median(change[::4, ::4])), NOISE)
         bend = cv2.absdiff(flow, cv2.blur(flow, (9, 9))).max(2)
-        return carried, np.exp(-np.square(np.maximum(change - noise, 0) / CHANGE) - bend / BEND)
+        return np.clip(carried, 0, 1), np.exp(-np.square(np.maximum(change - noise, 0) / CHANGE) - bend / BEND)
 
 
 class MainPerson:
@@ -160,12 +162,13 @@ def grayscale(image: Image) -> Gray:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def refine(matte: Matte, image: Image, small: Gray | None = None) -> Matte:
+def refine(matte: Matte, image: Image, small: Gray | None = None, epsilon: float = EPSILON) -> Matte:
     """The matte at the image's size, its edge drawn along the image's (fast guided filter, He and Sun 2015).
 
     Args:
         matte: of any smaller size.
         image: the picture that it belongs to; small: the same in grey, at the matte's size, where it is at hand.
+        epsilon: contrast (variance of grey in 0..1) above which an edge of the image is one of the matte.
     """
     if small is None:
         small = grayscale(fit(image, size_of(matte)))
@@ -177,7 +180,7 @@ def refine(matte: Matte, image: Image, small: Gray | None = None) -> Matte:
 
     mean_gray, mean_matte = mean(gray), mean(matte)
     covariance, variance = mean(gray * matte) - mean_gray * mean_matte, mean(gray * gray) - mean_gray * mean_gray
-    slope = np.asarray(covariance / (variance + EPSILON), np.float32)
+    slope = np.asarray(covariance / (variance + epsilon), np.float32)
     offset = mean_matte - slope * mean_gray
     # The full size is costly: what scales and shifts the result is done here, where it is small.
     gain = 1 / (1 - 2 * SURE)
@@ -206,4 +209,6 @@ class Matting:
         if self._sharpen:
             return refine(self._sharpen(matte, image), image)
         gray = grayscale(fit(image, self.size))
-        return refine(self._smooth(matte, gray, time) if self._smooth else matte, image, gray)
+        if self._smooth:
+            return refine(self._smooth(matte, gray, time), image, gray, CALM)
+        return refine(matte, image, gray)

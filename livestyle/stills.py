@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import PICTURES, Frame, load_image, save_image
+from livestyle.image import PICTURES, Frame, load_image, person_alone, save_image
 from livestyle.live import Deck, Say, Watch
 from livestyle.look import Look
 from livestyle.settings import Settings
@@ -85,8 +85,8 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
     filter = Filter(settings, live=False)
 
     def render(frame: Frame) -> NDArray[np.uint8]:
-        gray = to_gray(filter.matte(frame))
-        return np.dstack([frame.image, gray]) if cutout else gray
+        matte = filter.matte(frame)
+        return np.dstack([person_alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
     return len(jobs), render_stills(jobs, render)
 

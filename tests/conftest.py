@@ -1,6 +1,5 @@
 """Shared pictures, and `--update-golden`."""
 
-import gc
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +47,3 @@ def test_card(width: int, height: int, seed: int = 0) -> Image:
 
 
 test_card.__test__ = False  # type: ignore[attr-defined]
-
-
-# With the native libraries of all tests in one process, a collection of cyclic garbage was seen to crash; which
-# library's is not known yet. Programs run few of them together.
-gc.disable()
-
-
-def pytest_sessionfinish() -> None:
-    """Nor at the interpreter's end."""
-    gc.freeze()

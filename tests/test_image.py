@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import test_card
@@ -83,6 +84,27 @@ def test_no_colour_of_one_plane_bleeds_into_the_blur_of_the_other() -> None:
     assert np.abs(outside - (20, 120, 20)).max() <= 2
     inside = pixels.blur_plane(image, matte, 1.0)[matte == 1].astype(int)
     assert np.abs(inside - (250, 0, 250)).max() <= 2
+
+
+def test_the_old_background_leaves_no_rim_at_soft_edges() -> None:
+    soft = cv2.GaussianBlur(disc(320, 180).astype(np.float32), (0, 0), 1.5)
+    person, room = np.array((30.0, 60.0, 90.0)), np.array((240.0, 250.0, 200.0))
+    mixed = (soft[..., None] * person + (1 - soft[..., None]) * room + 0.5).astype(np.uint8)
+    edge = (soft > 0.1) & (soft < 0.9)
+    alone = pixels.person_alone(mixed, soft)
+    assert np.abs(alone[edge] - person).max() < np.abs(mixed[edge] - person).max() / 4
+    hard = (soft <= pixels.SOFT) | (soft >= 1 - pixels.SOFT)
+    assert np.array_equal(alone[hard], mixed[hard])
+
+
+@given(size=st.tuples(st.integers(1, 40), st.integers(1, 40)), seed=st.integers(0, 99))
+def test_colours_at_soft_edges_exist_at_any_size(size: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
+    matte = rng.choice(np.array([0, 0.5, 1], np.float32), size)
+    alone = pixels.person_alone(image, matte)
+    assert alone.shape == image.shape
+    assert np.array_equal(alone[matte != 0.5], image[matte != 0.5])
 
 
 def test_keep_colors_takes_luminance_from_one_and_chroma_from_the_other() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,23 @@ def import_openvino() -> Any:
     return openvino
 
 
+@lru_cache(1)
+def openvino_core() -> Any:
+    """OpenVINO's core, one for the process, which is never let go.
+
+    Its CPU plugin gives the thread that makes it a stack for signals, and frees that with the core, from whatever
+    thread: the next signal, such as Ctrl-C, would then crash the first one.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoNet:
     """An ONNX net compiled for each input size it meets, the last few kept."""
 
     def __init__(self, engine: Engine, path: Path, threads: int = 1) -> None:
         ov = import_openvino()
-        self._core = ov.Core()
         try:
-            self._model = self._core.read_model(path)
+            self._model = openvino_core().read_model(path)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"{path} is not an ONNX net that can be read: {reason}", "Give another file.") from None
@@ -128,7 +138,7 @@ class OpenVinoNet:
         if shape not in self._requests:
             model = self._model.clone()
             model.reshape(shape)
-            self._requests[shape] = self._core.compile_model(model, "CPU", self._config).create_infer_request()
+            self._requests[shape] = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
             if len(self._requests) > 3:
                 self._requests.popitem(last=False)
         request = self._requests[shape]

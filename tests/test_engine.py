@@ -75,3 +75,28 @@ print("quiet")
     environment = {**os.environ, "HOME": str(tmp_path)}  # no consent file from before
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "quiet\n", done.stderr
+
+
+def test_signals_arrive_after_a_net_is_dropped_in_another_thread() -> None:
+    script = """
+import gc, signal, sys, threading
+import numpy as np
+from livestyle.engine import choose_engine
+from livestyle.weights import find_cards
+
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+card = find_cards("style", None)["great_wave"]
+nets = [choose_engine("cpu").load(card)]
+nets[0](np.zeros((1, 64, 64, 3), np.uint8))
+dropper = threading.Thread(target=lambda: (nets.clear(), gc.collect()))
+dropper.start()
+dropper.join()
+for _ in range(20):
+    kept = [bytearray(size) for size in range(1000, 60_000, 500)]  # what was freed is used again
+    signal.raise_signal(signal.SIGINT)
+    assert kept[0][0] == 0
+    assert not any(map(any, kept)), "a signal wrote into somebody's memory"
+sys.exit(len(heard) != 20)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0

@@ -491,9 +491,6 @@ def command_line() -> str:
 
 def follow(reports: "Iterable[TrainReport]") -> None:
     """Show a training's progress."""
-    from livestyle.train.checkpoint import keep_memory
-
-    keep_memory()
     with bar("training", 1.0) as update:
         for now in reports:
             losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())
@@ -598,6 +595,7 @@ def main() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("QT_LOGGING_RULES", "*=false")
     weights.progress = download
+    keep_memory()
     arguments = sys.argv[1:]
     if "--version" in arguments[:1]:
         print(f"livestyle {__version__}")
@@ -606,6 +604,17 @@ def main() -> None:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help"}):
         arguments.insert(0, "live")
     sys.exit(run(arguments, known))
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory: handing it back and faulting it in again took half the time of small steps."""
+    if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {}):
+        import ctypes
+
+        mmap_max, trim_threshold = -4, -1  # of malloc.h
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)
 
 
 def run(arguments: list[str], known: set[str]) -> int:

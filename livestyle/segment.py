@@ -116,7 +116,9 @@ class Smoother:
         seen = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         change = cv2.blur(cv2.absdiff(now, seen), (5, 5)).astype(np.float32) / np.float32(255)
         noise = min(float(np.median(change[::4, ::4])), NOISE)
-        bend = cv2.absdiff(flow, cv2.blur(flow, (9, 9))).max(2)
+        bend = np.maximum(
+            *cv2.split(cv2.absdiff(flow, cv2.blur(flow, (9, 9))))
+        )  # NumPy's max(2) takes twenty times longer
         return np.clip(carried, 0, 1), np.exp(-np.square(np.maximum(change - noise, 0) / CHANGE) - bend / BEND)
 
 

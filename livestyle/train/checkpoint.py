@@ -1,11 +1,8 @@
 """The loop that every training runs in: by the clock, resumable, its state in one safetensors file."""
 
-import ctypes
 import json
 import os
-import platform
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,18 +91,6 @@ def one_cycle(progress: float, warm: float = 0.03) -> float:
     if progress < warm:
         return 0.05 + 0.95 * progress / warm
     return float(0.5 + 0.5 * torch.cos(torch.tensor((progress - warm) / (1 - warm) * torch.pi)))
-
-
-def keep_memory() -> None:
-    """Have glibc keep freed memory: handing large maps back and faulting them in again took a quarter of a step.
-
-    For a process of its own: where OpenVINO had run before, a crash followed.
-    """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        mmap_max, trim_threshold = -4, -1  # of malloc.h
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, -1)
 
 
 def train_by_the_clock(

@@ -6,7 +6,7 @@ Imports go strictly downward (tests/test_layers.py):
     bench  doctor  evaluate  stills
     live  train
     filter
-    segment  stylize  look
+    segment  stylize  gatys  look
     segmenters  crf
     engine
     sources  sinks  weights  nets

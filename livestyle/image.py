@@ -62,6 +62,13 @@ def fit(image: Image, size: Size) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if halves else cv2.INTER_LINEAR), np.uint8)
 
 
+def fit_short(image: Image, side: int) -> Image:
+    """Scale to a short side."""
+    h, w = image.shape[:2]
+    scale = side / min(h, w)
+    return fit(image, (round(w * scale), round(h * scale)))
+
+
 def fit_matte(matte: Matte, size: Size) -> Matte:
     """Scale a matte to a size."""
     return matte if size == size_of(matte) else np.asarray(cv2.resize(matte, size), np.float32)

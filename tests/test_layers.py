@@ -16,7 +16,7 @@ LAYERS = (
     {"bench", "doctor", "evaluate", "stills"},
     {"live", "train"},
     {"filter"},
-    {"segment", "stylize", "look"},
+    {"segment", "stylize", "gatys", "look"},
     {"segmenters", "crf"},
     {"engine"},
     {"sources", "sinks", "weights", "nets"},

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from livestyle.errors import UserError
-from livestyle.image import Image, fit, load_image
+from livestyle.gatys import as_batch, painting_grams
+from livestyle.image import Image, fit_short, load_image
 from livestyle.nets import losses
 from livestyle.nets.transform import TransformNet
 from livestyle.nets.vgg import LossNetwork, load_loss_network
@@ -19,7 +20,6 @@ from livestyle.train.checkpoint import Report, load_checkpoint, train_by_the_clo
 
 CROP = 256
 BATCH = 2  # small: in a short training more steps are worth more than smoother ones
-STYLE_SIDE = 384  # short side of the painting: its strokes then have the size that they should have at 360p
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Goals:
 
     def __init__(self, job: StyleTraining) -> None:
         self._job, self._name = job, ""
-        self._painting = as_batch([fit_short(load_image(job.picture), STYLE_SIDE)], job.device)
+        self._painting = load_image(job.picture)
         self._network: LossNetwork
         self._targets: dict[str, Tensor]
 
@@ -73,8 +73,7 @@ class Goals:
         if name != self._name:
             self._name = name
             self._network = load_loss_network(self._job.perceptual, name).to(self._job.device)
-            maps = self._network(self._painting)
-            self._targets = {layer: losses.gram(maps[layer]) for layer in losses.STYLE_LAYERS}
+            self._targets = painting_grams(self._network, self._painting)
         return self._network, self._targets
 
 
@@ -115,13 +114,6 @@ def list_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def fit_short(image: Image, side: int) -> Image:
-    """Scale to a short side."""
-    h, w = image.shape[:2]
-    scale = side / min(h, w)
-    return fit(image, (round(w * scale), round(h * scale)))
-
-
 def random_crop(image: Image) -> Image:
     """A square of CROP px at a random scale, mirrored half of the time."""
     image = fit_short(image, random.randint(CROP, 480))
@@ -129,9 +121,3 @@ def random_crop(image: Image) -> Image:
     y, x = random.randint(0, h - CROP), random.randint(0, w - CROP)
     crop = image[y : y + CROP, x : x + CROP]
     return cv2.flip(crop, 1).astype(np.uint8) if random.random() < 0.5 else crop
-
-
-def as_batch(images: list[Image], device: str) -> Tensor:
-    """Equal-sized images as float (N, 3, H, W) in [0, 1], channels last."""
-    stack = torch.from_numpy(np.ascontiguousarray(np.stack(images))).to(device)
-    return (stack.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)

@@ -80,6 +80,16 @@ def test_gram_is_symmetric_positive_and_blind_to_the_order_of_pixels(channels: i
     torch.testing.assert_close(gram[0, 0, 0], features[0, 0].square().mean())
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_gram_is_right(layout: torch.memory_format) -> None:
+    features = torch.randn(2, 3, 4, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    weights = torch.randn(2, 3, 3)
+    (losses.gram(features) * weights).sum().backward()
+    flat = features.detach().clone().requires_grad_()
+    (flat.flatten(2) @ flat.flatten(2).mT / 20 * weights).sum().backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(features.grad, flat.grad, rtol=1e-5, atol=1e-6)
+
+
 def test_gram_survives_half_precision() -> None:
     features = torch.rand(1, 4, 180, 320) * 40
     assert torch.isfinite(losses.gram(features.half())).all()

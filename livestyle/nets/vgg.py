@@ -5,6 +5,7 @@
 """
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,8 @@ class LossNetwork(nn.Module):
         channels = 3
         for stage, (width, count) in enumerate(zip(WIDTHS[name], CONVOLUTIONS, strict=True), start=1):
             for i in range(1, count + 1):
-                self.convs[f"{stage}_{i}"] = nn.Conv2d(channels, width, 3)
+                mode: Literal["reflect", "zeros"] = "reflect" if self.compact else "zeros"
+                self.convs[f"{stage}_{i}"] = nn.Conv2d(channels, width, 3, padding=1, padding_mode=mode)
                 channels = width
 
     def forward(self, rgb: Tensor, until: str = "relu5_1") -> dict[str, Tensor]:
@@ -40,7 +42,7 @@ class LossNetwork(nn.Module):
         for name, conv in self.convs.items():
             if name.endswith("_1") and name != "1_1":
                 x = F.max_pool2d(x, 2)
-            x = F.relu(conv(F.pad(x, (1, 1, 1, 1), mode="reflect" if self.compact else "constant")))
+            x = F.relu(conv(x))
             maps[f"relu{name}"] = x
             if f"relu{name}" == until:
                 break

@@ -3,7 +3,7 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
-    bench  doctor  evaluate  stills
+    bench  doctor  evaluate  evaluate_style  stills
     live  train
     filter
     segment  stylize  gatys  look

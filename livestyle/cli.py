@@ -272,6 +272,32 @@ def evaluate_mattes_(
     show([{f"{clips} clips": name, **{k: f"{v:.4f}" for k, v in row.items()}} for name, row in rows])
 
 
+@evaluate_app.command(
+    "style",
+    epilog="Example: livestyle evaluate style my_wave --style-image wave.jpg --photos photos/ --perceptual nets/",
+)
+def evaluate_style_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A style, or a style file.")],
+    style_image: Annotated[Path, typer.Option(metavar="PICTURE", help="The painting that it was made from.")],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that it was not made from; 8 are taken.")],
+    perceptual: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of vgg19.safetensors.")] = None,
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares cut from the photos.")] = 256,
+    iterations: Annotated[int, typer.Option(min=1, help="Of the optimisation that it is held against.")] = 100,
+    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Style and content loss on photos, and the iterations of Gatys et al. 2016 that they equal (minutes; cached)."""
+    need_torch("Measuring a style", ("torch", "safetensors"))
+    from livestyle.evaluate_style import evaluate_style
+
+    settings = settings_from(locals())
+    with bar("Gatys", 1.0) as update:
+        score = evaluate_style(settings, name, style_image, photos, perceptual, size, iterations, say, update)
+    if as_json:
+        return print(json.dumps(asdict(score)))
+    figures = {**asdict(score), "loss_network": " ".join(score.loss_network.values())}
+    show([{"figure": key.replace("_", " "), "value": str(value)} for key, value in figures.items()])
+
+
 def show(rows: list[dict[str, str]], title: str | None = None) -> None:
     """Print a table, wide enough where it does not go to a terminal."""
     from rich.box import SIMPLE_HEAD
@@ -467,13 +493,15 @@ def train_segmenter_(
     say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
 
 
-def need_torch() -> None:
-    """Training needs an extra."""
+def need_torch(
+    what: str = "Training", names: Iterable[str] = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
+) -> None:
+    """Some commands need an extra."""
     from livestyle.engine import has_package
 
-    for name in ("torch", "onnx", "onnxscript", "safetensors", "matplotlib"):
+    for name in names:
         if not has_package(name):
-            raise UserError(f"Training needs the package {name}.", "Run: pip install 'livestyle[torch]'")
+            raise UserError(f"{what} needs the package {name}.", "Run: pip install 'livestyle[torch]'")
 
 
 def demo_picture() -> Any:

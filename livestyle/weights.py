@@ -92,6 +92,11 @@ def user_folder() -> Path:
     return Path(platformdirs.user_data_dir("livestyle", appauthor=False)) / "models"
 
 
+def cache_folder() -> Path:
+    """What was computed at length, and can be again."""
+    return Path(platformdirs.user_cache_dir("livestyle", appauthor=False))
+
+
 def model_folders(models: Path | None = None) -> list[Path]:
     """Where models are looked up, first match first: --models, $LIVESTYLE_MODELS, the user's, the package's own.
 

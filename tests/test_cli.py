@@ -42,6 +42,7 @@ COMMANDS = (
     "evaluate segmenters",
     "evaluate mattes",
     "evaluate stability",
+    "evaluate style",
     "list",
     "doctor",
     "train style",

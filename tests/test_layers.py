@@ -13,7 +13,7 @@ PACKAGE = Path(livestyle.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"bench", "doctor", "evaluate", "stills"},
+    {"bench", "doctor", "evaluate", "evaluate_style", "stills"},
     {"live", "train"},
     {"filter"},
     {"segment", "stylize", "gatys", "look"},

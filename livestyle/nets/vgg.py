@@ -53,14 +53,25 @@ def load_loss_network(folder: Path, name: str) -> LossNetwork:
     """Load `folder/name.safetensors`, frozen and in eval mode.
 
     Raises:
-        UserError: the file is not there.
+        UserError: the file is not there, or does not hold that network.
     """
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
 
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise UserError(f"There is no loss network {path}.", "Give its folder with --perceptual.")
-    net, weights = LossNetwork(name), {k: v.float() for k, v in load_file(path).items()}
+    try:
+        net = _load(path, LossNetwork(name))
+    except (SafetensorError, KeyError, RuntimeError):
+        raise UserError(f"{path} does not hold the network {name}.", "Give another with --perceptual.") from None
+    return net.eval().requires_grad_(False)
+
+
+def _load(path: Path, net: LossNetwork) -> LossNetwork:
+    """Take over the published weights, whose names are others."""
+    from safetensors.torch import load_file
+
+    weights = {key: value.float() for key, value in load_file(path).items()}
     if net.compact:
         weights["colours.weight"], weights["colours.bias"] = weights["conv0.weight"], weights["conv0.bias"]
         source = {key: "conv" + key.replace("_", "") for key in net.convs}
@@ -72,4 +83,4 @@ def load_loss_network(folder: Path, name: str) -> LossNetwork:
         for part in ("weight", "bias"):
             weights[f"convs.{key}.{part}"] = weights[f"{old}.{part}"]
     net.load_state_dict({key: weights[key] for key in net.state_dict()})
-    return net.eval().requires_grad_(False)
+    return net

@@ -1,0 +1,198 @@
+"""How good a style is: its losses on fixed photos, and the iterations of Gatys et al. 2016 that they equal."""
+
+import hashlib
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from livestyle.engine import choose_engine
+from livestyle.errors import UserError
+from livestyle.gatys import Goal, measure, paint, painting_grams, set_goal
+from livestyle.image import Image, cover, load_image, write_error, written_aside
+from livestyle.live import Say
+from livestyle.nets.vgg import LossNetwork, load_loss_network
+from livestyle.settings import LIVE_QUALITY, QUALITIES, Settings
+from livestyle.stylize import load_style
+from livestyle.train.style import list_pictures
+from livestyle.weights import Watch, cache_folder, sha256
+
+LOSS_NETWORK = "vgg19"
+IMAGES = 8
+METHOD = 1  # of the yardstick: raised when its curves would come out otherwise, so that cached ones are not taken
+
+
+@dataclass(frozen=True)
+class StyleScore:
+    """The JSON object of the command contract.
+
+    Args:
+        style: as typed.
+        style_loss, content_loss, total_loss: means over the photos.
+        gatys_iterations: after how many the optimisation's mean total loss is the style's.
+        images, size: how many photos, and the side of the squares that were cut from them.
+        loss_network: name and SHA-256 of its file.
+    """
+
+    style: str
+    style_loss: float
+    content_loss: float
+    total_loss: float
+    gatys_iterations: float
+    images: int
+    size: int
+    loss_network: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A photo, cut to a square, with its goal and the cache's entry for its curve."""
+
+    image: Image
+    goal: Goal
+    entry: Path
+
+
+def evaluate_style(
+    settings: Settings, style: str, painting: Path, photos: Path, perceptual: Path | None, size: int, iterations: int,
+    say: Say, watch: Watch,
+) -> StyleScore:  # fmt: skip
+    """Measure a style as the live filter runs it, beside the optimisation from the photo itself.
+
+    The optimisation's curves are cached for each photo: a run that was stopped goes on after the last whole one.
+
+    Args:
+        settings: device and models; style: a name or file; painting: what it was made from.
+        perceptual: folder of vgg19.safetensors.
+        size: side of the squares; iterations: of the optimisation, at least 1.
+
+    Raises:
+        UserError: no such style, painting, photos or loss network, or a cache that cannot be written.
+    """
+    engine = choose_engine(settings.device)
+    stylize = load_style(style, engine, QUALITIES[LIVE_QUALITY], settings.models)
+    network, facts = find_loss_network(perceptual, engine.device if engine.name == "torch" else "cpu")
+    trials = set_trials(network, facts["sha256"], painting, photos, size)
+    if len(trials) < IMAGES:
+        say(f"{photos} holds {len(trials)} of the {IMAGES} pictures that are usual: the figures are less sure.")
+
+    rows = [measure(trial.goal, stylize(trial.image)) for trial in trials]
+    means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+    total = means["total"]
+    curve = [statistics.fmean(losses) for losses in zip(*gatys_curves(trials, iterations, watch), strict=True)]
+    if total > curve[0]:
+        say(f"'{style}' has a higher loss than the photos themselves.")
+    if total < curve[-1]:
+        say(f"'{style}' has a lower loss than {iterations} iterations: give more with --iterations to count them.")
+    return StyleScore(
+        style,
+        style_loss=round(means["style"], 5),
+        content_loss=round(means["content"], 5),
+        total_loss=round(total, 5),
+        gatys_iterations=round(equal_iterations(curve, total), 2),
+        images=len(trials),
+        size=size,
+        loss_network=facts,
+    )
+
+
+def set_trials(network: LossNetwork, network_hash: str, painting: Path, photos: Path, size: int) -> list[Trial]:
+    """The photos that are taken of a folder, made ready.
+
+    Raises:
+        UserError: a picture cannot be read, there are no photos, or the cache cannot be written.
+    """
+    art, chosen, folder = load_image(painting), spread(list_pictures(photos), IMAGES), open_cache()
+    grams, trials = painting_grams(network, art), []
+    for photo in chosen:
+        image = cover(load_image(photo), (size, size))
+        parts = (METHOD, size, network_hash, sha256(painting), sha256(photo))
+        trials.append(Trial(image, set_goal(network, grams, image), folder / entry_name(*parts)))
+    return trials
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """Of N sorted paths those number 0, N/count, 2 N/count ..., rounded down; all where there are not so many."""
+    if len(paths) <= count:
+        return list(paths)
+    return [paths[number * len(paths) // count] for number in range(count)]
+
+
+def find_loss_network(folder: Path | None, device: str) -> tuple[LossNetwork, dict[str, str]]:
+    """The loss network on a device, and its file's name and SHA-256.
+
+    Raises:
+        UserError: no folder, or not in it.
+    """
+    if folder is None:
+        raise UserError(f"No loss network {LOSS_NETWORK}.safetensors was named.", "Give its folder with --perceptual.")
+    network = load_loss_network(folder, LOSS_NETWORK).to(device).to(memory_format=torch.channels_last)
+    path = folder / f"{LOSS_NETWORK}.safetensors"
+    return network, {"name": path.name, "sha256": sha256(path)}
+
+
+def open_cache() -> Path:
+    """The folder of the curves, made if need be.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    folder = cache_folder() / "gatys"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from None
+    return folder
+
+
+def entry_name(*parts: str | int) -> str:
+    """The file name of a curve: a digest of all that it depends on."""
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest() + ".json"
+
+
+def gatys_curves(trials: Sequence[Trial], iterations: int, watch: Watch) -> list[list[float]]:
+    """Each photo's total losses, before the first iteration and after each, from the cache where they are there."""
+    curves = [load_curve(trial.entry) for trial in trials]
+    missing = [number for number, curve in enumerate(curves) if len(curve) <= iterations]
+    for done, number in enumerate(missing):
+        trial = trials[number]
+        curves[number] = []
+        # Single precision: in bfloat16 the line search strays, by up to a tenth of the loss in the first iterations.
+        for step in paint(trial.goal, trial.image, iterations):
+            curves[number].append(step.losses["total"])
+            share = (done + step.iteration / iterations) / len(missing)
+            watch(share, f"photo {done + 1} of {len(missing)}, iteration {step.iteration}")
+        save_curve(trial.entry, curves[number])
+    return [curve[: iterations + 1] for curve in curves]
+
+
+def load_curve(entry: Path) -> list[float]:
+    """A cached curve; empty where there is none that can be read."""
+    try:
+        return [float(loss) for loss in json.loads(entry.read_text("utf-8"))["total"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def save_curve(entry: Path, curve: list[float]) -> None:
+    """Cache a curve.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with written_aside(entry) as part:
+        part.write_text(json.dumps({"total": curve}), "utf-8")
+
+
+def equal_iterations(curve: Sequence[float], loss: float) -> float:
+    """Where a falling curve first reaches a loss, between its points on a straight line; its last point if never."""
+    if loss >= curve[0]:
+        return 0.0
+    for number, (before, after) in enumerate(pairwise(curve)):
+        if after <= loss:
+            return number + (before - loss) / (before - after)
+    return float(len(curve) - 1)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import test_card
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
 from livestyle.image import load_image, save_image
@@ -157,6 +157,18 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path, percept
     assert [point["images"] for point in one] == [point["images"] for point in two] == [7 * 16, STEPS * 16]
     for line in ("training", "validation"):
         assert same([point[line] for point in one], [point[line] for point in two])
+
+
+def test_frozen_norms_keep_their_statistics(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
+    short_training(tmp_path, "first")
+    first = tmp_path / "first/unet.safetensors"
+    short_training(tmp_path, "more", init=first, frozen=True)
+    before, after = (load_file(tmp_path / runs / "unet.safetensors") for runs in ("first", "more"))
+    statistics = [key for key in before if key.startswith("mean.") and "running_" in key]
+    assert statistics
+    for key in statistics:
+        torch.testing.assert_close(after[key], before[key], rtol=1e-3, atol=1e-4)
+    assert not torch.equal(before["mean.classify.weight"], after["mean.classify.weight"])
 
 
 def test_validation_is_drawn_and_leaves_no_trace(tmp_path: Path, perceptual: Path, pairs: Path) -> None:

@@ -413,6 +413,9 @@ def train_style_(
     photos: Annotated[Path, typer.Option(metavar="DIR", help="A few hundred photos of anything.")],
     perceptual: Perceptual, minutes: Train = 25.0, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
+    arch: Annotated[str, typer.Option(help="transform, twoscale or johnson.")] = "transform",
+    still: Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")] = 0.0,
+    rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 2e-3,
     compact: Annotated[float, typer.Option(min=0, max=1, help="Share of the time on the compact loss network.")] = 0.3,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
@@ -424,18 +427,30 @@ def train_style_(
     """Train a transform net to paint like a picture. Resumable: the same command goes on."""
     need_torch()
     from livestyle.train.publish import load_trained, publish, save_thumbnail
-    from livestyle.train.style import StyleTraining, train_style
+    from livestyle.train.style import ARCHS, StyleTraining, train_style
     from livestyle.weights import Card, user_folder
 
+    if arch not in ARCHS:
+        raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{name}.safetensors", out or user_folder()
     job = StyleTraining(
-        picture, photos, perceptual, checkpoint, minutes, start, compact_until=compact, device=device, seed=seed
+        picture,
+        photos,
+        perceptual,
+        checkpoint,
+        arch,
+        minutes,
+        start,
+        still_weight=still,
+        learning_rate=rate,
+        compact_until=compact,
+        device=device,
+        seed=seed,
     )
     follow(train_style(job))
-    net, facts = load_trained(checkpoint, "transform", "net")
-    card = Card(name, "style", title or name, "transform", {}, license, origin or str(picture), data or str(photos),
-                command_line(), facts,
-                default=default)  # fmt: skip
+    net, facts = load_trained(checkpoint, arch, "net")
+    card = Card(name, "style", title or name, arch, {}, license, origin or str(picture), data or str(photos),
+                command_line(), facts, multiple=ARCHS[arch], default=default)  # fmt: skip
     publish(card, net, models)
     save_thumbnail(models, name, demo_picture())
     say(f"{name} is in {models}; try: livestyle live --background {name}")

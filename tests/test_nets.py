@@ -12,11 +12,12 @@ from livestyle.engine import Engine, OpenVinoNet
 from livestyle.nets import classic, losses
 from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import NETS, build, load_shipped, ship
-from livestyle.nets.transform import TransformNet
+from livestyle.nets.transform import even_contrast
 from livestyle.nets.vgg import WIDTHS, LossNetwork
 from livestyle.train.segmenter import ARCHS
+from livestyle.train.style import ARCHS as STYLES
 
-KINDS = {name: "style" if name == "transform" else "segmenter" for name in NETS}
+KINDS = {name: "style" if name in STYLES else "segmenter" for name in NETS}
 WIDTHS_TRIED = {name: 0.125 for name in ("cnn-resnet", "fcn8s", "deeplab-lfov", "segnet")}
 
 
@@ -29,10 +30,19 @@ def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
     return torch.rand(batch, 3, height, width)
 
 
-@pytest.mark.parametrize(("height", "width"), [(20, 20), (64, 96), (36, 100)])
-def test_transform_nets_keep_the_size(height: int, width: int) -> None:
+@pytest.mark.parametrize(("height", "width"), [(24, 24), (64, 96), (40, 104)])
+@pytest.mark.parametrize("name", STYLES)
+def test_transform_nets_keep_the_size(name: str, height: int, width: int) -> None:
     with torch.no_grad():
-        assert TransformNet(48, 2).eval()(picture(height, width)).shape == (1, 3, height, width)
+        assert build(name).eval()(picture(height, width)).shape == (1, 3, height, width)
+
+
+def test_contrast_is_evened_out() -> None:
+    image = picture(32, 48)
+    even, faint = even_contrast(image), even_contrast(image * 0.5 + 0.3)
+    torch.testing.assert_close(even.mean((2, 3)), torch.zeros(1, 3), atol=1e-5, rtol=0)
+    assert (faint.std() / even.std()).item() == pytest.approx(1, abs=0.2)
+    assert even_contrast(torch.full((1, 3, 8, 8), 0.7)).abs().max() < 1e-4
 
 
 def tried(name: str) -> torch.nn.Module:

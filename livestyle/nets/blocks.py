@@ -7,8 +7,20 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
+class Affine(nn.Module):
+    """A learned scale and shift per channel, in a norm's place: what it does hangs on no picture, so it folds."""
+
+    def __init__(self, channels: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), scale))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+
+
 class ConvNorm(nn.Module):
-    """Convolution, norm, activation; `fold` merges a batch norm into the convolution for inference."""
+    """Convolution, norm, activation; `fold` merges a batch norm or an Affine into the convolution for inference."""
 
     def __init__(
         self, cin: int, cout: int, size: int, stride: int = 1, *, dilation: int = 1, groups: int = 1,
@@ -32,8 +44,11 @@ class ConvNorm(nn.Module):
             return self.conv(x.float()).to(x.dtype)  # type: ignore[no-any-return]
 
     def fold(self) -> None:
-        """Merge the norm's running statistics into the convolution; does nothing the second time."""
+        """Merge the norm into the convolution, with its running statistics; does nothing the second time."""
         norm = self.norm
+        if isinstance(norm, Affine):
+            self.conv.weight = nn.Parameter(self.conv.weight.detach() * norm.weight.detach().view(-1, 1, 1, 1))
+            self.conv.bias, self.norm = norm.bias, nn.Identity()
         if isinstance(norm, nn.BatchNorm2d):
             assert norm.running_mean is not None
             assert norm.running_var is not None

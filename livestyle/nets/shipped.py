@@ -12,6 +12,8 @@ from livestyle.nets.blocks import fold
 
 NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
     "transform": lambda _: transform.TransformNet(),
+    "twoscale": lambda _: transform.TwoScaleNet(),
+    "johnson": lambda _: transform.JohnsonNet(),
     "unet": lambda _: unet.MobileUNet(),
     "deeplabv3plus": lambda _: deeplab.DeepLab(),
     "cnn-resnet": classic.CnnResNet,

@@ -1,16 +1,17 @@
 """Transform nets: one feed-forward pass paints the picture (Johnson, Alahi, Fei-Fei 2016).
 
-All heavy work is dense 3x3 convolutions at a quarter of the resolution, where a CPU comes near its peak;
-the published net's 9x9 convolutions at full resolution cost it most of its time (docs/measurements.md).
+All heavy work of ours is dense 3x3 convolutions at a quarter and an eighth of the resolution, where a CPU comes near
+its peak; the published net's 9x9 convolutions at full resolution cost it most of its time (docs/measurements.md).
 """
+
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livestyle.nets.blocks import ConvNorm
+from livestyle.nets.blocks import Affine, ConvNorm
 
-MULTIPLE = 4  # height and width of the input must be multiples of this
 # Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
 # which reaches this far with any weight, draws no frame.
 BORDER = 16
@@ -33,6 +34,89 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.second(self.first(x))
         return y
+
+
+CONTRAST = 0.22  # standard deviation of luma that a picture is brought to, about that of photographs
+FLAT = 0.02  # the least that a picture's own is taken for: an even wall stays even
+
+
+def even_contrast(rgb: Tensor) -> Tensor:
+    """A picture (N, 3, H, W) with its mean colour moved to 0 and its contrast to CONTRAST."""
+    gray = rgb.mean(1, keepdim=True)
+    return (rgb - rgb.mean((2, 3), keepdim=True)) * (CONTRAST / (gray.std((2, 3), keepdim=True) + FLAT))
+
+
+class Branch(nn.Module):
+    """Two 3x3 convolutions around a skip, which they start by changing little."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels, 3, norm=Affine)
+        self.second = ConvNorm(channels, channels, 3, norm=partial(Affine, scale=0.2), act=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.second(self.first(x))
+        return y
+
+
+class TwoScaleNet(nn.Module):
+    """Strokes at a quarter of the resolution, what they make up at an eighth.
+
+    Johnson's net takes its independence of contrast from instance norms, whose statistics cost time and jump from frame
+    to frame; here the picture's contrast is evened out once, and learned scales, which fold away, stand in their place.
+    Un-shuffle by 4, a block, four blocks at half of that, back and joined, a block; two shuffles by 2, the picture's
+    own detail joined between them.
+
+    Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 8.
+    """
+
+    def __init__(self, fine: int = 48, coarse: int = 96, depth: int = 4) -> None:
+        super().__init__()
+        self.stem, self.before = ConvNorm(48, fine, 3, norm=Affine), Branch(fine)
+        self.down = ConvNorm(fine, coarse, 3, 2, norm=Affine)
+        self.deep = nn.Sequential(*(Branch(coarse) for _ in range(depth)))
+        self.up, self.after = ConvNorm(coarse + fine, fine, 3, norm=Affine), Branch(fine)
+        self.mix, self.detail = ConvNorm(fine, 64, 3, norm=Affine), ConvNorm(12, 8, 3, norm=Affine)
+        self.paint = nn.Conv2d(64 // 4 + 8, 12, 3, padding=1)
+        with torch.no_grad():
+            self.paint.weight.copy_(self.paint.weight[::4].repeat_interleave(4, 0))
+            for module in self.modules():
+                if isinstance(module, ConvNorm):
+                    nn.init.kaiming_normal_(module.conv.weight)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        x = even_contrast(F.pad(rgb, (BORDER,) * 4, mode="reflect"))
+        fine = self.before(self.stem(F.pixel_unshuffle(x, 4)))
+        coarse = F.interpolate(self.deep(self.down(fine)), scale_factor=2, mode="nearest")
+        fine = self.after(self.up(torch.cat([coarse, fine], 1)))
+        half = torch.cat([F.pixel_shuffle(self.mix(fine), 2), self.detail(F.pixel_unshuffle(x, 2))], 1)
+        return F.pixel_shuffle(self.paint(half), 2)[..., BORDER:-BORDER, BORDER:-BORDER] + 0.5
+
+
+class JohnsonNet(nn.Module):
+    """The published net, with instance norm (Ulyanov et al. 2016) for batch norm: the measure of ours.
+
+    Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 4.
+    """
+
+    def __init__(self, channels: int = 32, blocks: int = 5) -> None:
+        super().__init__()
+        layer = partial(ConvNorm, norm=instance_norm)
+        wide = 4 * channels
+        self.encode = nn.Sequential(
+            layer(3, channels, 9), layer(channels, 2 * channels, 3, 2), layer(2 * channels, wide, 3, 2)
+        )
+        self.trunk = nn.Sequential(*(Residual(wide) for _ in range(blocks)))
+        self.decode = nn.Sequential(
+            nn.Upsample(scale_factor=2), layer(wide, 2 * channels, 3),
+            nn.Upsample(scale_factor=2), layer(2 * channels, channels, 3),
+        )  # fmt: skip
+        self.paint = nn.Conv2d(channels, 3, 9, padding=4)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        x = F.pad(rgb - 0.5, (BORDER,) * 4, mode="reflect")
+        x = torch.tanh(self.paint(self.decode(self.trunk(self.encode(x)))))
+        return x[..., BORDER:-BORDER, BORDER:-BORDER] * 0.6 + 0.5
 
 
 class TransformNet(nn.Module):

@@ -8,17 +8,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from livestyle.errors import UserError
 from livestyle.gatys import as_batch, painting_grams
 from livestyle.image import Image, fit_short, load_image
 from livestyle.nets import losses
-from livestyle.nets.transform import TransformNet
+from livestyle.nets.shipped import build
 from livestyle.nets.vgg import LossNetwork, load_loss_network
 from livestyle.train.checkpoint import Report, load_checkpoint, train_by_the_clock
 
+ARCHS = {"twoscale": 8, "transform": 4, "johnson": 4}  # what can be trained, and the multiple of its input's sides
 CROP = 256
+NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
+SHIFT, TURN = 3.0, 0.01  # its movement: in pixels, and in radians and shares of the size
 BATCH = 2  # small: in a short training more steps are worth more than smoother ones
 
 
@@ -30,10 +34,12 @@ class StyleTraining:
     photos: Path
     perceptual: Path
     checkpoint: Path
+    arch: str = "transform"
     minutes: float = 25.0
     init: Path | None = None  # a checkpoint of another style to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
+    still_weight: float = 0.0  # of what keeps successive frames alike
     learning_rate: float = 2e-3
     compact_until: float = 0.3  # share of the time on the compact loss network
     device: str = "cpu"
@@ -44,7 +50,7 @@ def train_style(job: StyleTraining) -> Iterator[Report]:
     """Train, or go on from the checkpoint; yields after each step."""
     pictures = list_pictures(job.photos)
     torch.manual_seed(job.seed)
-    net = TransformNet().to(job.device).to(memory_format=torch.channels_last)
+    net = build(job.arch).to(job.device).to(memory_format=torch.channels_last)
     if job.init:
         load_checkpoint(job.init, {"net": net})
     optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
@@ -78,7 +84,7 @@ class Goals:
 
 
 def step(
-    net: TransformNet, network: LossNetwork, targets: dict[str, Tensor], batch: Tensor,
+    net: nn.Module, network: LossNetwork, targets: dict[str, Tensor], batch: Tensor,
     optimizer: torch.optim.Optimizer, job: StyleTraining,
 ) -> dict[str, float]:  # fmt: skip
     """One optimiser step on a batch (N, 3, H, W) in [0, 1]; returns the named losses."""
@@ -94,12 +100,41 @@ def step(
         # the picture is cut at 0 and 1: what lies beyond is pulled back
         "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
     }
+    if job.still_weight:
+        terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), job.device)
     total = torch.stack(list(terms.values())).sum()
     optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
     optimizer.step()
     return {k: float(v.detach()) for k, v in terms.items()}
+
+
+def still_loss(net: nn.Module, batch: Tensor, painted: Tensor, device: str) -> Tensor:
+    """How differently a moved, noisy picture is painted, beside the painting moved alike.
+
+    A change of the light may show: what the luma gained is allowed for (Gao et al. 2018, ReCoNet).
+    """
+    grid = small_motion(len(batch), batch.shape[2:], device)
+    seen = (grid.abs() <= 1).all(3)[:, None]
+    moved, wanted = (F.grid_sample(x, grid, padding_mode="reflection", align_corners=False) for x in (batch, painted))
+    lit = moved * (1 + LIGHT * torch.randn(len(batch), 1, 1, 1, device=device))
+    noise = NOISE * torch.rand(len(batch), 1, 1, 1, device=device) * torch.randn_like(batch)
+    with torch.autocast(device, torch.bfloat16):
+        again = net((lit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
+    gained = (lit - moved).mean(1, keepdim=True)
+    error: Tensor = (again - wanted - gained).square() * seen
+    return error.mean()
+
+
+def small_motion(count: int, size: torch.Size, device: str) -> Tensor:
+    """Where each pixel comes from, (N, H, W, 2) in -1..1: shifted by some pixels, turned and scaled a little."""
+    shift = SHIFT * torch.randn(count, 2) * 2 / torch.tensor([size[1], size[0]])
+    angle, scale = TURN * torch.randn(count), 1 + TURN * torch.randn(count)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+    affine = torch.cat([turn, shift[..., None]], 2).to(device)
+    return F.affine_grid(affine, [count, 1, *size], align_corners=False)
 
 
 def list_pictures(folder: Path) -> list[Path]:

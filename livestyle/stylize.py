@@ -11,6 +11,8 @@ from livestyle.errors import UserError
 from livestyle.image import Image, at_most, fit, pad_to, size_of
 from livestyle.weights import Card, find_card, sha256
 
+MULTIPLE = 8  # of the sides that any transform net takes, for files that do not say
+
 Stylizer = Callable[[Image], Image]  # of any size; the same size out
 
 
@@ -28,7 +30,8 @@ def style_card(style: str, models: Path | None = None) -> Card:
     files = {
         file.name: sha256(file) for file in (path.with_suffix(s) for s in (".onnx", ".safetensors")) if file.is_file()
     }
-    return Card(path.stem, "style", path.stem, "transform", files, "?", str(path), "?", "?", folder=path.parent)
+    return Card(path.stem, "style", path.stem, "transform", files, "?", str(path), "?", "?",
+                multiple=MULTIPLE, folder=path.parent)  # fmt: skip
 
 
 def load_style(style: str, engine: Engine, pixels: int, models: Path | None = None) -> Stylizer:

@@ -73,7 +73,7 @@ def test_a_style_trains_resumes_and_ships(tmp_path: Path, perceptual: Path, pair
                "--out", tmp_path / "models", "--runs", tmp_path / "runs"]  # fmt: skip
     livestyle(*command, "--minutes", "0.1")
     card = json.loads((tmp_path / "models/styles/tiny/card.json").read_text())
-    assert card["figures"]["images"] >= 4
+    assert card["figures"]["images"] >= 2
     assert card["command"].startswith("livestyle train style")
     livestyle(*command, "--minutes", "0.3")
     more = json.loads((tmp_path / "models/styles/tiny/card.json").read_text())

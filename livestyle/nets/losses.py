@@ -70,17 +70,24 @@ def tv_loss(images: Tensor) -> Tensor:
 def matte_losses(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Named terms between logits and a true matte, both (N, 1, H, W); the truth in [0, 1].
 
-    bce counts pixels near the true edge five times; dice is the soft overlap (Milletari et al. 2016); l1 makes the
-    matte itself right where it is soft; laplacian compares edges at four scales (Hou and Liu 2019).
+    bce counts pixels near the true edge five times; dice is the soft overlap (Milletari et al. 2016) of person and of
+    background; l1 makes the matte itself right where it is soft; laplacian compares edges at four scales (Hou and Liu
+    2019).
     """
     box = truth.new_full((1, 1, 7, 7), 1 / 49)
     near = F.conv2d(truth, box, padding=3)
     weight = 1 + 4 * ((near > 0.01) & (near < 0.99))  # a convolution: max pooling costs a tenth of the step
     bce = (weight * F.binary_cross_entropy_with_logits(logits, truth, reduction="none")).sum() / weight.sum()
     matte = logits.sigmoid()
-    overlap = (2 * (matte * truth).sum((1, 2, 3)) + 1) / (matte.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 1)
+    overlap = (soft_dice(matte, truth) + soft_dice(1 - matte, 1 - truth)) / 2
     l1 = (weight * (matte - truth).abs()).sum() / weight.sum()
-    return {"bce": bce, "dice": 1 - overlap.mean(), "l1": l1, "laplacian": laplacian(matte - truth)}
+    return {"bce": bce, "dice": 1 - overlap, "l1": l1, "laplacian": laplacian(matte - truth)}
+
+
+def soft_dice(matte: Tensor, truth: Tensor) -> Tensor:
+    """Twice the overlap over the sum of both areas, of each picture, averaged."""
+    axes = (1, 2, 3)
+    return ((2 * (matte * truth).sum(axes) + 1) / (matte.sum(axes) + truth.sum(axes) + 1)).mean()
 
 
 def laplacian(difference: Tensor, scales: int = 4) -> Tensor:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from livestyle.errors import UserError
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms
 
 Facts = dict[str, float | int | str]
@@ -48,6 +49,30 @@ def load_checkpoint(
                 state.setdefault(int(index), {})[leaf] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return facts
+
+
+def load_weights(path: Path, net: nn.Module, part: str) -> None:
+    """Take over the weights of a checkpoint's part, or of a shipped file; `is_folded` says for which net.
+
+    Raises:
+        UserError: there is no such file, or it holds another net.
+    """
+    if not path.is_file():
+        raise UserError(f"There are no weights {path}.", "Give a checkpoint, or a model's .safetensors, with --from.")
+    try:
+        with safe_open(path, "pt") as file:
+            prefix = f"{part}." if "facts" in (file.metadata() or {}) else ""
+            net.load_state_dict({key: file.get_tensor(prefix + key).float() for key in net.state_dict()})
+    except (SafetensorError, RuntimeError):
+        raise UserError(f"{path} does not hold this net.", "Give weights of the same --arch with --from.") from None
+
+
+def is_folded(path: Path | None) -> bool:
+    """Whether a checkpoint or a shipped file holds a net whose norms are folded into its convolutions."""
+    if path is None or not path.is_file():
+        return False
+    with safe_open(path, "pt") as file:
+        return not any(".norm." in key for key in file.keys())  # noqa: SIM118
 
 
 def load_facts(path: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import torch
 
 from livestyle.engine import choose_engine
 from livestyle.image import Image, fit, save_image
+from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import build, ship
 from livestyle.stylize import load_style
-from livestyle.train.checkpoint import Facts, load_checkpoint
+from livestyle.train.checkpoint import Facts, is_folded, load_checkpoint
 from livestyle.weights import KINDS, Card, save_card, sha256
 
 THUMBNAIL = 240, 135
@@ -16,7 +17,7 @@ THUMBNAIL = 240, 135
 
 def load_trained(checkpoint: Path, net: str, part: str, width: float = 1.0) -> tuple[torch.nn.Module, Facts]:
     """The net that a checkpoint holds under `part`, and the figures for its card: minutes, images, losses."""
-    model = build(net, width)
+    model = fold(build(net, width)) if is_folded(checkpoint) else build(net, width)
     facts = load_checkpoint(checkpoint, {part: model})
     return model, {"minutes": round(facts.pop("seconds") / 60, 1), **facts}
 

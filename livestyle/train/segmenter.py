@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader, Dataset
 from livestyle.errors import UserError
 from livestyle.image import fit, size_of
 from livestyle.nets import losses
+from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import build
 from livestyle.segment import input_size
 from livestyle.settings import Size
-from livestyle.train.checkpoint import Report, load_checkpoint, load_facts, train_by_the_clock
+from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import MEAN_IU, Terms
 from livestyle.train.data import Pair, Scenes, Warn, fault_line, list_pairs, list_rooms, read_pair
 from livestyle.train.style import list_pictures
@@ -74,13 +75,7 @@ def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> I
     scenes, held = gather(job, warn)
     torch.manual_seed(job.seed)
     torch.set_flush_denormal(True)  # vanishing gradients made some convolutions ten times slower
-    net = build(job.arch, job.width)
-    pretrained = getattr(getattr(net, "encoder", None), "pretrained", "")
-    if pretrained:
-        net.encoder.load(job.perceptual / f"{pretrained}.safetensors")  # type: ignore[operator, union-attr]
-    net.to(job.device).to(memory_format=torch.channels_last)
-    if job.init:
-        load_checkpoint(job.init, {"mean": net})
+    net = start(job).to(job.device).to(memory_format=torch.channels_last)
     mean = copy.deepcopy(net)
     groups: list[dict[str, Any]] = [
         {
@@ -103,6 +98,19 @@ def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> I
     yield from train_by_the_clock(
         nets, optimizer, job.checkpoint, job.minutes, job.seed, one, validation(mean, held, job, warn)
     )
+
+
+def start(job: SegmenterTraining) -> nn.Module:
+    """The net with the weights that the training starts from; without norms where those are folded."""
+    net = build(job.arch, job.width)
+    if is_folded(job.checkpoint if job.checkpoint.is_file() else job.init):
+        net = fold(net)
+    pretrained = getattr(getattr(net, "encoder", None), "pretrained", "")
+    if job.init:
+        load_weights(job.init, net, "mean")
+    elif pretrained and not job.checkpoint.is_file():
+        net.encoder.load(job.perceptual / f"{pretrained}.safetensors")  # type: ignore[operator, union-attr]
+    return net
 
 
 def gather(job: SegmenterTraining, warn: Warn) -> tuple[Scenes, list[Pair]]:

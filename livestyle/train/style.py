@@ -15,12 +15,15 @@ from livestyle.errors import UserError
 from livestyle.gatys import as_batch, painting_grams
 from livestyle.image import Image, fit_short, load_image
 from livestyle.nets import losses
+from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import build
 from livestyle.nets.vgg import LossNetwork, load_loss_network
-from livestyle.train.checkpoint import Report, load_checkpoint, train_by_the_clock
+from livestyle.train.checkpoint import Report, is_folded, load_weights, train_by_the_clock
 
 ARCHS = {"twoscale": 8, "transform": 4, "johnson": 4}  # what can be trained, and the multiple of its input's sides
-CROP = 256
+CROPS = (160, 256)  # sides of the training pictures: of the first half, where more steps are worth more, and the rest
+MOST = 480  # short side that a photo is scaled to, at most; at least that of the crop
+STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
 SHIFT, TURN = 3.0, 0.01  # its movement: in pixels, and in radians and shares of the size
 BATCH = 2  # small: in a short training more steps are worth more than smoother ones
@@ -34,14 +37,13 @@ class StyleTraining:
     photos: Path
     perceptual: Path
     checkpoint: Path
-    arch: str = "transform"
+    arch: str = "twoscale"
     minutes: float = 25.0
     init: Path | None = None  # a checkpoint of another style to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
-    still_weight: float = 0.0  # of what keeps successive frames alike
+    still_weight: float = 50.0  # of what keeps successive frames alike
     learning_rate: float = 2e-3
-    compact_until: float = 0.3  # share of the time on the compact loss network
     device: str = "cpu"
     seed: int = 0
 
@@ -50,44 +52,35 @@ def train_style(job: StyleTraining) -> Iterator[Report]:
     """Train, or go on from the checkpoint; yields after each step."""
     pictures = list_pictures(job.photos)
     torch.manual_seed(job.seed)
-    net = build(job.arch).to(job.device).to(memory_format=torch.channels_last)
-    if job.init:
-        load_checkpoint(job.init, {"net": net})
+    net = start(job).to(job.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
-    goals = Goals(job)
+    network = load_loss_network(job.perceptual, "vgg19").to(job.device).to(memory_format=torch.channels_last)
+    grams = painting_grams(network, load_image(job.picture))
 
-    def one(progress: float, _: int) -> tuple[int, dict[str, float]]:
-        network, targets = goals.at(progress)
-        batch = as_batch([random_crop(load_image(random.choice(pictures))) for _ in range(BATCH)], job.device)
-        return BATCH, step(net, network, targets, batch, optimizer, job)
+    def one(progress: float, images: int) -> tuple[int, dict[str, float]]:
+        side = CROPS[progress >= 0.5]
+        batch = as_batch([random_crop(load_image(random.choice(pictures)), side) for _ in range(BATCH)], job.device)
+        still = images // BATCH % STILL_EVERY == 0
+        return BATCH, step(net, network, grams, batch, optimizer, job, still)
 
     yield from train_by_the_clock({"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one)
 
 
-class Goals:
-    """The loss network of each part of a training, and the painting's Gram matrices in it."""
-
-    def __init__(self, job: StyleTraining) -> None:
-        self._job, self._name = job, ""
-        self._painting = load_image(job.picture)
-        self._network: LossNetwork
-        self._targets: dict[str, Tensor]
-
-    def at(self, progress: float) -> tuple[LossNetwork, dict[str, Tensor]]:
-        """Those for a progress of 0..1; the compact network first."""
-        name = "vgg19_16x" if progress < self._job.compact_until else "vgg19"
-        if name != self._name:
-            self._name = name
-            self._network = load_loss_network(self._job.perceptual, name).to(self._job.device)
-            self._targets = painting_grams(self._network, self._painting)
-        return self._network, self._targets
+def start(job: StyleTraining) -> nn.Module:
+    """The net with the weights that the training starts from."""
+    net = build(job.arch)
+    if is_folded(job.checkpoint if job.checkpoint.is_file() else job.init):
+        net = fold(net)
+    if job.init:
+        load_weights(job.init, net, "net")
+    return net.train()
 
 
 def step(
     net: nn.Module, network: LossNetwork, targets: dict[str, Tensor], batch: Tensor,
-    optimizer: torch.optim.Optimizer, job: StyleTraining,
+    optimizer: torch.optim.Optimizer, job: StyleTraining, still: bool,
 ) -> dict[str, float]:  # fmt: skip
-    """One optimiser step on a batch (N, 3, H, W) in [0, 1]; returns the named losses."""
+    """One optimiser step on a batch (N, 3, H, W) in [0, 1], with the temporal term or not; returns the named losses."""
     with torch.autocast(job.device, torch.bfloat16):
         with torch.no_grad():
             content = network(batch, losses.CONTENT_LAYER)
@@ -100,7 +93,7 @@ def step(
         # the picture is cut at 0 and 1: what lies beyond is pulled back
         "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
     }
-    if job.still_weight:
+    if job.still_weight and still:
         terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), job.device)
     total = torch.stack(list(terms.values())).sum()
     optimizer.zero_grad(set_to_none=True)
@@ -149,10 +142,10 @@ def list_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def random_crop(image: Image) -> Image:
-    """A square of CROP px at a random scale, mirrored half of the time."""
-    image = fit_short(image, random.randint(CROP, 480))
+def random_crop(image: Image, side: int) -> Image:
+    """A square at a random scale, mirrored half of the time."""
+    image = fit_short(image, random.randint(side, MOST))
     h, w = image.shape[:2]
-    y, x = random.randint(0, h - CROP), random.randint(0, w - CROP)
-    crop = image[y : y + CROP, x : x + CROP]
+    y, x = random.randint(0, h - side), random.randint(0, w - side)
+    crop = image[y : y + side, x : x + side]
     return cv2.flip(crop, 1).astype(np.uint8) if random.random() < 0.5 else crop

@@ -7,10 +7,10 @@ Imports go strictly downward (tests/test_layers.py):
     live  train
     filter
     segment  stylize  gatys  look
-    segmenters  crf
+    segmenters  crf  loss_network
     engine
-    sources  sinks  weights  nets
-    composites  metrics
+    sources  sinks  weights  nets  steady
+    composites  metrics  region
     image
     errors  settings
 """

@@ -1,4 +1,7 @@
-"""How good a style is: its losses on fixed photos, and the iterations of Gatys et al. 2016 that they equal."""
+"""How good a style is: its losses on fixed photos, and the iterations of Gatys et al. 2016 that they equal.
+
+And how good a loss network is: the losses, as another sees them, of what is painted with it.
+"""
 
 import hashlib
 import json
@@ -8,20 +11,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from livestyle.engine import choose_engine
-from livestyle.errors import UserError
 from livestyle.gatys import Goal, measure, paint, painting_grams, set_goal
-from livestyle.image import Image, cover, load_image, write_error, written_aside
+from livestyle.image import Image, cover, load_image, save_image, write_error, written_aside
 from livestyle.live import Say
-from livestyle.nets.vgg import LossNetwork, load_loss_network
+from livestyle.loss_network import open_loss_network
+from livestyle.nets.vgg import LossNetwork
 from livestyle.settings import LIVE_QUALITY, QUALITIES, Settings
 from livestyle.stylize import load_style
 from livestyle.train.style import list_pictures
 from livestyle.weights import Watch, cache_folder, sha256
 
-LOSS_NETWORK = "vgg19"
+Opened = tuple[LossNetwork, Path]  # a loss network, and the file that it is from
+
 IMAGES = 8
 METHOD = 1  # of the yardstick: raised when its curves would come out otherwise, so that cached ones are not taken
 
@@ -49,6 +53,30 @@ class StyleScore:
 
 
 @dataclass(frozen=True)
+class NetworkScore:
+    """The JSON object of how good a loss network is.
+
+    Args:
+        loss_network, judge: name and SHA-256 of their files.
+        total_loss: mean of the total loss, as the judge sees it, of what the optimisation paints with the network.
+        own_total_loss: of what it paints with the judge itself, in as many iterations.
+        ratio: the first over the second.
+        gatys_iterations: of those with the judge, after how many the loss is the network's.
+        iterations, images, size: of each optimisation; how many photos; the side of the squares cut from them.
+    """
+
+    loss_network: dict[str, str]
+    judge: dict[str, str]
+    total_loss: float
+    own_total_loss: float
+    ratio: float
+    gatys_iterations: float
+    iterations: int
+    images: int
+    size: int
+
+
+@dataclass(frozen=True)
 class Trial:
     """A photo, cut to a square, with its goal and the cache's entry for its curve."""
 
@@ -58,8 +86,8 @@ class Trial:
 
 
 def evaluate_style(
-    settings: Settings, style: str, painting: Path, photos: Path, perceptual: Path | None, size: int, iterations: int,
-    say: Say, watch: Watch,
+    settings: Settings, style: str, painting: Path, photos: Path, loss_network: Path | None, size: int,
+    iterations: int, say: Say, watch: Watch,
 ) -> StyleScore:  # fmt: skip
     """Measure a style as the live filter runs it, beside the optimisation from the photo itself.
 
@@ -67,7 +95,7 @@ def evaluate_style(
 
     Args:
         settings: device and models; style: a name or file; painting: what it was made from.
-        perceptual: folder of vgg19.safetensors.
+        loss_network: as `open_loss_network` takes it.
         size: side of the squares; iterations: of the optimisation, at least 1.
 
     Raises:
@@ -75,7 +103,9 @@ def evaluate_style(
     """
     engine = choose_engine(settings.device)
     stylize = load_style(style, engine, QUALITIES[LIVE_QUALITY], settings.models)
-    network, facts = find_loss_network(perceptual, engine.device if engine.name == "torch" else "cpu")
+    device = engine.device if engine.name == "torch" else "cpu"
+    network, file = open_loss_network(loss_network, device, say, settings.models)
+    facts = identity(file)
     trials = set_trials(network, facts["sha256"], painting, photos, size)
     if len(trials) < IMAGES:
         say(f"{photos} holds {len(trials)} of the {IMAGES} pictures that are usual: the figures are less sure.")
@@ -122,17 +152,9 @@ def spread(paths: Sequence[Path], count: int) -> list[Path]:
     return [paths[number * len(paths) // count] for number in range(count)]
 
 
-def find_loss_network(folder: Path | None, device: str) -> tuple[LossNetwork, dict[str, str]]:
-    """The loss network on a device, and its file's name and SHA-256.
-
-    Raises:
-        UserError: no folder, or not in it.
-    """
-    if folder is None:
-        raise UserError(f"No loss network {LOSS_NETWORK}.safetensors was named.", "Give its folder with --perceptual.")
-    network = load_loss_network(folder, LOSS_NETWORK).to(device).to(memory_format=torch.channels_last)
-    path = folder / f"{LOSS_NETWORK}.safetensors"
-    return network, {"name": path.name, "sha256": sha256(path)}
+def identity(file: Path) -> dict[str, str]:
+    """The name and SHA-256 of a loss network's file."""
+    return {"name": file.name, "sha256": sha256(file)}
 
 
 def open_cache() -> Path:
@@ -196,3 +218,41 @@ def equal_iterations(curve: Sequence[float], loss: float) -> float:
         if after <= loss:
             return number + (before - loss) / (before - after)
     return float(len(curve) - 1)
+
+
+def evaluate_loss_network(
+    network: Opened, judge: Opened, paintings: Sequence[Path], photos: Sequence[Path], size: int, iterations: int,
+    watch: Watch, keep: Path | None = None,
+) -> NetworkScore:  # fmt: skip
+    """Paint photos by optimisation with a loss network and with a judge, and let the judge say how close they come.
+
+    Args:
+        network, judge: as `open_loss_network` gives them.
+        paintings: taken in turn.
+        size: side of the squares that are cut from the photos; iterations: of each optimisation, at least 1.
+        keep: folder for pictures of the photo, the network's and the judge's, side by side; None for none.
+
+    Raises:
+        UserError: a picture cannot be read, or `keep` cannot be written to.
+    """
+    arts = [load_image(painting) for painting in paintings]
+    grams = [[painting_grams(one, art) for art in arts] for one, _ in (network, judge)]
+    curves: tuple[list[list[float]], ...] = ([], [])
+    for number, photo in enumerate(photos):
+        image, art = cover(load_image(photo), (size, size)), number % len(arts)
+        goals = [set_goal(one, row[art], image) for (one, _), row in zip((network, judge), grams, strict=True)]
+        made = [image]
+        for half, goal in enumerate(goals):
+            curves[half].append([])
+            for step in paint(goal, image, iterations):
+                curves[half][-1].append(measure(goals[1], step.image)["total"])
+                share = (number + (half + step.iteration / iterations) / 2) / len(photos)
+                watch(share, f"photo {number + 1} of {len(photos)}, iteration {step.iteration}")
+            made.append(step.image)
+        if keep:
+            save_image(keep / f"{photo.stem}.png", np.hstack(made))
+    ours, own = ([statistics.fmean(losses) for losses in zip(*rows, strict=True)] for rows in curves)
+    return NetworkScore(
+        identity(network[1]), identity(judge[1]), round(ours[-1], 5), round(own[-1], 5), round(ours[-1] / own[-1], 3),
+        round(equal_iterations(own, ours[-1]), 2), iterations, len(photos), size,
+    )  # fmt: skip

@@ -17,11 +17,15 @@ import platformdirs
 
 from livestyle.errors import UserError
 
-KINDS = {"style": "styles", "segmenter": "segmenters"}
+KINDS = {"style": "styles", "segmenter": "segmenters", "loss-network": "loss-networks"}
 PATIENCE = 10.0  # seconds without a byte after which a download is given up
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 Watch = Callable[[float, str], None]  # the share that is done, in 0..1, and a note
+
+
+class Unreachable(UserError):
+    """What was to be fetched cannot be had from here."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Card:
     """A model's record, `card.json` beside its files.
 
     Args:
-        name: as typed; kind: "style" or "segmenter".
+        name: as typed; kind: "style", "segmenter" or "loss-network".
         title: what a person reads.
         net: name of the network in `livestyle.nets`.
         files: SHA-256 by file name.
@@ -177,7 +181,8 @@ def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
         digest: SHA-256 in hexadecimal, or its beginning.
 
     Raises:
-        UserError: no connection, no such file, another file than expected, or no room for it.
+        Unreachable: no connection, or no such file.
+        UserError: another file than expected, or no room for it.
     """
     from livestyle.image import write_error, written_aside  # which import OpenCV
 
@@ -194,7 +199,7 @@ def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
                 error.close()  # it is the reply, too
             cause = getattr(error, "reason", None) or error
             reason = getattr(cause, "strerror", None) or cause
-            raise UserError(f"{url} cannot be fetched: {reason}.", by_hand) from None
+            raise Unreachable(f"{url} cannot be fetched: {reason}.", by_hand) from None
         if not found.startswith(digest):
             raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", by_hand)
     return target

@@ -35,7 +35,7 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nets")
     torch.manual_seed(0)
     weights, channels = {}, 3
-    for stage, (width, count) in enumerate(zip(WIDTHS["vgg19"], CONVOLUTIONS, strict=True), start=1):
+    for stage, (width, count) in enumerate(zip(WIDTHS, CONVOLUTIONS, strict=True), start=1):
         for i in range(1, count + 1):
             weights[f"conv{stage}_{i}.weight"] = torch.randn(width, channels, 3, 3) * (2 / (channels * 9)) ** 0.5
             weights[f"conv{stage}_{i}.bias"] = torch.zeros(width)
@@ -76,7 +76,7 @@ def evaluate(place: Path, nets: Path | None, iterations: int = 2, **other: objec
     """The score of a shipped style, and what was said."""
     said: list[str] = []
     options: dict[str, object] = {"style": "great_wave", "painting": place / "painting.png", "photos": place / "photos"}
-    options |= {"perceptual": nets, "size": SIZE, "iterations": iterations, "say": said.append, "watch": silent}
+    options |= {"loss_network": nets, "size": SIZE, "iterations": iterations, "say": said.append, "watch": silent}
     score = evaluate_style.evaluate_style(Settings(device="cpu"), **{**options, **other})  # type: ignore[arg-type]
     return score, said
 
@@ -84,7 +84,7 @@ def evaluate(place: Path, nets: Path | None, iterations: int = 2, **other: objec
 @pytest.fixture
 def goal(nets: Path) -> Goal:
     """Of a picture of SIZE, in the style of its mirror image in other colours."""
-    network = load_loss_network(nets, "vgg19")
+    network = load_loss_network(nets / "vgg19.safetensors")
     painting = np.ascontiguousarray(test_card(SIZE, SIZE)[::-1, :, ::-1])
     return set_goal(network, painting_grams(network, painting), test_card(SIZE, SIZE))
 
@@ -139,7 +139,7 @@ def test_no_picture_is_evaluated_twice(goal: Goal) -> None:
 
 
 def test_losses_vanish_for_the_content_image_and_for_the_painting(nets: Path) -> None:
-    network, painting = load_loss_network(nets, "vgg19"), test_card(gatys.STYLE_SIDE, gatys.STYLE_SIDE)
+    network, painting = load_loss_network(nets / "vgg19.safetensors"), test_card(gatys.STYLE_SIDE, gatys.STYLE_SIDE)
     goal = set_goal(network, painting_grams(network, painting), painting)
     assert measure(goal, painting) == pytest.approx({"content": 0, "style": 0, "total": 0}, abs=1e-6)
 
@@ -214,19 +214,18 @@ def test_what_is_missing_is_named(place: Path, nets: Path, painted: list[int]) -
     for name, weights in (("words", b"words"), ("other", save({"conv1_1.weight": torch.zeros(2)}))):
         (place / name).mkdir()
         (place / name / "vgg19.safetensors").write_bytes(weights)
-    for words, perceptual, other in (
+    for words, loss_network, other in (
         ("no style 'nowave'", nets, {"style": "nowave"}),
         ("no file .*gone.png", nets, {"painting": place / "gone.png"}),
         ("file is not a picture", nets, {"painting": place / "file"}),
         ("no pictures in .*empty", nets, {"photos": empty}),
         ("no pictures in .*gone", nets, {"photos": place / "gone"}),
         ("no loss network .*empty", empty, {}),
-        ("words.*does not hold the network vgg19", place / "words", {}),
-        ("other.*does not hold the network vgg19", place / "other", {}),
-        ("--perceptual", None, {}),
+        ("words.*does not hold VGG-19", place / "words", {}),
+        ("other.*does not hold VGG-19", place / "other", {}),
     ):
         with pytest.raises(UserError, match=words):
-            evaluate(place, perceptual, **other)
+            evaluate(place, loss_network, **other)
     with (
         patch.object(evaluate_style, "cache_folder", lambda: place / "file"),
         pytest.raises(UserError, match="written"),
@@ -249,8 +248,6 @@ def test_a_style_as_typed(
     assert cli.run([*map(str, command + more)], {"evaluate"}) == 0
     table = capsys.readouterr().out
     assert all(word in table for word in ("total loss", f"{found['total_loss']}", found["loss_network"]["sha256"]))
-    assert cli.run([*map(str, command)], {"evaluate"}) == 2
-    assert "--perceptual" in capsys.readouterr().err
     monkeypatch.setattr(engine, "has_package", lambda name: name != "torch")
     assert cli.run([*map(str, command + more)], {"evaluate"}) == 2
     assert "Measuring a style needs the package torch.\nRun: pip install" in capsys.readouterr().err

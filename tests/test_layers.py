@@ -17,10 +17,10 @@ LAYERS = (
     {"live", "train"},
     {"filter"},
     {"segment", "stylize", "gatys", "look"},
-    {"segmenters", "crf"},
+    {"segmenters", "crf", "loss_network"},
     {"engine"},
-    {"sources", "sinks", "weights", "nets"},
-    {"composites", "metrics"},
+    {"sources", "sinks", "weights", "nets", "steady"},
+    {"composites", "metrics", "region"},
     {"image"},
     {"errors", "settings"},
 )

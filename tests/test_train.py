@@ -27,6 +27,8 @@ from livestyle.train import checkpoint, curves, data, segmenter
 from livestyle.train.checkpoint import Clock, Report, load_checkpoint, one_cycle, save_checkpoint
 from livestyle.train.publish import load_trained
 
+NARROW = (16, 32, 64, 128, 128)  # widths of a published quarter of VGG-19, from which segmenters start
+
 
 @pytest.fixture
 def perceptual(tmp_path: Path) -> Path:
@@ -34,7 +36,7 @@ def perceptual(tmp_path: Path) -> Path:
     folder = tmp_path / "nets"
     folder.mkdir()
     torch.manual_seed(0)
-    for name, widths in WIDTHS.items():
+    for name, widths in (("vgg19", WIDTHS), ("vgg19_16x", NARROW)):
         weights, channels = {}, 3
         for stage, (width, count) in enumerate(zip(widths, CONVOLUTIONS, strict=True), start=1):
             for i in range(1, count + 1):
@@ -257,7 +259,7 @@ def test_what_is_missing_is_named(tmp_path: Path, pairs: Path) -> None:
     from livestyle.nets.vgg import load_loss_network
 
     with pytest.raises(UserError, match="vgg19"):
-        load_loss_network(tmp_path, "vgg19")
+        load_loss_network(tmp_path / "vgg19.safetensors")
     with pytest.raises(UserError, match="mobilenetv2"):
         MobileNetV2().load(tmp_path / "mobilenetv2.safetensors")
     with pytest.raises(UserError, match="pairs"):
@@ -319,7 +321,7 @@ def test_nobody_floats(pairs: Path) -> None:
             assert seated[-1].max() > 0.4
 
 
-def test_a_narrow_vgg_starts_from_the_compact_loss_network(perceptual: Path) -> None:
+def test_a_narrow_vgg_starts_from_the_published_one(perceptual: Path) -> None:
     encoder = build("segnet", 0.25).encoder
     before = encoder.stages[4][0].conv.weight.clone()  # type: ignore[index, union-attr, operator]
     encoder.load(perceptual / "vgg19_16x.safetensors")  # type: ignore[operator]

@@ -33,7 +33,7 @@ def test_cards_are_complete_and_their_files_whole(card) -> None:  # type: ignore
         assert len(getattr(card, field)) > 2, field
     assert card.command.startswith("livestyle train ")
     assert card.figures
-    for suffix in (".onnx", ".safetensors"):
+    for suffix in (".onnx", ".safetensors")[card.kind == "loss-network" :]:  # which trainings alone use
         assert card.path(suffix).stat().st_size > 100_000
     assert load_card(card.folder / "card.json") == card
 

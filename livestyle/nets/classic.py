@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from livestyle.errors import UserError
 from livestyle.nets.blocks import ConvNorm
 from livestyle.nets.mobilenet import MEAN, STD, up
-from livestyle.nets.vgg import load_loss_network
+from livestyle.nets.vgg import read_vgg
 
 VGG16 = (2, 2, 3, 3, 3)  # convolutions per stage
 WIDTHS = (64, 128, 256, 512, 512)
@@ -50,12 +50,12 @@ class Vgg(nn.Module):
             cin = cout
 
     def load(self, path: Path) -> None:
-        """Start from the loss network of this width, as far as it goes.
+        """Start from the published VGG-19 of this width, as far as it goes.
 
         Raises:
             UserError: the file is not there.
         """
-        source = load_loss_network(path.parent, path.stem)
+        source = read_vgg(path)
         self.colours.load_state_dict(source.colours.state_dict())
         for s, stage in enumerate(self.stages, start=1):
             blocks = [block for block in stage.modules() if isinstance(block, ConvNorm)]

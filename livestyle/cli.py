@@ -18,6 +18,7 @@ from livestyle.errors import UserError
 from livestyle.settings import TRAINABLE, LiveSettings, Settings, Size
 
 if TYPE_CHECKING:
+    from livestyle.evaluate_style import NetworkScore, StyleScore
     from livestyle.live import Deck, Report
     from livestyle.train.checkpoint import Report as TrainReport
 
@@ -272,16 +273,22 @@ def evaluate_mattes_(
     show([{f"{clips} clips": name, **{k: f"{v:.4f}" for k, v in row.items()}} for name, row in rows])
 
 
+LossNetworkFile = Annotated[Path | None, typer.Option(
+    "--loss-network", "--perceptual", metavar="FILE",
+    help="VGG-19 as safetensors, or a folder of vgg19.safetensors (default: torchvision's, fetched; offline: compact).",
+)]  # fmt: skip
+Side = Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares cut from the photos.")]
+
+
 @evaluate_app.command(
     "style",
-    epilog="Example: livestyle evaluate style my_wave --style-image wave.jpg --photos photos/ --perceptual nets/",
+    epilog="Example: livestyle evaluate style my_wave --style-image wave.jpg --photos photos/",
 )
 def evaluate_style_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A style, or a style file.")],
     style_image: Annotated[Path, typer.Option(metavar="PICTURE", help="The painting that it was made from.")],
     photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that it was not made from; 8 are taken.")],
-    perceptual: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of vgg19.safetensors.")] = None,
-    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares cut from the photos.")] = 256,
+    loss_network: LossNetworkFile = None, size: Side = 256,
     iterations: Annotated[int, typer.Option(min=1, help="Of the optimisation that it is held against.")] = 100,
     device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -291,11 +298,45 @@ def evaluate_style_(
 
     settings = settings_from(locals())
     with bar("Gatys", 1.0) as update:
-        score = evaluate_style(settings, name, style_image, photos, perceptual, size, iterations, say, update)
+        score = evaluate_style(settings, name, style_image, photos, loss_network, size, iterations, say, update)
+    show_score(score, as_json)
+
+
+@evaluate_app.command(
+    "loss-network", epilog="Example: livestyle evaluate loss-network --style-image wave.jpg --photos photos/"
+)
+def evaluate_loss_network_(
+    style_image: Annotated[list[Path], typer.Option(metavar="PICTURE", help="A painting; repeatable, taken in turn.")],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos to paint.")],
+    loss_network: LossNetworkFile = Path("compact"),
+    judge: Annotated[Path, typer.Option(metavar="FILE", help="What tells how good it is.")] = Path("vgg19"),
+    images: Annotated[int, typer.Option(min=1, help="How many of the photos.")] = 3,
+    size: Side = 256,
+    iterations: Annotated[int, typer.Option(min=1, help="Of each optimisation.")] = 30,
+    keep: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Keep the pictures: the photo, the network's, the judge's.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", models: Models = S.models,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How close the compact loss network's results come to VGG-19's own: the loss of both, as VGG-19 sees them."""
+    need_torch("Measuring a loss network", ("torch", "safetensors"))
+    from livestyle.evaluate_style import evaluate_loss_network, spread
+    from livestyle.loss_network import open_loss_network
+    from livestyle.train.style import list_pictures
+
+    both = [open_loss_network(choice, device, say, models) for choice in (loss_network, judge)]
+    chosen = spread(list_pictures(photos), images)
+    with bar("Gatys", 1.0) as update:
+        score = evaluate_loss_network(both[0], both[1], style_image, chosen, size, iterations, update, keep)
+    show_score(score, as_json)
+
+
+def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
+    """A table of figures, or a JSON object."""
     if as_json:
         return print(json.dumps(asdict(score)))
-    figures = {**asdict(score), "loss_network": " ".join(score.loss_network.values())}
-    show([{"figure": key.replace("_", " "), "value": str(value)} for key, value in figures.items()])
+    values = {key: " ".join(v.values()) if isinstance(v, dict) else str(v) for key, v in asdict(score).items()}
+    show([{"figure": key.replace("_", " "), "value": value} for key, value in values.items()])
 
 
 def show(rows: list[dict[str, str]], title: str | None = None) -> None:
@@ -314,7 +355,7 @@ def show(rows: list[dict[str, str]], title: str | None = None) -> None:
 
 @app.command("list", epilog="Example: livestyle list styles --json")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="styles, segmenters, cameras or sinks.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="styles, segmenters, loss-networks, cameras or sinks.")],
     models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What there is, where it comes from, under which licence and data terms."""
@@ -379,7 +420,7 @@ def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
 
 LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
     "styles": lambda models: _cards("style", models), "segmenters": _segmenters,
-    "cameras": _camera_rows, "sinks": _sink_rows,
+    "loss-networks": lambda models: _cards("loss-network", models), "cameras": _camera_rows, "sinks": _sink_rows,
 }  # fmt: skip
 
 
@@ -405,17 +446,28 @@ Train = Annotated[float, typer.Option(min=0.05, help="How long to train, over al
 
 
 @train_app.command(
-    "style", epilog="Example: livestyle train style wave.jpg my_wave --photos photos/ --perceptual nets/"
+    "style",
+    epilog="""Examples: livestyle train style wave.jpg my_wave --photos photos/  |
+    livestyle train style wave.jpg my_wave --my-photos --minutes 40  |
+    livestyle train style wave.jpg my_wave --photos photos/ --device cuda --minutes 2  |
+    torchrun --nproc-per-node 4 -m livestyle train style wave.jpg my_wave --photos photos/ --device cuda""",
 )
 def train_style_(
     picture: Annotated[Path, typer.Argument(help="The painting.")],
     name: Annotated[str, typer.Argument(help="The style's name.")],
-    photos: Annotated[Path, typer.Option(metavar="DIR", help="A few hundred photos of anything.")],
-    perceptual: Perceptual, minutes: Train = 25.0, out: Out = None, runs: Runs = Path("runs"),
-    start: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Checkpoint to start from.")] = None,
+    photos: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="A few hundred photos of anything (default: a small built-in set).")] = None,
+    my_photos: Annotated[bool, typer.Option(
+        "--my-photos", help="Look for photos in your own pictures folder; they stay on this machine.")] = False,
+    minutes: Train = 20.0,
+    loss_network: LossNetworkFile = None,
+    out: Out = None, runs: Runs = Path("runs"),
+    start: Annotated[str, typer.Option("--from", metavar="FILE", help="Checkpoint or model to start from; nearest: of "
+                                       "the styles that there are the most alike; none.")] = "nearest",
     arch: Annotated[str, typer.Option(help="twoscale, transform or johnson.")] = "twoscale",
     still: Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")] = 50.0,
     rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 2e-3,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures in each step, in each process.")] = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
     origin: Annotated[str, typer.Option(help="Who painted it, and its terms.")] = "",
@@ -423,31 +475,38 @@ def train_style_(
     default: Annotated[bool, typer.Option("--default", help="Make it the default style.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", seed: int = 0,
 ) -> None:  # fmt: skip
-    """Train a transform net to paint like a picture. Resumable: the same command goes on."""
+    """Train a transform net to paint like a picture. Resumable: the same command goes on.
+
+    RUNS/NAME.preview.png shows the style so far and RUNS/NAME.curves.png its losses, new each minute.
+    """
     need_torch()
-    from livestyle.train.publish import load_trained, publish, save_thumbnail
-    from livestyle.train.style import ARCHS, StyleTraining, train_style
+    from livestyle.loss_network import open_loss_network
+    from livestyle.train.photos import photos_of
+    from livestyle.train.publish import load_trained, publish, reserve, save_thumbnail
+    from livestyle.train.ranks import joined, training_device
+    from livestyle.train.style import ARCHS, StyleTraining, load_painting, train_style
     from livestyle.weights import Card, user_folder
 
     if arch not in ARCHS:
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
     checkpoint, models = runs / f"{name}.safetensors", out or user_folder()
-    job = StyleTraining(
-        picture,
-        photos,
-        perceptual,
-        checkpoint,
-        arch,
-        minutes,
-        start,
-        still_weight=still,
-        learning_rate=rate,
-        device=device,
-        seed=seed,
-    )
-    follow(train_style(job))
+    reserve(name, models)
+    load_painting(picture)  # what is wrong with it is said before anything is fetched
+    found = photos_of(photos, my_photos)
+    with joined(training_device(device)) as ranks:
+        tell = say if ranks.first else lambda line: None
+        if photos is None and not my_photos:
+            tell(f"Trains on {found.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
+        network, _ = open_loss_network(loss_network, ranks.device, tell)
+        job = StyleTraining(
+            picture, found, network, checkpoint, arch, minutes, start, still_weight=still, learning_rate=rate,
+            batch=batch, models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
+        )  # fmt: skip
+        follow(train_style(job, tell), ranks.first)
+        if not ranks.first:
+            return
     net, facts = load_trained(checkpoint, arch, "net")
-    card = Card(name, "style", title or name, arch, {}, license, origin or str(picture), data or str(photos),
+    card = Card(name, "style", title or name, arch, {}, license, origin or str(picture), data or found.where,
                 command_line(), facts, multiple=ARCHS[arch], default=default)  # fmt: skip
     publish(card, net, models)
     save_thumbnail(models, name, demo_picture())
@@ -508,6 +567,46 @@ def train_segmenter_(
     say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
 
 
+@train_app.command(
+    "loss-network",
+    epilog="Example: livestyle train loss-network --photos photos/ --paintings paintings/ --out models/",
+)
+def train_loss_network_(
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="A few hundred photos of anything.")],
+    paintings: Annotated[Path, typer.Option(metavar="DIR", help="A few dozen paintings.")],
+    loss_network: LossNetworkFile = Path("vgg19"), minutes: Train = 25.0, out: Out = None, runs: Runs = Path("runs"),
+    rate: Annotated[float, typer.Option(min=1e-7, max=1, help="Highest learning rate.")] = 6e-5,
+    license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
+    origin: Annotated[str, typer.Option(help="Whose network it was distilled from, and its terms.")] = "",
+    data: Annotated[str, typer.Option(help="What the pictures are, and their terms.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", seed: int = 0,
+) -> None:  # fmt: skip
+    """Distil the compact loss network from VGG-19, and measure it. Resumable: the same command goes on."""
+    need_torch()
+    from livestyle.evaluate_style import evaluate_loss_network
+    from livestyle.loss_network import open_loss_network
+    from livestyle.train import loss_network as distillation
+    from livestyle.weights import Card, user_folder
+
+    teacher, file = open_loss_network(loss_network, device, say)
+    job = distillation.LossNetworkTraining(
+        photos, paintings, teacher, runs / "compact.safetensors", minutes, rate, device=device, seed=seed
+    )
+    follow(distillation.train_loss_network(job))
+    net, facts = distillation.load_distilled(job)
+    held, (images, size, iterations) = distillation.divide(job)[1], distillation.JUDGED
+    both = (net.to(device), job.checkpoint), (teacher, file)
+    with bar("Gatys", 1.0) as update:
+        score = evaluate_loss_network(*both, held.paintings, held.photos[:images], size, iterations, update)
+    facts |= {"gatys_loss_ratio": score.ratio, "gatys_iterations": score.gatys_iterations}
+    title = "Compact VGG-19: the loss network where the whole one is not at hand"
+    data = data or f"{photos}, {paintings}"
+    card = Card("compact", "loss-network", title, "vgg19", {}, license, origin or str(file), data, command_line(),
+                facts, default=True)  # fmt: skip
+    say(f"{distillation.publish_loss_network(card, net, out or user_folder())}: what is made with it has {score.ratio} "
+        f"times the loss of what is made with {file.name}")  # fmt: skip
+
+
 def need_torch(
     what: str = "Training", names: Iterable[str] = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
 ) -> None:
@@ -532,9 +631,9 @@ def command_line() -> str:
     return shlex.join(["livestyle", *sys.argv[1:]])
 
 
-def follow(reports: "Iterable[TrainReport]") -> None:
-    """Show a training's progress."""
-    with bar("training", 1.0) as update:
+def follow(reports: "Iterable[TrainReport]", shown: bool = True) -> None:
+    """Run a training, its progress shown or not."""
+    with bar("training", 1.0) if shown else weights.silently("training", 1.0) as update:
         for now in reports:
             losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())
             update(now.progress, f"{now.images} images, {losses}")

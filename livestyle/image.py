@@ -174,11 +174,15 @@ def person_alone(image: Image, matte: Matte) -> Image:
     return result
 
 
-def load_image(path: Path) -> Image:
+def load_image(path: Path, short: int | None = None) -> Image:
     """Read a picture of any kind as RGB: turned upright, grey and 16-bit converted, transparency laid on white.
 
+    Args:
+        short: a short side that is enough: a larger JPEG is decoded at half, a quarter or an eighth of its size, as far
+            as it stays above that, in as much less time and memory.
+
     Raises:
-        UserError: missing, not a picture, truncated, or over 150 megapixels.
+        UserError: missing, not a picture, truncated, or over 150 megapixels as decoded.
     """
     from PIL import Image as Pil
     from PIL import ImageOps
@@ -186,7 +190,10 @@ def load_image(path: Path) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures: the limit here is our own
+            Pil.MAX_IMAGE_PIXELS = None
             with Pil.open(path) as file:
+                if short:
+                    file.draft(None, (short, short))
                 if file.width * file.height > MOST_PIXELS:
                     raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
                 return _to_rgb(ImageOps.exif_transpose(file))

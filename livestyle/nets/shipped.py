@@ -54,11 +54,12 @@ def load_shipped(name: str, kind: str, path: Path, width: float = 1.0) -> Shippe
     return Shipped(net.eval(), kind)
 
 
-def ship(net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4) -> list[Path]:
+def ship(net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, arch: str = "") -> list[Path]:
     """Write a trained net's `name.safetensors` and `name.onnx`, both holding the same folded fp16 weights.
 
     Args:
         multiple: of the input's sides, which the net asks for.
+        arch: of NETS; the file says it, so that it can be told without a card.
 
     Returns:
         The files written.
@@ -68,7 +69,7 @@ def ship(net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4) 
     half = {k: v.half().contiguous() for k, v in net.state_dict().items()}
     net.load_state_dict({k: v.float() for k, v in half.items()})
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
-    save_file(half, weights)
+    save_file(half, weights, {"kind": kind, "net": arch} if arch else None)
     export_onnx(Shipped(net, kind), onnx, multiple)
     return [weights, onnx]
 

@@ -1,32 +1,42 @@
 """Train a transform net to paint like a picture (Johnson et al. 2016)."""
 
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.gatys import as_batch, painting_grams
-from livestyle.image import Image, fit_short, load_image
+from livestyle.gatys import as_batch, as_image, painting_grams
+from livestyle.image import Image, cover, load_image, save_image, size_of
 from livestyle.nets import losses
 from livestyle.nets.blocks import fold
-from livestyle.nets.shipped import build
-from livestyle.nets.vgg import LossNetwork, load_loss_network
-from livestyle.train.checkpoint import Report, is_folded, load_weights, train_by_the_clock
+from livestyle.nets.shipped import build, load_shipped
+from livestyle.nets.vgg import LossNetwork
+from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
+from livestyle.train.curves import Terms
+from livestyle.train.data import Warn, fault_line
+from livestyle.train.photos import LONGEST, MOST, Feed, Photos, Sample, demo_frame, middle
+from livestyle.train.photos import list_pictures as list_pictures
+from livestyle.train.photos import random_crop as random_crop
+from livestyle.train.ranks import Ranks, mixed
+from livestyle.weights import find_cards, sha256
 
 ARCHS = {"twoscale": 8, "transform": 4, "johnson": 4}  # what can be trained, and the multiple of its input's sides
 CROPS = (160, 256)  # sides of the training pictures: of the first half, where more steps are worth more, and the rest
-MOST = 480  # short side that a photo is scaled to, at most; at least that of the crop
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
 SHIFT, TURN = 3.0, 0.01  # its movement: in pixels, and in radians and shares of the size
 BATCH = 2  # small: in a short training more steps are worth more than smoother ones
+LEAST = 128  # pixels to a side of a painting: of less, no stroke is to be seen
+TRIED = range(-4, 0)  # numbers of the samples that a start is chosen by; the training's own are from 0
+PREVIEW = 640, 360
+NEAREST, NOTHING = "nearest", "none"  # what to start from, besides a file
 
 
 @dataclass(frozen=True)
@@ -34,54 +44,137 @@ class StyleTraining:
     """What to train and how; every field is a flag of `livestyle train style`."""
 
     picture: Path
-    photos: Path
-    perceptual: Path
+    photos: Photos
+    network: LossNetwork  # on the device
     checkpoint: Path
     arch: str = "twoscale"
-    minutes: float = 25.0
-    init: Path | None = None  # a checkpoint of another style to start from
+    minutes: float = 20.0
+    init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
     still_weight: float = 50.0  # of what keeps successive frames alike
     learning_rate: float = 2e-3
-    device: str = "cpu"
+    batch: int = BATCH  # in each process
+    models: Path | None = None  # a folder of models to start from that goes before all others
+    ranks: Ranks = field(default_factory=Ranks)
     seed: int = 0
 
 
-def train_style(job: StyleTraining) -> Iterator[Report]:
-    """Train, or go on from the checkpoint; yields after each step."""
-    pictures = list_pictures(job.photos)
+def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[Report]:
+    """Train, or go on from the checkpoint; yields after each step. `warn` gets a line about what is not as asked.
+
+    With each checkpoint a preview is drawn beside it, NAME.preview.png: the painting, and a picture in its style.
+
+    Raises:
+        UserError: a picture that is missing, broken or too small, photos of which none can be read, weights that do not
+            fit, a checkpoint that cannot be written or is of another training, or a training that diverges.
+    """
+    painting, device, stride = load_painting(job.picture), job.ranks.device, job.batch * job.ranks.count
+    facts = {"painting_sha256": sha256(job.picture)}
+    check_painting(job, facts["painting_sha256"])
     torch.manual_seed(job.seed)
-    net = start(job).to(job.device).to(memory_format=torch.channels_last)
+    grams = painting_grams(job.network, painting)
+    feed = Feed(job.photos, job.seed, stride)
+    # The first process will soon write a checkpoint: whether one was there before, it tells the others.
+    resumes = bool(job.ranks.lead(job.checkpoint.is_file()))
+    net, start = resume_net(job) if resumes else start_net(job, grams, feed, warn)
+    net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
-    network = load_loss_network(job.perceptual, "vgg19").to(job.device).to(memory_format=torch.channels_last)
-    grams = painting_grams(network, load_image(job.picture))
+    told = set[str]()
 
-    def one(progress: float, images: int) -> tuple[int, dict[str, float]]:
-        side = CROPS[progress >= 0.5]
-        batch = as_batch([random_crop(load_image(random.choice(pictures)), side) for _ in range(BATCH)], job.device)
-        still = images // BATCH % STILL_EVERY == 0
-        return BATCH, step(net, network, grams, batch, optimizer, job, still)
+    def one(progress: float, images: int) -> tuple[int, Terms]:
+        first = images + job.ranks.rank * job.batch
+        samples = feed.take(range(first, first + job.batch), CROPS[progress >= 0.5])
+        if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
+            told.update(fresh)
+            warn(fault_line("unreadable or too small", fresh))
+        return stride, step(net, job.network, grams, samples, optimizer, job, images // stride % STILL_EVERY == 0)
 
-    yield from train_by_the_clock({"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one)
+    preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, painting, device)
+    yield from train_by_the_clock(
+        {"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one,
+        warn=warn, notes={"start": start, **facts}, saved=preview, ranks=job.ranks,
+    )  # fmt: skip
 
 
-def start(job: StyleTraining) -> nn.Module:
-    """The net with the weights that the training starts from."""
+def load_painting(path: Path) -> Image:
+    """A painting to learn from; of a long scroll the middle.
+
+    Raises:
+        UserError: it cannot be read, or is too small.
+    """
+    painting = load_image(path, 2 * MOST)
+    w, h = size_of(painting)
+    if min(w, h) < LEAST:
+        raise UserError(f"{path} is {w}x{h} pixels: too small to show a stroke.", f"Give at least {LEAST}x{LEAST}.")
+    return middle(painting, LONGEST)
+
+
+def check_painting(job: StyleTraining, digest: str) -> None:
+    """Refuse to go on with a training of another painting."""
+    before = load_facts(job.checkpoint).get("painting_sha256", digest)
+    if before != digest:
+        raise UserError(
+            f"{job.checkpoint} is the training of another painting than {job.picture}.",
+            "Give another NAME, or remove that file to begin anew.",
+        )
+
+
+def resume_net(job: StyleTraining) -> tuple[nn.Module, str]:
+    """A net of the kind that the checkpoint holds, and what its training started from."""
     net = build(job.arch)
-    if is_folded(job.checkpoint if job.checkpoint.is_file() else job.init):
+    start = str(load_facts(job.checkpoint).get("start", job.init))
+    return (fold(net) if is_folded(job.checkpoint) else net).train(), start
+
+
+def start_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
+    """The net that the training starts from, and the name of what its weights are of."""
+    if job.init == NEAREST:
+        return nearest(job, grams, feed, warn)
+    net = build(job.arch)
+    if job.init == NOTHING:
+        return net.train(), NOTHING
+    if is_folded(Path(job.init)):
         net = fold(net)
-    if job.init:
-        load_weights(job.init, net, "net")
-    return net.train()
+    load_weights(Path(job.init), net, "net")
+    return net.train(), Path(job.init).stem
+
+
+@torch.no_grad()
+def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
+    """Of all styles of the same architecture the one whose pictures have the least loss; a fresh net without any."""
+    batch = as_batch([image for image, _ in feed.make(TRIED, CROPS[1])], job.ranks.device)
+    content = job.network(batch, losses.CONTENT_LAYER)
+    tried: dict[str, tuple[float, nn.Module]] = {}
+    for card in find_cards("style", job.models).values():
+        if card.net != job.arch:
+            continue
+        try:
+            net = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width).net
+        except (UserError, RuntimeError, KeyError, SafetensorError):
+            continue  # damaged: no start
+        with mixed(job.ranks.device):
+            maps = job.network(net.to(job.ranks.device)(batch).clamp(0, 1))
+        total = losses.content_loss(maps, content) + job.style_weight * losses.style_loss(maps, grams)
+        tried[card.name] = float(total), net
+    # Processes might differ in the last digit, and must not in the choice.
+    best = int(job.ranks.lead(min(range(len(tried)), key=[loss for loss, _ in tried.values()].__getitem__, default=-1)))
+    if best < 0:
+        warn(f"There is no style of the architecture {job.arch} to start from: this one starts from nothing.")
+        return build(job.arch).train(), NOTHING
+    name = list(tried)[best]
+    warn(f"Starts from {name}, the nearest of {len(tried)} styles.")
+    return tried[name][1].train(), name
 
 
 def step(
-    net: nn.Module, network: LossNetwork, targets: dict[str, Tensor], batch: Tensor,
+    net: nn.Module, network: LossNetwork, targets: dict[str, Tensor], samples: list[Sample],
     optimizer: torch.optim.Optimizer, job: StyleTraining, still: bool,
-) -> dict[str, float]:  # fmt: skip
-    """One optimiser step on a batch (N, 3, H, W) in [0, 1], with the temporal term or not; returns the named losses."""
-    with torch.autocast(job.device, torch.bfloat16):
+) -> Terms:  # fmt: skip
+    """One optimiser step on samples of one size, with the temporal term or not; returns the named losses."""
+    device = job.ranks.device
+    batch = as_batch([image for image, _ in samples], device)
+    with mixed(device):
         with torch.no_grad():
             content = network(batch, losses.CONTENT_LAYER)
         painted = net(batch)
@@ -94,58 +187,52 @@ def step(
         "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
     }
     if job.still_weight and still:
-        terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), job.device)
+        terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), [seed for _, seed in samples])
     total = torch.stack(list(terms.values())).sum()
     optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
+    job.ranks.average_gradients(net)
     torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
     optimizer.step()
     return {k: float(v.detach()) for k, v in terms.items()}
 
 
-def still_loss(net: nn.Module, batch: Tensor, painted: Tensor, device: str) -> Tensor:
+def still_loss(net: nn.Module, batch: Tensor, painted: Tensor, seeds: list[int]) -> Tensor:
     """How differently a moved, noisy picture is painted, beside the painting moved alike.
 
-    A change of the light may show: what the luma gained is allowed for (Gao et al. 2018, ReCoNet).
+    A change of the light may show: what the luma gained is allowed for (Gao et al. 2018, ReCoNet). Each picture's
+    movement, light and noise come from its seed.
     """
-    grid = small_motion(len(batch), batch.shape[2:], device)
+    device = str(batch.device)
+    parts = [disturbance(seed, batch.shape[2:]) for seed in seeds]
+    affine, light, noise = (torch.stack(part).to(device) for part in zip(*parts, strict=True))
+    grid = F.affine_grid(affine, [len(batch), 1, *batch.shape[2:]], align_corners=False)
     seen = (grid.abs() <= 1).all(3)[:, None]
     moved, wanted = (F.grid_sample(x, grid, padding_mode="reflection", align_corners=False) for x in (batch, painted))
-    lit = moved * (1 + LIGHT * torch.randn(len(batch), 1, 1, 1, device=device))
-    noise = NOISE * torch.rand(len(batch), 1, 1, 1, device=device) * torch.randn_like(batch)
-    with torch.autocast(device, torch.bfloat16):
+    lit = moved * light
+    with mixed(device):
         again = net((lit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
     gained = (lit - moved).mean(1, keepdim=True)
     error: Tensor = (again - wanted - gained).square() * seen
     return error.mean()
 
 
-def small_motion(count: int, size: torch.Size, device: str) -> Tensor:
-    """Where each pixel comes from, (N, H, W, 2) in -1..1: shifted by some pixels, turned and scaled a little."""
-    shift = SHIFT * torch.randn(count, 2) * 2 / torch.tensor([size[1], size[0]])
-    angle, scale = TURN * torch.randn(count), 1 + TURN * torch.randn(count)
+def disturbance(seed: int, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
+    """A small movement, (2, 3): where each pixel comes from; a light, (1, 1, 1), to multiply by; noise, (3, H, W)."""
+    chance = torch.Generator().manual_seed(seed)
+    shift = SHIFT * torch.randn(2, generator=chance) * 2 / torch.tensor([size[1], size[0]])
+    turn, stretch, light = torch.randn(3, generator=chance)
+    angle, scale = TURN * turn, 1 + TURN * stretch
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    affine = torch.cat([turn, shift[..., None]], 2).to(device)
-    return F.affine_grid(affine, [count, 1, *size], align_corners=False)
+    affine = torch.stack([torch.stack([cos, -sin, shift[0]]), torch.stack([sin, cos, shift[1]])])
+    noise = NOISE * torch.rand(1, generator=chance) * torch.randn(3, *size, generator=chance)
+    return affine, (1 + LIGHT * light).view(1, 1, 1), noise
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """Every JPEG and PNG of a folder, sorted.
-
-    Raises:
-        UserError: there is none.
-    """
-    pictures = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    if not pictures:
-        raise UserError(f"There are no pictures in {folder}.", "Give a folder of JPEG or PNG photos.")
-    return pictures
-
-
-def random_crop(image: Image, side: int) -> Image:
-    """A square at a random scale, mirrored half of the time."""
-    image = fit_short(image, random.randint(side, MOST))
-    h, w = image.shape[:2]
-    y, x = random.randint(0, h - side), random.randint(0, w - side)
-    crop = image[y : y + side, x : x + side]
-    return cv2.flip(crop, 1).astype(np.uint8) if random.random() < 0.5 else crop
+@torch.no_grad()
+def save_preview(path: Path, net: nn.Module, painting: Image, device: str) -> None:
+    """The painting beside a picture in its style so far, as a PNG."""
+    (w, h), (width, height) = size_of(painting), PREVIEW
+    shown = cover(painting, (min(width, round(w * height / h)), height))
+    styled = as_image(net(as_batch([cover(demo_frame(), PREVIEW)], device)))
+    save_image(path, np.hstack([shown, styled]))

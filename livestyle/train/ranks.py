@@ -1,0 +1,102 @@
+"""Where a training runs: on one device, or under torchrun on several, whose gradients are averaged."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from livestyle.engine import choose_engine
+from livestyle.errors import UserError
+from livestyle.train.curves import Terms
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this is; alone unless told.
+
+    All call each method at the same point. `device` is this process's own; the first process decides and writes.
+    """
+
+    device: str = "cpu"
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this one decides, writes and speaks."""
+        return self.rank == 0
+
+    def lead(self, value: float) -> float:
+        """The first process's value."""
+        if self.count == 1:
+            return value
+        told = self._tensor([value])
+        distributed.broadcast(told, 0)
+        return float(told)
+
+    def average(self, terms: Terms) -> Terms:
+        """Named numbers, averaged over the processes, which all name the same."""
+        if self.count == 1:
+            return terms
+        total = self._tensor(list(terms.values()))
+        distributed.all_reduce(total)
+        return dict(zip(terms, (total / self.count).tolist(), strict=True))
+
+    def average_gradients(self, net: nn.Module) -> None:
+        """Each gradient becomes the mean of the processes' own, one that is missing counting as 0."""
+        if self.count == 1:
+            return
+        wanted = [p for p in net.parameters() if p.requires_grad]
+        for p in wanted:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        flat = torch.cat([p.grad.flatten() for p in wanted if p.grad is not None])  # one message, not one per layer
+        distributed.all_reduce(flat)
+        for p, part in zip(wanted, torch.split(flat, [p.numel() for p in wanted]), strict=True):
+            p.grad = (part / self.count).view_as(p)
+
+    def _tensor(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.device)
+
+
+def training_device(device: str) -> str:
+    """The device that is asked for, as PyTorch calls it.
+
+    Raises:
+        UserError: there is none such.
+    """
+    return "cpu" if device == "cpu" else choose_engine(device).device.lower()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """The processes that torchrun started, or this one alone, each with its device.
+
+    Raises:
+        UserError: there are fewer GPUs than processes.
+    """
+    count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    kind = torch.device(device).type
+    if count == 1:
+        yield Ranks(device)
+        return
+    if kind == "cuda":
+        here, found = int(os.environ.get("LOCAL_WORLD_SIZE", count)), torch.cuda.device_count()
+        if here > found:
+            raise UserError(f"There are {found} GPUs for {here} processes.", f"Use: torchrun --nproc-per-node {found}")
+        device = f"cuda:{local}"
+        torch.cuda.set_device(local)
+    distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
+    try:
+        yield Ranks(device, distributed.get_rank(), count)
+    finally:
+        distributed.destroy_process_group()
+
+
+def mixed(device: str) -> torch.autocast:
+    """bfloat16 where the device computes it faster, float32 elsewhere."""
+    kind = torch.device(device).type
+    fast = kind == "cpu" or (kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False))
+    return torch.autocast(kind, torch.bfloat16, enabled=fast)

@@ -590,7 +590,7 @@ def train_loss_network_(
 
     teacher, file = open_loss_network(loss_network, device, say)
     job = distillation.LossNetworkTraining(
-        photos, paintings, teacher, runs / "compact.safetensors", minutes, rate, device=device, seed=seed
+        photos, paintings, teacher, runs / "compact.safetensors", minutes, rate, distillation.WIDTHS, device, seed
     )
     follow(distillation.train_loss_network(job))
     net, facts = distillation.load_distilled(job)

@@ -74,13 +74,13 @@ class LossNetwork(nn.Module):
         return tuple(self.conv(f"{stage}_1").out_channels for stage in range(1, 6))
 
 
-def load_loss_network(path: Path, name: str = "") -> LossNetwork:
+def load_loss_network(path: Path) -> LossNetwork:
     """The whole VGG-19, or the compact one of ours, frozen and in eval mode; which of NAMINGS, its keys tell.
 
     Raises:
         UserError: the file is not there, or does not hold one.
     """
-    net = read_vgg(path / f"{name}.safetensors" if name else path)
+    net = read_vgg(path)
     if not net.taps and net.widths != WIDTHS:
         raise UserError(f"{path} holds another network than VGG-19.", "Give VGG-19's weights with --loss-network.")
     return net

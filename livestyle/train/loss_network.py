@@ -7,7 +7,6 @@ Distillation, Wang et al. 2020), Gram matrices and differences of those. The pic
 photos on their way to a painting by the narrow network's own gradient: where it leads astray, it learns.
 """
 
-import copy
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from livestyle.nets import losses
 from livestyle.nets.vgg import LossNetwork
 from livestyle.train.checkpoint import Facts, Report, load_checkpoint, train_by_the_clock
 from livestyle.train.curves import Terms
-from livestyle.train.style import list_pictures, random_crop
+from livestyle.train.photos import list_pictures, random_crop
 from livestyle.weights import KINDS, Card, save_card, sha256
 
 WIDTHS = (32, 64, 128, 256, 256)
@@ -35,6 +34,7 @@ BATCH = 2  # photos; as many paintings, and as many pictures between them
 WAYS = (0, 1, 2, 4, 8, 16)  # steps from a photo towards the painting
 STRIDE = 0.04  # of the first of them: the mean change of a pixel
 EXAMPLES = 40  # photos and as many paintings, of which the start is computed
+JUDGED = 3, 256, 30  # photos that it is judged on when it is done, their side, and iterations of the optimisation
 HELD = 40  # each such photo is held out for the validation, and each tenth painting
 PLACES, ROUNDS = 40_000, 5  # of the least squares of a convolution
 RIDGE, RIDGE_NEAR = 1e-2, 1e-3
@@ -193,7 +193,7 @@ def put(conv: nn.Conv2d, weight: Tensor, features: Tensor, output: Tensor) -> No
     """Set a convolution's weights, and what they are trained in."""
     x = rows(features)
     conv.parametrizations.weight[0].set(x.T @ x / len(x), output.square().mean().sqrt())  # type: ignore
-    conv.weight = nn.Parameter(weight)
+    conv.weight = weight  # which goes through Whitened
 
 
 def refit(weight: Tensor, bias: Tensor, features: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -315,12 +315,13 @@ def compact(net: LossNetwork) -> LossNetwork:
 
     A tap W = Q R gives the features Q R x; Q has orthonormal columns, so R x is as far apart.
     """
-    net = copy.deepcopy(net).cpu()
-    for conv in trained(net):
-        parametrize.remove_parametrizations(conv, "weight")
     small = {layer: torch.linalg.qr(net.tap(layer).weight[..., 0, 0].double()).R.float() for layer in net.taps}
     out = LossNetwork(net.widths, {layer: len(matrix) for layer, matrix in small.items()})
-    out.load_state_dict(net.state_dict() | {f"taps.{layer}.weight": m[..., None, None] for layer, m in small.items()})
+    out.colours.load_state_dict(net.colours.state_dict())
+    for name in net.convs:
+        out.conv(name).load_state_dict({"weight": net.conv(name).weight, "bias": net.conv(name).bias})
+    for layer, matrix in small.items():
+        out.tap(layer).load_state_dict({"weight": matrix[..., None, None]})
     return out.eval().requires_grad_(False)
 
 

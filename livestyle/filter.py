@@ -1,5 +1,6 @@
 """The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
 
+import sys
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from livestyle import image as pixels
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
-from livestyle.look import Look, Plane
+from livestyle.look import BOTH, Look, Plane
+from livestyle.region import Box, Region
 from livestyle.segment import SHARPEN, MainPerson, Matting, Sharpen, Smoother, load_segmenter
 from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Settings, Size
 from livestyle.sources import Source, VideoFile
+from livestyle.steady import Memory, Motion, Watcher
 from livestyle.stylize import Stylizer, load_style
 
 KEPT = 6  # styles that stay ready
@@ -29,7 +32,8 @@ class Meter:
 
     def __init__(self) -> None:
         self.stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-        self.runs: Counter[str] = Counter()
+        self.runs: Counter[str] = Counter()  # and on how many frames any style was "painted"
+        self.areas: deque[float] = deque(maxlen=REMEMBERED)  # of what styles painted, as shares of the picture
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -49,7 +53,8 @@ class Filter:
 
     Args:
         settings: device, quality, segmenter, models.
-        live: smooth mattes over time, and take the live quality for "auto"; else each picture stands alone.
+        live: steady mattes and paintings over time, and take the live quality for "auto"; else each picture stands
+            alone.
 
     Raises:
         UserError: a device, quality, segmenter or style that is not there.
@@ -70,7 +75,9 @@ class Filter:
             )
         choose = MainPerson() if settings.person_count == "main" else None
         self.matting = Matting(segment, Smoother() if live else None, sharpener(settings.refine, live), choose)
-        self._styles: OrderedDict[str, Stylizer] = OrderedDict()
+        self._watcher = Watcher() if live else None
+        self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
+        self._styles: OrderedDict[str, tuple[Stylizer, Memory]] = OrderedDict()
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
         self._clip: Clip | None = None
         self._pool = ThreadPoolExecutor(3, "stage")
@@ -93,16 +100,13 @@ class Filter:
         image = frame.image
         if look.bypass:
             return image
-        styles = {style for plane in (look.background, look.person) for style, _ in plane.styles}
-        painted = {style: self._pool.submit(self._stylize, self._style(style), image) for style in sorted(styles)}
-        if look.is_whole:
+        pending = None if look.is_whole else self._pool.submit(self._matte, frame)
+        painted = self._paint(frame, look, pending)
+        if pending is None:
             return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
-        pending = self._pool.submit(self._matte, frame)
-        scene = self._render(
-            look.background, look.background_strength, look, frame, painted, lambda: 1 - pending.result()
-        )
-        person = self._render(look.person, look.person_strength, look, frame, painted, pending.result)
         matte = pending.result()
+        scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
+        person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
         with self.meter.stage("composite"):
             if person is image and scene is not image:
                 person = pixels.person_alone(image, matte)
@@ -120,22 +124,62 @@ class Filter:
         with self.meter.stage("segment"):
             return self.matting(frame.image, frame.time)
 
-    def _stylize(self, stylize: Stylizer, image: Image) -> Image:
-        with self.meter.stage("stylize"):
-            return stylize(image)
+    def _paint(self, frame: Frame, look: Look, pending: Future[Matte] | None) -> dict[str, Image]:
+        """The frame in each style of the look, painted where that shows; a style that shows nowhere is missing.
 
-    def _style(self, style: str) -> Stylizer:
+        The nets run beside the segmenter, on where their plane was before. Once the matte tells where it is, what that
+        did not hold is painted anew.
+        """
+        planes = look.styled_planes
+        if not planes:
+            return {}
+        full = size_of(frame.image)
+        size = self.style_size(full)
+        small = pixels.fit(frame.image, size)
+        motion = self._watcher(small, frame.time) if self._watcher else Motion(0, small)
+
+        def start(style: str, box: Box) -> Future[Image]:
+            self.meter.areas.append(box.area / (size[0] * size[1]))
+            return self._pool.submit(self._stylize, style, motion, box, full)
+
+        boxes = {style: self._regions[plane].box(size) for style, plane in planes.items()}
+        jobs = {style: start(style, box) for style, box in boxes.items() if box}
+        if self._watcher and pending:
+            matte = pending.result()
+            mattes = {"background": 1 - matte, "person": matte}
+            shown = {p: self._regions[p].shown(mattes[p], size, frame.time) for p in {*planes.values()} - {BOTH}}
+            for style, plane in planes.items():
+                need, held = shown.get(plane, boxes[style]), boxes[style]
+                if need is None:
+                    jobs.pop(style, None)
+                elif held is None or not held.holds(need):
+                    jobs[style] = start(style, self._regions[plane].box(size) or need)
+        self.meter.runs["painted"] += any(boxes.values()) or bool(jobs)
+        return {style: job.result() for style, job in jobs.items()}
+
+    def _stylize(self, style: str, motion: Motion, box: Box, size: Size) -> Image:
+        """A box of the picture painted and steadied, laid into the rest, at a size."""
+        stylize, memory = self._style(style)
+        with self.meter.stage("stylize"):
+            painted = stylize(box.of(motion.feed))
+        painted = memory(painted, motion, box)
+        if painted.shape != motion.feed.shape:
+            painted, part = motion.feed.copy(), painted
+            box.of(painted)[:] = part
+        return pixels.fit(painted, size)
+
+    def _style(self, style: str) -> tuple[Stylizer, Memory]:
         if style not in self._styles:
-            self._styles[style] = load_style(style, self.engine, QUALITIES[self.quality], self._models)
+            self._styles[style] = load_style(style, self.engine, sys.maxsize, self._models), Memory()
             if len(self._styles) > KEPT:
                 self._styles.popitem(last=False)
         return self._styles[style]
 
     def _render(
         self, plane: Plane, strength: float, look: Look, frame: Frame,
-        painted: dict[str, Future[Image]], feed: Callable[[], Matte],
+        painted: dict[str, Image], feed: Callable[[], Matte],
     ) -> Image:  # fmt: skip
-        """One plane, over the whole frame; `feed` waits for what is 1 on the plane."""
+        """One plane, over the whole frame; `feed` tells what is 1 on the plane."""
         image, size = frame.image, size_of(frame.image)
         if plane.kind == "none":
             return image
@@ -147,7 +191,9 @@ class Filter:
             return self._moving(plane.path, frame.time, size)
         if plane.kind == "blur":
             return pixels.mix(image, pixels.blur_plane(image, feed(), plane.amount), strength)
-        first, *others = (painted[style].result() for style, _ in plane.styles)
+        if not painted.keys() >= {style for style, _ in plane.styles}:
+            return image  # the plane shows nowhere
+        first, *others = (painted[style] for style, _ in plane.styles)
         styled = pixels.mix(first, others[0], plane.styles[1][1]) if others else first
         if look.keep_colors:
             styled = pixels.keep_colors(styled, image)

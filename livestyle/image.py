@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -47,6 +48,13 @@ class Frame:
 def size_of(image: Image | Matte) -> Size:
     """Width and height."""
     return image.shape[1], image.shape[0]
+
+
+@lru_cache(8)
+def grid(size: Size) -> NDArray[np.float32]:
+    """Each pixel's own place (x, y), float32 (H, W, 2)."""
+    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    return np.dstack([x, y])
 
 
 def fit(image: Image, size: Size) -> Image:

@@ -79,6 +79,7 @@ class Report:
     matte_size: Size
     segment_share: float
     stylize_share: float
+    stylize_area: float  # of the picture, painted when a style's net ran
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,8 @@ def report(
         style_size=filter.style_size(source.size),
         matte_size=filter.matting.size,
         segment_share=round(meter.runs["segment"] / frames, 3) if frames else 0.0,
-        stylize_share=round(min(1.0, meter.runs["stylize"] / frames), 3) if frames else 0.0,
+        stylize_share=round(meter.runs["painted"] / frames, 3) if frames else 0.0,
+        stylize_area=round(float(np.mean(meter.areas)), 3) if meter.areas else 0.0,
     )
 
 

@@ -9,6 +9,7 @@ from livestyle.errors import UserError
 from livestyle.settings import Settings
 
 FORMS = "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], color:#rrggbb, image:PATH, video:PATH"
+BOTH = "both"
 STYLE_FILES = (".onnx", ".safetensors")
 
 
@@ -53,6 +54,15 @@ class Look:
             f"background {self.background.text} {self.background_strength:.0%}, "
             f"person {self.person.text} {self.person_strength:.0%}{kept}"
         )
+
+    @property
+    def styled_planes(self) -> dict[str, str]:
+        """Each style of the look with the plane that it paints: background, person or BOTH."""
+        behind, ahead = ({style for style, _ in plane.styles} for plane in (self.background, self.person))
+        return {
+            style: BOTH if style in behind & ahead else "background" if style in behind else "person"
+            for style in sorted(behind | ahead)
+        }
 
     @property
     def is_whole(self) -> bool:

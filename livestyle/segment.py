@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from livestyle.crf import mean_field
 from livestyle.engine import Engine
 from livestyle.errors import UserError
-from livestyle.image import Image, Matte, fit, fit_matte, size_of
+from livestyle.image import Image, Matte, fit, fit_matte, grid, size_of
 from livestyle.segmenters import (
     SEGMENTERS,
     Segmenter,
@@ -150,13 +149,6 @@ class MainPerson:
 def distance(mask: NDArray[np.bool_]) -> Matte:
     """Of each pixel to the mask, in pixels."""
     return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3), np.float32)
-
-
-@lru_cache(4)
-def grid(size: Size) -> NDArray[np.float32]:
-    """Each pixel's own place (x, y), float32 (H, W, 2)."""
-    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    return np.dstack([x, y])
 
 
 def grayscale(image: Image) -> Gray:

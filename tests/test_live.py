@@ -129,7 +129,7 @@ def test_the_report_has_the_contracts_fields() -> None:
     assert list(facts) == [
         "frames", "seconds", "fps", "size", "device", "engine", "segmenter", "background", "person", "dropped",
         "first_frame_s", "latency_ms", "stages_ms", "cpu_ms_per_frame", "rss_mb", "style_size", "matte_size",
-        "segment_share", "stylize_share",
+        "segment_share", "stylize_share", "stylize_area",
     ]  # fmt: skip
     assert list(facts["latency_ms"]) == ["p50", "p95", "p99"]
     assert list(facts["stages_ms"]) == ["read", "segment", "stylize", "composite", "write"]

@@ -1,0 +1,169 @@
+"""Steadies painted pictures over time, after what the camera's picture shows to have moved.
+
+A transform net paints a still room anew in each frame: noise and compression that nobody sees move its strokes. So the
+last painting is carried along the optical flow and averaged with the new one, where the camera's picture is what the
+flow brought there; where it is not, the new painting shows at once. Real noise is averaged out before the net sees it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.image import Image, fit_matte, grid, size_of
+from livestyle.metrics import Flow, Gray, Values
+from livestyle.region import Box
+from livestyle.settings import Size
+
+STILL, MOVING = 0.15, 0.06  # seconds: time constants of a painting where the picture rests, and where it moves
+NOISY = 0.3  # seconds: time constant of the picture itself, where it rests and is noisy
+GAP = 0.5  # seconds after which nothing is as it was
+LEAST = 32  # pixels: the least side at which flow and noise mean something
+WIDE, NEAR = 15, 5  # pixels: windows in which change is judged, for rest and for trust
+CHANGE = 0.04  # of grey in 0..1 beyond the noise, at which a place is no longer the one that it was
+RISE = 0.004  # the same at which a place no longer rests
+CUT = 0.2  # mean trust below which it is another picture altogether
+BEND = 0.3  # pixels by which the flow differs from its surroundings' where an edge moves
+CALM, LOUD = 0.0025, 0.03  # the least and the most that counts as noise, of grey in 0..1
+MARGIN = 1.3  # of the noise that counts as none
+HEARD = 0.0035, 0.005  # from which noise on it is averaged out, and from which on in full
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a picture follows from what was remembered of those before it, at the picture's size.
+
+    Args:
+        step: its number; a memory that missed the step before has nothing to add.
+        feed: the picture with its noise averaged out, for a net to paint.
+        flow: back to the picture before; None where nothing is remembered.
+        trust: in 0..1, the share of what was there before.
+    """
+
+    step: int
+    feed: Image
+    flow: Flow | None = None
+    trust: Values | None = None
+
+
+class Watcher:
+    """Tells how pictures move, owning the memory of them.
+
+    It remembers the picture in grey at half the size, itself carried along and averaged, so that noise counts once and
+    a slow drift adds up until it is seen. The flow is dense inverse search (Kroeger et al. 2016).
+    """
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._step, self._time = 0, 0.0
+        self._gray: Gray | None = None
+        self._calm: Values | None = None  # the picture without its noise, (H, W, 3), where there is some
+
+    def reset(self) -> None:
+        """Forget; for a new source."""
+        self._gray = self._calm = None
+
+    def __call__(self, image: Image, time: float) -> Motion:
+        """The motion up to this picture. A jump back, a gap of half a second or a new size starts anew.
+
+        Args:
+            time: in seconds.
+        """
+        self._step += 1
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        size = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
+        now = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+        before, passed = self._gray, time - self._time
+        self._gray, self._time = now, time
+        if before is None or before.shape != now.shape or not 0 <= passed < GAP or min(size) < LEAST:
+            self._calm = None
+            return Motion(self._step, image)
+        flow, seen, rest, trust, noise = self._compare(now, before)
+        if trust.mean() < CUT:
+            self._calm = None
+            return Motion(self._step, image)
+        trust *= np.exp(-passed / (MOVING + (STILL - MOVING) * rest))
+        self._gray = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
+        full = size_of(image)
+        feed = self._averaged(image, rest, noise, passed)
+        return Motion(self._step, feed, scaled_flow(flow, full), fit_matte(trust, full))
+
+    def _compare(self, now: Gray, before: Gray) -> tuple[Flow, Gray, Values, Values, float]:
+        """The flow back to the picture before, what it brings, where both rest, where that can be trusted, the noise.
+
+        Rest is judged over a wide window, for an even area that moves changes at its edges alone. The noise is what the
+        flow cannot explain in the calmest tenth of the picture.
+        """
+        places = grid(size_of(now))
+        flow = np.asarray(self._flow.calc(now, before, None), np.float32)  # type: ignore[call-overload]
+        unexplained = change(now, brought(before, flow + places), WIDE)
+        noise = min(max(float(np.percentile(unexplained[::4, ::4], 10)), CALM), LOUD)
+        rest = np.exp(-np.maximum(change(now, before, WIDE) - MARGIN * noise, 0) / RISE)
+        flow = cv2.merge([way * (1 - rest) for way in cv2.split(flow)])  # at rest only the noise seems to flow
+        seen = brought(before, flow + places)
+        bend = np.maximum(*cv2.split(cv2.absdiff(flow, cv2.blur(flow, (9, 9)))))
+        trust = np.exp(-np.square(np.maximum(change(now, seen, NEAR) - MARGIN * noise, 0) / CHANGE) - bend / BEND)
+        return flow, seen, rest, trust, noise
+
+    def _averaged(self, image: Image, rest: Values, noise: float, passed: float) -> Image:
+        """The picture with its noise averaged out where it rests; itself where it has next to none."""
+        loud = min(1.0, (noise - HEARD[0]) / (HEARD[1] - HEARD[0]))
+        if loud <= 0:
+            self._calm = None
+            return image
+        now = image.astype(np.float32)
+        if self._calm is not None:
+            keep = fit_matte(rest * np.float32(loud * math.exp(-passed / NOISY)), size_of(image))
+            now = np.asarray(cv2.blendLinear(self._calm, now, keep, 1 - keep), np.float32)
+        self._calm = now
+        return np.asarray(cv2.convertScaleAbs(now), np.uint8)
+
+
+def scaled_flow(flow: Flow, size: Size) -> Flow:
+    """A flow at another size, in its pixels."""
+    times = size[0] / flow.shape[1], size[1] / flow.shape[0]
+    return np.asarray(cv2.multiply(cv2.resize(flow, size), times), np.float32)  # type: ignore[call-overload]
+
+
+def brought(array: NDArray[Any], places: Flow) -> NDArray[Any]:
+    """The values that were at each pixel's place, (x, y); of the border where that is outside. Bilinear."""
+    return np.asarray(cv2.remap(array, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
+
+
+def change(now: Gray, before: Gray, window: int) -> Values:
+    """Mean absolute difference around each pixel, in 0..1."""
+    return cv2.boxFilter(cv2.absdiff(now, before), cv2.CV_32F, (window, window)) / np.float32(255)
+
+
+class Memory:
+    """Owns what one style has painted, and steadies what it paints."""
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._painted: Values | None = None
+        self._box: Box | None = None
+
+    def __call__(self, painted: Image, motion: Motion, box: Box) -> Image:
+        """The painting steadied; itself where nothing of the step before is remembered.
+
+        Args:
+            painted: the new painting of the box alone; box: its place in the picture of `motion`.
+        """
+        now = painted.astype(np.float32)
+        if motion.flow is not None and motion.trust is not None and motion.step == self._step + 1:
+            trust = np.ascontiguousarray(box.of(motion.trust))
+            carried = brought(self._within(box, now), box.of(motion.flow) + grid(size_of(trust)))
+            now = np.asarray(cv2.blendLinear(carried, now, trust, 1 - trust), np.float32)
+        self._step, self._painted, self._box = motion.step, now, box
+        return np.asarray(cv2.convertScaleAbs(now), np.uint8)
+
+    def _within(self, box: Box, now: Values) -> Values:
+        """What is remembered, in the box: what is new in it is as painted now."""
+        if self._painted is None or self._box is None or self._box == box:
+            return now if self._painted is None else self._painted
+        common, old = box.common(self._box), now.copy()
+        common.within(box).of(old)[:] = common.within(self._box).of(self._painted)
+        return old

@@ -1,0 +1,155 @@
+"""Steadied paintings: what rests stays still, what changes shows at once, nothing trails behind."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livestyle.image import Image
+from livestyle.region import Box
+from livestyle.steady import GAP, STILL, Memory, Watcher
+
+SIZE = 192, 128
+WHOLE = Box(0, 0, *SIZE)
+
+
+def room(seed: int = 0, size: tuple[int, int] = SIZE) -> Image:
+    """A smooth, colourful texture of full contrast."""
+    noise = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3)).astype(np.uint8)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 4)
+    return np.asarray(cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX), np.uint8)  # type: ignore[call-overload]
+
+
+def noisy(image: Image, sigma: float, draw: np.random.Generator) -> Image:
+    return np.clip(np.rint(image + draw.normal(0, sigma, image.shape)), 0, 255).astype(np.uint8)
+
+
+def even(value: int, size: tuple[int, int] = SIZE) -> Image:
+    return np.full((*size[::-1], 3), value, np.uint8)
+
+
+def mean_change(pictures: list[Image]) -> float:
+    return float(np.mean([np.abs(b.astype(int) - a).mean() for a, b in pairwise(pictures)]))
+
+
+def test_a_still_picture_painted_the_same_stays_exactly_the_same() -> None:
+    watcher, memory = Watcher(), Memory()
+    outs = [memory(room(1), watcher(room(), n / 30), WHOLE) for n in range(5)]
+    assert all((out == room(1)).all() for out in outs)
+
+
+def test_strokes_that_change_before_a_still_picture_are_calmed() -> None:
+    watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
+    painted = [noisy(room(1), 15, draw) for _ in range(30)]
+    outs = [memory(p, watcher(room(), n / 30), WHOLE) for n, p in enumerate(painted)]
+    assert mean_change(outs[10:]) < 0.25 * mean_change(painted[10:])
+
+
+@pytest.mark.parametrize(("sigma", "left"), [(4, 0.75), (8, 0.5)])
+def test_camera_noise_neither_passes_for_motion_nor_reaches_the_net(sigma: float, left: float) -> None:
+    watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
+    seen = [noisy(room(), sigma, draw) for _ in range(30)]
+    motions = [watcher(image, n / 30) for n, image in enumerate(seen)]
+    outs = [memory(motion.feed, motion, WHOLE) for motion in motions]
+    assert mean_change([motion.feed for motion in motions[10:]]) < left * mean_change(seen[10:])
+    assert mean_change(outs[10:]) < 1.5
+    assert np.abs(motions[-1].feed.astype(int) - room()).mean() < left * np.abs(seen[-1].astype(int) - room()).mean()
+
+
+def test_a_picture_without_noise_reaches_the_net_as_it_is() -> None:
+    watcher = Watcher()
+    assert all((watcher(room(), n / 30).feed == room()).all() for n in range(4))
+
+
+def test_another_picture_shows_at_once(person: Image) -> None:
+    watcher, memory, whole = Watcher(), Memory(), Box(0, 0, 640, 360)
+    for n in range(10):
+        memory(even(10, (640, 360)), watcher(person, n / 30), whole)
+    assert (memory(even(240, (640, 360)), watcher(person[::-1].copy(), 10 / 30), whole) == 240).all()
+
+
+def test_a_hand_leaves_no_trail() -> None:
+    """A square passes before a wall, painted in another colour than the wall."""
+    watcher, memory = Watcher(), Memory()
+    for n in range(14):
+        image, painted = room(), even(40)
+        hand = Box(8 * n + 8, 40, 8 * n + 40, 90)
+        hand.of(image)[:], hand.of(painted)[:] = room(5, (32, 50)) // 2 + 100, 220
+        out = memory(painted, watcher(image, n / 30), WHOLE)
+    behind = Box(0, 40, hand.left - 4, 90).of(out).astype(int)
+    assert np.abs(behind - 40).mean() < 4
+    inside = Box(hand.left + 4, hand.top + 4, hand.right - 4, hand.bottom - 4).of(out).astype(int)
+    assert np.abs(inside - 220).mean() < 15
+
+
+def test_strokes_move_with_the_picture() -> None:
+    """A panning camera: the strokes are calmed, too, and stay where they belong."""
+    watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
+    scene, strokes, errors, raw = room(0, (300, 128)), room(1, (300, 128)), [], []
+    for n in range(12):
+        view = Box(3 * n, 0, 3 * n + SIZE[0], SIZE[1])
+        painted = noisy(view.of(strokes), 12, draw)
+        out = memory(painted, watcher(np.ascontiguousarray(view.of(scene)), n / 30), WHOLE)
+        errors.append(np.abs(out.astype(int) - view.of(strokes)).mean())
+        raw.append(np.abs(painted.astype(int) - view.of(strokes)).mean())
+    assert np.mean(errors[4:]) < 0.85 * np.mean(raw[4:])
+
+
+@given(st.integers(0, 255), st.integers(1, 140), st.integers(1, 140))
+def test_any_even_picture_of_any_size_stays(value: int, width: int, height: int) -> None:
+    watcher, memory, size = Watcher(), Memory(), (width, height)
+    for n in range(3):
+        motion = watcher(even(value, size), n / 30)
+        out = memory(even(255 - value, size), motion, Box(0, 0, *size))
+        assert (motion.feed == value).all()
+        assert (out == 255 - value).all()
+
+
+def settled(rate: int) -> float:
+    """Where a step of 100 has got to after 0.1 s before a still picture."""
+    watcher, memory = Watcher(), Memory()
+    memory(even(100), watcher(room(), 0.0), WHOLE)
+    for n in range(1, round(0.1 * rate) + 1):
+        out = memory(even(200), watcher(room(), n / rate), WHOLE)
+    return float(out.mean())
+
+
+@pytest.mark.parametrize("rate", [10, 30, 60, 120])
+def test_calm_is_independent_of_the_frame_rate(rate: int) -> None:
+    assert settled(rate) == pytest.approx(200 - 100 * np.exp(-0.1 / STILL), abs=2)
+
+
+@pytest.mark.parametrize(("size", "time"), [(SIZE, GAP + 1.1), (SIZE, 0.5), ((128, 192), 1.03)])
+def test_a_gap_a_jump_back_and_a_new_size_start_anew(size: tuple[int, int], time: float) -> None:
+    watcher, memory = Watcher(), Memory()
+    memory(even(10), watcher(even(90), 1.0), WHOLE)
+    assert (memory(even(250, size), watcher(even(90, size), time), Box(0, 0, *size)) == 250).all()
+
+
+def test_a_style_that_paused_has_nothing_to_add() -> None:
+    watcher, memory = Watcher(), Memory()
+    memory(even(10), watcher(room(), 0.0), WHOLE)
+    watcher(room(), 0.03)
+    assert (memory(even(250), watcher(room(), 0.06), WHOLE) == 250).all()
+
+
+def test_reset_forgets() -> None:
+    watcher, memory = Watcher(), Memory()
+    memory(even(10), watcher(room(), 0.0), WHOLE)
+    watcher.reset()
+    assert (memory(even(250), watcher(room(), 0.03), WHOLE) == 250).all()
+
+
+def test_a_box_that_moves_keeps_what_both_hold() -> None:
+    watcher, memory = Watcher(), Memory()
+    first, second = Box(0, 0, 96, 96), Box(32, 32, 160, 128)
+    memory(even(100, (96, 96)), watcher(room(), 0.0), first)
+    out = memory(even(200, (128, 96)), watcher(room(), 1 / 30), second)
+    common = first.common(second).within(second)
+    kept = 200 - 100 * np.exp(-1 / 30 / STILL)
+    assert np.abs(common.of(out)[:-2, :-2] - kept).max() <= 1
+    assert (out[:, common.right + 1 :] == 200).all()
+    assert (out[common.bottom + 1 :] == 200).all()

@@ -90,5 +90,5 @@ def published() -> Path:
         raise UserError(f"{source} does not hold VGG-19.", "Remove it, and it is fetched anew.") from None
     with written_aside(target) as part:
         save_file(network.state_dict(), part)
-    source.unlink()
+    source.unlink(missing_ok=True)
     return target

@@ -155,6 +155,18 @@ def test_what_is_no_loss_network_is_refused_by_name(vgg: LossNetwork, vgg_file: 
     assert open_loss_network(vgg_file.parent, "cpu", no_word)[1] == vgg_file
 
 
+@pytest.mark.parametrize("command", ["train style {0} new", "evaluate style great_wave --style-image {0}",
+                                     "evaluate loss-network --style-image {0}"])  # fmt: skip
+def test_every_command_names_a_wrong_file_and_ends_with_2(
+    command: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders / "text").write_text("text")
+    save_image(folders / "painting.png", test_card(160, 160))
+    words = [*command.format(folders / "painting.png").split(), "--photos", str(folders / "photos")]
+    assert cli.run([*words, "--loss-network", str(folders / "text")], {"train", "evaluate"}) == 2
+    assert f"{folders / 'text'} does not hold VGG-19" in capsys.readouterr().err
+
+
 def test_torchvisions_weights_are_fetched_once(server: Server, cache: Path, vgg: LossNetwork) -> None:
     shares: list[float] = []
 

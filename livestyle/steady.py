@@ -14,22 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.image import Image, fit_matte, grid, size_of
-from livestyle.metrics import Flow, Gray, Values
+from livestyle.metrics import Flow, Values
 from livestyle.region import Box
 from livestyle.settings import Size
 
-STILL, MOVING = 0.15, 0.06  # seconds: time constants of a painting where the picture rests, and where it moves
+STILL, MOVING = 0.15, 0.05  # seconds: time constants of a painting where the picture rests, and where it moves
 NOISY = 0.3  # seconds: time constant of the picture itself, where it rests and is noisy
 GAP = 0.5  # seconds after which nothing is as it was
-LEAST = 32  # pixels: the least side at which flow and noise mean something
-WIDE, NEAR = 15, 5  # pixels: windows in which change is judged, for rest and for trust
-CHANGE = 0.04  # of grey in 0..1 beyond the noise, at which a place is no longer the one that it was
-RISE = 0.004  # the same at which a place no longer rests
+LEAST = 24  # pixels: the least side at which flow and noise mean something
+WIDE, NEAR = 11, 3  # pixels: windows in which change is judged, for rest and for trust
+CHANGE = 0.04  # in 0..1, beyond the noise, at which a place is no longer the one that it was
+RISE = 0.004  # the same, at which a place no longer rests
 CUT = 0.2  # mean trust below which it is another picture altogether
 BEND = 0.3  # pixels by which the flow differs from its surroundings' where an edge moves
-CALM, LOUD = 0.0025, 0.03  # the least and the most that counts as noise, of grey in 0..1
+CALM, LOUD = 0.0025, 0.03  # the least and the most that counts as noise, in 0..1
 MARGIN = 1.3  # of the noise that counts as none
-HEARD = 0.0035, 0.005  # from which noise on it is averaged out, and from which on in full
+HEARD = 0.0035, 0.0045  # from which noise on it is averaged out, and from which on in full
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,19 @@ class Motion:
 class Watcher:
     """Tells how pictures move, owning the memory of them.
 
-    It remembers the picture in grey at half the size, itself carried along and averaged, so that noise counts once and
+    It remembers the picture at a third of the size, itself carried along and averaged, so that noise counts once and
     a slow drift adds up until it is seen. The flow is dense inverse search (Kroeger et al. 2016).
     """
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._step, self._time = 0, 0.0
-        self._gray: Gray | None = None
+        self._seen: Image | None = None
         self._calm: Values | None = None  # the picture without its noise, (H, W, 3), where there is some
 
     def reset(self) -> None:
         """Forget; for a new source."""
-        self._gray = self._calm = None
+        self._seen = self._calm = None
 
     def __call__(self, image: Image, time: float) -> Motion:
         """The motion up to this picture. A jump back, a gap of half a second or a new size starts anew.
@@ -73,12 +73,10 @@ class Watcher:
             time: in seconds.
         """
         self._step += 1
-        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        size = max(1, image.shape[1] // 2), max(1, image.shape[0] // 2)
-        now = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
-        before, passed = self._gray, time - self._time
-        self._gray, self._time = now, time
-        if before is None or before.shape != now.shape or not 0 <= passed < GAP or min(size) < LEAST:
+        now, full = third(image), size_of(image)
+        before, passed = self._seen, time - self._time
+        self._seen, self._time = now, time
+        if before is None or before.shape != now.shape or not 0 <= passed < GAP or min(now.shape[:2]) < LEAST:
             self._calm = None
             return Motion(self._step, image)
         flow, seen, rest, trust, noise = self._compare(now, before)
@@ -86,19 +84,19 @@ class Watcher:
             self._calm = None
             return Motion(self._step, image)
         trust *= np.exp(-passed / (MOVING + (STILL - MOVING) * rest))
-        self._gray = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
-        full = size_of(image)
+        self._seen = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
         feed = self._averaged(image, rest, noise, passed)
         return Motion(self._step, feed, scaled_flow(flow, full), fit_matte(trust, full))
 
-    def _compare(self, now: Gray, before: Gray) -> tuple[Flow, Gray, Values, Values, float]:
+    def _compare(self, now: Image, before: Image) -> tuple[Flow, Image, Values, Values, float]:
         """The flow back to the picture before, what it brings, where both rest, where that can be trusted, the noise.
 
         Rest is judged over a wide window, for an even area that moves changes at its edges alone. The noise is what the
         flow cannot explain in the calmest tenth of the picture.
         """
         places = grid(size_of(now))
-        flow = np.asarray(self._flow.calc(now, before, None), np.float32)  # type: ignore[call-overload]
+        gray = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (now, before))
+        flow = np.asarray(self._flow.calc(*gray, None), np.float32)  # type: ignore[call-overload]
         unexplained = change(now, brought(before, flow + places), WIDE)
         noise = min(max(float(np.percentile(unexplained[::4, ::4], 10)), CALM), LOUD)
         rest = np.exp(-np.maximum(change(now, before, WIDE) - MARGIN * noise, 0) / RISE)
@@ -122,10 +120,16 @@ class Watcher:
         return np.asarray(cv2.convertScaleAbs(now), np.uint8)
 
 
+def third(image: Image) -> Image:
+    """The picture at a third of its size; halved first, which takes a sixth of the time."""
+    half, size = ((max(1, image.shape[1] // part), max(1, image.shape[0] // part)) for part in (2, 3))
+    return np.asarray(cv2.resize(cv2.resize(image, half, interpolation=cv2.INTER_AREA), size), np.uint8)
+
+
 def scaled_flow(flow: Flow, size: Size) -> Flow:
     """A flow at another size, in its pixels."""
     times = size[0] / flow.shape[1], size[1] / flow.shape[0]
-    return np.asarray(cv2.multiply(cv2.resize(flow, size), times), np.float32)  # type: ignore[call-overload]
+    return np.asarray(cv2.resize(cv2.multiply(flow, times), size), np.float32)  # type: ignore[call-overload]
 
 
 def brought(array: NDArray[Any], places: Flow) -> NDArray[Any]:
@@ -133,9 +137,10 @@ def brought(array: NDArray[Any], places: Flow) -> NDArray[Any]:
     return np.asarray(cv2.remap(array, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
 
 
-def change(now: Gray, before: Gray, window: int) -> Values:
-    """Mean absolute difference around each pixel, in 0..1."""
-    return cv2.boxFilter(cv2.absdiff(now, before), cv2.CV_32F, (window, window)) / np.float32(255)
+def change(now: Image, before: Image, window: int) -> Values:
+    """Mean absolute difference around each pixel, in 0..1; of colours, for a hand may be as bright as its wall."""
+    apart = cv2.cvtColor(cv2.absdiff(now, before), cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.boxFilter(apart, cv2.CV_32F, (window, window)) / np.float32(255), np.float32)
 
 
 class Memory:

@@ -48,7 +48,7 @@ def test_strokes_that_change_before_a_still_picture_are_calmed() -> None:
     assert mean_change(outs[10:]) < 0.25 * mean_change(painted[10:])
 
 
-@pytest.mark.parametrize(("sigma", "left"), [(4, 0.75), (8, 0.5)])
+@pytest.mark.parametrize(("sigma", "left"), [(4, 0.8), (8, 0.5)])
 def test_camera_noise_neither_passes_for_motion_nor_reaches_the_net(sigma: float, left: float) -> None:
     watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
     seen = [noisy(room(), sigma, draw) for _ in range(30)]

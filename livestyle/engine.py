@@ -21,6 +21,9 @@ from livestyle.errors import UserError
 from livestyle.weights import Card
 
 Net = Callable[[NDArray[np.uint8]], NDArray[Any]]
+KEPT = 6  # input sizes for which a net stays ready
+
+RESULTS = {"style": ("u8", 4), "segmenter": ("f32", 3)}  # type and axes of what a net of each kind gives
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def openvino_core() -> Any:
 class OpenVinoNet:
     """An ONNX net compiled for each input size it meets, the last few kept."""
 
-    def __init__(self, engine: Engine, path: Path, threads: int = 1) -> None:
+    def __init__(self, engine: Engine, path: Path, threads: int = 1, kind: str = "") -> None:
         ov = import_openvino()
         try:
             self._model = openvino_core().read_model(path)
@@ -128,6 +131,10 @@ class OpenVinoNet:
         door = self._model.inputs[0]
         if door.get_element_type() != ov.Type.u8 or len(door.get_partial_shape()) != 4:
             raise UserError(f"{path} does not take uint8 pictures (N, H, W, 3).", "Make it with: livestyle train style")
+        result = self._model.outputs[0]
+        found = result.get_element_type().get_type_name(), len(result.get_partial_shape())
+        if found != RESULTS.get(kind, found):
+            raise UserError(f"{path} is no {kind}: it gives other results.", "Give another file.")
         self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
         if engine.exact:
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
@@ -139,8 +146,9 @@ class OpenVinoNet:
             model = self._model.clone()
             model.reshape(shape)
             self._requests[shape] = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
-            if len(self._requests) > 3:
+            if len(self._requests) > KEPT:
                 self._requests.popitem(last=False)
+        self._requests.move_to_end(shape)
         request = self._requests[shape]
         request.infer([np.ascontiguousarray(images)], share_inputs=True)
         result: NDArray[Any] = request.get_output_tensor(0).data.copy()
@@ -184,7 +192,7 @@ def load_on_cpu(engine: Engine, card: Card) -> Net:
         UserError: PyTorch would be needed, and is not installed.
     """
     if any(name.endswith(".onnx") for name in card.files):
-        return OpenVinoNet(engine, card.path(".onnx"), THREADS[card.kind])
+        return OpenVinoNet(engine, card.path(".onnx"), THREADS[card.kind], card.kind)
     return TorchNet(choose_engine("torch:cpu", engine.exact), card)
 
 

@@ -9,9 +9,12 @@ import numpy as np
 from livestyle.engine import Engine
 from livestyle.errors import UserError
 from livestyle.image import Image, at_most, fit, pad_to, size_of
-from livestyle.weights import Card, find_card, sha256
+from livestyle.weights import Card, find_card, load_card, sha256, tensor_names
 
 MULTIPLE = 8  # of the sides that any transform net takes, for files that do not say
+SIGNS = {  # of each transform net: a tensor that no other one has
+    "twoscale": "down.conv.weight", "johnson": "encode.0.conv.weight", "transform": "detail.weight",
+}  # fmt: skip
 
 Stylizer = Callable[[Image], Image]  # of any size; the same size out
 
@@ -27,11 +30,38 @@ def style_card(style: str, models: Path | None = None) -> Card:
         return find_card("style", style, models)
     if not path.is_file():
         raise UserError(f"There is no file {style}.", "Check the name.")
-    files = {
-        file.name: sha256(file) for file in (path.with_suffix(s) for s in (".onnx", ".safetensors")) if file.is_file()
-    }
-    return Card(path.stem, "style", path.stem, "transform", files, "?", str(path), "?", "?",
+    beside = path.with_name("card.json")
+    if beside.is_file() and path.name in (card := load_card(beside)).files:
+        if card.kind != "style":
+            raise not_a_style(path, card.kind)
+        return card
+    onnx, weights = path.with_suffix(".onnx"), path.with_suffix(".safetensors")
+    files = {file.name: sha256(file) for file in (onnx, weights) if file.is_file()}
+    net = told_net(weights) if weights.is_file() else "?"
+    return Card(path.stem, "style", path.stem, net, files, "?", str(path), "?", "?",
                 multiple=MULTIPLE, folder=path.parent)  # fmt: skip
+
+
+def told_net(path: Path) -> str:
+    """Which transform net a safetensors file holds, by what it says, or by its tensors' names.
+
+    Raises:
+        UserError: it is cut short, or holds anything else.
+    """
+    facts, names = tensor_names(path)
+    if "facts" in facts:
+        raise UserError(f"{path} is a training's checkpoint, not a style.", "Run that training to its end.")
+    if facts.get("kind", "style") != "style":
+        raise not_a_style(path, facts["kind"])
+    net = facts.get("net") or next((net for net, sign in SIGNS.items() if sign in names), None)
+    if net not in SIGNS:
+        raise UserError(f"{path} does not hold a style that livestyle knows.", "Make it with: livestyle train style")
+    return net
+
+
+def not_a_style(path: Path, kind: str) -> UserError:
+    """What to say of another kind of model."""
+    return UserError(f"{path} is a {kind}, not a style.", "Give another file.")
 
 
 def load_style(style: str, engine: Engine, pixels: int, models: Path | None = None) -> Stylizer:

@@ -18,6 +18,8 @@ import platformdirs
 from livestyle.errors import UserError
 
 KINDS = {"style": "styles", "segmenter": "segmenters", "loss-network": "loss-networks"}
+MEND = "Install livestyle again, or train the model again."
+HEADER = 100_000_000  # bytes of a safetensors file's header at most, as the format has it
 PATIENCE = 10.0  # seconds without a byte after which a download is given up
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
@@ -74,8 +76,31 @@ class Card:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Hexadecimal digest of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tensor_names(path: Path) -> tuple[dict[str, str], set[str]]:
+    """What a safetensors file says of itself, and its tensors' names: from its header, which needs no PyTorch.
+
+    Raises:
+        UserError: it is cut short, or no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, HEADER)))
+        facts = dict(header.pop("__metadata__", {}))
+        end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        raise UserError(f"{path} is no safetensors file, or not whole.", "Give another file.") from None
+    if path.stat().st_size != end:
+        raise UserError(f"{path} is not whole: {path.stat().st_size} bytes of {end}.", "Copy it again.")
+    return facts, set(header)
 
 
 def verified(path: Path, digest: str) -> Path:
@@ -85,9 +110,9 @@ def verified(path: Path, digest: str) -> Path:
         UserError: missing or altered.
     """
     if not path.is_file():
-        raise UserError(f"The model file {path} is missing.", "Install livestyle again.")
+        raise UserError(f"The model file {path} is missing.", MEND)
     if sha256(path) != digest:
-        raise UserError(f"The model file {path} is damaged: its SHA-256 is not its card's.", "Install livestyle again.")
+        raise UserError(f"The model file {path} is damaged: its SHA-256 is not its card's.", MEND)
     return path
 
 

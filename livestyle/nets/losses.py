@@ -55,9 +55,10 @@ def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
 
 
 def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor]) -> Tensor:
-    """Mean squared difference at relu4_2 over the content's own mean square."""
+    """Mean squared difference at relu4_2 over the content's own mean square, of each picture, averaged."""
     ours, theirs = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
-    return F.mse_loss(ours, theirs) / theirs.square().mean()
+    axes = (1, 2, 3)
+    return ((ours - theirs).square().mean(axes) / theirs.square().mean(axes)).mean()
 
 
 def tv_loss(images: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.image import write_error
+from livestyle.image import write_error, written_aside
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms, summary
 from livestyle.train.ranks import Ranks
 
@@ -37,13 +36,12 @@ def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.opt
     tensors = {f"{name}.{k}": v for name, net in nets.items() for k, v in net.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    aside = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, aside, {"facts": json.dumps(facts)})
-        os.replace(aside, path)
+        with written_aside(path) as part:
+            clones = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
+            save_file(clones, part, {"facts": json.dumps(facts)})
     except (OSError, SafetensorError) as error:
-        aside.unlink(missing_ok=True)
         raise write_error(path, error) from None
 
 

@@ -24,7 +24,7 @@ from livestyle.settings import Size
 from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import MEAN_IU, Terms
 from livestyle.train.data import Pair, Scenes, Warn, fault_line, list_pairs, list_rooms, read_pair
-from livestyle.train.style import list_pictures
+from livestyle.train.photos import list_pictures
 
 BATCH = 16
 RATIOS = (16 / 9, 16 / 9, 4 / 3, 1.0, 3 / 4, 3 / 4, 3 / 4)  # of the training inputs' sides: webcams and stills
@@ -96,7 +96,7 @@ def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> I
 
     nets: dict[str, nn.Module] = {"net": net, "mean": mean}
     yield from train_by_the_clock(
-        nets, optimizer, job.checkpoint, job.minutes, job.seed, one, validation(mean, held, job, warn)
+        nets, optimizer, job.checkpoint, job.minutes, job.seed, one, validation(mean, held, job, warn), warn=warn
     )
 
 

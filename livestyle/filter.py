@@ -140,7 +140,7 @@ class Filter:
 
         def start(style: str, box: Box) -> Future[Image]:
             self.meter.areas.append(box.area / (size[0] * size[1]))
-            return self._pool.submit(self._stylize, style, motion, box, full)
+            return self._pool.submit(self._stylize, *self._style(style), motion, box, full)
 
         boxes = {style: self._regions[plane].box(size) for style, plane in planes.items()}
         jobs = {style: start(style, box) for style, box in boxes.items() if box}
@@ -150,16 +150,16 @@ class Filter:
             shown = {p: self._regions[p].shown(mattes[p], size, frame.time) for p in {*planes.values()} - {BOTH}}
             for style, plane in planes.items():
                 need, held = shown.get(plane, boxes[style]), boxes[style]
-                if need is None:
-                    jobs.pop(style, None)
-                elif held is None or not held.holds(need):
+                wrong = need is None or held is None or not held.holds(need)
+                if wrong and style in jobs:
+                    jobs.pop(style).result()  # a memory serves one painting at a time
+                if wrong and need:
                     jobs[style] = start(style, self._regions[plane].box(size) or need)
         self.meter.runs["painted"] += any(boxes.values()) or bool(jobs)
         return {style: job.result() for style, job in jobs.items()}
 
-    def _stylize(self, style: str, motion: Motion, box: Box, size: Size) -> Image:
+    def _stylize(self, stylize: Stylizer, memory: Memory, motion: Motion, box: Box, size: Size) -> Image:
         """A box of the picture painted and steadied, laid into the rest, at a size."""
-        stylize, memory = self._style(style)
         with self.meter.stage("stylize"):
             painted = stylize(box.of(motion.feed))
         painted = memory(painted, motion, box)
@@ -173,6 +173,7 @@ class Filter:
             self._styles[style] = load_style(style, self.engine, sys.maxsize, self._models), Memory()
             if len(self._styles) > KEPT:
                 self._styles.popitem(last=False)
+        self._styles.move_to_end(style)
         return self._styles[style]
 
     def _render(

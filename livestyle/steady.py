@@ -147,9 +147,7 @@ class Memory:
     """Owns what one style has painted, and steadies what it paints."""
 
     def __init__(self) -> None:
-        self._step = 0
-        self._painted: Values | None = None
-        self._box: Box | None = None
+        self._last: tuple[int, Values, Box] | None = None  # step, painting, where it is
 
     def __call__(self, painted: Image, motion: Motion, box: Box) -> Image:
         """The painting steadied; itself where nothing of the step before is remembered.
@@ -158,17 +156,14 @@ class Memory:
             painted: the new painting of the box alone; box: its place in the picture of `motion`.
         """
         now = painted.astype(np.float32)
-        if motion.flow is not None and motion.trust is not None and motion.step == self._step + 1:
+        step, old, place = self._last or (0, now, box)
+        if motion.flow is not None and motion.trust is not None and motion.step == step + 1:
+            if place != box:
+                common, base = box.common(place), now.copy()
+                common.within(box).of(base)[:] = common.within(place).of(old)
+                old = base
             trust = np.ascontiguousarray(box.of(motion.trust))
-            carried = brought(self._within(box, now), box.of(motion.flow) + grid(size_of(trust)))
+            carried = brought(old, box.of(motion.flow) + grid(size_of(trust)))
             now = np.asarray(cv2.blendLinear(carried, now, trust, 1 - trust), np.float32)
-        self._step, self._painted, self._box = motion.step, now, box
+        self._last = motion.step, now, box
         return np.asarray(cv2.convertScaleAbs(now), np.uint8)
-
-    def _within(self, box: Box, now: Values) -> Values:
-        """What is remembered, in the box: what is new in it is as painted now."""
-        if self._painted is None or self._box is None or self._box == box:
-            return now if self._painted is None else self._painted
-        common, old = box.common(self._box), now.copy()
-        common.within(box).of(old)[:] = common.within(self._box).of(self._painted)
-        return old

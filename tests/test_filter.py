@@ -1,5 +1,6 @@
 """The filter: each look on each plane, and nothing that no look asks for."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ from test_sources import write_clip
 
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import Frame, Image
-from livestyle.look import Look, look_of, parse_plane
+from livestyle.image import Frame, Image, Matte, fit
+from livestyle.look import BOTH, Look, look_of, parse_plane
 from livestyle.settings import Settings
 from livestyle.weights import find_cards
 
@@ -118,8 +119,6 @@ def test_keep_colors_keeps_them(ready: Filter, frame: Frame) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (641, 359), (17, 200), (1280, 720)])
 def test_any_size_comes_back_whole(ready: Filter, person: Image, size: tuple[int, int]) -> None:
-    from livestyle.image import fit
-
     out = ready(Frame(fit(person, size), 0, 0.0), look(person=STYLES[1]))
     assert out.shape == (size[1], size[0], 3)
 
@@ -160,3 +159,98 @@ def test_the_style_is_painted_no_larger_than_the_quality_says(person: Image) -> 
     with Filter(Settings(quality="fast")) as filter:
         assert filter.style_size((1280, 720)) == (480, 270)
         assert filter.style_size((320, 180)) == (320, 180)
+
+
+def shifted(image: Image, by: int) -> Image:
+    """The picture moved sideways, its border repeated."""
+    return np.pad(image, ((0, 0), (abs(by), abs(by)), (0, 0)), "edge")[:, abs(by) - by :][:, : image.shape[1]].copy()
+
+
+def noisy(image: Image, sigma: float, seed: int) -> Image:
+    return np.clip(np.rint(image + np.random.default_rng(seed).normal(0, sigma, image.shape)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_noisy_still_room_is_painted_still(style: str, person: Image) -> None:
+    small = fit(person, (320, 180))
+    frames = [Frame(noisy(small, 6, n), n, n / 30) for n in range(24)]
+    with Filter(Settings()) as live:
+        outs = [live(frame, look(background=style, person=style)).astype(int) for frame in frames][-8:]
+    assert np.mean([np.abs(b - a).mean() for a, b in pairwise(outs)]) < 1.5
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"background": f"{STYLES[0]}+{STYLES[1]}@0.4", "person": f"{STYLES[0]}+{STYLES[1]}@0.4"},
+        {"keep_colors": True},
+        {"strength": 0.5},
+        {"background": "none", "person": STYLES[1]},
+        {"person": STYLES[1], "keep_colors": True, "strength": 0.7},
+    ],
+    ids=str,
+)
+def test_what_does_not_move_stays_exactly_still(flags: dict[str, object], person: Image) -> None:
+    with Filter(Settings()) as live:
+        outs = [live(Frame(person, n, 3 * n / 10), look(**flags)) for n in range(14)]
+    assert np.abs(outs[-1].astype(int) - outs[-2]).max() <= 1
+
+
+def test_a_cut_shows_at_once(ready: Filter, person: Image) -> None:
+    whole = look(background=STYLES[0], person=STYLES[0])
+    with Filter(Settings(quality="best")) as live:
+        for n in range(4):
+            live(Frame(person, n, n / 30), whole)
+        upside_down = Frame(person[::-1].copy(), 4, 4 / 30)
+        assert (live(upside_down, whole) == ready(upside_down, whole)).all()
+
+
+def test_a_person_is_painted_in_a_box_that_never_cuts(person: Image) -> None:
+    """Somebody who leaps to the side is painted whole in that very frame."""
+    mattes: list[Matte] = []
+    with Filter(Settings()) as live:
+        matting = live.matting
+        live.matting = lambda image, time: mattes.append(matting(image, time)) or mattes[-1]  # type: ignore[assignment, func-returns-value]
+        for n, by in enumerate((0, 0, 0, 0, 220, 220, -220)):
+            frame = Frame(shifted(person, by), n, n / 30)
+            untouched = (live(frame, look(background="none", person=STYLES[1])) == frame.image).all(2)
+            assert (mattes[-1] == 1).sum() > 10_000
+            assert untouched[mattes[-1] == 1].mean() < 0.01
+            assert untouched[mattes[-1] == 0].all()
+    assert live.meter.areas[0] == 1
+    assert max(list(live.meter.areas)[1:4]) < 0.8
+    assert live.meter.runs["painted"] == 7 < len(live.meter.areas)
+
+
+def test_nets_rest_where_nothing_shows(person: Image) -> None:
+    """Background styles where all is person, person styles where nobody is; and they wake in the same frame."""
+    with Filter(Settings()) as live:
+        mattes = iter([1.0, 1.0, 1.0, 0.5, 0.0, 0.0, 1.0])
+        live.matting = lambda image, time: np.full(image.shape[:2], next(mattes), np.float32)  # type: ignore[assignment]
+        frames = [Frame(person, n, n / 30) for n in range(7)]
+        behind, ahead = look(), look(background="none", person=STYLES[1])
+        assert all((live(frame, behind) == person).all() for frame in frames[:3])
+        assert live.meter.runs["stylize"] == live.meter.runs["painted"] == 1  # when nothing was known yet
+        assert difference(live(frames[3], behind), person, np.ones(person.shape[:2], bool)) > 3
+        assert live.meter.runs["painted"] == 2
+        live(frames[4], ahead)
+        assert (live(frames[5], ahead) == person).all()
+        assert live.meter.runs["painted"] == 3
+        assert difference(live(frames[6], ahead), person, np.ones(person.shape[:2], bool)) > 10
+        assert live.meter.runs["painted"] == 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (641, 359), (17, 200)])
+@pytest.mark.parametrize("value", [0, 255])
+def test_black_and_white_frames_in_a_row_of_any_size(size: tuple[int, int], value: int) -> None:
+    image = np.full((size[1], size[0], 3), value, np.uint8)
+    with Filter(Settings()) as live:
+        outs = [live(Frame(image, n, n / 30), look(person=STYLES[1])) for n in range(3)]
+    assert {out.shape for out in outs} == {image.shape}
+
+
+def test_styles_of_each_plane() -> None:
+    a, b = STYLES[:2]
+    assert look(background=a, person=f"{a}+{b}").styled_planes == {a: BOTH, b: "person"}
+    assert look(background=a, person="blur").styled_planes == {a: "background"}
+    assert not look(background="blur").styled_planes

@@ -2,11 +2,13 @@
 
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from livestyle.composites import MOTIONS, composite_clip, stands_free
@@ -50,6 +52,7 @@ Row = dict[str, float]
 Table = dict[str, Row | str]  # a sentence in place of the figures that are not to be had
 
 FLOW_PIXELS = 640 * 360  # the most at which flow is computed
+STILL_NOISE, STILL_FRAMES, STILL_FPS = 6.0, 8, 30.0  # of 255; counted, after as many to settle
 BARS = {  # of the chart: words, colour, that of the figure in it, and place beside the name's own
     "mean_iu_per_image": ("per picture", "#2b5c8a", "white", 0.19),
     "boundary_iu": ("near the edge", "#9dc3e0", "#1c3a57", -0.19),
@@ -241,7 +244,8 @@ def evaluate_stability(
     """How steady the styled clip and its mattes are, over its first frames; the JSON object of the command contract.
 
     The whole frame is painted in the background's style. *Unsmoothed* is the same without memory. Flow and figures are
-    at the clip's size, or at the largest of its shape with no more than FLOW_PIXELS.
+    at the clip's size, or at the largest of its shape with no more than FLOW_PIXELS. The change of a still is that of
+    its last frame with a camera's noise, in 0..255.
 
     Raises:
         UserError: no clip, one too small or of fewer than two frames, or a look that is no style.
@@ -263,9 +267,24 @@ def evaluate_stability(
             watch(done)
         if source.warning:
             say(source.warning)
-    if not rows:
-        raise UserError(f"{clip} holds fewer than two frames.", "Give a longer clip.")
-    return {"frames": len(rows) + 1, **mean_row(rows, digits=7)}
+        if not rows or last is None:
+            raise UserError(f"{clip} holds fewer than two frames.", "Give a longer clip.")
+        still = still_changes(last.image, look, {"still_change": live, "unsmoothed_still_change": alone})
+    return {"frames": len(rows) + 1, **mean_row(rows, digits=7), **still}
+
+
+def still_changes(image: Image, look: Look, filters: dict[str, Filter]) -> Row:
+    """How much each filter's picture of a still scene with noise changes from frame to frame, per value in 0..255."""
+    rng, pictures = np.random.default_rng(0), defaultdict[str, list[Image]](list)
+    for index in range(2 * STILL_FRAMES):
+        noise = np.rint(image + STILL_NOISE * rng.standard_normal(image.shape, np.float32))
+        frame = Frame(np.clip(noise, 0, 255).astype(np.uint8), index, index / STILL_FPS)
+        for name, filter in filters.items():
+            pictures[name].append(filter(frame, look))
+    return {
+        name: round(statistics.fmean(float(cv2.absdiff(a, b).mean()) for a, b in pairwise(of[STILL_FRAMES:])), 4)
+        for name, of in pictures.items()
+    }
 
 
 def open_clip(clip: str) -> VideoFile:

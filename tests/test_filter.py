@@ -11,6 +11,7 @@ from livestyle.errors import UserError
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image, Matte, fit
 from livestyle.look import BOTH, Look, look_of, parse_plane
+from livestyle.segment import Matting
 from livestyle.settings import Settings
 from livestyle.weights import find_cards
 
@@ -225,8 +226,8 @@ def test_a_person_is_painted_in_a_box_that_never_cuts(person: Image) -> None:
 def test_nets_rest_where_nothing_shows(person: Image) -> None:
     """Background styles where all is person, person styles where nobody is; and they wake in the same frame."""
     with Filter(Settings()) as live:
-        mattes = iter([1.0, 1.0, 1.0, 0.5, 0.0, 0.0, 1.0])
-        live.matting = lambda image, time: np.full(image.shape[:2], next(mattes), np.float32)  # type: ignore[assignment]
+        shares = iter([1.0, 1.0, 1.0, 0.5, 0.0, 0.0, 1.0])
+        live.matting = Matting(lambda image: np.full(image.shape[:2], next(shares), np.float32))
         frames = [Frame(person, n, n / 30) for n in range(7)]
         behind, ahead = look(), look(background="none", person=STYLES[1])
         assert all((live(frame, behind) == person).all() for frame in frames[:3])

@@ -11,10 +11,12 @@ from livestyle.errors import UserError
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image
 from livestyle.live import PATIENCE, Deck, Limits, drive, open_deck, placeholder
-from livestyle.look import Look, look_of, parse_plane
+from livestyle.look import NONE, Look, look_of, parse_plane
+from livestyle.segment import Matting
 from livestyle.settings import Settings
 from livestyle.sinks import Sink
 from livestyle.sources import Source
+from livestyle.weights import find_cards
 
 
 class Cards(Source):
@@ -122,6 +124,17 @@ def test_outside_a_call_a_fault_ends_the_run_at_once() -> None:
     with pytest.raises(RuntimeError):
         go(Cards(), sink, filter=Faulty(range(5, 10**9)))
     assert len(sink.frames) == 5 < PATIENCE
+
+
+def test_the_shares_say_on_which_frames_the_nets_ran() -> None:
+    """A style on the person, and nobody there: the first frame is painted whole, for nothing is known yet."""
+    with Filter(Settings()) as filter:
+        filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
+        look = Look(NONE, parse_plane(next(iter(find_cards("style")))))
+        facts = go(Cards(5), Collect(), deck=Deck(look), filter=filter)[0]
+    assert facts.segment_share == 1
+    assert facts.stylize_share == 0.2
+    assert facts.stylize_area == 1
 
 
 def test_the_report_has_the_contracts_fields() -> None:

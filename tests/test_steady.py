@@ -71,13 +71,15 @@ def test_another_picture_shows_at_once(person: Image) -> None:
     assert (memory(even(240, (640, 360)), watcher(person[::-1].copy(), 10 / 30), whole) == 240).all()
 
 
-def test_a_hand_leaves_no_trail() -> None:
-    """A square passes before a wall, painted in another colour than the wall."""
+@pytest.mark.parametrize("evenly", [False, True])
+def test_a_hand_leaves_no_trail(evenly: bool) -> None:
+    """A square passes before a wall, painted in another colour than the wall; and one exactly as bright as its wall."""
     watcher, memory = Watcher(), Memory()
+    wall, skin = (even(128), (180, 105, 110)) if evenly else (room(), room(5, (32, 50)) // 2 + 100)
     for n in range(14):
-        image, painted = room(), even(40)
+        image, painted = wall.copy(), even(40)
         hand = Box(8 * n + 8, 40, 8 * n + 40, 90)
-        hand.of(image)[:], hand.of(painted)[:] = room(5, (32, 50)) // 2 + 100, 220
+        hand.of(image)[:], hand.of(painted)[:] = skin, 220
         out = memory(painted, watcher(image, n / 30), WHOLE)
     behind = Box(0, 40, hand.left - 4, 90).of(out).astype(int)
     assert np.abs(behind - 40).mean() < 4

@@ -453,8 +453,8 @@ Train = Annotated[float, typer.Option(min=0.05, help="How long to train, over al
     torchrun --nproc-per-node 4 -m livestyle train style wave.jpg my_wave --photos photos/ --device cuda""",
 )
 def train_style_(
-    picture: Annotated[Path, typer.Argument(help="The painting.")],
-    name: Annotated[str, typer.Argument(help="The style's name.")],
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="The painting; at least 128x128.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The style's name.")],
     photos: Annotated[Path | None, typer.Option(
         metavar="DIR", help="A few hundred photos of anything (default: a small built-in set).")] = None,
     my_photos: Annotated[bool, typer.Option(

@@ -22,7 +22,7 @@ from livestyle.train.ranks import Ranks
 Facts = dict[str, float | int | str]
 Step = Callable[[float, int], tuple[int, Terms]]
 
-LEAP, IN_A_ROW = 20.0, 3  # a training has broken when its loss is so many times the usual one for so many steps
+LEAP, IN_A_ROW = 50.0, 5  # a training has broken when its loss is so many times the usual one for so many steps
 MOST_SETBACKS = 5  # after so many without a good minute between them, it is given up
 ANEW = "Remove it to begin anew, or give another NAME or --runs."
 

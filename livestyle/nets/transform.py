@@ -64,20 +64,21 @@ class TwoScaleNet(nn.Module):
 
     Johnson's net takes its independence of contrast from instance norms, whose statistics cost time and jump from frame
     to frame; here the picture's contrast is evened out once, and learned scales, which fold away, stand in their place.
-    Un-shuffle by 4, a block, four blocks at half of that, back and joined, a block; two shuffles by 2, the picture's
+    Un-shuffle by 4, a block, three blocks at half of that, back and joined, a block; two shuffles by 2, the picture's
     own detail joined between them.
 
     Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 8.
     """
 
-    def __init__(self, fine: int = 48, coarse: int = 96, depth: int = 4) -> None:
+    def __init__(self, fine: int = 48, coarse: int = 96, depth: int = 3) -> None:
         super().__init__()
         self.stem, self.before = ConvNorm(48, fine, 3, norm=Affine), Branch(fine)
         self.down = ConvNorm(fine, coarse, 3, 2, norm=Affine)
         self.deep = nn.Sequential(*(Branch(coarse) for _ in range(depth)))
-        self.up, self.after = ConvNorm(coarse + fine, fine, 3, norm=Affine), Branch(fine)
-        self.mix, self.detail = ConvNorm(fine, 64, 3, norm=Affine), ConvNorm(12, 8, 3, norm=Affine)
-        self.paint = nn.Conv2d(64 // 4 + 8, 12, 3, padding=1)
+        self.narrow = ConvNorm(coarse, fine, 1, norm=Affine, act=None)
+        self.up, self.after = ConvNorm(2 * fine, fine, 3, norm=Affine), Branch(fine)
+        self.mix, self.detail = ConvNorm(fine, fine, 3, norm=Affine), ConvNorm(12, 8, 3, norm=Affine)
+        self.paint = nn.Conv2d(fine // 4 + 8, 12, 3, padding=1)
         with torch.no_grad():
             self.paint.weight.copy_(self.paint.weight[::4].repeat_interleave(4, 0))
             for module in self.modules():
@@ -87,7 +88,7 @@ class TwoScaleNet(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         x = even_contrast(F.pad(rgb, (BORDER,) * 4, mode="reflect"))
         fine = self.before(self.stem(F.pixel_unshuffle(x, 4)))
-        coarse = F.interpolate(self.deep(self.down(fine)), scale_factor=2, mode="nearest")
+        coarse = F.interpolate(self.narrow(self.deep(self.down(fine))), scale_factor=2, mode="nearest")
         fine = self.after(self.up(torch.cat([coarse, fine], 1)))
         half = torch.cat([F.pixel_shuffle(self.mix(fine), 2), self.detail(F.pixel_unshuffle(x, 2))], 1)
         return F.pixel_shuffle(self.paint(half), 2)[..., BORDER:-BORDER, BORDER:-BORDER] + 0.5

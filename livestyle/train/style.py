@@ -28,7 +28,7 @@ from livestyle.train.ranks import Ranks, mixed
 from livestyle.weights import find_cards, sha256
 
 ARCHS = {"twoscale": 8, "transform": 4, "johnson": 4}  # what can be trained, and the multiple of its input's sides
-CROPS = (160, 256)  # sides of the training pictures: of the first half, where more steps are worth more, and the rest
+CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
 SHIFT, TURN = 3.0, 0.01  # its movement: in pixels, and in radians and shares of the size
@@ -84,7 +84,7 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
 
     def one(progress: float, images: int) -> tuple[int, Terms]:
         first = images + job.ranks.rank * job.batch
-        samples = feed.take(range(first, first + job.batch), CROPS[progress >= 0.5])
+        samples = feed.take(range(first, first + job.batch), CROP)
         if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
             told.update(fresh)
             warn(fault_line("unreadable or too small", fresh))
@@ -143,8 +143,9 @@ def start_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Wa
 @torch.no_grad()
 def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
     """Of all styles of the same architecture the one whose pictures have the least loss; a fresh net without any."""
-    batch = as_batch([image for image, _ in feed.make(TRIED, CROPS[1])], job.ranks.device)
-    content = job.network(batch, losses.CONTENT_LAYER)
+    batch = as_batch([image for image, _ in feed.make(TRIED, CROPS[0])], job.ranks.device)
+    with mixed(job.ranks.device):
+        content = job.network(batch, losses.CONTENT_LAYER)
     tried: dict[str, tuple[float, nn.Module]] = {}
     for card in find_cards("style", job.models).values():
         if card.net != job.arch:

@@ -86,7 +86,7 @@ def short_training(job: StyleTraining, told: list[str] | None = None, die_after:
     torch.set_num_threads(1)
     with ExitStack() as stack:
         for module, name, value in ((checkpoint, "time", stopped), (curves, "time", stopped), (style, "step", timed),
-                                    (style, "CROPS", (64, 96))):  # fmt: skip
+                                    (style, "CROP", 64)):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
         for report in train_style(job, (told if told is not None else []).append):
             reports.append(report)

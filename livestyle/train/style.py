@@ -47,7 +47,7 @@ class StyleTraining:
     photos: Photos
     network: LossNetwork  # on the device
     checkpoint: Path
-    arch: str = "twoscale"
+    arch: str = "transform"
     minutes: float = 20.0
     init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
     style_weight: float = 10.0
@@ -82,7 +82,7 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
     optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
     told = set[str]()
 
-    def one(progress: float, images: int) -> tuple[int, Terms]:
+    def one(_: float, images: int) -> tuple[int, Terms]:
         first = images + job.ranks.rank * job.batch
         samples = feed.take(range(first, first + job.batch), CROP)
         if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
@@ -143,7 +143,7 @@ def start_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Wa
 @torch.no_grad()
 def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
     """Of all styles of the same architecture the one whose pictures have the least loss; a fresh net without any."""
-    batch = as_batch([image for image, _ in feed.make(TRIED, CROPS[0])], job.ranks.device)
+    batch = as_batch([image for image, _ in feed.make(TRIED, CROP)], job.ranks.device)
     with mixed(job.ranks.device):
         content = job.network(batch, losses.CONTENT_LAYER)
     tried: dict[str, tuple[float, nn.Module]] = {}

@@ -63,6 +63,7 @@ def job_in(folder: Path, name: str = "tiny", **flags: Any) -> StyleTraining:
         "photos": photos_of(folder / "photos"),
         "network": small_network(),
         "checkpoint": folder / f"runs/{name}.safetensors",
+        "arch": "twoscale",
         "minutes": STEPS * SECONDS / 60,
         "init": "none",
     }

@@ -464,7 +464,7 @@ def train_style_(
     out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[str, typer.Option("--from", metavar="FILE", help="Checkpoint or model to start from; nearest: of "
                                        "the styles that there are the most alike; none.")] = "nearest",
-    arch: Annotated[str, typer.Option(help="twoscale, transform or johnson.")] = "twoscale",
+    arch: Annotated[str, typer.Option(help="transform, twoscale or johnson.")] = "transform",
     still: Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")] = 50.0,
     rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 2e-3,
     batch: Annotated[int, typer.Option(min=1, help="Pictures in each step, in each process.")] = 2,

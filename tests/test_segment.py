@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Image
-from livestyle.segment import MainPerson, Matting, Smoother, input_size, load_segmenter, refine
+from livestyle.segment import MainPerson, Matting, Smoother, load_segmenter, refine, scaled_size
 from livestyle.segmenters import SEGMENTERS, state
 from livestyle.settings import Settings
 from livestyle.weights import find_cards
@@ -53,14 +53,16 @@ def test_an_unknown_segmenter_names_the_near_ones() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
-def test_input_sizes_have_the_area_and_the_multiple(width: int, height: int) -> None:
-    w, h = input_size((width, height), 256 * 144, 16)
-    assert w % 16 == h % 16 == 0
-    assert 0.7 < w * h / (256 * 144) < 1.4
+def test_scaled_sizes_keep_the_shape_and_fit_the_area(width: int, height: int) -> None:
+    w, h = scaled_size((width, height), 256 * 144, 16)
+    assert -(-w // 16) * 16 * -(-h // 16) * 16 <= 256 * 144
+    assert w * h > 0.6 * 256 * 144
+    shape = min(3.0, max(1 / 3, width / height))
+    assert (w - 1) / (h + 1) < shape < (w + 1) / max(1, h - 1)
 
 
 def test_a_webcams_input_is_256x144() -> None:
-    assert input_size((640, 360), 256 * 144, 16) == input_size((1920, 1080), 256 * 144, 16) == (256, 144)
+    assert scaled_size((640, 360), 256 * 144, 16) == scaled_size((1920, 1080), 256 * 144, 16) == (256, 144)
 
 
 def wobbly(count: int, rate: float) -> list[tuple[np.ndarray, float]]:  # type: ignore[type-arg]

@@ -19,7 +19,7 @@ from livestyle.image import fit, size_of
 from livestyle.nets import losses
 from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import build
-from livestyle.segment import input_size
+from livestyle.segmenters import input_size
 from livestyle.settings import Size
 from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import MEAN_IU, Terms

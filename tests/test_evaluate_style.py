@@ -219,7 +219,7 @@ def test_what_is_missing_is_named(place: Path, nets: Path, painted: list[int]) -
         ("no file .*gone.png", nets, {"painting": place / "gone.png"}),
         ("file is not a picture", nets, {"painting": place / "file"}),
         ("no pictures in .*empty", nets, {"photos": empty}),
-        ("no pictures in .*gone", nets, {"photos": place / "gone"}),
+        ("no folder .*gone", nets, {"photos": place / "gone"}),
         ("no loss network .*empty", empty, {}),
         ("words.*does not hold VGG-19", place / "words", {}),
         ("other.*does not hold VGG-19", place / "other", {}),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from livestyle.sources import open_source
-from livestyle.weights import find_cards
+from livestyle.weights import find_card, find_cards
 
 NEEDED = ("Xvfb", "xdotool")
 pytestmark = [
@@ -84,7 +84,8 @@ def test_keys_reach_the_filter(screen: dict[str, str], tmp_path: Path) -> None:
     ]
     running = subprocess.Popen(command, env=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     window = xdotool(screen, "search", "--sync", "--onlyvisible", "--name", "^livestyle").split()[0]
-    default, following, *_ = find_cards("style")
+    default, gallery = find_card("style", None).name, list(find_cards("style"))
+    following = gallery[(gallery.index(default) + 1) % len(gallery)]
     for key, title in (("", default), ("bracketright", following), ("o", "bypassed"), ("q", "")):
         if key:
             xdotool(screen, "windowfocus", "--sync", window, "key", "--window", window, key)

@@ -33,15 +33,12 @@ FLOW_LEAST = 24  # pixels: flow needs a picture of some size
 RADIUS = 0.01  # of the guided filter's window, as a share of the matte's short side
 EPSILON = 3e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
 CALM = 3e-2  # the same for frames in a row: with less, noise and movement would redraw the edge in each
+STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
 SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
 
 
 def card_segmenter(card: Card, engine: Engine) -> Segmenter:
-    """A segmenter of ours, its input within the card's area.
-
-    The picture keeps its shape, and what the multiple asks for beyond it is reflected: squeezed by 7 %, portraits came
-    out worse (docs/measurements.md).
-    """
+    """A segmenter of ours, its input within the card's area; what `scaled_size` leaves of it is reflected."""
     net = engine.load(card)
 
     def segment(image: Image) -> Matte:
@@ -53,11 +50,24 @@ def card_segmenter(card: Card, engine: Engine) -> Segmenter:
 
 
 def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
-    """The largest size in the shape of `size` (at most 3:1) that fits sides of multiples and an area of `pixels`."""
+    """The largest size in the shape of `size` (at most 3:1) that fits an area of `pixels` in sides of multiples.
+
+    The height is a multiple; the width is one where the picture need not be stretched by more than STRETCH, else a
+    margin is left beside it: stretched by 7 %, portraits came out worse (docs/measurements.md). None below: people are
+    cut off there, and a mirrored one has two bodies.
+    """
     shape = min(3.0, max(1 / 3, size[0] / size[1]))
-    widths = range(multiple, pixels // multiple + 1, multiple)
-    height = max(min(width / shape, pixels // width // multiple * multiple) for width in widths)
-    return max(1, int(height * shape + 1e-6)), max(1, int(height + 1e-6))
+
+    def width(height: int) -> int:
+        wide = math.ceil(height * shape / multiple - 1e-6) * multiple
+        return wide if wide <= height * shape * STRETCH else max(1, int(height * shape))
+
+    def area(height: int) -> int:
+        return math.ceil(width(height) / multiple) * multiple * height
+
+    height = max(height for height in range(multiple, 4 * multiple + math.isqrt(3 * pixels), multiple)
+                 if height == multiple or area(height) <= pixels)  # fmt: skip
+    return width(height), height
 
 
 def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:

@@ -55,10 +55,10 @@ def test_an_unknown_segmenter_names_the_near_ones() -> None:
 @given(st.integers(1, 5000), st.integers(1, 5000))
 def test_scaled_sizes_keep_the_shape_and_fit_the_area(width: int, height: int) -> None:
     w, h = scaled_size((width, height), 256 * 144, 16)
-    assert -(-w // 16) * 16 * -(-h // 16) * 16 <= 256 * 144
-    assert w * h > 0.6 * 256 * 144
+    assert h % 16 == 0
+    assert 0.5 * 256 * 144 < -(-w // 16) * 16 * h <= 256 * 144
     shape = min(3.0, max(1 / 3, width / height))
-    assert (w - 1) / (h + 1) < shape < (w + 1) / max(1, h - 1)
+    assert shape - 1 / h < w / h < shape * 1.04 + 1 / h
 
 
 def test_a_webcams_input_is_256x144() -> None:

@@ -4,7 +4,7 @@ Imports go strictly downward (tests/test_layers.py):
 
     cli
     bench  doctor  evaluate  evaluate_style  stills
-    live  train
+    live  studio  train
     filter
     segment  stylize  gatys  look
     segmenters  crf  loss_network

@@ -70,6 +70,10 @@ Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at wha
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
+LossNetworkFile = Annotated[Path | None, typer.Option(
+    "--loss-network", "--perceptual", metavar="FILE",
+    help="VGG-19 as safetensors, or a folder of vgg19.safetensors (default: torchvision's, fetched; offline: compact).",
+)]  # fmt: skip
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:
@@ -135,22 +139,52 @@ def video(
 def photo(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, or a folder, which is created.")],
-    method: Annotated[str, typer.Option(help="fast: feed-forward.")] = "fast",
+    method: Annotated[str, typer.Option(help="fast: feed-forward; gatys: by optimisation, in minutes, in the style of "
+                                        "any picture: a LOOK is then none or the file of a painting.")] = "fast",
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
     keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, refine: Refine = S.refine,
     device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
+    iterations: Annotated[int, typer.Option(min=1, help="gatys: of all scales together.")] = 300,
+    long_side: Annotated[int, typer.Option(
+        min=32, help="gatys: of what is painted, px; the result has the picture's own size.")] = 512,
+    content_weight: Annotated[float, typer.Option(min=0, help="gatys: how much the picture counts.")] = 1.0,
+    style_weight: Annotated[float, typer.Option(min=0, help="gatys: how much the painting counts.")] = 10.0,
+    tv_weight: Annotated[float, typer.Option(min=0, help="gatys: how much smoothness counts.")] = 0.0,
+    optimizer: Annotated[str, typer.Option(help="gatys: lbfgs, or adam, which takes less memory.")] = "lbfgs",
+    init: Annotated[str, typer.Option(help="gatys: content or noise: what to start from.")] = "content",
+    seed: Annotated[int, typer.Option(min=0, help="gatys: of the noise.")] = 0,
+    naive: Annotated[bool, typer.Option(
+        "--naive", help="gatys: paint all in each style and cut afterwards, to compare.")] = False,
+    loss_network: LossNetworkFile = None,
 ) -> None:  # fmt: skip
-    """Stylize a still, or every picture of a folder."""
+    """Stylize a still, or every picture of a folder. With gatys, OUT is the picture so far; Ctrl-C leaves it whole."""
     from livestyle import stills
-    from livestyle.live import open_deck
+    from livestyle.live import Deck, open_deck
+    from livestyle.look import NONE, Look
 
-    if method != "fast":
-        raise UserError(f"There is no method '{method}'.", "Choose fast.")
+    if method not in ("fast", "gatys"):
+        raise UserError(f"There is no method '{method}'.", "Choose fast or gatys.")
     settings = settings_from(locals())
-    write(*stills.photo(settings, source, out, open_deck(settings).look))
+    if method == "fast":
+        return write(*stills.photo(settings, source, out, open_deck(settings).look))
+    need_torch("Painting by optimisation", ("torch", "safetensors"))
+    from livestyle.gatys import Weights
+    from livestyle.studio import Recipe, Studio, style_pictures
+
+    weighed = Weights(content_weight, style_weight, tv_weight)
+    recipe = Recipe(style_pictures(background, person), iterations, long_side, weighed, optimizer, init, seed,
+                    keep_colors, naive)  # fmt: skip
+    jobs, deck = stills.pairs(source, out), Deck(Look(NONE))
+    studio = Studio(settings, recipe, loss_network, say)
+    with stopping(deck):
+        for picture, result in jobs:
+            if not deck.over.is_set():
+                with bar(picture.name, 1.0) as update:
+                    studio.paint(picture, result, deck.over, update)
+                say(f"{result}{', as far as it came' if deck.over.is_set() else ''}")
 
 
 @app.command(epilog="Example: livestyle matte portrait.jpg cutout.png --cutout")
@@ -273,10 +307,6 @@ def evaluate_mattes_(
     show([{f"{clips} clips": name, **{k: f"{v:.4f}" for k, v in row.items()}} for name, row in rows])
 
 
-LossNetworkFile = Annotated[Path | None, typer.Option(
-    "--loss-network", "--perceptual", metavar="FILE",
-    help="VGG-19 as safetensors, or a folder of vgg19.safetensors (default: torchvision's, fetched; offline: compact).",
-)]  # fmt: skip
 Side = Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares cut from the photos.")]
 
 

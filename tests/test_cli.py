@@ -203,7 +203,7 @@ def test_bench_prints_the_contracts_object() -> None:
         (("photo", "gone.png", "out.png"), ("gone.png",)),
         (("video", "demo", "out.mp4"), ("demo", "livestyle live")),
         (("video", "face.png", "out.mp4"), ("face.png", "livestyle photo")),
-        (("photo", "a.png", "b.png", "--method", "oil"), ("oil", "fast")),
+        (("photo", "a.png", "b.png", "--method", "oil"), ("oil", "fast", "gatys")),
         (("bench", "--size", "641x359"), ("641x359",)),
         (("train", "segmenter", "vgg", "--data", ".", "--rooms", ".", "--perceptual", "."), ("vgg", "deeplab")),
     ],

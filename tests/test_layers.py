@@ -14,7 +14,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"bench", "doctor", "evaluate", "evaluate_style", "stills"},
-    {"live", "train"},
+    {"live", "studio", "train"},
     {"filter"},
     {"segment", "stylize", "gatys", "look"},
     {"segmenters", "crf", "loss_network"},

@@ -3,6 +3,7 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
+    console
     bench  doctor  evaluate  evaluate_style  stills
     live  studio  train
     filter

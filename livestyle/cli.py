@@ -1,4 +1,4 @@
-"""The command line: the only place that prints or ends the process."""
+"""The command line: with `console` the only place that prints, and the only one that ends the process."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from livestyle import __version__, weights
+from livestyle.console import bar, download, say, show, ticker
 from livestyle.errors import UserError
 from livestyle.settings import TRAINABLE, LiveSettings, Settings, Size
 
@@ -369,20 +370,6 @@ def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
     show([{"figure": key.replace("_", " "), "value": value} for key, value in values.items()])
 
 
-def show(rows: list[dict[str, str]], title: str | None = None) -> None:
-    """Print a table, wide enough where it does not go to a terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(rows[0] if rows else []):
-        table.add_column(name.replace("_", " "), justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row.values())
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
-
-
 @app.command("list", epilog="Example: livestyle list styles --json")
 def list_(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="styles, segmenters, loss-networks, cameras or sinks.")],
@@ -669,49 +656,6 @@ def follow(reports: "Iterable[TrainReport]", shown: bool = True) -> None:
             update(now.progress, f"{now.images} images, {losses}")
 
 
-@contextmanager
-def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar with the time left, on stderr; silent where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, *more, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(words, total=total, note="")
-
-        def update(done: float, note: str) -> None:
-            progress.update(task, completed=done, note=note)
-
-        yield update
-
-
-@contextmanager
-def download(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
-    """The bar of a download, which a single Ctrl-C ends: nothing runs yet that would have to end in good order."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with bar(words, total) as update:
-            yield update
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def ticker(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar that counts frames."""
-    with bar("frames", total) as update:
-        yield lambda done: update(done, str(done))
-
-
 def write(count: int, results: Iterable[Path]) -> None:
     """Write stills behind a bar and say what was written."""
     done = 0
@@ -754,11 +698,6 @@ def finish(result: "Report", as_json: bool) -> None:
         f"{result.frames} frames of {result.size[0]}x{result.size[1]} in {result.seconds:.1f} s, {result.fps:.1f} fps; "
         f"latency {result.latency_ms['p50']:.0f} ms, {result.dropped} dropped; {result.engine}"
     )
-
-
-def say(line: str) -> None:
-    """A line for people, on stderr."""
-    print(line, file=sys.stderr)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ PACKAGE = Path(livestyle.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
+    {"console"},
     {"bench", "doctor", "evaluate", "evaluate_style", "stills"},
     {"live", "studio", "train"},
     {"filter"},

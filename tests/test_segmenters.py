@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_weights import Server, serving
 
 from livestyle import segmenters, weights
-from livestyle.cli import bar, download
+from livestyle.console import bar, download
 from livestyle.engine import choose_engine, has_package
 from livestyle.errors import UserError
 from livestyle.evaluate import evaluate_segmenters

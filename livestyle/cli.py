@@ -21,6 +21,7 @@ from livestyle.settings import TRAINABLE, LiveSettings, Settings, Size
 if TYPE_CHECKING:
     from livestyle.evaluate_style import NetworkScore, StyleScore
     from livestyle.live import Deck, Report
+    from livestyle.stills import Still
     from livestyle.train.checkpoint import Report as TrainReport
 
 S, L = Settings(), LiveSettings()
@@ -656,13 +657,23 @@ def follow(reports: "Iterable[TrainReport]", shown: bool = True) -> None:
             update(now.progress, f"{now.images} images, {losses}")
 
 
-def write(count: int, results: Iterable[Path]) -> None:
-    """Write stills behind a bar and say what was written."""
-    done = 0
+def write(count: int, stills: "Iterable[Still]") -> None:
+    """Write stills behind a bar; say what was written, and which could not be.
+
+    Raises:
+        UserError: none could be.
+    """
+    done = []
     with bar("pictures", count) as update:
-        for done, path in enumerate(results, start=1):
-            update(done, path.name)
-    say(f"{path}" if count == 1 else f"{path.parent}: {done} pictures")
+        for still in stills:
+            done.append(still)
+            update(len(done), still.picture.name)
+    problems = [still.problem for still in done if still.problem]
+    if len(problems) == count:
+        raise UserError(f"None of {count} pictures could be done. {problems[0].problem}", problems[0].step)
+    say(f"{done[0].result}" if count == 1 else f"{done[0].result.parent}: {count - len(problems)} pictures")
+    for problem in problems:
+        say(f"Warning: {problem.problem} It was left out.")
 
 
 def frame_count(source: str) -> int | None:

@@ -1,11 +1,13 @@
 """Image, Matte, Frame, and the pure functions on their pixels. RGB everywhere; BGR exists at the doors only."""
 
 import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +23,14 @@ Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Matte = NDArray[np.float32]  # (H, W), 0 is background and 1 is person
 Colors = NDArray[np.float32]  # (H, W, 3) in 0..255
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that are written
+HEIF = (".heic", ".heif")
+READABLE = PICTURES + HEIF
+KEPT_TAGS = {  # of EXIF: what tells of the picture, rather than of how its file was laid out
+    "ImageDescription", "Make", "Model", "XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime",
+    "Artist", "Copyright", "Rating", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject",
+}  # fmt: skip
+LEFT_TAGS = {0x927C, 0xA005, 0xA002, 0xA003}  # of EXIF: offsets into the file, and the size before it was turned
 MOST_PIXELS = 150_000_000
 SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft
 RIM = 1 / 64  # of the height: from how far around a soft pixel takes the colours of its planes
@@ -182,15 +191,35 @@ def person_alone(image: Image, matte: Matte) -> Image:
     return result
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a picture's file says beside its pixels.
+
+    Args:
+        exif: when, where and with what it was taken, upright; icc: the colour profile of its RGB values.
+    """
+
+    exif: bytes = b""
+    icc: bytes = b""
+
+
+NO_FACTS = Facts()
+
+
 def load_image(path: Path, short: int | None = None) -> Image:
-    """Read a picture of any kind as RGB: turned upright, grey and 16-bit converted, transparency laid on white.
+    """The pixels alone of `load_picture`."""
+    return load_picture(path, short)[0]
+
+
+def load_picture(path: Path, short: int | None = None) -> tuple[Image, Facts]:
+    """Read a picture of any kind as RGB: turned upright, grey, CMYK and 16-bit converted, transparency laid on white.
 
     Args:
         short: a short side that is enough: a larger JPEG is decoded at half, a quarter or an eighth of its size, as far
             as it stays above that, in as much less time and memory.
 
     Raises:
-        UserError: missing, not a picture, truncated, or over 150 megapixels as decoded.
+        UserError: missing, not a picture, truncated, over 150 megapixels as decoded, or HEIC without its library.
     """
     from PIL import Image as Pil
     from PIL import ImageOps
@@ -199,12 +228,15 @@ def load_image(path: Path, short: int | None = None) -> Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures: the limit here is our own
             Pil.MAX_IMAGE_PIXELS = None
+            if path.suffix.lower() in HEIF and path.is_file():
+                _know_heif(path)
             with Pil.open(path) as file:
                 if short:
                     file.draft(None, (short, short))
                 if file.width * file.height > MOST_PIXELS:
                     raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-                return _to_rgb(ImageOps.exif_transpose(file))
+                facts = Facts(_exif(file), _profile(file))  # before a TIFF is turned, which loses them
+                return _to_rgb(ImageOps.exif_transpose(file)), facts
     except UserError:
         raise
     except FileNotFoundError:
@@ -214,18 +246,61 @@ def load_image(path: Path, short: int | None = None) -> Image:
         raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURES)}).") from None
 
 
+def _know_heif(path: Path) -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise UserError(f"{path} needs the package pillow-heif.", "Run: pip install 'livestyle[heif]'") from None
+    register_heif_opener()
+
+
 def _to_rgb(picture: "Pil.Image") -> Image:  # type: ignore[name-defined]  # noqa: F821
     from PIL import Image as Pil
 
     if picture.mode.startswith(("I", "F")):  # 16 bits and more of grey, which convert() would clip
         deep = np.asarray(picture, np.float64)
-        top = 65535 if deep.max() > 255 else 255
+        top = 65535 if deep.max() > 255 or picture.mode.startswith("I;16") else 255
         gray = np.clip(deep * (255 / top) + 0.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(gray[..., None], 3, axis=2))
+    if picture.mode == "CMYK":
+        picture = _printed(picture)
     if "A" in picture.mode or "transparency" in picture.info:
         paper = Pil.new("RGBA", picture.size, "white")
         picture = Pil.alpha_composite(paper, picture.convert("RGBA"))
     return np.array(picture.convert("RGB"), np.uint8)
+
+
+def _printed(picture: "Pil.Image") -> "Pil.Image":  # type: ignore[name-defined]  # noqa: F821
+    """CMYK as it looks in sRGB, where the file tells of its inks."""
+    from PIL import ImageCms
+
+    try:
+        inks = ImageCms.ImageCmsProfile(BytesIO(picture.info.get("icc_profile") or b""))
+        return ImageCms.profileToProfile(picture, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return picture
+
+
+def _profile(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa: F821
+    """The colour profile, where it is one of RGB values."""
+    profile = picture.info.get("icc_profile") or b""
+    return profile if profile[16:20] == b"RGB " else b""
+
+
+def _exif(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa: F821
+    from PIL import ExifTags
+    from PIL import Image as Pil
+
+    kept = Pil.Exif()
+    try:
+        found = picture.getexif()
+        kept.update({tag: found[tag] for tag in found if ExifTags.TAGS.get(tag) in KEPT_TAGS})
+        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            inner = {tag: value for tag, value in found.get_ifd(part).items() if tag not in LEFT_TAGS}
+            kept.update({part: inner} if inner else {})
+        return kept.tobytes() if kept else b""
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return b""  # damaged: the picture itself is not
 
 
 def aside(path: Path) -> Path:
@@ -266,8 +341,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def save_image(path: Path, image: NDArray[np.uint8]) -> None:
+def save_image(path: Path, image: NDArray[np.uint8], facts: Facts = NO_FACTS) -> None:
     """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA under a name whose suffix names the kind.
+
+    Args:
+        facts: are written, too; grey has no use for a profile of RGB.
 
     Raises:
         UserError: an unknown suffix, or the file cannot be written.
@@ -277,5 +355,9 @@ def save_image(path: Path, image: NDArray[np.uint8]) -> None:
     if path.suffix.lower() not in PICTURES:
         raise UserError(f"{path} does not say what kind of picture to write.", f"End it in {', '.join(PICTURES)}.")
     options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {}
+    if facts.exif:
+        options["exif"] = facts.exif
+    if facts.icc and image.ndim == 3:
+        options["icc_profile"] = facts.icc
     with written_aside(path) as part:
         Pil.fromarray(image).save(part, **options)

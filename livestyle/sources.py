@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 from livestyle.errors import UserError
-from livestyle.image import PICTURES, Frame, Image, cover, load_image, size_of
+from livestyle.image import READABLE, Frame, Image, cover, load_image, size_of
 from livestyle.settings import Size
 
 HD = 720  # rows from which clips are BT.709 by custom
@@ -368,7 +368,7 @@ class SourceKind:
 SOURCES = (
     SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
     SourceKind("camera", "an index or a device path", is_camera, Camera),
-    SourceKind("still", "a picture", lambda t: t.lower().endswith(PICTURES), Still),
+    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), Still),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: VideoFile(t, s)),
 )
 

@@ -1,6 +1,7 @@
 """Stills and mattes: a picture, every picture of a folder, the matte of a clip."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import PICTURES, Frame, load_image, person_alone, save_image
+from livestyle.image import PICTURES, READABLE, Frame, load_picture, person_alone, save_image
 from livestyle.live import Deck, Say, Watch
 from livestyle.look import Look
 from livestyle.settings import Settings
@@ -18,25 +19,41 @@ from livestyle.sources import open_source
 Render = Callable[[Frame], NDArray[np.uint8]]
 
 
+@dataclass(frozen=True)
+class Still:
+    """A picture that was done, or could not be.
+
+    Args:
+        picture: where from; result: where to; problem: why not, None where it was.
+    """
+
+    picture: Path
+    result: Path
+    problem: UserError | None = None
+
+
 def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
     """Which picture becomes which: one file, or every picture of a folder into a folder, which is created.
 
     Args:
-        suffix: of the results of a folder; None keeps each picture's own.
+        suffix: of the results of a folder; None keeps each picture's own, where that can be written, else .jpg.
 
     Raises:
         UserError: nothing there, or two pictures would share a name.
     """
+
+    def named(picture: Path) -> Path:
+        own = picture.suffix if picture.suffix.lower() in PICTURES else ".jpg"
+        return target / (picture.stem + (suffix or own))
+
     if not source.is_dir():
-        if target.is_dir():
-            target = target / (source.stem + (suffix or source.suffix))
-        return [(source, target)]
-    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in PICTURES)
+        return [(source, named(source) if target.is_dir() else target)]
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE)
     if not pictures:
-        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(PICTURES)}.")
+        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE)}.")
     taken: dict[Path, Path] = {}
     for picture in pictures:
-        result = target / (picture.stem + (suffix or picture.suffix))
+        result = named(picture)
         if result in taken:
             raise UserError(f"{taken[result]} and {picture} would both become {result}.", "Rename one of them.")
         if result == picture:
@@ -48,21 +65,30 @@ def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[P
     return [(picture, result) for result, picture in taken.items()]
 
 
-def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Path]:
-    """Read, render and write each; yields what was written.
+def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Still]:
+    """Read, render and write each, with what its file says beside the pixels; yields each as it is done.
+
+    One of several that cannot be read is yielded with its problem, and the rest is done.
 
     Raises:
-        UserError: a picture cannot be read or written.
+        UserError: the only picture cannot be read, or a result not be written.
     """
     for picture, result in jobs:
         if picture.resolve() == result.resolve():
             raise UserError(f"{result} is the picture itself.", "Give another name for the result.")
-        save_image(result, render(Frame(load_image(picture), 0, 0.0)))
-        yield result
+        try:
+            image, facts = load_picture(picture)
+        except UserError as problem:
+            if len(jobs) == 1:
+                raise
+            yield Still(picture, result, problem)
+            continue
+        save_image(result, render(Frame(image, 0, 0.0)), facts)
+        yield Still(picture, result)
 
 
-def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[Path]]:
-    """Stylize a picture or a folder with the feed-forward styles; the count, and what is written as it is.
+def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[Still]]:
+    """Stylize a picture or a folder with the feed-forward styles; the count, and each as it is done.
 
     Raises:
         UserError: as `pairs`, `render_stills`, and for looks and models.
@@ -73,7 +99,7 @@ def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[i
     return len(jobs), render_stills(jobs, lambda frame: filter(frame, look))
 
 
-def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[Path]]:
+def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[Still]]:
     """The matte of a picture or of every picture of a folder: 8-bit grey, or the person as RGBA with `cutout`.
 
     Raises:
@@ -98,7 +124,7 @@ def to_gray(matte: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def is_clip(path: Path) -> bool:
     """Whether a path names a clip rather than a picture or folder."""
-    return not path.is_dir() and path.suffix.lower() not in PICTURES
+    return not path.is_dir() and path.suffix.lower() not in READABLE
 
 
 def matte_clip(settings: Settings, source: Path, target: Path, deck: Deck, say: Say, watch: Watch) -> int:

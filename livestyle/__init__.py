@@ -11,7 +11,7 @@ Imports go strictly downward (tests/test_layers.py):
     segmenters  crf  loss_network
     engine
     sources  sinks  weights  nets  steady
-    composites  metrics  region
+    bokeh  composites  metrics  region
     image
     errors  settings
 """

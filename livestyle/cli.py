@@ -35,7 +35,7 @@ app = typer.Typer(
     help="""A webcam filter that paints the background, the person, or both, while you talk.
 
     A LOOK is [b]none[/b], a style ([b]livestyle list styles[/b]), [b]A+B@0.3[/b], a style file PATH.onnx or
-    PATH.safetensors, [b]blur[/b] or [b]blur:0.7[/b], [b]color:#204060[/b], [b]image:PATH[/b] or [b]video:PATH[/b].
+    PATH.safetensors, [b]blur:0.7[/b], [b]bokeh:0.7[/b], [b]color:#204060[/b], [b]image:PATH[/b] or [b]video:PATH[/b].
 
     Without a command: [b]livestyle live[/b].""",
     epilog="""Examples: [b]livestyle[/b]  |  [b]livestyle live --background blur --sink virtual-camera[/b]  |
@@ -137,7 +137,10 @@ def video(
     finish(result, as_json)
 
 
-@app.command(epilog="Example: livestyle photo holidays/ painted/ --background great_wave --person none")
+@app.command(
+    epilog="""Examples: livestyle photo holidays/ painted/ --background great_wave --person none  |
+    livestyle photo me.jpg me.png --background bokeh:0.7"""
+)
 def photo(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, or a folder, which is created.")],

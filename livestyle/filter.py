@@ -12,6 +12,7 @@ from types import TracebackType
 import numpy as np
 
 from livestyle import image as pixels
+from livestyle.bokeh import bokeh_plane
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
@@ -192,6 +193,8 @@ class Filter:
             return self._moving(plane.path, frame.time, size)
         if plane.kind == "blur":
             return pixels.mix(image, pixels.blur_plane(image, feed(), plane.amount), strength)
+        if plane.kind == "bokeh":
+            return pixels.mix(image, bokeh_plane(image, feed(), plane.amount, QUALITIES[self.quality]), strength)
         if not painted.keys() >= {style for style, _ in plane.styles}:
             return image  # the plane shows nowhere
         first, *others = (painted[style] for style, _ in plane.styles)

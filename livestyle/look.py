@@ -8,8 +8,12 @@ from pathlib import Path
 from livestyle.errors import UserError
 from livestyle.settings import Settings
 
-FORMS = "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], color:#rrggbb, image:PATH, video:PATH"
+FORMS = (
+    "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], bokeh[:0..1], color:#rrggbb, image:PATH, "
+    "video:PATH"
+)
 BOTH = "both"
+BLURS = ("blur", "bokeh")
 STYLE_FILES = (".onnx", ".safetensors")
 
 
@@ -18,10 +22,10 @@ class Plane:
     """The look of one plane.
 
     Args:
-        kind: none, style, blur, color, image or video.
+        kind: none, style, blur, bokeh, color, image or video.
         text: as typed.
         styles: of a style: names or paths with their shares, which sum to 1.
-        amount: of a blur, 0..1; color: RGB; path: of a picture or clip.
+        amount: of a blur or bokeh, 0..1; color: RGB; path: of a picture or clip.
     """
 
     kind: str
@@ -68,7 +72,7 @@ class Look:
     def is_whole(self) -> bool:
         """Whether one rendering serves both planes, so that no matte is needed. Blurs never do: they feed on it."""
         same = self.background == self.person and self.background_strength == self.person_strength
-        return self.bypass or (same and self.background.kind != "blur")
+        return self.bypass or (same and self.background.kind not in BLURS)
 
 
 def parse_plane(text: str) -> Plane:
@@ -90,7 +94,7 @@ def _none(text: str, rest: str) -> Plane:
 
 
 def _blur(text: str, rest: str) -> Plane:
-    return Plane("blur", text, amount=_share(text, rest or "0.5"))
+    return Plane(text.partition(":")[0], text, amount=_share(text, rest or "0.5"))
 
 
 def _color(text: str, rest: str) -> Plane:
@@ -138,7 +142,7 @@ def _unreadable(text: str) -> UserError:
 
 
 PARSERS: dict[str, Callable[[str, str], Plane]] = {
-    "none": _none, "blur": _blur, "color": _color, "image": _file, "video": _file,
+    "none": _none, "blur": _blur, "bokeh": _blur, "color": _color, "image": _file, "video": _file,
 }  # fmt: skip
 
 
@@ -203,7 +207,7 @@ def _strength(by: float) -> Change:
 
 
 def _toggle_blur(look: Look, gallery: tuple[str, ...]) -> Look:
-    text = "blur" if look.background.kind != "blur" else (*gallery, "none")[0]
+    text = "blur" if look.background.kind not in BLURS else (*gallery, "none")[0]
     return replace(look, background=parse_plane(text))
 
 

@@ -77,7 +77,7 @@ def test_colour_picture_clip_and_blur(ready: Filter, frame: Frame, card: Path, t
     matte = ready.matte(frame)
     assert (ready(frame, look(background="color:#102030"))[matte == 0] == (16, 32, 48)).all()
     clip = write_clip(tmp_path / "loop.mp4")
-    for text in ("blur", f"image:{card}", f"video:{clip}"):
+    for text in ("blur", "bokeh:0.7", f"image:{card}", f"video:{clip}"):
         out = ready(frame, look(background=text))
         assert out.shape == frame.image.shape
         assert (out[matte == 1] == frame.image[matte == 1]).all()

@@ -21,7 +21,7 @@ LAYERS = (
     {"segmenters", "crf", "loss_network"},
     {"engine"},
     {"sources", "sinks", "weights", "nets", "steady"},
-    {"composites", "metrics", "region"},
+    {"bokeh", "composites", "metrics", "region"},
     {"image"},
     {"errors", "settings"},
 )

@@ -22,6 +22,8 @@ GALLERY = ("alpha", "beta", "gamma")
         ("a+b", "style", {"styles": (("a", 0.5), ("b", 0.5))}),
         ("blur", "blur", {"amount": 0.5}),
         ("blur:0.8", "blur", {"amount": 0.8}),
+        ("bokeh", "bokeh", {"amount": 0.5}),
+        ("bokeh:0.7", "bokeh", {"amount": 0.7}),
         ("color:#0a141e", "color", {"color": (10, 20, 30)}),
     ],
 )
@@ -40,7 +42,7 @@ def test_files_must_be_there(kind: str, card: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "color:red", "color:", "blur:x", "blur:2", "a+b@3", "a+", "none:1", "image:", "a b"]
+    "text", ["", "color:red", "color:", "blur:x", "blur:2", "bokeh:2", "a+b@3", "a+", "none:1", "image:", "a b"]
 )
 def test_bad_looks_are_refused(text: str) -> None:
     with pytest.raises(UserError):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +17,15 @@ import typer
 from livestyle import __version__, weights
 from livestyle.console import bar, download, say, show, ticker
 from livestyle.errors import UserError
-from livestyle.settings import TRAINABLE, LiveSettings, Settings, Size
+from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size
 
 if TYPE_CHECKING:
     from livestyle.evaluate_style import NetworkScore, StyleScore
     from livestyle.live import Deck, Report
     from livestyle.stills import Still
     from livestyle.train.checkpoint import Report as TrainReport
+    from livestyle.train.publish import StyleFacts
+    from livestyle.train.style import StyleTraining
 
 S, L = Settings(), LiveSettings()
 
@@ -463,6 +466,16 @@ def doctor(as_json: AsJson = False) -> None:
 Perceptual = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pretrained networks.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Models folder to write to (default: your own).")]
 Runs = Annotated[Path, typer.Option(metavar="DIR", help="Where checkpoints lie; the same command goes on from them.")]
+PhotosFolder = Annotated[Path | None, typer.Option(
+    metavar="DIR", help="A few hundred photos of anything (default: a small built-in set).")]  # fmt: skip
+MyPhotos = Annotated[bool, typer.Option(
+    "--my-photos", help="Look for photos in your own pictures folder; they stay on this machine.")]  # fmt: skip
+Still = Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")]
+Rate = Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")]
+Batch = Annotated[int, typer.Option(min=1, help="Pictures in each step, in each process.")]
+StyleLicense = Annotated[str, typer.Option("--license", help="Of the weights.")]
+StyleData = Annotated[str, typer.Option("--data", help="What the photos are, and their terms.")]
+TrainDevice = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
 Train = Annotated[float, typer.Option(min=0.05, help="How long to train, over all sittings.")]
 
 
@@ -476,62 +489,97 @@ Train = Annotated[float, typer.Option(min=0.05, help="How long to train, over al
 def train_style_(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="The painting; at least 128x128.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The style's name.")],
-    photos: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="A few hundred photos of anything (default: a small built-in set).")] = None,
-    my_photos: Annotated[bool, typer.Option(
-        "--my-photos", help="Look for photos in your own pictures folder; they stay on this machine.")] = False,
-    minutes: Train = 20.0,
-    loss_network: LossNetworkFile = None,
-    out: Out = None, runs: Runs = Path("runs"),
+    photos: PhotosFolder = None, my_photos: MyPhotos = False, minutes: Train = 20.0,
+    loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[str, typer.Option("--from", metavar="FILE", help="Checkpoint or model to start from; nearest: of "
                                        "the styles that there are the most alike; none.")] = "nearest",
-    arch: Annotated[str, typer.Option(help="transform, twoscale or johnson.")] = "transform",
-    still: Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")] = 50.0,
-    rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")] = 2e-3,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures in each step, in each process.")] = 2,
+    arch: Annotated[str, typer.Option(help="twoscale, or johnson, the published one.")] = "twoscale",
+    still: Still = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
-    license: Annotated[str, typer.Option(help="Of the weights.")] = "yours",
+    license: StyleLicense = "yours",
     origin: Annotated[str, typer.Option(help="Who painted it, and its terms.")] = "",
-    data: Annotated[str, typer.Option(help="What the photos are, and their terms.")] = "",
+    data: StyleData = "",
     default: Annotated[bool, typer.Option("--default", help="Make it the default style.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", seed: int = 0,
+    device: TrainDevice = "cpu", seed: int = 0,
 ) -> None:  # fmt: skip
     """Train a transform net to paint like a picture. Resumable: the same command goes on.
 
     RUNS/NAME.preview.png shows the style so far and RUNS/NAME.curves.png its losses, new each minute.
     """
+    if arch not in STYLE_ARCHS:
+        raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(STYLE_ARCHS)}.")
     need_torch()
+    from livestyle.train.publish import StyleFacts
+    from livestyle.train.style import StyleTraining
+
+    facts = StyleFacts(name, title or name, origin or str(picture), license, data, default)
+    job = partial(
+        StyleTraining, arch=arch, minutes=minutes, init=start, still_weight=still, learning_rate=rate,
+        batch=batch, seed=seed,
+    )  # fmt: skip
+    train_styles([picture], [facts], job, runs / f"{name}.safetensors", out, photos, my_photos, loss_network, device)
+
+
+@train_app.command(
+    "gallery", epilog="Example: livestyle train gallery wave.jpg scream.jpg stars.jpg --photos photos/ --minutes 120"
+)
+def train_gallery_(
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Paintings; each style has its file's name.")],
+    photos: PhotosFolder = None, my_photos: MyPhotos = False, minutes: Train = 120.0,
+    loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
+    run: Annotated[str, typer.Option(metavar="NAME", help="Of the checkpoint, RUNS/NAME.safetensors.")] = "gallery",
+    start: Annotated[str, typer.Option("--from", metavar="FILE", help="A gallery's checkpoint, or none.")] = "none",
+    still: Still = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
+    license: StyleLicense = "yours", data: StyleData = "", device: TrainDevice = "cpu", seed: int = 0,
+) -> None:  # fmt: skip
+    """Train several styles at once, whose nets share their convolutions: what one learns serves all.
+
+    Each becomes a style of its own; one that is there already keeps its title, origin and place.
+    """
+    need_torch()
+    from livestyle.train.publish import gallery_facts
+    from livestyle.train.style import StyleTraining
+
+    facts = gallery_facts([picture.stem for picture in pictures], out, license, data)
+    job = partial(
+        StyleTraining, minutes=minutes, init=start, still_weight=still, learning_rate=rate,
+        batch=batch, seed=seed,
+    )  # fmt: skip
+    train_styles(pictures, facts, job, runs / f"{run}.safetensors", out, photos, my_photos, loss_network, device)
+
+
+def train_styles(
+    pictures: list[Path], styles: "list[StyleFacts]", make: "Callable[..., StyleTraining]", checkpoint: Path,
+    out: Path | None, photos: Path | None, my_photos: bool, loss_network: Path | None, device: str,
+) -> None:  # fmt: skip
+    """Train, and publish each style, where this process is the first of those that train."""
     from livestyle.loss_network import open_loss_network
     from livestyle.train.photos import photos_of
-    from livestyle.train.publish import load_trained, publish, reserve, save_thumbnail
+    from livestyle.train.publish import publish_styles, reserve
     from livestyle.train.ranks import joined, training_device
-    from livestyle.train.style import ARCHS, StyleTraining, load_painting, train_style
-    from livestyle.weights import Card, user_folder
+    from livestyle.train.style import load_painting, train_style
+    from livestyle.weights import user_folder
 
-    if arch not in ARCHS:
-        raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(ARCHS)}.")
-    checkpoint, models = runs / f"{name}.safetensors", out or user_folder()
-    reserve(name, models)
-    load_painting(picture)  # what is wrong with it is said before anything is fetched
+    models = out or user_folder()
+    for picture, style in zip(pictures, styles, strict=True):  # what is wrong is said before anything is fetched
+        reserve(style.name, models)
+        load_painting(picture)
     found = photos_of(photos, my_photos)
     with joined(training_device(device)) as ranks:
         tell = say if ranks.first else lambda line: None
         if photos is None and not my_photos:
             tell(f"Trains on {found.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
         network, _ = open_loss_network(loss_network, ranks.device, tell)
-        job = StyleTraining(
-            picture, found, network, checkpoint, arch, minutes, start, still_weight=still, learning_rate=rate,
-            batch=batch, models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
+        job = make(
+            tuple(pictures), photos=found, network=network, checkpoint=checkpoint,
+            models=out if out and out.is_dir() else None, ranks=ranks,
         )  # fmt: skip
         follow(train_style(job, tell), ranks.first)
         if not ranks.first:
             return
-    net, facts = load_trained(checkpoint, arch, "net")
-    card = Card(name, "style", title or name, arch, {}, license, origin or str(picture), data or found.where,
-                command_line(), facts, multiple=ARCHS[arch], default=default)  # fmt: skip
-    publish(card, net, models)
-    save_thumbnail(models, name, demo_picture())
-    say(f"{name} is in {models}; try: livestyle live --background {name}")
+    publish_styles(job, styles, models, command_line(), demo_picture())
+    for style in styles:
+        say(f"{style.name} is in {models}; try: livestyle live --background {style.name}")
 
 
 @train_app.command(

@@ -12,6 +12,7 @@ QUALITIES = {  # the most pixels that a style is computed at
 }
 PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
+STYLE_ARCHS = ("twoscale", "transform", "johnson")
 LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
 
 

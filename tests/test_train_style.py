@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 def job_in(folder: Path, name: str = "tiny", **flags: Any) -> StyleTraining:
     found = {
-        "picture": folder / "painting.png",
+        "pictures": (folder / "painting.png",),
         "photos": photos_of(folder / "photos"),
         "network": small_network(),
         "checkpoint": folder / f"runs/{name}.safetensors",
@@ -154,9 +154,9 @@ def test_a_checkpoint_that_is_damaged_or_of_another_net_is_named(folder: Path) -
 def constant_style(models: Path, name: str, colour: tuple[float, float, float]) -> None:
     """A shipped style that paints everything in one colour."""
     net = build("twoscale")
-    torch.nn.init.zeros_(net.paint.weight)  # type: ignore[union-attr, arg-type]
+    torch.nn.init.zeros_(net.paint.norm.weight)  # type: ignore[union-attr, arg-type]
     with torch.no_grad():
-        net.paint.bias.copy_(torch.tensor(colour).repeat_interleave(4) - 0.5)  # type: ignore[union-attr, operator]
+        net.paint.norm.bias.copy_(torch.tensor(colour).repeat_interleave(4) - 0.5)  # type: ignore[union-attr, operator]
     folder = models / "styles" / name
     folder.mkdir(parents=True)
     save_file({key: value.half() for key, value in fold(net).state_dict().items()}, folder / "w.safetensors")
@@ -271,7 +271,7 @@ def test_weights_that_are_no_numbers_are_not_shipped(tmp_path: Path) -> None:
     net = build("twoscale")
     card = Card("bad", "style", "bad", "twoscale", {}, "MIT", "me", "none", "none", multiple=8)
     with torch.no_grad():
-        net.paint.bias[0] = 1e6  # type: ignore[union-attr, index]  # beyond half precision
+        net.paint.norm.bias[0] = 1e6  # type: ignore[union-attr, index]  # beyond half precision
     with pytest.raises(UserError, match="weights of bad are not all finite"):
         publish(card, net, tmp_path)
     assert not list(tmp_path.rglob("*.onnx"))
@@ -281,7 +281,7 @@ def test_a_start_that_is_no_numbers_is_refused(folder: Path) -> None:
     short_training(job_in(folder, "first", minutes=SECONDS / 60))
     file = folder / "runs/first.safetensors"
     tensors = load_file(file)
-    tensors["net.paint.bias"].fill_(float("nan"))
+    tensors["net.paint.norm.bias"].fill_(float("nan"))
     facts: Facts = load_facts(file)
     save_file(tensors, file, {"facts": json.dumps(facts)})
     with pytest.raises(UserError, match="not all finite"):

@@ -4,6 +4,7 @@ All heavy work of ours is dense 3x3 convolutions at a quarter and an eighth of t
 its peak; the published net's 9x9 convolutions at full resolution cost it most of its time (docs/measurements.md).
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -49,10 +50,10 @@ def even_contrast(rgb: Tensor) -> Tensor:
 class Branch(nn.Module):
     """Two 3x3 convolutions around a skip, which they start by changing little."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, layer: Callable[..., ConvNorm], styles: int) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3, norm=Affine)
-        self.second = ConvNorm(channels, channels, 3, norm=partial(Affine, scale=0.2), act=None)
+        self.first = layer(channels, channels, 3)
+        self.second = layer(channels, channels, 3, norm=partial(Affine, scale=0.2, styles=styles), act=None)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.second(self.first(x))
@@ -64,34 +65,39 @@ class TwoScaleNet(nn.Module):
 
     Johnson's net takes its independence of contrast from instance norms, whose statistics cost time and jump from frame
     to frame; here the picture's contrast is evened out once, and learned scales, which fold away, stand in their place.
-    Un-shuffle by 4, a block, three blocks at half of that, back and joined, a block; two shuffles by 2, the picture's
-    own detail joined between them.
+    Un-shuffle by 4, four blocks at half of that, back and joined, a block; two shuffles by 2, the picture's own detail
+    joined between them. Every convolution mirrors its border: no frame.
 
-    Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 8.
+    Args:
+        fine, coarse: width at a quarter and at an eighth of the resolution; depth: blocks at an eighth.
+        styles: how many share the convolutions, each with scales of its own.
+
+    Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 8, at least 16.
     """
 
-    def __init__(self, fine: int = 48, coarse: int = 96, depth: int = 3) -> None:
+    def __init__(self, fine: int = 48, coarse: int = 96, depth: int = 4, styles: int = 1) -> None:
         super().__init__()
-        self.stem, self.before = ConvNorm(48, fine, 3, norm=Affine), Branch(fine)
-        self.down = ConvNorm(fine, coarse, 3, 2, norm=Affine)
-        self.deep = nn.Sequential(*(Branch(coarse) for _ in range(depth)))
-        self.narrow = ConvNorm(coarse, fine, 1, norm=Affine, act=None)
-        self.up, self.after = ConvNorm(2 * fine, fine, 3, norm=Affine), Branch(fine)
-        self.mix, self.detail = ConvNorm(fine, fine, 3, norm=Affine), ConvNorm(12, 8, 3, norm=Affine)
-        self.paint = nn.Conv2d(fine // 4 + 8, 12, 3, padding=1)
+        layer = partial(ConvNorm, norm=partial(Affine, styles=styles), border="reflect")
+        self.stem, self.down = layer(48, fine, 3), layer(fine, coarse, 3, 2)
+        self.deep = nn.Sequential(*(Branch(coarse, layer, styles) for _ in range(depth)))
+        self.narrow = layer(coarse, fine, 1, act=None)
+        self.up, self.after = layer(2 * fine, fine, 3), Branch(fine, layer, styles)
+        self.mix, self.detail = layer(fine, fine, 3), layer(12, 8, 3)
+        self.paint = layer(fine // 4 + 8, 12, 3, act=None)
         with torch.no_grad():
-            self.paint.weight.copy_(self.paint.weight[::4].repeat_interleave(4, 0))
             for module in self.modules():
                 if isinstance(module, ConvNorm):
                     nn.init.kaiming_normal_(module.conv.weight)
+            start = self.paint.conv.weight
+            start.copy_(start[::4].repeat_interleave(4, 0) / 2)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        x = even_contrast(F.pad(rgb, (BORDER,) * 4, mode="reflect"))
-        fine = self.before(self.stem(F.pixel_unshuffle(x, 4)))
+        x = even_contrast(rgb)
+        fine = self.stem(F.pixel_unshuffle(x, 4))
         coarse = F.interpolate(self.narrow(self.deep(self.down(fine))), scale_factor=2, mode="nearest")
         fine = self.after(self.up(torch.cat([coarse, fine], 1)))
         half = torch.cat([F.pixel_shuffle(self.mix(fine), 2), self.detail(F.pixel_unshuffle(x, 2))], 1)
-        return F.pixel_shuffle(self.paint(half), 2)[..., BORDER:-BORDER, BORDER:-BORDER] + 0.5
+        return F.pixel_shuffle(self.paint(half), 2) + 0.5
 
 
 class JohnsonNet(nn.Module):

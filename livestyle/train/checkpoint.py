@@ -98,6 +98,16 @@ def is_folded(path: Path | None) -> bool:
         raise UserError(f"{path} does not hold a net that can be read.", "Give another file.") from None
 
 
+def styles_in(path: Path) -> int:
+    """How many styles a checkpoint's net holds; 1 of any other file."""
+    try:
+        with safe_open(path, "pt") as file:
+            held = [file.get_slice(key).get_shape()[0] for key in file.keys() if key.endswith("stem.norm.weight")]  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return 1
+    return int(max(held, default=1))
+
+
 def load_facts(path: Path) -> dict[str, Any]:
     """The facts alone; of a training that has not begun where there is no checkpoint.
 
@@ -211,7 +221,7 @@ def train_by_the_clock(
         due = over or (sound and spent - last > 60)
         if alarm.rings or (due and not (sound and is_finite(nets))):
             halved, setbacks, alarm = halved + 1, setbacks + 1, Alarm()
-            rate = max(peaks) * 0.5**halved
+            rate = peaks[0] * 0.5**halved
             if setbacks == MOST_SETBACKS:
                 raise diverged(checkpoint, setbacks, rate)
             load_checkpoint(checkpoint, nets, optimizer)

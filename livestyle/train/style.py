@@ -1,6 +1,7 @@
 """Train a transform net to paint like a picture (Johnson et al. 2016)."""
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,14 @@ from livestyle.errors import UserError
 from livestyle.gatys import as_batch, as_image, painting_grams
 from livestyle.image import Image, cover, load_image, save_image, size_of
 from livestyle.nets import losses
-from livestyle.nets.blocks import fold
+from livestyle.nets.blocks import choose, fold, of_style
 from livestyle.nets.shipped import build, load_shipped
+from livestyle.nets.transform import TwoScaleNet
 from livestyle.nets.vgg import LossNetwork
-from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
+from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, styles_in, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.data import Warn, fault_line
+from livestyle.train.muon import Muon
 from livestyle.train.photos import LONGEST, MOST, Feed, Photos, Sample, demo_frame, middle
 from livestyle.train.photos import list_pictures as list_pictures
 from livestyle.train.photos import random_crop as random_crop
@@ -41,15 +44,19 @@ NEAREST, NOTHING = "nearest", "none"  # what to start from, besides a file
 
 @dataclass(frozen=True)
 class StyleTraining:
-    """What to train and how; every field is a flag of `livestyle train style`."""
+    """What to train and how; every field is a flag of `livestyle train style`, but for several `pictures`: a gallery's.
 
-    picture: Path
+    The nets of a gallery share their convolutions, so that what one style learns serves all of them, and each has
+    scales of its own (Dumoulin et al. 2017).
+    """
+
+    pictures: tuple[Path, ...]
     photos: Photos
     network: LossNetwork  # on the device
     checkpoint: Path
-    arch: str = "transform"
+    arch: str = "twoscale"
     minutes: float = 20.0
-    init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
+    init: str = NEAREST  # that, NOTHING, or a checkpoint or model of other styles to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
     still_weight: float = 50.0  # of what keeps successive frames alike
@@ -63,38 +70,57 @@ class StyleTraining:
 def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[Report]:
     """Train, or go on from the checkpoint; yields after each step. `warn` gets a line about what is not as asked.
 
-    With each checkpoint a preview is drawn beside it, NAME.preview.png: the painting, and a picture in its style.
+    With each checkpoint a preview is drawn beside it, NAME.preview.png: each painting, and a picture in its style.
 
     Raises:
         UserError: a picture that is missing, broken or too small, photos of which none can be read, weights that do not
             fit, a checkpoint that cannot be written or is of another training, or a training that diverges.
     """
-    painting, device, stride = load_painting(job.picture), job.ranks.device, job.batch * job.ranks.count
-    facts = {"painting_sha256": sha256(job.picture)}
+    paintings, device, stride = [load_painting(path) for path in job.pictures], job.ranks.device, whole_stride(job)
+    facts = {"painting_sha256": " ".join(sha256(path) for path in job.pictures)}
     check_painting(job, facts["painting_sha256"])
     torch.manual_seed(job.seed)
-    grams = painting_grams(job.network, painting)
+    grams = stacked([painting_grams(job.network, painting) for painting in paintings])
     feed = Feed(job.photos, job.seed, stride)
     # The first process will soon write a checkpoint: whether one was there before, it tells the others.
     resumes = bool(job.ranks.lead(job.checkpoint.is_file()))
     net, start = resume_net(job) if resumes else start_net(job, grams, feed, warn)
     net = net.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), job.learning_rate)
+    optimizer = Muon(net, job.learning_rate)
     told = set[str]()
 
     def one(_: float, images: int) -> tuple[int, Terms]:
         first = images + job.ranks.rank * job.batch
-        samples = feed.take(range(first, first + job.batch), CROP)
+        numbers = range(first, first + job.batch)
+        samples, rows = feed.take(numbers, CROP), [row_of(number, len(paintings), job.seed) for number in numbers]
         if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
             told.update(fresh)
             warn(fault_line("unreadable or too small", fresh))
-        return stride, step(net, job.network, grams, samples, optimizer, job, images // stride % STILL_EVERY == 0)
+        choose(net, rows)
+        targets = {layer: gram[rows] for layer, gram in grams.items()}
+        return stride, step(net, job.network, targets, samples, optimizer, job, images // stride % STILL_EVERY == 0)
 
-    preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, painting, device)
+    preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, paintings, device)
     yield from train_by_the_clock(
         {"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one,
         warn=warn, notes={"start": start, **facts}, saved=preview, ranks=job.ranks,
     )  # fmt: skip
+
+
+def whole_stride(job: StyleTraining) -> int:
+    """Pictures that a step takes, in all processes."""
+    return job.batch * job.ranks.count
+
+
+def stacked(grams: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The Gram matrices of several paintings, (S, C, C) by layer."""
+    return {layer: torch.cat([one[layer] for one in grams]) for layer in losses.STYLE_LAYERS}
+
+
+def row_of(number: int, styles: int, seed: int) -> int:
+    """Which style the picture of a number is painted in: in turn, each round of all in an order of its own."""
+    turn, place = divmod(number, styles)
+    return random.Random(f"{seed}/{turn}").sample(range(styles), styles)[place]
 
 
 def load_painting(path: Path) -> Image:
@@ -114,58 +140,84 @@ def check_painting(job: StyleTraining, digest: str) -> None:
     """Refuse to go on with a training of another painting."""
     before = load_facts(job.checkpoint).get("painting_sha256", digest)
     if before != digest:
+        others = " and others" * (len(job.pictures) > 1)
         raise UserError(
-            f"{job.checkpoint} is the training of another painting than {job.picture}.",
+            f"{job.checkpoint} is the training of another painting than {job.pictures[0]}{others}.",
             "Give another NAME, or remove that file to begin anew.",
         )
 
 
+def fresh_net(job: StyleTraining) -> nn.Module:
+    """A net for all pictures of a job, of random weights.
+
+    Raises:
+        UserError: the architecture holds no more than one style.
+    """
+    if len(job.pictures) == 1:
+        return build(job.arch)
+    if job.arch != "twoscale":
+        raise UserError(f"The architecture {job.arch} learns one style at a time.", "Leave --arch away.")
+    return TwoScaleNet(styles=len(job.pictures))
+
+
 def resume_net(job: StyleTraining) -> tuple[nn.Module, str]:
     """A net of the kind that the checkpoint holds, and what its training started from."""
-    net = build(job.arch)
+    net = fresh_net(job)
     start = str(load_facts(job.checkpoint).get("start", job.init))
     return (fold(net) if is_folded(job.checkpoint) else net).train(), start
 
 
 def start_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
     """The net that the training starts from, and the name of what its weights are of."""
-    if job.init == NEAREST:
+    if job.init == NEAREST and len(job.pictures) == 1:
         return nearest(job, grams, feed, warn)
-    net = build(job.arch)
-    if job.init == NOTHING:
+    net = fresh_net(job)
+    if job.init in (NOTHING, NEAREST):
         return net.train(), NOTHING
+    held = styles_in(Path(job.init))
+    if held > 1 and len(job.pictures) == 1 and job.arch == "twoscale":
+        gallery = TwoScaleNet(styles=held)
+        load_weights(Path(job.init), gallery, "net")
+        tried = {f"{Path(job.init).stem} {row}": of_style(gallery, row) for row in range(held)}
+        name = least(job, grams, feed, tried)
+        return tried[name].train(), name
     if is_folded(Path(job.init)):
         net = fold(net)
     load_weights(Path(job.init), net, "net")
     return net.train(), Path(job.init).stem
 
 
-@torch.no_grad()
 def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
     """Of all styles of the same architecture the one whose pictures have the least loss; a fresh net without any."""
-    batch = as_batch([image for image, _ in feed.make(TRIED, CROP)], job.ranks.device)
-    with mixed(job.ranks.device):
-        content = job.network(batch, losses.CONTENT_LAYER)
-    tried: dict[str, tuple[float, nn.Module]] = {}
+    tried: dict[str, nn.Module] = {}
     for card in find_cards("style", job.models).values():
         if card.net != job.arch:
             continue
         try:
-            net = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width).net
+            tried[card.name] = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width).net
         except (UserError, RuntimeError, KeyError, SafetensorError):
             continue  # damaged: no start
-        with mixed(job.ranks.device):
-            maps = job.network(net.to(job.ranks.device)(batch).clamp(0, 1))
-        total = losses.content_loss(maps, content) + job.style_weight * losses.style_loss(maps, grams)
-        tried[card.name] = float(total), net
-    # Processes might differ in the last digit, and must not in the choice.
-    best = int(job.ranks.lead(min(range(len(tried)), key=[loss for loss, _ in tried.values()].__getitem__, default=-1)))
-    if best < 0:
+    if not job.ranks.lead(len(tried)):
         warn(f"There is no style of the architecture {job.arch} to start from: this one starts from nothing.")
         return build(job.arch).train(), NOTHING
-    name = list(tried)[best]
+    name = least(job, grams, feed, tried)
     warn(f"Starts from {name}, the nearest of {len(tried)} styles.")
-    return tried[name][1].train(), name
+    return tried[name].train(), name
+
+
+@torch.no_grad()
+def least(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, tried: dict[str, nn.Module]) -> str:
+    """The name of the net whose pictures have the least loss."""
+    batch = as_batch([image for image, _ in feed.make(TRIED, CROP)], job.ranks.device)
+    found = []
+    with mixed(job.ranks.device):
+        content = job.network(batch, losses.CONTENT_LAYER)
+        for net in tried.values():
+            maps = job.network(net.to(job.ranks.device)(batch).clamp(0, 1))
+            total = losses.content_loss(maps, content) + job.style_weight * losses.style_loss(maps, grams)
+            found.append(float(total))
+    # Processes might differ in the last digit, and must not in the choice.
+    return list(tried)[int(job.ranks.lead(found.index(min(found))))]
 
 
 def step(
@@ -231,9 +283,13 @@ def disturbance(seed: int, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def save_preview(path: Path, net: nn.Module, painting: Image, device: str) -> None:
-    """The painting beside a picture in its style so far, as a PNG."""
-    (w, h), (width, height) = size_of(painting), PREVIEW
-    shown = cover(painting, (min(width, round(w * height / h)), height))
-    styled = as_image(net(as_batch([cover(demo_frame(), PREVIEW)], device)))
-    save_image(path, np.hstack([shown, styled]))
+def save_preview(path: Path, net: nn.Module, paintings: Sequence[Image], device: str) -> None:
+    """Each painting beside a picture in its style so far, as a PNG."""
+    (width, height), photo = PREVIEW, as_batch([cover(demo_frame(), PREVIEW)], device)
+    rows = []
+    for row, painting in enumerate(paintings):
+        choose(net, [row])
+        w, h = size_of(painting)
+        side = min(width, round(w * height / h)) if len(paintings) == 1 else width
+        rows.append(np.hstack([cover(painting, (side, height)), as_image(net(photo))]))
+    save_image(path, np.vstack(rows))

@@ -524,7 +524,7 @@ def train_style_(
     "gallery", epilog="Example: livestyle train gallery wave.jpg scream.jpg stars.jpg --photos photos/ --minutes 120"
 )
 def train_gallery_(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Paintings; each style has its file's name.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Paintings; files name styles.")],
     photos: PhotosFolder = None, my_photos: MyPhotos = False, minutes: Train = 120.0,
     loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
     run: Annotated[str, typer.Option(metavar="NAME", help="Of the checkpoint, RUNS/NAME.safetensors.")] = "gallery",

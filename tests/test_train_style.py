@@ -22,17 +22,19 @@ from conftest import test_card
 from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
+from livestyle.gatys import as_batch
 from livestyle.image import Image, load_image, save_image
-from livestyle.nets.blocks import fold
-from livestyle.nets.shipped import build
+from livestyle.nets.blocks import choose, fold
+from livestyle.nets.shipped import build, load_shipped
 from livestyle.nets.vgg import LossNetwork
 from livestyle.train import checkpoint, curves, photos, style
-from livestyle.train.checkpoint import Facts, Report, load_facts, train_by_the_clock
+from livestyle.train.checkpoint import Facts, Report, load_checkpoint, load_facts, train_by_the_clock
+from livestyle.train.muon import Muon, orthogonal
 from livestyle.train.photos import Feed, Photos, photos_of
-from livestyle.train.publish import load_trained, publish, reserve
+from livestyle.train.publish import gallery_facts, load_trained, publish, publish_styles, reserve
 from livestyle.train.ranks import Ranks, joined
-from livestyle.train.style import StyleTraining, load_painting, train_style
-from livestyle.weights import Card, save_card, sha256
+from livestyle.train.style import StyleTraining, fresh_net, load_painting, train_style
+from livestyle.weights import Card, find_cards, save_card, sha256
 
 HERE = Path(__file__).parent
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
@@ -189,6 +191,84 @@ def test_weights_of_another_net_are_no_start(folder: Path) -> None:
         short_training(job_in(folder, init=str(folder / "runs/other.safetensors")))
     with pytest.raises(UserError, match="There are no weights"):
         short_training(job_in(folder, init=str(folder / "missing.safetensors")))
+
+
+# Galleries
+
+
+def test_the_styles_of_a_gallery_take_turns() -> None:
+    rows = [style.row_of(number, 5, seed=3) for number in range(50)]
+    assert all(sorted(rows[start : start + 5]) == list(range(5)) for start in range(0, 50, 5))
+    assert len({tuple(rows[start : start + 5]) for start in range(0, 50, 5)}) > 5
+
+
+def gallery_job(folder: Path, **flags: Any) -> StyleTraining:
+    red, blue = folder / "red.png", folder / "blue.png"
+    for path, colour in ((red, (220, 30, 30)), (blue, (30, 30, 220))):
+        save_image(path, np.full((160, 200, 3), colour, np.uint8))
+    return job_in(folder, "both", pictures=(red, blue), minutes=12 * SECONDS / 60, **flags)
+
+
+def test_a_gallery_becomes_styles_that_each_paint_their_own_way(folder: Path) -> None:
+    job = gallery_job(folder)
+    short_training(job)
+    assert load_image(folder / "runs/both.preview.png").shape == (2 * 360, 2 * 640, 3)
+    models, photo = folder / "models", test_card(64, 48)
+    publish_styles(job, gallery_facts(["red", "blue"], models, "MIT", ""), models, "livestyle train gallery", photo)
+    gallery = fresh_net(job)
+    load_checkpoint(job.checkpoint, {"net": gallery})
+    painted = []
+    for row, card in enumerate((find_cards("style", models)["red"], find_cards("style", models)["blue"])):
+        choose(gallery, [row])
+        batch = as_batch([photo], "cpu")
+        one = load_shipped(card.net, card.kind, card.path(".safetensors")).net
+        painted.append(one(batch))
+        torch.testing.assert_close(painted[-1], gallery(batch), rtol=0, atol=0.05)  # what the rounding to int8 left
+        assert card.source == card.name
+    assert not torch.allclose(painted[0], painted[1], atol=0.02)
+
+
+def test_one_style_starts_from_the_nearest_of_a_gallery(folder: Path) -> None:
+    job = gallery_job(folder)
+    short_training(job)
+    reports = short_training(job_in(folder, init=str(job.checkpoint), minutes=SECONDS / 60))
+    assert len(reports) == 1
+    assert str(load_facts(folder / "runs/tiny.safetensors")["start"]) in {"both 0", "both 1"}
+
+
+def test_only_nets_without_norms_hold_a_gallery(folder: Path) -> None:
+    with pytest.raises(UserError, match="johnson learns one style at a time"):
+        short_training(gallery_job(folder, arch="johnson"))
+
+
+# Muon
+
+
+@pytest.mark.parametrize("shape", [(4, 30), (30, 4), (16, 16)])
+def test_an_orthogonal_step_counts_all_directions_alike(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(shape) @ torch.diag(torch.logspace(0, -1, shape[1]))
+    values = torch.linalg.svdvals(orthogonal(matrix))
+    assert 0.5 < values.min() <= values.max() < 1.3
+
+
+def test_muon_goes_on_from_its_state_and_leaves_frozen_weights_alone() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 2, 3))
+    net[1].weight.requires_grad_(False)  # type: ignore[union-attr]
+    frozen, x = net[1].weight.clone(), torch.randn(2, 3, 8, 8)  # type: ignore[operator]
+    optimizer, losses = Muon(net, 1e-3), []
+    for number in range(12):
+        if number == 6:
+            state, optimizer = optimizer.state_dict(), Muon(net, 1e-3)
+            optimizer.load_state_dict(state)
+        loss = (net(x) - 1).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses == sorted(losses, reverse=True)
+    assert torch.equal(net[1].weight, frozen)  # type: ignore[arg-type]
 
 
 # What goes wrong while training
@@ -470,7 +550,7 @@ def test_two_processes_train_as_one_does(folder: Path) -> None:
         f"import pathlib, test_train_style as t; t.train_together(pathlib.Path({str(folder)!r}), 'two', 1)"
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
-    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(launch, env=environment, timeout=240, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (folder / "two.1.done").exists()

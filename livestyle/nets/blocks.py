@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-
 Border = Literal["zeros", "reflect"]
 
 
@@ -52,7 +51,8 @@ class ConvNorm(nn.Module):
 
     def __init__(
         self, cin: int, cout: int, size: int, stride: int = 1, *, dilation: int = 1, groups: int = 1,
-        norm: Callable[[int], nn.Module] = nn.BatchNorm2d, act: type[nn.Module] | None = nn.ReLU, border: Border = "zeros",
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d, act: type[nn.Module] | None = nn.ReLU,
+        border: Border = "zeros",
     ) -> None:  # fmt: skip
         super().__init__()
         padding = dilation * (size // 2) if size % 2 else 0  # even sizes cut the map into patches

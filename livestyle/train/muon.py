@@ -22,7 +22,7 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(self, net: nn.Module, rate: float) -> None:
-        kernels, others = [], []
+        kernels, others = list[nn.Parameter](), list[nn.Parameter]()
         for name, p in net.named_parameters():
             (kernels if p.ndim == 4 and not name.startswith("paint") else others).append(p)
         super().__init__([{"params": others, "lr": rate}, {"params": kernels, "lr": rate * TIMES}], {"lr": rate})
@@ -40,7 +40,9 @@ class Muon(torch.optim.Optimizer):
         moment: Tensor = state.setdefault("moment", torch.zeros_like(p))
         moment.lerp_(gradient, 1 - MOMENTUM)
         kernel = gradient.lerp(moment, MOMENTUM).reshape(len(p), -1)
-        return orthogonal(kernel).view_as(p) * max(1.0, kernel.shape[0] / kernel.shape[1]) ** 0.5
+        longer = max(1.0, kernel.shape[0] / kernel.shape[1]) ** 0.5
+        step: Tensor = longer * orthogonal(kernel).view_as(p)
+        return step
 
     def _adam(self, p: Tensor, gradient: Tensor) -> Tensor:
         state = self.state[p]
@@ -58,7 +60,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
     """Nearly the orthogonal matrix that is nearest, by Newton and Schulz: its singular values lie in 0.7..1.2."""
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.mT if tall else matrix).float()
+    x: Tensor = (matrix.mT if tall else matrix).float()
     x = x / (x.norm() + 1e-7)
     a, b, c = NEWTON_SCHULZ
     for _ in range(rounds):

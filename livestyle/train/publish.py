@@ -86,7 +86,7 @@ class StyleFacts:
 
 def gallery_facts(names: Sequence[str], models: Path | None, license: str, data: str) -> list[StyleFacts]:
     """The facts of several styles by name; titles, origins and the default are those of styles that there are."""
-    known = find_cards("style", models)
+    known = find_cards("style", models if models and models.is_dir() else None)
     cards = [(name, known.get(name)) for name in names]
     return [
         StyleFacts(name, card.title, card.source, license, data or card.data, card.default) if card

@@ -470,7 +470,7 @@ PhotosFolder = Annotated[Path | None, typer.Option(
     metavar="DIR", help="A few hundred photos of anything (default: a small built-in set).")]  # fmt: skip
 MyPhotos = Annotated[bool, typer.Option(
     "--my-photos", help="Look for photos in your own pictures folder; they stay on this machine.")]  # fmt: skip
-Still = Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")]
+StillWeight = Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")]
 Rate = Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures in each step, in each process.")]
 StyleLicense = Annotated[str, typer.Option("--license", help="Of the weights.")]
@@ -493,8 +493,8 @@ def train_style_(
     loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[str, typer.Option("--from", metavar="FILE", help="Checkpoint or model to start from; nearest: of "
                                        "the styles that there are the most alike; none.")] = "nearest",
-    arch: Annotated[str, typer.Option(help="twoscale, or johnson, the published one.")] = "twoscale",
-    still: Still = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
+    arch: Annotated[str, typer.Option(help="transform, twoscale or johnson.")] = "transform",
+    still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: StyleLicense = "yours",
     origin: Annotated[str, typer.Option(help="Who painted it, and its terms.")] = "",
@@ -529,7 +529,7 @@ def train_gallery_(
     loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
     run: Annotated[str, typer.Option(metavar="NAME", help="Of the checkpoint, RUNS/NAME.safetensors.")] = "gallery",
     start: Annotated[str, typer.Option("--from", metavar="FILE", help="A gallery's checkpoint, or none.")] = "none",
-    still: Still = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
+    still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     license: StyleLicense = "yours", data: StyleData = "", device: TrainDevice = "cpu", seed: int = 0,
 ) -> None:  # fmt: skip
     """Train several styles at once, whose nets share their convolutions: what one learns serves all.
@@ -542,7 +542,7 @@ def train_gallery_(
 
     facts = gallery_facts([picture.stem for picture in pictures], out, license, data)
     job = partial(
-        StyleTraining, minutes=minutes, init=start, still_weight=still, learning_rate=rate,
+        StyleTraining, arch="twoscale", minutes=minutes, init=start, still_weight=still, learning_rate=rate,
         batch=batch, seed=seed,
     )  # fmt: skip
     train_styles(pictures, facts, job, runs / f"{run}.safetensors", out, photos, my_photos, loss_network, device)

@@ -54,7 +54,7 @@ class StyleTraining:
     photos: Photos
     network: LossNetwork  # on the device
     checkpoint: Path
-    arch: str = "twoscale"
+    arch: str = "transform"
     minutes: float = 20.0
     init: str = NEAREST  # that, NOTHING, or a checkpoint or model of other styles to start from
     style_weight: float = 10.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Image
-from livestyle.segment import MainPerson, Matting, Smoother, load_segmenter, refine, scaled_size
+from livestyle.segment import MainPerson, Matting, Smoother, grayscale, load_segmenter, refine, scaled_size
 from livestyle.segmenters import SEGMENTERS, state
 from livestyle.settings import Settings
 from livestyle.weights import find_cards
@@ -160,12 +160,12 @@ def test_refining_draws_the_edge_along_the_pictures() -> None:
     image = np.repeat((60 + 140 * truth).astype(np.uint8)[..., None], 3, axis=2)
     coarse = cv2.GaussianBlur(cv2.resize(truth, (256, 144), interpolation=cv2.INTER_AREA), (0, 0), 1.5)
     blurry = cv2.resize(coarse, (640, 360))
-    assert np.abs(refine(coarse, image) - truth).mean() < 0.7 * np.abs(blurry - truth).mean()
+    assert np.abs(refine(coarse, image[..., 0]) - truth).mean() < 0.7 * np.abs(blurry - truth).mean()
 
 
 @given(st.sampled_from([0.0, 1.0]))
 def test_refining_keeps_what_is_sure(value: float) -> None:
-    assert (refine(np.full((20, 30), value, np.float32), test_card(90, 60)) == value).all()
+    assert (refine(np.full((20, 30), value, np.float32), grayscale(test_card(90, 60))) == value).all()
 
 
 def blob(shape: tuple[int, int], x: float, radius: float) -> np.ndarray:  # type: ignore[type-arg]

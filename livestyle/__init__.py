@@ -6,12 +6,14 @@ Imports go strictly downward (tests/test_layers.py):
     console
     bench  doctor  evaluate  evaluate_style  stills
     live  studio  train
-    filter
+    easel
+    filter  recipe
+    masked
     segment  stylize  gatys  look
     segmenters  crf  loss_network
     engine
-    sources  sinks  weights  nets  steady
-    bokeh  composites  metrics  region
+    sources  sinks  weights  nets  steady  unfinished
+    bokeh  composites  metrics  region  painter  paintings  loss_curve
     image
     errors  settings
 """

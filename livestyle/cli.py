@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from functools import partial
@@ -155,44 +155,66 @@ def photo(
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, refine: Refine = S.refine,
     device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
-    iterations: Annotated[int, typer.Option(min=1, help="gatys: of all scales together.")] = 300,
-    long_side: Annotated[int, typer.Option(
-        min=32, help="gatys: of what is painted, px; the result has the picture's own size.")] = 512,
+    preset: Annotated[str, typer.Option(
+        help="gatys: masked (masks in the loss, coarse to fine), gatys2016 or background2017.")] = "masked",
+    iterations: Annotated[int | None, typer.Option(
+        min=1, help="gatys: for each plane, of all scales together (300; gatys2016: 500).")] = None,
+    long_side: Annotated[int | None, typer.Option(
+        min=32, help="gatys: of what is painted, px (512); the result has the picture's own size.")] = None,
     content_weight: Annotated[float, typer.Option(min=0, help="gatys: how much the picture counts.")] = 1.0,
     style_weight: Annotated[float, typer.Option(min=0, help="gatys: how much the painting counts.")] = 10.0,
     tv_weight: Annotated[float, typer.Option(min=0, help="gatys: how much smoothness counts.")] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="gatys: lbfgs, or adam, which takes less memory.")] = "lbfgs",
-    init: Annotated[str, typer.Option(help="gatys: content or noise: what to start from.")] = "content",
+    content_layers: Annotated[str | None, typer.Option(metavar="A,B", help="gatys: such as conv4_2.")] = None,
+    style_layers: Annotated[str | None, typer.Option(
+        metavar="A,B", help="gatys: such as conv1_1,conv2_1,conv3_1,conv4_1,conv5_1.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="gatys: lbfgs, or adam, which takes less memory.")] = None,
+    init: Annotated[str | None, typer.Option(help="gatys: content or noise: what to start from.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="gatys: of the noise.")] = 0,
+    keep_colors_by: Annotated[str, typer.Option(
+        help="gatys: luminance, or histogram: the paintings take the picture's colours first.")] = "luminance",
     naive: Annotated[bool, typer.Option(
         "--naive", help="gatys: paint all in each style and cut afterwards, to compare.")] = False,
+    curve: Annotated[Path | None, typer.Option(metavar="FILE.png", help="gatys: draw the losses.")] = None,
     loss_network: LossNetworkFile = None,
 ) -> None:  # fmt: skip
-    """Stylize a still, or every picture of a folder. With gatys, OUT is the picture so far; Ctrl-C leaves it whole."""
+    """Stylize a still, or every picture of a folder.
+
+    With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
+    """
     from livestyle import stills
-    from livestyle.live import Deck, open_deck
-    from livestyle.look import NONE, Look
+    from livestyle.live import open_deck
 
     if method not in ("fast", "gatys"):
         raise UserError(f"There is no method '{method}'.", "Choose fast or gatys.")
-    settings = settings_from(locals())
+    flags = dict(locals())
+    settings = settings_from(flags)
     if method == "fast":
         return write(*stills.photo(settings, source, out, open_deck(settings).look))
-    need_torch("Painting by optimisation", ("torch", "safetensors"))
-    from livestyle.gatys import Weights
-    from livestyle.studio import Recipe, Studio, style_pictures
+    need_torch("Painting by optimisation", ("torch", "safetensors", *(["matplotlib"] if curve else [])))
+    paint(settings, source, out, flags)
 
-    weighed = Weights(content_weight, style_weight, tv_weight)
-    recipe = Recipe(style_pictures(background, person), iterations, long_side, weighed, optimizer, init, seed,
-                    keep_colors, naive)  # fmt: skip
-    jobs, deck = stills.pairs(source, out), Deck(Look(NONE))
-    studio = Studio(settings, recipe, loss_network, say)
+
+def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) -> None:
+    """Paint stills by optimisation, each behind a bar."""
+    from livestyle import stills
+    from livestyle.live import Deck
+    from livestyle.look import NONE, Look
+    from livestyle.recipe import recipe_from
+    from livestyle.studio import Studio
+
+    if settings.quality != S.quality:
+        say("--quality has no say with --method gatys: --long-side has.")
+    jobs, deck, done = stills.pairs(source, out), Deck(Look(NONE)), []
+    if flags["curve"] and len(jobs) > 1:
+        raise UserError("--curve draws one picture's losses.", "Give one picture, not a folder.")
+    notes = {"Software": f"livestyle {__version__}", "livestyle-command": command_line()}
+    studio = Studio(settings, recipe_from(settings, flags), flags["loss_network"], say, notes)
     with stopping(deck):
-        for picture, result in jobs:
-            if not deck.over.is_set():
-                with bar(picture.name, 1.0) as update:
-                    studio.paint(picture, result, deck.over, update)
-                say(f"{result}{', as far as it came' if deck.over.is_set() else ''}")
+        for still in studio.paint_all(jobs, deck.over, bar, flags["curve"]):
+            done.append(still)
+    if deck.over.is_set():
+        return say(f"{done[-1].result}, as far as it came: the same command goes on from there.")
+    tell(done)
 
 
 @app.command(epilog="Example: livestyle matte portrait.jpg cutout.png --cutout")
@@ -719,10 +741,19 @@ def write(count: int, stills: "Iterable[Still]") -> None:
         for still in stills:
             done.append(still)
             update(len(done), still.picture.name)
+    tell(done)
+
+
+def tell(done: "Sequence[Still]") -> None:
+    """Say what was written, and which could not be.
+
+    Raises:
+        UserError: none could be.
+    """
     problems = [still.problem for still in done if still.problem]
-    if len(problems) == count:
-        raise UserError(f"None of {count} pictures could be done. {problems[0].problem}", problems[0].step)
-    say(f"{done[0].result}" if count == 1 else f"{done[0].result.parent}: {count - len(problems)} pictures")
+    if len(problems) == len(done):
+        raise UserError(f"None of {len(done)} pictures could be done. {problems[0].problem}", problems[0].step)
+    say(f"{done[0].result}" if len(done) == 1 else f"{done[0].result.parent}: {len(done) - len(problems)} pictures")
     for problem in problems:
         say(f"Warning: {problem.problem} It was left out.")
 

@@ -197,10 +197,12 @@ class Facts:
 
     Args:
         exif: when, where and with what it was taken, upright; icc: the colour profile of its RGB values.
+        notes: text by name, of what was made here: PNG and JPEG hold it.
     """
 
     exif: bytes = b""
     icc: bytes = b""
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_FACTS = Facts()
@@ -351,6 +353,7 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: Facts = NO_FACTS) ->
         UserError: an unknown suffix, or the file cannot be written.
     """
     from PIL import Image as Pil
+    from PIL.PngImagePlugin import PngInfo
 
     if path.suffix.lower() not in PICTURES:
         raise UserError(f"{path} does not say what kind of picture to write.", f"End it in {', '.join(PICTURES)}.")
@@ -359,5 +362,24 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: Facts = NO_FACTS) ->
         options["exif"] = facts.exif
     if facts.icc and image.ndim == 3:
         options["icc_profile"] = facts.icc
+    if facts.notes and path.suffix.lower() == ".png":
+        options["pnginfo"] = PngInfo()
+        for name, text in facts.notes.items():
+            options["pnginfo"].add_text(name, text)
+    elif facts.notes and path.suffix.lower() in {".jpg", ".jpeg"}:
+        options["comment"] = json.dumps(dict(facts.notes))
     with written_aside(path) as part:
         Pil.fromarray(image).save(part, **options)
+
+
+def load_notes(path: Path) -> dict[str, str]:
+    """The notes that `save_image` wrote into a picture; none where there is no such file, or nothing in it."""
+    from PIL import Image as Pil
+
+    try:
+        with Pil.open(path) as file:
+            if file.format == "JPEG":
+                return dict(json.loads(file.info.get("comment", b"{}")))
+            return {name: text for name, text in file.info.items() if isinstance(text, str)}
+    except (OSError, SyntaxError, ValueError, TypeError):
+        return {}

@@ -1,6 +1,6 @@
-"""The loss network: VGG-19 up to relu5_1 (Simonyan and Zisserman 2014), whole or narrow."""
+"""The loss network: VGG-19 or VGG-16 (Simonyan and Zisserman 2014), as deep as its file, whole or narrow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -10,22 +10,36 @@ from torch import Tensor, nn
 
 from livestyle.errors import UserError
 
-CONVOLUTIONS = (2, 2, 4, 4, 1)  # per stage; a 2x2 max pooling stands between the stages
-LAYERS = tuple(f"{stage}_{i}" for stage, count in enumerate(CONVOLUTIONS, 1) for i in range(1, count + 1))
+CONVOLUTIONS = (2, 2, 4, 4, 1)  # per stage, as far as losses need VGG-19; a 2x2 pooling stands between the stages
 WIDTHS = (64, 128, 256, 512, 512)  # channels of each stage
-TORCHVISION = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)  # where the convolutions are in its list of layers
+DEPTHS = {"VGG-19": (2, 2, 4, 4, 4), "VGG-16": (2, 2, 3, 3, 3)}  # convolutions per stage of the whole networks
 MEAN_BGR = (103.939, 116.779, 123.68)  # of the original weights, which take BGR in 0..255
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's, which take RGB in 0..1
+
+
+def layers_of(counts: Sequence[int]) -> tuple[str, ...]:
+    """The convolutions "1_1", "1_2", "2_1" ... of so many per stage."""
+    return tuple(f"{stage}_{i}" for stage, count in enumerate(counts, 1) for i in range(1, count + 1))
+
+
+def torchvision_names(counts: Sequence[int]) -> dict[str, str]:
+    """Where they are in torchvision's list of layers, in which a ReLU follows each, and a pooling each stage."""
+    layers = layers_of(counts)
+    return {layer: f"features.{2 * n + int(layer[0]) - 1}" for n, layer in enumerate(layers)}
+
+
+LAYERS = layers_of(CONVOLUTIONS)
 NAMINGS = {  # how a convolution is named in a file: the original weights', torchvision's, a quarter-wide copy's, ours
-    "original": {layer: f"conv{layer}" for layer in LAYERS},
-    "torchvision": {layer: f"features.{n}" for layer, n in zip(LAYERS, TORCHVISION, strict=True)},
-    "narrow": {layer: f"conv{layer.replace('_', '')}" for layer in LAYERS},
-    "ours": {layer: f"convs.{layer}" for layer in LAYERS},
+    "original": {layer: f"conv{layer}" for layer in layers_of(DEPTHS["VGG-19"])},
+    "torchvision": torchvision_names(DEPTHS["VGG-19"]),
+    "torchvision16": torchvision_names(DEPTHS["VGG-16"]),
+    "narrow": {layer: f"conv{layer.replace('_', '')}" for layer in layers_of(DEPTHS["VGG-19"])},
+    "ours": {layer: f"convs.{layer}" for layer in layers_of(DEPTHS["VGG-19"])},
 }
 
 
 class LossNetwork(nn.Module):
-    """VGG-19 features.
+    """VGG features.
 
     Shape: float (N, 3, H, W) RGB in [0, 1] to {"relu1_1": (N, C, H, W), ..., "relu5_1": ...}, all post-ReLU and mapped
     linearly where the layer has a tap, up to the layer `until`.
@@ -34,14 +48,18 @@ class LossNetwork(nn.Module):
         widths: channels of each stage.
         taps: channels of the linear map behind a layer, which makes a narrow network's features as far apart as those
             of the whole one.
+        layers: its convolutions.
     """
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS, taps: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = WIDTHS, taps: Mapping[str, int] | None = None,
+        layers: tuple[str, ...] = LAYERS,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.colours = nn.Conv2d(3, 3, 1)
         self.convs, self.taps = nn.ModuleDict(), nn.ModuleDict()
         channels = 3
-        for layer in LAYERS:
+        for layer in layers:
             width = widths[int(layer[0]) - 1]
             self.convs[layer] = nn.Conv2d(channels, width, 3, padding=1)
             channels = width
@@ -61,12 +79,22 @@ class LossNetwork(nn.Module):
         return maps
 
     def conv(self, name: str) -> nn.Conv2d:
-        """The convolution "1_1" to "5_1"."""
+        """The convolution "1_1" to "5_4"."""
         return cast(nn.Conv2d, self.convs[name])
 
     def tap(self, layer: str) -> nn.Conv2d:
         """The linear map behind a layer such as "relu1_1"."""
         return cast(nn.Conv2d, self.taps[layer])
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Its feature maps, "relu1_1" and so on."""
+        return tuple(f"relu{name}" for name in self.convs)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return "compact" if self.taps else "VGG-19" if "3_4" in self.convs else "VGG-16"
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -75,7 +103,7 @@ class LossNetwork(nn.Module):
 
 
 def load_loss_network(path: Path) -> LossNetwork:
-    """The whole VGG-19, or the compact one of ours, frozen and in eval mode; which of NAMINGS, its keys tell.
+    """A whole VGG-19 or VGG-16, or the compact one of ours, frozen and in eval mode; which of NAMINGS, its keys tell.
 
     Raises:
         UserError: the file is not there, or does not hold one.
@@ -87,7 +115,7 @@ def load_loss_network(path: Path) -> LossNetwork:
 
 
 def read_vgg(path: Path) -> LossNetwork:
-    """A VGG-19 of any widths from a safetensors file, frozen and in eval mode.
+    """A VGG-19 or VGG-16 of any widths from a safetensors file, frozen and in eval mode.
 
     Raises:
         UserError: the file is not there, or does not hold one.
@@ -104,22 +132,34 @@ def read_vgg(path: Path) -> LossNetwork:
 
 
 def from_tensors(tensors: Mapping[str, Tensor]) -> LossNetwork:
-    """A VGG-19 from its tensors in one of NAMINGS.
+    """A VGG-19 or VGG-16, down to the deepest of its convolutions that is there, from tensors in one of NAMINGS.
 
     Raises:
-        KeyError, RuntimeError: they are those of another network, or not all of them.
+        KeyError, RuntimeError: they are those of another network, or not all that losses need.
     """
-    naming = next(naming for naming, names in NAMINGS.items() if f"{names['1_1']}.weight" in tensors)
+    naming = naming_of(tensors)
     names = NAMINGS[naming]
+    least = layers_of((2, 2, 3, 3, 1))
+    counts = [sum(f"{name}.weight" in tensors for layer, name in names.items() if layer[0] == s) for s in "12345"]
+    layers = layers_of(counts)
+    if not set(least) <= set(layers) or counts[2] != counts[3]:
+        raise KeyError("a convolution is missing")
     widths = tuple(len(tensors[f"{names[f'{stage}_1']}.weight"]) for stage in range(1, 6))
     taps = {key.split(".")[1]: len(tensor) for key, tensor in tensors.items() if key.startswith("taps.")}
-    net = LossNetwork(widths, taps if naming == "ours" else None)
+    net = LossNetwork(widths, taps if naming == "ours" else None, layers)
     found = colours(naming, tensors)
-    for layer, name in names.items():
-        found |= {f"convs.{layer}.{part}": tensors[f"{name}.{part}"] for part in ("weight", "bias")}
+    for layer in layers:
+        found |= {f"convs.{layer}.{part}": tensors[f"{names[layer]}.{part}"] for part in ("weight", "bias")}
     found |= {f"taps.{layer}.weight": tensors[f"taps.{layer}.weight"] for layer in net.taps}
     net.load_state_dict({key: value.float() for key, value in found.items()})
     return net.eval().requires_grad_(False)
+
+
+def naming_of(tensors: Mapping[str, Tensor]) -> str:
+    """Which of NAMINGS; torchvision's two part where VGG-19 has its eighth convolution."""
+    naming = next(naming for naming, names in NAMINGS.items() if f"{names['1_1']}.weight" in tensors)
+    is_16 = naming == "torchvision" and f"{NAMINGS['torchvision16']['4_1']}.weight" in tensors
+    return "torchvision16" if is_16 else naming
 
 
 def colours(naming: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -130,5 +170,6 @@ def colours(naming: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "torchvision": lambda: (torch.diag(1 / std), -mean / std),
         "narrow": lambda: (tensors["conv0.weight"], tensors["conv0.bias"]),
         "ours": lambda: (tensors["colours.weight"], tensors["colours.bias"]),
-    }[naming]()
+    }[naming.removesuffix("16")]()
     return {"colours.weight": weight.reshape(3, 3, 1, 1), "colours.bias": bias}
+

@@ -204,16 +204,25 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
 
     if settings.quality != S.quality:
         say("--quality has no say with --method gatys: --long-side has.")
-    jobs, deck, done = stills.pairs(source, out), Deck(Look(NONE)), []
+    jobs, deck = stills.pairs(source, out), Deck(Look(NONE))
     if flags["curve"] and len(jobs) > 1:
         raise UserError("--curve draws one picture's losses.", "Give one picture, not a folder.")
     notes = {"Software": f"livestyle {__version__}", "livestyle-command": command_line()}
     studio = Studio(settings, recipe_from(settings, flags), flags["loss_network"], say, notes)
+    done = []
     with stopping(deck):
-        for still in studio.paint_all(jobs, deck.over, bar, flags["curve"]):
-            done.append(still)
-    if deck.over.is_set():
-        return say(f"{done[-1].result}, as far as it came: the same command goes on from there.")
+        for picture, result in jobs:
+            try:
+                with bar(picture.name, 1.0) as update:
+                    finished = studio.paint(picture, result, deck.over, update, flags["curve"])
+                done.append(stills.Still(picture, result))
+            except UserError as problem:
+                if len(jobs) == 1:
+                    raise
+                done.append(stills.Still(picture, result, problem))
+                continue
+            if not finished:
+                return say(f"{result}, as far as it came: the same command goes on from there.")
     tell(done)
 
 

@@ -1,6 +1,7 @@
 """One still on the easel: its planes painted one after the other, from coarse to fine, in steps."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,8 +47,8 @@ class Easel:
                 plane: [(match_colors(painting, image, masks[plane]), weight) for painting, weight in paintings[plane]]
                 for plane in masks
             }
-        self._progress, self._painter, self._box = progress, None, Box(0, 0, 0, 0)
-        self._painter: Painter | None
+        self._progress, self._box = progress, Box(0, 0, 0, 0)
+        self._painter: Painter | None = None
 
     def run(self) -> Iterator[float]:
         """Paint; yields the share that is done after each iteration."""
@@ -75,8 +76,7 @@ class Easel:
 
     def progress(self) -> Progress:
         """How far it has come, to be kept."""
-        self._progress.painter = self._painter.state() if self._painter else {}
-        return self._progress
+        return replace(self._progress, painter=self._painter.state() if self._painter else {})
 
     def _under_way(self, plane: str, size: Size) -> dict[str, Image]:
         """The plane's picture with what is painted in its box; nothing where the plane shows nowhere."""
@@ -124,9 +124,7 @@ def box_of(mask: Matte) -> Box:
     return Box(left, top, min(width, int(columns[-1]) + 1 + ROOM), min(height, int(rows[-1]) + 1 + ROOM))
 
 
-def join(
-    image: Image, matte: Matte | None, pictures: Mapping[str, Image], recipe: Recipe
-) -> Image:  # fmt: skip
+def join(image: Image, matte: Matte | None, pictures: Mapping[str, Image], recipe: Recipe) -> Image:
     """The planes put together at the still's own size; one that is not among the pictures keeps its pixels.
 
     Args:

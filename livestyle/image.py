@@ -1,9 +1,10 @@
 """Image, Matte, Frame, and the pure functions on their pixels. RGB everywhere; BGR exists at the doors only."""
 
+import json
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -380,6 +381,6 @@ def load_notes(path: Path) -> dict[str, str]:
         with Pil.open(path) as file:
             if file.format == "JPEG":
                 return dict(json.loads(file.info.get("comment", b"{}")))
-            return {name: text for name, text in file.info.items() if isinstance(text, str)}
+            return {name: text for name, text in file.info.items() if isinstance(name, str) and isinstance(text, str)}
     except (OSError, SyntaxError, ValueError, TypeError):
         return {}

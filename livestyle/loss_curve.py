@@ -1,6 +1,7 @@
 """The losses of a still over its iterations, drawn."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from livestyle.errors import UserError
@@ -28,7 +29,7 @@ def draw_curve(history: Sequence[Row], path: Path) -> None:
         axes = figure.add_subplot(1, len(planes), column)
         for name in rows[0][3] if rows else ():
             axes.plot(range(1, len(rows) + 1), [row[3][name] for row in rows], label=name)
-        for number, (before, after) in enumerate(zip(rows, rows[1:], strict=False), start=1):
+        for number, (before, after) in enumerate(pairwise(rows), start=1):
             if before[1:3] != after[1:3]:
                 axes.axvline(number + 0.5, color="gray", linewidth=0.8)
         axes.set(xlabel="iterations", ylabel="loss", yscale="log", title=plane)

@@ -24,8 +24,8 @@ def open_loss_network(
     """A loss network on a device, frozen, and the file that it is from.
 
     Args:
-        choice: a safetensors file of VGG-19, VGG-16 or the compact network, or a folder of vgg19.safetensors; "vgg19" for
-            torchvision's, "compact" for ours; None for torchvision's, or ours where that cannot be fetched.
+        choice: a safetensors file of VGG-19, VGG-16 or the compact network, or a folder of vgg19.safetensors; "vgg19"
+            for torchvision's, "compact" for ours; None for torchvision's, or ours where that cannot be fetched.
         say: is told of a choice that the user did not make.
         models: a folder of models that goes before all others.
 

@@ -138,7 +138,7 @@ def scaled(mask: Tensor, features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def style_grams(lens: Lens, paintings: Sequence[tuple[Image, float]]) -> dict[str, Tensor]:
-    """The Gram matrices of paintings at their own sizes, at least 16 px to a side, mixed by weights whose sum is one."""
+    """The Gram matrices of paintings at their own sizes, at least 16 px to a side, mixed by weights of sum one."""
     mixture: dict[str, Tensor] = {}
     for painting, share in paintings:
         maps = lens.maps(as_batch([painting], device_of(lens.network)))
@@ -181,7 +181,9 @@ def parse_layers(text: str) -> tuple[str, ...]:
     names = [name.strip().removeprefix("conv").removeprefix("relu") for name in text.split(",")]
     for name in names:
         if not (len(name) == 3 and name[0] in "12345" and name[1] == "_" and name[2] in "1234"):
-            raise UserError(f"'{name}' is not a layer of VGG.", "Name layers from conv1_1 to conv5_4, parted by commas.")
+            raise UserError(
+                f"'{name}' is not a layer of VGG.", "Name layers from conv1_1 to conv5_4, parted by commas."
+            )
     return tuple(f"relu{name}" for name in dict.fromkeys(names))
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from livestyle.errors import UserError
@@ -70,7 +69,7 @@ class Recipe:
     def digest(self, *parts: object) -> str:
         """Of all that the picture depends on, with other parts: of files their contents, not their names."""
         pictures = {plane: [(sha256(p), w) for p, w in blend] for plane, blend in self.styles.items()}
-        text = json.dumps([METHOD, asdict(replace(self, styles=pictures)), parts], sort_keys=True, default=str)
+        text = json.dumps([METHOD, asdict(self) | {"styles": pictures}, parts], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,8 +1,7 @@
 """Stills painted by optimisation, person and background each in the style of pictures of its own."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -16,16 +15,14 @@ from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image, Matte, size_of
-from livestyle.loss_curve import draw_curve
+from livestyle.loss_curve import Row, draw_curve
 from livestyle.loss_network import open_loss_network
 from livestyle.masked import Layers, Lens, stand_in
 from livestyle.nets.vgg import LossNetwork
 from livestyle.recipe import Recipe
 from livestyle.settings import Settings, Size
-from livestyle.unfinished import Progress, Row, Unfinished
+from livestyle.unfinished import Progress, Unfinished
 from livestyle.weights import Watch, sha256
-
-Bar = Callable[[str, float | None], AbstractContextManager[Watch]]
 
 PREVIEW = 10.0  # seconds between pictures so far
 SPARING = 30  # of the time, at most one part goes into keeping the state
@@ -69,28 +66,6 @@ class Studio:
                 own = stand_in(layer, network)
                 self._say(f"It has no {layer.replace('relu', 'conv')}: {own.replace('relu', 'conv')} stands in for it.")
         return tuple(dict.fromkeys(stand_in(layer, network) for layer in wanted))
-
-    def paint_all(
-        self, jobs: Sequence[tuple[Path, Path]], over: Event, bar: Bar, curve: Path | None = None
-    ) -> Iterator[Still]:
-        """Paint each behind a bar; yields each as it is done, and the last one that was begun once `over` is set.
-
-        One of several that cannot be painted is yielded with its problem, and the rest is done.
-
-        Raises:
-            UserError: as `paint`, of the only picture.
-        """
-        for source, target in jobs:
-            try:
-                with bar(source.name, 1.0) as watch:
-                    self.paint(source, target, over, watch, curve)
-                yield Still(source, target)
-            except UserError as problem:
-                if len(jobs) == 1:
-                    raise
-                yield Still(source, target, problem)
-            if over.is_set():
-                return
 
     def paint(self, source: Path, target: Path, over: Event, watch: Watch, curve: Path | None = None) -> bool:
         """Paint a picture, or go on with it; what there is so far is written now and then, and once `over` is set.
@@ -152,7 +127,10 @@ class Studio:
 
     def _planned(self, progress: Progress, size: Size) -> Recipe:
         """The recipe as it was begun."""
-        return replace(self._recipe, **progress.plan)
+        if progress.plan is None:
+            progress.plan = self._recipe.long_side, self._recipe.optimizer
+        long_side, optimizer = progress.plan
+        return replace(self._recipe, long_side=long_side, optimizer=optimizer)
 
 
 def described(row: Row) -> str:

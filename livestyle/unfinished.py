@@ -13,7 +13,6 @@ from livestyle.image import Image, write_error, written_aside
 from livestyle.loss_curve import Row
 
 
-
 @dataclass
 class Progress:
     """How far a picture has come.
@@ -23,14 +22,14 @@ class Progress:
         pictures: of each plane, as painted so far, at the size of its last whole scale.
         painter: the state of the painter amid a scale; empty at its beginning.
         history: a row for each iteration.
-        plan: what was decided at the beginning, and holds to the end.
+        plan: the long side and the optimizer that were decided on at the beginning, and hold to the end.
     """
 
     place: tuple[int, int] = (0, 0)
     pictures: dict[str, Image] = field(default_factory=dict)
     painter: dict[str, Tensor] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
-    plan: dict[str, int | str] = field(default_factory=dict)
+    plan: tuple[int, str] | None = None
 
 
 class Unfinished:
@@ -60,7 +59,8 @@ class Unfinished:
         pictures = {plane: tensor.numpy() for plane, tensor in groups["pictures"].items()}
         history = [(plane, width, height, losses) for plane, width, height, losses in facts["history"]]
         plane, scale = facts["place"]
-        return Progress((plane, scale), pictures, groups["painter"], history, facts["plan"])
+        long_side, optimizer = facts["plan"]
+        return Progress((plane, scale), pictures, groups["painter"], history, (long_side, optimizer))
 
     def save(self, progress: Progress) -> None:
         """Write it aside, then rename it.

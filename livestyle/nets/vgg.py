@@ -172,4 +172,3 @@ def colours(naming: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "ours": lambda: (tensors["colours.weight"], tensors["colours.bias"]),
     }[naming.removesuffix("16")]()
     return {"colours.weight": weight.reshape(3, 3, 1, 1), "colours.bias": bias}
-

@@ -186,7 +186,9 @@ def test_matched_colours_have_the_pictures_mean_and_spread() -> None:
 def test_matched_colours_change_what_is_painted(paint: Run, painting: Path) -> None:
     save_image(painting, 255 - load_image(painting) // 2)
     planes = {"person": painting, "background": painting}
-    matched, plain = (paint(planes, keep_colors=how, iterations=6, scales=1, out=f"a{how}.png")[1] for how in ("histogram", ""))
+    matched, plain = (
+        paint(planes, keep_colors=how, iterations=6, scales=1, out=f"a{how}.png")[1] for how in ("histogram", "")
+    )
     assert np.abs(matched.astype(int) - plain).mean() > 1
 
 

@@ -10,7 +10,7 @@ Imports go strictly downward (tests/test_layers.py):
     filter  recipe
     masked
     segment  stylize  gatys  look
-    segmenters  crf  loss_network
+    segmenters  crf  matting  loss_network
     engine
     sources  sinks  weights  nets  steady  unfinished
     bokeh  composites  metrics  region  painter  paintings  loss_curve

@@ -69,7 +69,7 @@ Segmenter = Annotated[str | None, typer.Option(metavar="NAME", help="See: livest
 Keep = Annotated[str, typer.Option(metavar="A,B", help="What stays, of segmenters that know more than people.")]
 ModelFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of a segmenter that is not ours.")]
 PersonCount = Annotated[str, typer.Option(help="all, or main: others who walk through count as background.")]
-Refine = Annotated[str, typer.Option(help="guided, or crf for stills: what draws the matte's edge.")]
+Refine = Annotated[str, typer.Option(help="guided; crf or matting for stills: what draws the matte's edge.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
 Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]

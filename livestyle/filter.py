@@ -18,7 +18,7 @@ from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.look import BOTH, Look, Plane
 from livestyle.region import Box, Region
-from livestyle.segment import SHARPEN, MainPerson, Matting, Sharpen, Smoother, load_segmenter
+from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
 from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Settings, Size
 from livestyle.sources import Source, VideoFile
 from livestyle.steady import Memory, Motion, Watcher
@@ -75,7 +75,9 @@ class Filter:
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
             )
         choose = MainPerson() if settings.person_count == "main" else None
-        self.matting = Matting(segment, Smoother() if live else None, sharpener(settings.refine, live), choose)
+        refinement = find_refinement(settings.refine, live)
+        self.matting = Matting(segment, Smoother() if live else None, refinement, choose)
+        self.alone = refinement.alone  # the person's own colours where a matte is soft
         self._watcher = Watcher() if live else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
         self._styles: OrderedDict[str, tuple[Stylizer, Memory]] = OrderedDict()
@@ -110,7 +112,7 @@ class Filter:
         person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
         with self.meter.stage("composite"):
             if person is image and scene is not image:
-                person = pixels.person_alone(image, matte)
+                person = self.alone(image, matte)
             return pixels.composite(person, scene, matte)
 
     def matte(self, frame: Frame) -> Matte:
@@ -231,17 +233,18 @@ class Filter:
         self.close()
 
 
-def sharpener(name: str, live: bool) -> Sharpen | None:
-    """What `--refine` puts before the guided filter.
+def find_refinement(name: str, live: bool) -> Refinement:
+    """What `--refine` names.
 
     Raises:
-        UserError: an unknown name, or one that is too slow for moving pictures.
+        UserError: an unknown name, or one that lacks a package or is too slow for moving pictures.
     """
-    if name not in SHARPEN:
-        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(SHARPEN)}.")
-    if live and SHARPEN[name]:
+    if name not in REFINEMENTS:
+        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(REFINEMENTS)}.")
+    if live and REFINEMENTS[name].is_slow:
         raise UserError(f"The refinement '{name}' is for stills only.", "Leave --refine away for moving pictures.")
-    return SHARPEN[name]
+    REFINEMENTS[name].check()
+    return REFINEMENTS[name]
 
 
 def no_matte() -> Matte:

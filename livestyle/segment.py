@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from livestyle.crf import mean_field
 from livestyle.engine import Engine
 from livestyle.errors import UserError
-from livestyle.image import Image, Matte, fit, fit_matte, grid, pad_to, size_of
+from livestyle.image import Image, Matte, fit, fit_matte, grid, pad_to, person_alone, size_of
+from livestyle.matting import foreground, need_pymatting, solve_matte
 from livestyle.segmenters import (
     SEGMENTERS,
     Segmenter,
@@ -24,9 +26,8 @@ from livestyle.settings import TRAINABLE, Settings, Size
 from livestyle.weights import Card, find_card, find_cards
 
 Gray = NDArray[np.uint8]  # (H, W)
-Sharpen = Callable[[Matte, Image], Matte]  # between the net and the guided filter
+Sharpen = Callable[[Matte, Image], Matte]
 
-SHARPEN: dict[str, Sharpen | None] = {"guided": None, "crf": mean_field}  # by --refine
 CHANGE = 0.04  # of grey in 0..1 between frames, at which a pixel is no longer the one that it was
 BEND = 0.15  # pixels by which the flow differs from its surroundings' where an edge moves
 NOISE = 0.03  # the most of a camera's noise that does not count as change
@@ -36,6 +37,35 @@ EPSILON = 3e-3  # contrast (variance of grey in 0..1) above which the filter tak
 CALM = 3e-2  # the same for frames in a row: with less, noise and movement would redraw the edge in each
 STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
 SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What draws a matte's edge beside the guided filter.
+
+    Args:
+        before: sharpens the net's own matte; after: what the filter made of it.
+        alone: gives the person's own colours where the matte is soft.
+        check: raises UserError where something is missing.
+    """
+
+    before: Sharpen | None = None
+    after: Sharpen | None = None
+    alone: Callable[[Image, Matte], Image] = person_alone
+    check: Callable[[], None] = lambda: None
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is for stills only."""
+        return bool(self.before or self.after)
+
+
+GUIDED = Refinement()
+REFINEMENTS = {  # by --refine
+    "guided": GUIDED,
+    "crf": Refinement(before=mean_field),
+    "matting": Refinement(after=solve_matte, alone=foreground, check=need_pymatting),
+}
 
 
 def card_segmenter(card: Card, engine: Engine) -> Segmenter:
@@ -210,10 +240,10 @@ class Matting:
     """Image and time to matte at the image's size: segment, smooth, refine. Owns the memory over time."""
 
     def __init__(
-        self, segmenter: Segmenter, smoother: Smoother | None = None, sharpen: Sharpen | None = None,
+        self, segmenter: Segmenter, smoother: Smoother | None = None, refinement: Refinement = GUIDED,
         choose: MainPerson | None = None,
     ) -> None:  # fmt: skip
-        self._segment, self._smooth, self._sharpen, self._choose = segmenter, smoother, sharpen, choose
+        self._segment, self._smooth, self._refinement, self._choose = segmenter, smoother, refinement, choose
         self.size: Size = (0, 0)  # at which the segmenter last ran
 
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
@@ -221,9 +251,13 @@ class Matting:
         self.size = size_of(matte)
         if self._choose:
             matte = self._choose(matte)
+        matte = self._refined(matte, image, time)
+        return self._refinement.after(matte, image) if self._refinement.after else matte
+
+    def _refined(self, matte: Matte, image: Image, time: float) -> Matte:
         gray = grayscale(image)
-        if self._sharpen:
-            return refine(self._sharpen(matte, image), gray)
+        if self._refinement.before:
+            return refine(self._refinement.before(matte, image), gray)
         if self._smooth:
             small = fit(gray, self.size)
             return refine(self._smooth(matte, small, time), gray, small, CALM)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import PICTURES, READABLE, Frame, load_picture, person_alone, save_image
+from livestyle.image import PICTURES, READABLE, Frame, load_picture, save_image
 from livestyle.live import Deck, Say, Watch
 from livestyle.look import Look
 from livestyle.settings import Settings
@@ -112,7 +112,7 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
 
     def render(frame: Frame) -> NDArray[np.uint8]:
         matte = filter.matte(frame)
-        return np.dstack([person_alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
+        return np.dstack([filter.alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
     return len(jobs), render_stills(jobs, render)
 

@@ -20,7 +20,7 @@ LAYERS = (
     {"filter", "recipe"},
     {"masked"},
     {"segment", "stylize", "gatys", "look"},
-    {"segmenters", "crf", "loss_network"},
+    {"segmenters", "crf", "matting", "loss_network"},
     {"engine"},
     {"sources", "sinks", "weights", "nets", "steady", "unfinished"},
     {"bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},

@@ -4,7 +4,7 @@ Imports go strictly downward (tests/test_layers.py):
 
     cli
     console
-    bench  doctor  evaluate  evaluate_style  stills
+    bench  doctor  evaluate  evaluate_style  sheets  stills
     live  studio  train
     easel
     filter  recipe

@@ -174,6 +174,10 @@ def photo(
         help="gatys: luminance, or histogram: the paintings take the picture's colours first.")] = "luminance",
     naive: Annotated[bool, typer.Option(
         "--naive", help="gatys: paint all in each style and cut afterwards, to compare.")] = False,
+    all_: Annotated[bool, typer.Option(
+        "--all", help="gatys: OUT, and beside it OUT-person, OUT-background and OUT-blur.")] = False,
+    sheet: Annotated[str | None, typer.Option(
+        help="gatys: OUT is one picture of many: weights (content against style) or layers.")] = None,
     curve: Annotated[Path | None, typer.Option(metavar="FILE.png", help="gatys: draw the losses.")] = None,
     loss_network: LossNetworkFile = None,
 ) -> None:  # fmt: skip
@@ -199,28 +203,38 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
     from livestyle import stills
     from livestyle.live import Deck
     from livestyle.look import NONE, Look
+    from livestyle.loss_curve import check_curve
     from livestyle.recipe import recipe_from
+    from livestyle.sheets import SHEETS, paint_sheet
     from livestyle.studio import Studio
 
     if settings.quality != S.quality:
         say("--quality has no say with --method gatys: --long-side has.")
-    jobs, deck = stills.pairs(source, out), Deck(Look(NONE))
-    if flags["curve"] and len(jobs) > 1:
-        raise UserError("--curve draws one picture's losses.", "Give one picture, not a folder.")
+    jobs, deck, done = stills.pairs(source, out), Deck(Look(NONE)), []
+    sheet, curve = flags["sheet"], flags["curve"]
+    if sheet and sheet not in SHEETS:
+        raise UserError(f"There is no sheet '{sheet}'.", f"Choose {' or '.join(SHEETS)}.")
+    if curve:
+        check_curve(curve)
+        if len(jobs) > 1 or sheet:
+            raise UserError("--curve draws the losses of one picture.", "Leave it away, or give one picture.")
     notes = {"Software": f"livestyle {__version__}", "livestyle-command": command_line()}
-    studio = Studio(settings, recipe_from(settings, flags), flags["loss_network"], say, notes)
-    done = []
+    studio = Studio(settings, recipe_from(settings, flags), flags["loss_network"], say, notes, flags["all_"])
     with stopping(deck):
         for picture, result in jobs:
             try:
                 with bar(picture.name, 1.0) as update:
-                    finished = studio.paint(picture, result, deck.over, update, flags["curve"])
-                done.append(stills.Still(picture, result))
+                    finished = (
+                        paint_sheet(studio, sheet, picture, result, deck.over, update)
+                        if sheet
+                        else studio.paint(picture, result, deck.over, update, curve)
+                    )
             except UserError as problem:
                 if len(jobs) == 1:
                     raise
                 done.append(stills.Still(picture, result, problem))
                 continue
+            done.append(stills.Still(picture, result))
             if not finished:
                 return say(f"{result}, as far as it came: the same command goes on from there.")
     tell(done)

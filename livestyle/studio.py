@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -26,6 +27,7 @@ from livestyle.weights import Watch, sha256
 
 PREVIEW = 10.0  # seconds between pictures so far
 SPARING = 30  # of the time, at most one part goes into keeping the state
+BLUR = 0.5  # of the portrait blur beside other results
 NOTE = "livestyle-digest"  # in the picture's file, of all that it was made from
 
 
@@ -35,6 +37,7 @@ class Studio:
     Args:
         settings: device, models and what cuts the person out; recipe: how to paint; loss_network: as
             `open_loss_network` takes it; say: is told what a person should know; notes: are written into the files.
+        extras: write the person alone, the background alone and portrait blur beside each result.
 
     Raises:
         UserError: a recipe that cannot be followed, or a picture, device, segmenter or loss network not there.
@@ -42,30 +45,43 @@ class Studio:
 
     def __init__(
         self, settings: Settings, recipe: Recipe, loss_network: Path | None, say: Callable[[str], None],
-        notes: Mapping[str, str] | None = None,
+        notes: Mapping[str, str] | None = None, extras: bool = False,
     ) -> None:  # fmt: skip
         recipe.check()
+        if extras and len(recipe.styles) < 2:
+            raise UserError("--all wants two planes to paint.", "Give --background and --person a picture each.")
+        self._extras = extras
         self._settings, self._say, self._notes = settings, say, dict(notes or {})
         self._paintings = {
             plane: [(pixels.load_image(path), weight) for path, weight in blend]
             for plane, blend in recipe.styles.items()
         }
         engine = choose_engine(settings.device)
-        self._filter = None if recipe.is_whole else Filter(settings, live=False)
+        self._filter = None if recipe.is_whole and not extras else Filter(settings, live=False)
         device = engine.device if engine.name == "torch" else "cpu"
         network, self.loss_network = open_loss_network(loss_network, device, say, settings.models)
         self._sha = sha256(self.loss_network)
         say(f"The loss network is {network.name}, from {self.loss_network}.")
-        layers = Layers(*(self._here(wanted, network) for wanted in (recipe.layers.content, recipe.layers.style)))
-        self._recipe, self._lens = replace(recipe, layers=layers), Lens(network, layers)
+        self._follow(recipe, network)
 
-    def _here(self, wanted: tuple[str, ...], network: LossNetwork) -> tuple[str, ...]:
-        """The layers that the network has, or those that stand in for them."""
-        for layer in wanted:
-            if layer not in network.layers:
-                own = stand_in(layer, network)
+    def _follow(self, recipe: Recipe, network: LossNetwork) -> None:
+        """Take up a recipe, with the layers that the network has."""
+        for layer in (*recipe.layers.content, *recipe.layers.style):
+            if (own := stand_in(layer, network)) != layer:
                 self._say(f"It has no {layer.replace('relu', 'conv')}: {own.replace('relu', 'conv')} stands in for it.")
-        return tuple(dict.fromkeys(stand_in(layer, network) for layer in wanted))
+        content, style = (
+            tuple(dict.fromkeys(stand_in(layer, network) for layer in wanted))
+            for wanted in (recipe.layers.content, recipe.layers.style)
+        )
+        layers = Layers(content, style)
+        self.recipe, self._lens = replace(recipe, layers=layers), Lens(network, layers)
+
+    def variant(self, recipe: Recipe) -> "Studio":
+        """A silent studio for another recipe with the same style pictures and planes."""
+        other = copy(self)
+        other._say, other._extras = lambda line: None, False
+        other._follow(recipe, self._lens.network)
+        return other
 
     def paint(self, source: Path, target: Path, over: Event, watch: Watch, curve: Path | None = None) -> bool:
         """Paint a picture, or go on with it; what there is so far is written now and then, and once `over` is set.
@@ -81,12 +97,14 @@ class Studio:
         """
         check_target(source, target)
         image, facts = pixels.load_picture(source)
-        digest = self._recipe.digest(sha256(source), self._sha, self._cut())
+        digest = self.recipe.digest(sha256(source), self._sha, self._cut(), self._extras)
         if pixels.load_notes(target).get(NOTE) == digest:
             self._say(f"{target} is finished already: remove it to paint it anew.")
             return True
         unfinished = Unfinished(target, digest)
         progress = unfinished.load()
+        if progress.history:
+            self._say(f"{target} goes on after {len(progress.history)} iterations.")
         recipe = self._planned(progress, size_of(image))
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
         easel = Easel(self._lens, recipe, self._paintings, image, self._masks(image, matte), progress)
@@ -109,9 +127,23 @@ class Studio:
                 return False
         if not progress.history:
             self._say(f"{source} shows nothing to paint: there is no such plane in it.")
+        for path, picture in self._beside(image, matte, easel.pictures(), target).items():
+            pixels.save_image(path, picture, replace(facts, notes=self._notes))
         write(self._notes | {NOTE: digest, "livestyle-losses": json.dumps(last_losses(progress.history))})
         unfinished.remove()
         return True
+
+    def _beside(
+        self, image: Image, matte: Matte | None, painted: Mapping[str, Image], target: Path
+    ) -> dict[Path, Image]:
+        """What is written beside the result."""
+        if not self._extras or matte is None:
+            return {}
+        planes = [{plane: picture} for plane, picture in painted.items()]
+        found = {next(iter(plane)): join(image, matte, plane, self.recipe) for plane in planes}
+        blurred = pixels.blur_plane(image, 1 - matte, BLUR)
+        found["blur"] = pixels.composite(pixels.person_alone(image, matte), blurred, matte)
+        return {target.with_name(f"{target.stem}-{name}{target.suffix}"): picture for name, picture in found.items()}
 
     def _cut(self) -> list[object]:
         """What says where the person is."""
@@ -123,14 +155,14 @@ class Studio:
         if matte is None:
             return {"person": np.ones(image.shape[:2], np.float32)}
         planes = {"background": 1 - matte, "person": matte}
-        return {p: np.ones_like(m) if self._recipe.naive else m for p, m in planes.items() if p in self._paintings}
+        return {p: np.ones_like(m) if self.recipe.naive else m for p, m in planes.items() if p in self._paintings}
 
     def _planned(self, progress: Progress, size: Size) -> Recipe:
         """The recipe as it was begun."""
         if progress.plan is None:
-            progress.plan = self._recipe.long_side, self._recipe.optimizer
+            progress.plan = self.recipe.long_side, self.recipe.optimizer
         long_side, optimizer = progress.plan
-        return replace(self._recipe, long_side=long_side, optimizer=optimizer)
+        return replace(self.recipe, long_side=long_side, optimizer=optimizer)
 
 
 def described(row: Row) -> str:

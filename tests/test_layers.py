@@ -14,7 +14,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"console"},
-    {"bench", "doctor", "evaluate", "evaluate_style", "stills"},
+    {"bench", "doctor", "evaluate", "evaluate_style", "sheets", "stills"},
     {"live", "studio", "train"},
     {"easel"},
     {"filter", "recipe"},

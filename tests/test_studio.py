@@ -18,6 +18,7 @@ from livestyle.loss_curve import check_curve
 from livestyle.paintings import match_colors, parse_blend, style_pictures
 from livestyle.recipe import PRESETS, Recipe, recipe_from, scales_of
 from livestyle.settings import Settings
+from livestyle.sheets import GAP, STRIP, paint_sheet
 from livestyle.studio import Studio
 
 COMPACT = Path("compact")
@@ -72,13 +73,13 @@ def paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run(
         styles: dict[str, Path], over: Event | None = None, watch: Any = silent, out: str = "out.png",
-        curve: Path | None = None, say: Any = silent, **other: Any,
+        curve: Path | None = None, say: Any = silent, extras: bool = False, **other: Any,
     ) -> tuple[Image, Image]:  # fmt: skip
         image = test_card(130, 90)
         save_image(tmp_path / "in.png", image)
         blends = {plane: ((path, 1.0),) for plane, path in styles.items()}
         recipe = Recipe(blends, **{"iterations": 3, "long_side": 100, **other})
-        studio = Studio(Settings(device="cpu"), recipe, COMPACT, say, {"livestyle-command": "livestyle photo"})
+        studio = Studio(Settings(device="cpu"), recipe, COMPACT, say, {"livestyle-command": "livestyle photo"}, extras)
         studio.paint(tmp_path / "in.png", tmp_path / out, over or Event(), watch, curve)
         return image, load_image(tmp_path / out)
 
@@ -277,3 +278,37 @@ def test_bad_recipes_are_named(painting: Path) -> None:
     ):
         with pytest.raises(UserError, match=words):
             Recipe(**{"styles": {"person": ((painting, 1.0),)}, **other}).check()
+
+
+def test_all_results_at_once(paint: Run, painting: Path, tmp_path: Path) -> None:
+    image, _ = paint({"person": painting, "background": painting}, extras=True)
+    names = {name: tmp_path / f"out-{name}.png" for name in ("person", "background", "blur")}
+    results = {name: load_image(path) for name, path in names.items()}
+    person, scene = half(image) == 1, half(image) == 0
+    assert np.array_equal(results["person"][scene], image[scene])
+    assert np.array_equal(results["background"][person], image[person])
+    assert np.array_equal(results["blur"][person], image[person])
+    assert all(np.abs(result.astype(int) - image).mean() > 1 for result in results.values())
+    with pytest.raises(UserError, match="--all wants two planes"):
+        paint({"person": painting}, extras=True)
+
+
+@pytest.mark.parametrize(("kind", "cells"), [("weights", (1, 5)), ("layers", (2, 5))])
+def test_a_sheet_shows_every_cell(
+    painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, cells: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    image = test_card(130, 90)
+    save_image(tmp_path / "in.png", image)
+    recipe = Recipe({"person": ((painting, 1.0),)}, iterations=2, long_side=64, scales=1)
+    studio, stop, rest = Studio(Settings(device="cpu"), recipe, COMPACT, silent), Stop(4), Stop(1000)
+    where = tmp_path / "in.png", tmp_path / "sheet.png"
+    assert not paint_sheet(studio, kind, *where, stop, stop.watch)
+    assert not (tmp_path / "sheet.png").exists()
+    assert paint_sheet(studio, kind, *where, rest, rest.watch)
+    assert 1000 - rest._left == 2 * cells[0] * cells[1] - 4  # what was painted before is not painted again
+    sheet = load_image(tmp_path / "sheet.png")
+    assert sheet.shape == (cells[0] * (90 + STRIP + GAP), cells[1] * (130 + GAP), 3)
+    corner = sheet[STRIP : STRIP + 90, GAP // 2 : GAP // 2 + 130]
+    assert np.array_equal(corner[half(image) == 0], image[half(image) == 0])
+    assert not (tmp_path / "sheet.png.cells").exists()

@@ -3,16 +3,17 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
+    cli_jobs
     console
     bench  doctor  evaluate  evaluate_style  sheets  stills
     live  studio  train
     easel
-    filter  recipe
+    filter  album  recipe
     masked
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network
     engine
-    sources  sinks  weights  nets  steady  unfinished
+    sources  sinks  weights  nets  steady  unfinished  jobs
     bokeh  composites  metrics  region  painter  paintings  loss_curve
     image
     errors  settings

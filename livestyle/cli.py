@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle import __version__, weights
-from livestyle.console import bar, download, say, show, ticker
+from livestyle import __version__, cli_jobs, weights
+from livestyle.console import bar, download, recorder, say, show, ticker
 from livestyle.errors import UserError
 from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size
 
@@ -48,6 +48,7 @@ train_app = typer.Typer(help="Train a style or a segmenter (needs livestyle\\[to
 app.add_typer(train_app, name="train")
 evaluate_app = typer.Typer(help="Measure how good the models are.", no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(cli_jobs.app, name="jobs")
 
 
 def parse_size(text: str) -> Size:
@@ -102,16 +103,27 @@ def live(
     private: Annotated[bool, typer.Option("--private", help="A fault shows a placeholder.")] = L.private,
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = L.frames,
     seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds.")] = L.seconds,
+    stills: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Where the keys s and g save stills (default: livestyle in your pictures).")] = L.stills,
+    gatys_style: Annotated[Path | None, typer.Option(
+        metavar="PICTURE", help="What the key g paints from: the shipped styles come without their paintings.",
+    )] = L.gatys_style,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
+    from livestyle.album import Album
     from livestyle.live import open_deck, run_live
 
     settings = settings_from(locals())
-    target = LiveSettings(source, tuple(sink or L.sinks), size, fps, mirror, private, frames, seconds)
-    deck = open_deck(settings)
-    with stopping(deck), ticker(frames) as watch:
+    target = LiveSettings(
+        source, tuple(sink or L.sinks), size, fps, mirror, private, frames, seconds, stills, gatys_style
+    )
+    album = Album(settings, target.stills, target.gatys_style)
+    deck = open_deck(settings, album)
+    with stopping(deck), ticker(frames) as watch, album:
         result = run_live(settings, target, deck, say, watch)
+    for line in album.news():
+        say(line)
     finish(result, as_json)
 
 
@@ -557,7 +569,7 @@ def train_style_(
     from livestyle.train.publish import StyleFacts
     from livestyle.train.style import StyleTraining
 
-    facts = StyleFacts(name, title or name, origin or str(picture), license, data, default)
+    facts = StyleFacts(name, title or name, origin or str(picture.absolute()), license, data, default)
     job = partial(
         StyleTraining, arch=arch, minutes=minutes, init=start, still_weight=still, learning_rate=rate,
         batch=batch, seed=seed,
@@ -797,6 +809,7 @@ def stopping(deck: "Deck") -> Iterator[None]:
         if deck.over.is_set():
             raise KeyboardInterrupt
         deck.over.set()
+        recorder.stopped()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -832,7 +845,9 @@ def main() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help"}):
         arguments.insert(0, "live")
-    sys.exit(run(arguments, known))
+    code = run(arguments, known)
+    recorder.end(code)
+    sys.exit(code)
 
 
 def keep_memory() -> None:
@@ -851,6 +866,7 @@ def run(arguments: list[str], known: set[str]) -> int:
     try:
         return int(app(arguments, prog_name="livestyle", standalone_mode=False) or 0)
     except KeyboardInterrupt:
+        recorder.stopped()
         say("Stopped.")
         return 0
     except UserError as error:

@@ -1,9 +1,14 @@
 """What people read while a command runs: lines, tables, progress bars."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from livestyle.jobs import PROGRESS, Recorder
+
+recorder = Recorder(os.environ.get(PROGRESS))  # of the job that this process does, if it does one
 
 
 def say(line: str) -> None:
@@ -27,7 +32,7 @@ def show(rows: list[dict[str, str]], title: str | None = None) -> None:
 
 @contextmanager
 def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar with the time left, on stderr; silent where that is no terminal."""
+    """A progress bar with the time left, on stderr; silent where that is no terminal. A job's progress is recorded."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -46,6 +51,7 @@ def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None
 
         def update(done: float, note: str) -> None:
             progress.update(task, completed=done, note=note)
+            recorder(done / (total or 1), note)
 
         yield update
 

@@ -83,6 +83,7 @@ class Filter:
         self._styles: OrderedDict[str, tuple[Stylizer, Memory]] = OrderedDict()
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
         self._clip: Clip | None = None
+        self._known: tuple[Frame, Matte] | None = None  # the newest
         self._pool = ThreadPoolExecutor(3, "stage")
 
     def prepare(self, look: Look) -> None:
@@ -116,7 +117,9 @@ class Filter:
             return pixels.composite(person, scene, matte)
 
     def matte(self, frame: Frame) -> Matte:
-        """The person's matte, of the frame's size."""
+        """The person's matte, of the frame's size; that of the frame rendered last is at hand, if it had one."""
+        if self._known and self._known[0] is frame:
+            return self._known[1]
         return self._matte(frame)
 
     def style_size(self, size: Size) -> Size:
@@ -125,7 +128,9 @@ class Filter:
 
     def _matte(self, frame: Frame) -> Matte:
         with self.meter.stage("segment"):
-            return self.matting(frame.image, frame.time)
+            matte = self.matting(frame.image, frame.time)
+        self._known = frame, matte
+        return matte
 
     def _paint(self, frame: Frame, look: Look, pending: Future[Matte] | None) -> dict[str, Image]:
         """The frame in each style of the look, painted where that shows; a style that shows nowhere is missing.

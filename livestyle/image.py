@@ -125,6 +125,11 @@ def composite(person: Image, scene: Image, matte: Matte) -> Image:
     return np.asarray(cv2.blendLinear(person, scene, matte, 1 - matte), np.uint8)
 
 
+def to_gray(matte: Matte) -> NDArray[np.uint8]:
+    """A matte in 0..1 as 8-bit grey, rounded."""
+    return np.asarray(matte * 255 + 0.5, np.uint8)
+
+
 def mix(image: Image, other: Image, share: float) -> Image:
     """`share` of the other image, the rest of the first; exact at 0 and 1."""
     if share <= 0 or share >= 1:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from livestyle import IMPORTED
+from livestyle.album import Album, Shot
 from livestyle.errors import UserError
 from livestyle.filter import REMEMBERED, Filter
-from livestyle.image import Frame, Image, cover, size_of
+from livestyle.image import Frame, Image, Matte, cover, size_of
 from livestyle.look import ACTIONS, Look, look_of
 from livestyle.settings import LiveSettings, Settings, Size
 from livestyle.sinks import Sink, Stream, open_sink
@@ -29,31 +30,49 @@ PATIENCE = 90  # frames in a row that may fail in a call before the run ends
 
 
 class Deck:
-    """Owns the current look and whether the run goes on; keys and signals change them, the driver reads them."""
+    """Owns the current look, whether the run goes on and what is to be done with a frame; keys and signals change them,
+    the driver reads them."""
 
-    def __init__(self, look: Look, gallery: tuple[str, ...] = ()) -> None:
-        self.look, self.gallery = look, gallery
+    def __init__(self, look: Look, gallery: tuple[str, ...] = (), album: Album | None = None) -> None:
+        self.look, self.gallery, self._album = look, gallery, album
         self.over = threading.Event()
+        self._wanted: list[str] = []
 
     def press(self, key: str) -> None:
         """Do what a key or an action's name stands for; others do nothing."""
         action = next((a for a in ACTIONS if key in (a.key, a.name)), None)
         if action is None:
             return
-        if action.change is None:
+        if action.change:
+            self.look = action.change(self.look, self.gallery)
+        elif action.name == "quit":
             self.over.set()
         else:
-            self.look = action.change(self.look, self.gallery)
+            self._wanted.append(action.name)
+
+    def attend(self, frame: Frame, styled: Image, look: Look, matte: Callable[[Frame], Matte]) -> Iterator[str]:
+        """Take the stills of a frame that were asked for; yields what people should read."""
+        wanted, self._wanted = self._wanted, []
+        if self._album is None:
+            return
+        for name in wanted:
+            try:
+                shot = Shot(frame.image, matte(frame), styled, look)
+            except Exception as error:  # in a call, a segmenter that fails must not end the run
+                yield f"No still was taken: {error}"
+            else:
+                self._album.take(shot, paint=name == "paint-still")
+        yield from self._album.news()
 
 
-def open_deck(settings: Settings) -> Deck:
+def open_deck(settings: Settings, album: Album | None = None) -> Deck:
     """A deck with the look that the flags ask for.
 
     Raises:
         UserError: a look that cannot be parsed.
     """
     default = "" if settings.background is not None else find_card("style", None, settings.models).name
-    return Deck(look_of(settings, default), tuple(find_cards("style", settings.models)))
+    return Deck(look_of(settings, default), tuple(find_cards("style", settings.models)), album)
 
 
 @dataclass(frozen=True)
@@ -115,6 +134,9 @@ def drive(
         latencies.append((time.monotonic() - frame.captured) * 1000)
         for key in sink.pressed():
             deck.press(key)
+        for line in deck.attend(frame, picture, look, filter.matte):
+            sink.notice(line)
+            say(line)
         sent += 1
         if sent == 1:
             first, started, cpu = process_age(), time.monotonic(), time.process_time()

@@ -222,6 +222,8 @@ def _swap(look: Look, _: tuple[str, ...]) -> Look:
 
 ACTIONS = (
     Action("quit", "q", "end (also Esc)"),
+    Action("still", "s", "save a still: the original, its matte and the styled picture"),
+    Action("paint-still", "g", "save a still, and paint it by optimisation in the background"),
     Action("next-style", "]", "next style of the background", _step("background", 1)),
     Action("previous-style", "[", "previous style of the background", _step("background", -1)),
     Action("next-person-style", "}", "next style of the person", _step("person", 1)),

@@ -48,3 +48,5 @@ class LiveSettings:
     private: bool = False
     frames: int | None = None
     seconds: float | None = None
+    stills: Path | None = None  # None: a folder among the user's pictures
+    gatys_style: Path | None = None  # what stills are painted from where a style's own painting is not known

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import cv2
 import numpy as np
 
 from livestyle.errors import UserError
-from livestyle.image import Frame, aside, pad_to, write_error
+from livestyle.image import Frame, Image, aside, pad_to, write_error
 from livestyle.settings import Size
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ HEARD = 0.05  # seconds before the first frame whose sound is kept: codecs warm 
 TAIL = 0.1  # seconds by which the sound may outlast the picture
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 ESCAPE = 27
+NOTICED = 5.0  # seconds
 Self = TypeVar("Self", bound="Sink")
 
 
@@ -74,6 +77,9 @@ class Sink:
 
     def caption(self, text: str) -> None:
         """Take a line about the picture, for who watches here."""
+
+    def notice(self, text: str) -> None:
+        """Show a line for NOTICED seconds, to who watches here."""
 
     def close(self) -> None:
         """Finish, and let go of what is held."""
@@ -141,14 +147,28 @@ class Window(Sink):
                 "Write a clip instead: livestyle live --source demo --sink file:demo.mp4 --seconds 5",
             )
         self._mirror, self._shown = stream.mirror, False
+        self._notices: list[tuple[float, Image]] = []  # until when, and what
+        self._width = stream.size[0]
         cv2.namedWindow(self.TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         cv2.resizeWindow(self.TITLE, *stream.size)
 
     def send(self, frame: Frame) -> None:
         """Show it, mirrored where asked: only here, so that what others see reads right."""
         bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        cv2.imshow(self.TITLE, cv2.flip(bgr, 1) if self._mirror else bgr)
+        bgr = cv2.flip(bgr, 1) if self._mirror else bgr
+        self._notices = [(until, strip) for until, strip in self._notices if until > time.monotonic()]
+        foot = len(bgr)
+        for _, strip in self._notices:
+            head = max(0, foot - len(strip))
+            bgr[head:foot] = cv2.addWeighted(bgr[head:foot], 0.25, strip[: foot - head], 1.0, 0)
+            foot = head
+        cv2.imshow(self.TITLE, bgr)
         self._shown = True
+
+    def notice(self, text: str) -> None:
+        self._notices.insert(
+            0, (time.monotonic() + NOTICED, notice_strip(text.replace(str(Path.home()), "~"), self._width))
+        )
 
     def pressed(self) -> list[str]:
         code = cv2.waitKey(1)
@@ -173,6 +193,22 @@ class Window(Sink):
             self._shown = False
             cv2.destroyAllWindows()
             cv2.waitKey(1)
+
+
+def notice_strip(text: str, width: int) -> Image:
+    """White words on black, as many lines as they need."""
+    from PIL import Image as Pil
+    from PIL import ImageDraw, ImageFont
+
+    size = max(11, min(20, width // 48))
+    font = ImageFont.load_default(size)
+    margin, leading = width // 64 + 2, round(size * 1.35)
+    letters = int((width - 2 * margin) / font.getlength("n"))
+    lines = textwrap.wrap(text, max(8, letters))
+    picture = Pil.new("RGB", (width, margin + leading * len(lines)))
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(picture).text((margin, margin // 2 + number * leading), line, "white", font)
+    return np.asarray(picture, np.uint8)
 
 
 class VirtualCamera(Sink):
@@ -405,6 +441,10 @@ class Tee(Sink):
     def caption(self, text: str) -> None:
         for sink in self._sinks:
             sink.caption(text)
+
+    def notice(self, text: str) -> None:
+        for sink in self._sinks:
+            sink.notice(text)
 
     def pressed(self) -> list[str]:
         return [key for sink in self._sinks for key in sink.pressed()]

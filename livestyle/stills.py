@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import PICTURES, READABLE, Frame, load_picture, save_image
+from livestyle.image import PICTURES, READABLE, Frame, load_picture, save_image, to_gray
 from livestyle.live import Deck, Say, Watch
 from livestyle.look import Look
 from livestyle.settings import Settings
@@ -115,11 +115,6 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
         return np.dstack([filter.alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
     return len(jobs), render_stills(jobs, render)
-
-
-def to_gray(matte: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A matte in 0..1 as 8-bit grey, rounded."""
-    return np.asarray(matte * 255 + 0.5, np.uint8)
 
 
 def is_clip(path: Path) -> bool:

@@ -47,6 +47,8 @@ COMMANDS = (
     "doctor",
     "train style",
     "train segmenter",
+    "jobs",
+    *(f"jobs {name}" for name in ("list", "show", "cancel", "resume", "clear")),
 )
 
 
@@ -199,6 +201,9 @@ def test_bench_prints_the_contracts_object() -> None:
         (("live", "--no-such-flag"), ("--no-such-flag", "livestyle live --help")),
         (("no-such-command",), ("no-such-command", "livestyle --help")),
         (("list", "cats"), ("cats", "styles")),
+        (("live", "--source", "demo", "--gatys-style", "gone.jpg"), ("gone.jpg",)),
+        (("jobs", "show", "123456"), ("123456", "livestyle jobs list")),
+        (("jobs", "cancel", "one"), ("one",)),
         (("list", "styles", "--models", "no_such_folder"), ("no_such_folder", "--models")),
         (("photo", "gone.png", "out.png"), ("gone.png",)),
         (("video", "demo", "out.mp4"), ("demo", "livestyle live")),

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livestyle.image import load_image, save_image
+from livestyle.jobs import CANCELLED, Jobs
 from livestyle.sources import open_source
 from livestyle.weights import find_card, find_cards
 
@@ -101,6 +103,41 @@ def test_keys_reach_the_filter(screen: dict[str, str], tmp_path: Path) -> None:
     changes = [np.abs(corner - original).mean() for corner in corners]
     assert changes[0] > 10  # styled
     assert changes[-1] < 4  # bypassed
+
+
+def test_stills_are_saved_and_queued_from_the_window(screen: dict[str, str], tmp_path: Path) -> None:
+    """The keys s and g; then the window is closed, and the job is still there."""
+    stills, painting, state = tmp_path / "stills", tmp_path / "painting.png", tmp_path / "state"
+    save_image(painting, np.zeros((40, 40, 3), np.uint8))
+    command = [
+        *(sys.executable, "-m", "livestyle", "live", "--source", "demo", "--size", "320x180", "--background", "blur"),
+        *("--stills", str(stills), "--gatys-style", str(painting)),
+    ]
+    place = {**screen, "XDG_STATE_HOME": str(state)}
+    running = subprocess.Popen(command, env=place, stderr=subprocess.PIPE, text=True)
+    assert running.stderr
+    window = xdotool(screen, "search", "--sync", "--onlyvisible", "--name", "^livestyle").split()[0]
+    xdotool(screen, "search", "--sync", "--name", "background blur")
+    for key, words in (("s", "Saved"), ("g", "Saved"), ("", "Job 1 paints")):
+        if key:
+            xdotool(screen, "windowfocus", "--sync", window, "key", "--window", window, key)
+        assert any(words in line for line in iter(running.stderr.readline, ""))
+    ask_to_close(screen["DISPLAY"], int(window))
+    assert running.wait(120) == 0
+    jobs = Jobs(state / "livestyle" / "jobs")
+    (job,) = jobs.all()
+    assert jobs.cancel(job.id).state == CANCELLED  # it waited or ran
+    kinds = sorted(path.stem.rpartition("-")[2] for path in stills.iterdir())
+    assert kinds == sorted(["matte", "original", "styled"] * 2)
+    original = Path(job.command[1])
+    assert original in stills.iterdir()
+    images = [
+        load_image(original.with_name(original.name.replace("original", k))) for k in ("original", "matte", "styled")
+    ]
+    assert {image.shape for image in images} == {(180, 320, 3)}
+    person, behind = images[1][..., 0] == 255, images[1][..., 0] == 0
+    assert (images[2][person] == images[0][person]).all()
+    assert (images[2][behind] != images[0][behind]).any()
 
 
 def test_closing_the_window_ends_the_run(screen: dict[str, str]) -> None:

@@ -5,9 +5,9 @@ Imports go strictly downward (tests/test_layers.py):
     cli
     cli_jobs
     console
-    bench  doctor  evaluate  evaluate_style  sheets  stills
+    bench  doctor  evaluate  evaluate_style  leak  sheets  stills
     live  studio  train
-    easel
+    easel  memory
     filter  album  recipe
     masked
     segment  stylize  gatys  look

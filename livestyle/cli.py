@@ -426,6 +426,38 @@ def evaluate_loss_network_(
     show_score(score, as_json)
 
 
+@evaluate_app.command(
+    "leak", epilog="Example: livestyle evaluate leak me.jpg --background wave.jpg --person scream.jpg --iterations 60"
+)
+def evaluate_leak_(
+    portrait: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture with a person.")],
+    background: Annotated[str, typer.Option(metavar="PICTURE", help="The background's style.")],
+    person: Annotated[str, typer.Option(metavar="PICTURE", help="The person's style.")],
+    loss_network: LossNetworkFile = None, segmenter: Segmenter = S.segmenter,
+    iterations: Annotated[int, typer.Option(min=1, help="Of each plane.")] = 60,
+    long_side: Annotated[int, typer.Option(min=32, help="Of what is painted, px.")] = 320,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep masked.png and naive.png there.")] = None,
+    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The style loss of each plane against its own and the other's style: masks in the loss against cutting after."""
+    need_torch("Painting by optimisation", ("torch", "safetensors"))
+    from tempfile import TemporaryDirectory
+
+    from livestyle.leak import measure_leak
+    from livestyle.paintings import style_pictures
+    from livestyle.recipe import Recipe
+    from livestyle.studio import Studio
+
+    settings, recipe = settings_from(locals()), Recipe(style_pictures(background, person), iterations, long_side)
+    studio = Studio(settings, recipe, loss_network, say)
+    with TemporaryDirectory() as folder, bar("painting", 1.0) as update:
+        rows = measure_leak(studio, portrait, out or Path(folder), update)
+    if as_json:
+        facts = {"picture": str(portrait), "iterations": iterations, "long_side": long_side}
+        return print(json.dumps({**facts, "planes": rows}))
+    show([{key: f"{v:.4f}" if isinstance(v, float) else str(v) for key, v in row.items()} for row in rows])
+
+
 def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
     """A table of figures, or a JSON object."""
     if as_json:

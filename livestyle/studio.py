@@ -9,18 +9,23 @@ from threading import Event
 from time import monotonic
 
 import numpy as np
+import torch
 
 from livestyle import image as pixels
+from livestyle import memory
 from livestyle.easel import Easel, join
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.filter import Filter
+from livestyle.gatys import device_of
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.loss_curve import Row, draw_curve
 from livestyle.loss_network import open_loss_network
-from livestyle.masked import Layers, Lens, stand_in
+from livestyle.masked import Layers, Lens, set_masked_goal, stand_in, style_grams
+from livestyle.memory import fitted
 from livestyle.nets.vgg import LossNetwork
-from livestyle.recipe import Recipe
+from livestyle.paintings import beside
+from livestyle.recipe import Recipe, scales_of
 from livestyle.settings import Settings, Size
 from livestyle.unfinished import Progress, Unfinished
 from livestyle.weights import Watch, sha256
@@ -133,6 +138,23 @@ class Studio:
         unfinished.remove()
         return True
 
+    @torch.no_grad()
+    def style_losses(self, source: Path, result: Path) -> dict[str, dict[str, float]]:
+        """Of each plane of a result, at the size that it was painted at, the style loss against each plane's style."""
+        image = pixels.load_image(source)
+        size, _ = scales_of(size_of(image), self.recipe)[-1]
+        matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
+        masks = self._masks(image, matte)
+        painted = pixels.fit(pixels.load_image(result), size)
+        losses: dict[str, dict[str, float]] = {plane: {} for plane in masks}
+        for style, paintings in self._paintings.items():
+            grams = style_grams(self._lens, [(beside(painting, size), weight) for painting, weight in paintings])
+            for plane, mask in masks.items():
+                goal = set_masked_goal(self._lens, grams, painted, pixels.fit_matte(mask, size), self.recipe.weights)
+                if goal:
+                    losses[plane][style] = float(goal.style_loss(self._lens.maps(goal.image)))
+        return losses
+
     def _beside(
         self, image: Image, matte: Matte | None, painted: Mapping[str, Image], target: Path
     ) -> dict[Path, Image]:
@@ -158,9 +180,11 @@ class Studio:
         return {p: np.ones_like(m) if self.recipe.naive else m for p, m in planes.items() if p in self._paintings}
 
     def _planned(self, progress: Progress, size: Size) -> Recipe:
-        """The recipe as it was begun."""
+        """The recipe as it was begun; where it begins, so that it fits into the memory."""
         if progress.plan is None:
-            progress.plan = self.recipe.long_side, self.recipe.optimizer
+            on_cpu = device_of(self._lens.network).type == "cpu"
+            plan = fitted(self.recipe, size, self._say, memory.free() if on_cpu else None)
+            progress.plan = plan.long_side, plan.optimizer
         long_side, optimizer = progress.plan
         return replace(self.recipe, long_side=long_side, optimizer=optimizer)
 

@@ -14,6 +14,7 @@ from livestyle import image as pixels
 from livestyle import studio as studio_module
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, load_image, load_notes, save_image
+from livestyle.leak import WAYS, measure_leak
 from livestyle.loss_curve import check_curve
 from livestyle.paintings import match_colors, parse_blend, style_pictures
 from livestyle.recipe import PRESETS, Recipe, recipe_from, scales_of
@@ -312,3 +313,24 @@ def test_a_sheet_shows_every_cell(
     corner = sheet[STRIP : STRIP + 90, GAP // 2 : GAP // 2 + 130]
     assert np.array_equal(corner[half(image) == 0], image[half(image) == 0])
     assert not (tmp_path / "sheet.png.cells").exists()
+
+
+def test_a_leak_is_measured_both_ways(painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    other = tmp_path / "other.png"
+    save_image(other, np.ascontiguousarray(255 - load_image(painting)))
+    save_image(tmp_path / "in.png", test_card(130, 90))
+    recipe = Recipe(
+        {"background": ((painting, 1.0),), "person": ((other, 1.0),)}, iterations=8, long_side=100, scales=1
+    )
+    studio = Studio(Settings(device="cpu"), recipe, COMPACT, silent)
+    rows = measure_leak(studio, tmp_path / "in.png", tmp_path, silent)
+    assert [(row["way"], row["plane"]) for row in rows] == [(w, p) for w in WAYS for p in ("background", "person")]
+    assert all(0 < row["own"] < row["other"] for row in rows)
+    (untouched,) = [
+        v for v in studio.style_losses(tmp_path / "in.png", tmp_path / "in.png").items() if v[0] == "person"
+    ]
+    assert rows[1]["own"] < untouched[1]["person"]
+    one = Studio(Settings(device="cpu"), Recipe({"person": ((other, 1.0),)}), COMPACT, silent)
+    with pytest.raises(UserError, match="two styles"):
+        measure_leak(one, tmp_path / "in.png", tmp_path, silent)

@@ -78,7 +78,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
 LossNetworkFile = Annotated[Path | None, typer.Option(
     "--loss-network", "--perceptual", metavar="FILE",
-    help="VGG-19 as safetensors, or a folder of vgg19.safetensors (default: torchvision's, fetched; offline: compact).",
+    help="VGG-19 or VGG-16 as safetensors, or vgg19, vgg16 (torchvision's, fetched; vgg19 is the default), compact.",
 )]  # fmt: skip
 
 

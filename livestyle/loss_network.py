@@ -13,44 +13,54 @@ from livestyle.image import written_aside
 from livestyle.nets.vgg import LossNetwork, from_tensors, load_loss_network
 from livestyle.weights import Unreachable, cache_folder, fetch, find_card, sha256
 
-URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
-DIGEST = "dcbb9e9d"  # beginning of its SHA-256, as torchvision publishes it
-VGG19, COMPACT = Path("vgg19"), Path("compact")  # what can be named instead of a file
+PUBLISHED = {  # where torchvision publishes its weights, and how their SHA-256 begins
+    "vgg19": ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
+    "vgg16": ("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"),
+}
+VGG19, COMPACT = Path("vgg19"), Path("compact")  # these, and "vgg16", can be named instead of a file
 
 
 def open_loss_network(
-    choice: Path | None, device: str, say: Callable[[str], None], models: Path | None = None
+    choice: Path | None, device: str, say: Callable[[str], None], models: Path | None = None, wanted: str = "vgg19"
 ) -> tuple[LossNetwork, Path]:
     """A loss network on a device, frozen, and the file that it is from.
 
     Args:
         choice: a safetensors file of VGG-19, VGG-16 or the compact network, or a folder of vgg19.safetensors; "vgg19"
-            for torchvision's, "compact" for ours; None for torchvision's, or ours where that cannot be fetched.
+            or "vgg16" for torchvision's, "compact" for ours; None for the wanted one of torchvision's, or what is here
+            where that cannot be fetched.
         say: is told of a choice that the user did not make.
         models: a folder of models that goes before all others.
+        wanted: one of PUBLISHED.
 
     Raises:
         UserError: the file is missing, damaged, or another network's; or it cannot be fetched.
     """
-    path = find_loss_network(choice, say, models)
+    path = find_loss_network(choice, say, models, wanted)
     try:
         network = load_loss_network(path)
     except UserError as error:
-        raise UserError(error.problem, "Remove it, and it is fetched anew.") if path == cached() else error from None
+        ours = path in map(cached, PUBLISHED)
+        raise UserError(error.problem, "Remove it, and it is fetched anew.") if ours else error from None
     return network.to(device).to(memory_format=torch.channels_last), path
 
 
-def find_loss_network(choice: Path | None, say: Callable[[str], None], models: Path | None = None) -> Path:
+def find_loss_network(
+    choice: Path | None, say: Callable[[str], None], models: Path | None = None, wanted: str = "vgg19"
+) -> Path:
     """The file of a choice; see `open_loss_network`."""
     if choice == COMPACT:
         return compact(models)
-    if choice not in (None, VGG19):
+    if choice is not None and str(choice) not in PUBLISHED:
         return choice / "vgg19.safetensors" if choice.is_dir() else choice
     try:
-        return published()
+        return published(str(choice or wanted))
     except Unreachable as error:
         if choice:
             raise
+        if cached("vgg19").is_file():
+            say(f"{error.problem} VGG-19 takes its place.")
+            return cached("vgg19")
         ratio = find_card("loss-network", str(COMPACT), models).figures["gatys_loss_ratio"]
         say(f"{error.problem} The compact loss network takes its place: what is made with it has about {ratio} times "
             f"the loss, as VGG-19 sees it.")  # fmt: skip
@@ -62,32 +72,34 @@ def compact(models: Path | None = None) -> Path:
     return find_card("loss-network", str(COMPACT), models).path(".safetensors")
 
 
-def cached() -> Path:
+def cached(name: str = "vgg19") -> Path:
     """Where torchvision's weights are kept, once they have been fetched."""
-    return cache_folder() / "loss-network" / "vgg19.safetensors"
+    return cache_folder() / "loss-network" / f"{name}.safetensors"
 
 
-def published() -> Path:
-    """The file of torchvision's weights, fetched where it is not here yet; of them, what losses need.
+def published(name: str = "vgg19") -> Path:
+    """The file of torchvision's weights, one of PUBLISHED, fetched where it is not here yet; of them, what losses need.
 
     They are unpickled only once their SHA-256 is found right, and tensors alone.
 
     Raises:
         UserError: they cannot be fetched, or kept, or are not the published ones.
     """
-    target = cached()
+    target, (url, digest) = cached(name), PUBLISHED[name]
     if target.is_file():
         return target
-    source = target.with_name(URL.rpartition("/")[2])
+    source = target.with_name(url.rpartition("/")[2])
     if not source.is_file():
         with weights.progress(f"fetching {source.name}", 1.0) as watch:
-            fetch(URL, DIGEST, source, watch)
-    elif not sha256(source).startswith(DIGEST):
-        raise UserError(f"{source} is not the published {URL}.", "Remove it, and it is fetched anew.")
+            fetch(url, digest, source, watch)
+    elif not sha256(source).startswith(digest):
+        raise UserError(f"{source} is not the published {url}.", "Remove it, and it is fetched anew.")
     try:
         network = from_tensors(torch.load(source, map_location="cpu", weights_only=True))
     except (UnpicklingError, KeyError, RuntimeError, StopIteration):
-        raise UserError(f"{source} does not hold VGG-19.", "Remove it, and it is fetched anew.") from None
+        raise UserError(
+            f"{source} does not hold {name[:3].upper()}-{name[3:]}.", "Remove it, and it is fetched anew."
+        ) from None
     with written_aside(target) as part:
         save_file(network.state_dict(), part)
     source.unlink(missing_ok=True)

@@ -56,8 +56,7 @@ class Lens:
     def maps(self, batch: Tensor) -> dict[str, Tensor]:
         """The feature maps (1, C, h, w) of a float (1, 3, H, W) picture in [0, 1], before the factors."""
         kind = batch.device.type
-        fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
-        with torch.autocast(kind, torch.bfloat16, enabled=fast and not self.exact):
+        with torch.autocast(kind, torch.bfloat16, enabled=precision(kind) == "bfloat16" and not self.exact):
             maps = self.network(batch, self.layers.deepest)
         return {layer: maps[layer] for layer in {*self.layers.content, *self.layers.style}}
 
@@ -170,6 +169,12 @@ def normalise(lens: Lens, pictures: Sequence[Image]) -> Lens:
     seen = [lens.maps(as_batch([picture], device_of(lens.network))) for picture in pictures]
     means = {layer: torch.stack([maps[layer].float().mean((0, 2, 3)) for maps in seen]).mean(0) for layer in seen[0]}
     return replace(lens, factors={layer: torch.where(m > 0, 1 / m, 1.0) for layer, m in means.items()})
+
+
+def precision(kind: str) -> str:
+    """What a kind of device convolves faster in."""
+    fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    return "bfloat16" if fast else "float32"
 
 
 def parse_layers(text: str) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from livestyle.errors import UserError
+from livestyle.masked import precision
 from livestyle.recipe import Recipe, scales_of
 from livestyle.settings import Size
 
-EACH = 2_600  # bytes for each pixel that is painted, measured on a CPU (docs/measurements.md)
-OF_OPTIMIZER = {"lbfgs": 480, "adam": 24}  # of each pixel: the pairs of moves and turns; two moments
+# Bytes for each pixel that is painted, measured on a CPU (docs/measurements.md): of the losses in each precision, and
+# of what the optimizer remembers.
+OF_PRECISION = {"bfloat16": 2_600, "float32": 3_700}
+OF_OPTIMIZER = {"lbfgs": 480, "adam": 24}
 SHARE = 0.9  # of the free memory that is taken
 STEP, LEAST = 0.9, 64  # the long side is lowered by this factor, down to that many px
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
@@ -17,7 +20,7 @@ MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 def needed(size: Size, optimizer: str) -> int:
     """Bytes that painting at a size takes, the program and its nets left aside."""
-    return size[0] * size[1] * (EACH + OF_OPTIMIZER[optimizer])
+    return size[0] * size[1] * (OF_PRECISION[precision("cpu")] + OF_OPTIMIZER[optimizer])
 
 
 def free() -> int | None:

@@ -31,6 +31,7 @@ class Recipe:
         keep_colors: one of COLORS: the style's luminance with the picture's colours, or style pictures recoloured.
         strengths: of each plane, painted against original; 1 where it has none.
         naive: paint the whole picture in each style and composite, rather than mask the loss.
+        network: of torchvision's, what it is meant for; any loss network does.
     """
 
     styles: Mapping[str, Blend]
@@ -46,6 +47,7 @@ class Recipe:
     keep_colors: str = ""
     strengths: Mapping[str, float] = field(default_factory=dict)
     naive: bool = False
+    network: str = "vgg19"
 
     def check(self) -> None:
         """Raises UserError where it cannot be followed."""
@@ -78,7 +80,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Gatys et al. 2016: one scale, from noise.
     "gatys2016": {"iterations": 500, "scales": 1, "init": "noise", "normalised": True},
     # Masked style transfer for portraits, 2017: VGG-16, content from a deep layer, activations normalised.
-    "background2017": {"scales": 1, "layers": Layers(content=("relu5_2",)), "normalised": True},
+    "background2017": {"scales": 1, "layers": Layers(content=("relu5_2",)), "normalised": True, "network": "vgg16"},
 }
 
 

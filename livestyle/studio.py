@@ -64,7 +64,7 @@ class Studio:
         engine = choose_engine(settings.device)
         self._filter = None if recipe.is_whole and not extras else Filter(settings, live=False)
         device = engine.device if engine.name == "torch" else "cpu"
-        network, self.loss_network = open_loss_network(loss_network, device, say, settings.models)
+        network, self.loss_network = open_loss_network(loss_network, device, say, settings.models, recipe.network)
         self._sha = sha256(self.loss_network)
         say(f"The loss network is {network.name}, from {self.loss_network}.")
         self._follow(recipe, network)

@@ -20,9 +20,20 @@ from livestyle import cli, evaluate_style, gatys, loss_network, weights
 from livestyle.errors import UserError
 from livestyle.evaluate_style import evaluate_loss_network
 from livestyle.image import load_image, save_image
-from livestyle.loss_network import COMPACT, VGG19, find_loss_network, open_loss_network
+from livestyle.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
 from livestyle.nets import losses
-from livestyle.nets.vgg import LAYERS, MEAN, NAMINGS, STD, WIDTHS, LossNetwork, load_loss_network
+from livestyle.nets.vgg import (
+    DEPTHS,
+    LAYERS,
+    MEAN,
+    NAMINGS,
+    STD,
+    WIDTHS,
+    LossNetwork,
+    layers_of,
+    load_loss_network,
+    read_vgg,
+)
 from livestyle.train import checkpoint, curves
 from livestyle.train import loss_network as distillation
 from livestyle.train.checkpoint import Report
@@ -79,14 +90,17 @@ def server(cache: Path, pth: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """A server of this machine in torchvision's place."""
     with serving() as server:
         server.content["/vgg19.pth"] = pth
-        monkeypatch.setattr(loss_network, "URL", f"{server.url}/vgg19.pth")
-        monkeypatch.setattr(loss_network, "DIGEST", weights.hashlib.sha256(pth).hexdigest()[:8])
+        digest = weights.hashlib.sha256(pth).hexdigest()[:8]
+        monkeypatch.setitem(PUBLISHED, "vgg19", (f"{server.url}/vgg19.pth", digest))
         yield server
 
 
 @pytest.fixture
 def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_network, "URL", "http://127.0.0.1:9/vgg19.pth")  # the discard port: nobody listens
+    for name in PUBLISHED:
+        monkeypatch.setitem(
+            PUBLISHED, name, (f"http://127.0.0.1:9/{name}.pth", "0")
+        )  # the discard port: nobody listens
 
 
 def no_word(line: str) -> None:
@@ -118,6 +132,53 @@ def test_torchvisions_naming_is_torchvisions_network(vgg: LossNetwork, tmp_path:
     with torch.no_grad():
         wanted = theirs((picture() - mean) / std)
         torch.testing.assert_close(net(picture())["relu5_1"], wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_whole_files_of_torchvisions_are_read_to_their_end(name: str, tmp_path: Path) -> None:
+    """A whole file of theirs, narrowed: which of the two it is, and that it is their network, down to conv5_2."""
+    published = pytest.importorskip("torchvision").models.vgg
+    layout = published.cfgs[{"vgg16": "D", "vgg19": "E"}[name]]
+    torch.manual_seed(0)
+    theirs = published.make_layers([n if n == "M" else n // 16 for n in layout]).eval()
+    save_file({f"features.{key}": value for key, value in theirs.state_dict().items()}, tmp_path / "a.safetensors")
+    net = read_vgg(tmp_path / "a.safetensors")
+    assert (net.name, net.layers[-1]) == {"vgg16": ("VGG-16", "relu5_3"), "vgg19": ("VGG-19", "relu5_4")}[name]
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (MEAN, STD))
+    with torch.no_grad():
+        wanted = theirs[: {"vgg16": 28, "vgg19": 32}[name]]((picture() - mean) / std)  # to the ReLU behind conv5_2
+        torch.testing.assert_close(net(picture(), "relu5_2")["relu5_2"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_vgg16_as_published_has_its_shapes(tmp_path: Path) -> None:
+    """conv5_2, for the content of `--preset background2017`."""
+    net = LossNetwork(layers=layers_of(DEPTHS["VGG-16"]))
+    names = NAMINGS["torchvision16"]
+    parts = ("weight", "bias")
+    file = tmp_path / "vgg16.safetensors"
+    save_file({f"{names[n]}.{p}": getattr(net.conv(n), p).detach() for n in net.convs for p in parts}, file)
+    again = load_loss_network(file)
+    maps = again(picture(32), "relu5_3")
+    assert len(maps) == 13
+    assert maps["relu5_2"].shape == (1, 512, 2, 2)
+    assert names["5_3"] == "features.28"
+    broken = load_file(file)
+    del broken["features.12.weight"]
+    save_file(broken, file)
+    with pytest.raises(UserError, match="not whole"):
+        load_loss_network(file)
+
+
+def test_where_vgg16_is_out_of_reach_vgg19_takes_its_place(offline: None, cache: Path, vgg: LossNetwork) -> None:
+    said: list[str] = []
+    assert find_loss_network(None, said.append, wanted="vgg16").parent.name == "compact"
+    cache.mkdir(parents=True, exist_ok=True)
+    save_file(named(vgg, "original"), cache / "vgg19.safetensors")
+    assert find_loss_network(None, said.append, wanted="vgg16") == cache / "vgg19.safetensors"
+    assert "compact" in said[0]
+    assert said[1].endswith("VGG-19 takes its place.")
+    with pytest.raises(UserError, match="vgg16"):
+        find_loss_network(Path("vgg16"), no_word)
 
 
 @pytest.mark.parametrize("taps", [{}, {"relu1_1": 5, "relu4_2": 12}])
@@ -205,11 +266,11 @@ def test_other_weights_than_the_published_are_refused(
     with pytest.raises(UserError, match="not the published"):
         find_loss_network(None, no_word)
     torch.save({"features.0.weight": torch.zeros(2)}, by_hand)
-    monkeypatch.setattr(loss_network, "DIGEST", weights.sha256(by_hand)[:8])
+    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], weights.sha256(by_hand)[:8]))
     with pytest.raises(UserError, match="does not hold VGG-19"):
         find_loss_network(None, no_word)
     by_hand.write_bytes(pth)
-    monkeypatch.setattr(loss_network, "DIGEST", weights.sha256(by_hand)[:8])
+    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], weights.sha256(by_hand)[:8]))
     assert find_loss_network(None, no_word).is_file()
     assert not by_hand.exists()
 
@@ -220,9 +281,9 @@ def test_weights_that_run_code_are_not_loaded(cache: Path, tmp_path: Path, monke
             return Path.touch, (tmp_path / "it ran",)
 
     cache.mkdir(parents=True)
-    file = cache / loss_network.URL.rpartition("/")[2]
+    file = cache / PUBLISHED["vgg19"][0].rpartition("/")[2]
     torch.save({"features.0.weight": Evil()}, file)
-    monkeypatch.setattr(loss_network, "DIGEST", weights.sha256(file)[:8])
+    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], weights.sha256(file)[:8]))
     with pytest.raises(UserError, match="does not hold VGG-19"):
         find_loss_network(None, no_word)
     assert not (tmp_path / "it ran").exists()

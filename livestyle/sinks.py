@@ -203,7 +203,7 @@ def notice_strip(text: str, width: int) -> Image:
     size = max(11, min(20, width // 48))
     font = ImageFont.load_default(size)
     margin, leading = width // 64 + 2, round(size * 1.35)
-    letters = int((width - 2 * margin) / font.getlength("n"))
+    letters = int(0.95 * (width - 2 * margin) * len(text) / max(1, font.getlength(text)))
     lines = textwrap.wrap(text, max(8, letters))
     picture = Pil.new("RGB", (width, margin + leading * len(lines)))
     for number, line in enumerate(lines):

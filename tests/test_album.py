@@ -120,6 +120,17 @@ def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Pa
     )
 
 
+def test_the_end_of_a_job_is_told_while_the_filter_runs(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livestyle.jobs.be_last", int)  # at the priority of the tests
+    jobs.add(("list", "sinks"), tmp_path / "out.png")
+    jobs.run()
+    with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
+        album.take(shot(), paint=False)
+    assert next(album.news()) == f"Job 1 is done: {tmp_path / 'out.png'}"
+
+
 def test_a_painting_that_is_not_here_is_asked_for_and_the_still_is_kept(tmp_path: Path, jobs: Jobs) -> None:
     with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
         album.take(shot(), paint=True)

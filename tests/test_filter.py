@@ -255,3 +255,15 @@ def test_styles_of_each_plane() -> None:
     assert look(background=a, person=f"{a}+{b}").styled_planes == {a: BOTH, b: "person"}
     assert look(background=a, person="blur").styled_planes == {a: "background"}
     assert not look(background="blur").styled_planes
+
+
+def test_the_matte_of_the_frame_rendered_last_is_at_hand(person: Image) -> None:
+    first, second = (Frame(person, index, index / 30) for index in range(2))
+    with Filter(Settings()) as filter:
+        filter(first, look_of(Settings(background="color:#204060"), ""))
+        seen = filter.matte(first)
+        assert filter.meter.runs["segment"] == 1
+        assert filter.matte(first) is seen
+        filter(second, look_of(Settings(background="none"), ""))  # needs no matte
+        assert filter.matte(second).shape == person.shape[:2]
+        assert filter.meter.runs["segment"] == 2

@@ -148,6 +148,19 @@ def test_a_child_whose_runner_is_killed_can_still_be_done(jobs: Jobs, picture: P
     assert jobs.find(1).state == DONE
 
 
+def test_the_end_is_told_on_the_desktop(
+    jobs: Jobs, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = tmp_path / "bin" / "notify-send"
+    notifier.parent.mkdir()
+    notifier.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told')
+    notifier.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{notifier.parent}:{os.environ['PATH']}")
+    jobs.add(SOON, picture)
+    jobs.run()
+    assert (tmp_path / "told").read_text() == f"livestyle Job 1 is done: {picture}\n"
+
+
 def test_a_number_given_to_another_process_is_not_mistaken(jobs: Jobs, picture: Path) -> None:
     """As after a power cut: the record says that it runs, and the number is somebody else's."""
     jobs.add(ENDLESS, picture)

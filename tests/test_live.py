@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import test_card
 
+from livestyle.album import Album
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import Frame, Image
+from livestyle.image import Frame, Image, load_image
+from livestyle.jobs import Jobs
 from livestyle.live import PATIENCE, Deck, Limits, drive, open_deck, placeholder
 from livestyle.look import NONE, Look, look_of, parse_plane
 from livestyle.segment import Matting
@@ -94,6 +97,26 @@ def test_keys_change_the_look_and_quit_ends() -> None:
     assert raw == [False, False, True, True, False, False]
     deck.press("no such key")
     assert not deck.look.bypass
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> None:
+    """In a call it may be that the segmenter fails: then there is no still, and the run goes on."""
+    sink = Collect({3: "s"}, is_call=True)
+    with Album(Settings(), tmp_path / "stills", jobs=Jobs(tmp_path / "jobs")) as album, Faulty(range(0)) as filter:
+        if broken:
+            filter.matting = Matting(lambda image: 1 / 0)  # type: ignore[arg-type, return-value]
+        result, said = go(Cards(6), sink, deck=Deck(COLOUR, album=album), filter=filter)
+    said += album.news()
+    assert result.frames == 6
+    if broken:
+        assert any("No still" in line for line in said)
+        assert not (tmp_path / "stills").exists()
+        return
+    saved = {path.stem.rpartition("-")[2]: load_image(path) for path in (tmp_path / "stills").iterdir()}
+    assert (saved["original"] == test_card(64, 48, seed=2)).all()
+    assert (saved["styled"] == sink.frames[2].image).all()
+    assert any("original.png" in line for line in said)
 
 
 def test_a_size_that_changes_on_the_way_is_fitted() -> None:

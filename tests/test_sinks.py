@@ -15,7 +15,7 @@ from conftest import test_card
 
 from livestyle.errors import UserError
 from livestyle.image import Frame
-from livestyle.sinks import SINKS, Stream, VideoFile, open_sink
+from livestyle.sinks import NOTICED, SINKS, Stream, VideoFile, Window, notice_strip, open_sink
 from livestyle.sources import open_source
 
 SIZE = (64, 48)
@@ -186,3 +186,33 @@ def test_sound_stays_with_a_picture_that_starts_late(tmp_path: Path) -> None:
     shifts = [then[bytes(p)] - float(p.pts * p.time_base) for p in copied]
     assert np.abs(np.array(shifts) - 0.5).max() < 0.06
     assert then[bytes(copied[0])] > 0.4
+
+
+def test_a_notice_shows_for_a_while_in_the_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen = [100.0], []
+    monkeypatch.setattr("livestyle.sinks.has_display", lambda: True)
+    monkeypatch.setattr("livestyle.sinks.time.monotonic", lambda: now[0])
+    for name in ("namedWindow", "resizeWindow"):
+        monkeypatch.setattr(cv2, name, lambda *_: None)
+    monkeypatch.setattr(cv2, "imshow", lambda _, bgr: seen.append(bgr.copy()))
+    image = test_card(320, 180)
+    window = Window(Stream((320, 180), 25))
+    for words, later in (("", 0.0), ("Saved", 1.0), ("Job 1", 1.0), ("", NOTICED - 1.5), ("", 1.0)):
+        if words:
+            window.notice(words)
+        now[0] += later
+        window.send(Frame(image, 0, 0.0))
+    plain, one, two, newer, over = seen
+    assert (image == test_card(320, 180)).all()  # others get it without
+    height = len(notice_strip("Saved", 320))
+    for shown, strips in ((plain, 0), (one, 1), (two, 2), (newer, 1), (over, 0)):
+        top = 180 - strips * height
+        assert (shown[:top] == plain[:top]).all()
+        assert all((shown[y] != plain[y]).any() for y in range(top, 180))
+
+
+@pytest.mark.parametrize("width", [1, 40, 640, 1920])
+def test_a_notice_is_as_wide_as_the_picture(width: int) -> None:
+    strip = notice_strip("Saved ~/Pictures/livestyle/2026-11-21_13-45-20-original.png" * 3, width)
+    assert strip.shape[1:] == (width, 3)
+    assert strip.max() > 200 or width == 1

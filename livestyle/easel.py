@@ -24,8 +24,8 @@ ROOM, GRID = 32, 16  # px that the network sees around a plane's box, whose corn
 class Easel:
     """A still and what its planes are to look like.
 
-    Each plane is painted by itself, beside the others' own pixels: together they took more iterations for the same
-    losses, and all of the memory at once. Of the picture, only the box of the plane is painted.
+    Each plane is painted by itself, beside the others' own pixels: together they took half as many iterations again for
+    the same losses. Of the picture, only the box of the plane is painted.
 
     Args:
         lens: the loss network; recipe: how to paint; paintings: of the planes.

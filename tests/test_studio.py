@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import test_card
 
+from livestyle import cli
 from livestyle import image as pixels
 from livestyle import studio as studio_module
 from livestyle.errors import UserError
@@ -336,3 +337,37 @@ def test_a_leak_is_measured_both_ways(painting: Path, tmp_path: Path, monkeypatc
     one = Studio(Settings(device="cpu"), Recipe({"person": ((other, 1.0),)}), COMPACT, silent)
     with pytest.raises(UserError, match="two styles"):
         measure_leak(one, tmp_path / "in.png", tmp_path, silent)
+
+
+def test_a_folder_is_painted_but_for_what_is_broken(
+    painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command, with every choice that it passes on."""
+    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    pictures, results = tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    save_image(pictures / "good.png", test_card(130, 90))
+    (pictures / "bad.png").write_bytes(b"not a picture")
+    words = ["photo", str(pictures), str(results), "--method", "gatys", "--person", f"{painting}+{painting}@0.2"]
+    words += ["--background", "none", "--loss-network", "compact", "--iterations", "2", "--long-side", "64"]
+    words += [
+        "--style-layers",
+        "conv1_1,conv2_1",
+        "--keep-colors",
+        "--keep-colors-by",
+        "histogram",
+        "--quality",
+        "best",
+    ]
+    assert cli.run(words, {"photo"}) == 0
+    said = capsys.readouterr().err
+    assert f"Warning: {pictures / 'bad.png'} is not a picture that can be read. It was left out." in said
+    assert "--quality has no say" in said
+    assert [path.name for path in results.iterdir()] == ["good.png"]
+    for wrong, thing in (
+        (["--preset", "oil"], "oil"),
+        (["--sheet", "rows"], "rows"),
+        (["--curve", "c.png"], "--curve"),
+    ):
+        assert cli.run([*words, *wrong], {"photo"}) == 2
+        assert thing in capsys.readouterr().err

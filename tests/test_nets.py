@@ -18,6 +18,7 @@ from livestyle.train.segmenter import ARCHS
 from livestyle.train.style import ARCHS as STYLES
 
 KINDS = {name: "style" if name in STYLES else "segmenter" for name in NETS}
+IN_INT8 = ("unet", "deeplabv3plus")  # the costly convolutions of their ONNX
 NARROW = (16, 32, 64, 128, 128)  # of a loss network
 WIDTHS_TRIED = {name: 0.125 for name in ("cnn-resnet", "fcn8s", "deeplab-lfov", "segnet")}
 
@@ -153,4 +154,8 @@ def test_both_shipped_files_are_the_same_function(name: str, tmp_path: Path) -> 
         theirs = openvino_net(images)
         assert ours.shape == theirs.shape
         assert ours.dtype == theirs.dtype
-        assert np.abs(ours.astype(float) - theirs).max() <= (1 if KINDS[name] == "style" else 1e-4)
+        error = np.abs(ours.astype(float) - theirs)
+        if name in IN_INT8:
+            assert 0 < error.mean() < 0.01
+        else:
+            assert error.max() <= (1 if KINDS[name] == "style" else 1e-4)

@@ -59,7 +59,7 @@ def ship(net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, 
     """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, both holding the same folded weights.
 
     A style's convolutions are rounded to 255 steps per output channel, which the ONNX stores as int8: half the size,
-    with no difference to the eye. A segmenter's stay fp16.
+    with no difference to the eye. A segmenter's stay fp16, but for the ONNX's costly ones (`nets.int8`).
 
     Args:
         multiple: of the input's sides, which the net asks for.
@@ -90,8 +90,13 @@ def round_weights(net: nn.Module) -> None:
 
 
 def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
-    """One ONNX file for any batch and size, its large weights stored small and widened when loaded."""
+    """One ONNX file for any batch and size, its large weights stored small and widened when loaded.
+
+    A segmenter's costly convolutions are computed in int8.
+    """
     import onnx
+
+    from livestyle.nets.int8 import compute_in_int8
 
     example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
@@ -101,6 +106,8 @@ def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
     )  # fmt: skip
     assert program is not None
     model = program.model_proto
+    if net.kind == "segmenter":
+        compute_in_int8(model.graph)
     store_small(model.graph, to_int8 if net.kind == "style" else to_half)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())

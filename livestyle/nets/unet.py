@@ -11,14 +11,19 @@ MULTIPLE = 32  # height and width of the input must be multiples of this
 
 
 class Decode(nn.Module):
-    """Twice the size, joined with the encoder's map of that size, mixed by 1x1 and 3x3 convolutions."""
+    """Twice the size, added to the encoder's maps of that size, mixed by a 3x3 convolution.
+
+    The sum of two 1x1 convolutions is one of the joined maps, at a quarter of the work for the coarse one.
+    """
 
     def __init__(self, cin: int, skip: int, cout: int) -> None:
         super().__init__()
-        self.mix = nn.Sequential(ConvNorm(cin + skip, cout, 1), ConvNorm(cout, cout, 3))
+        self.coarse, self.fine = ConvNorm(cin, cout, 1, act=None), ConvNorm(skip, cout, 1, act=None)
+        self.mix = ConvNorm(cout, cout, 3, act=nn.ReLU6)
 
     def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
-        y: Tensor = self.mix(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), *skips], 1))
+        coarse = F.interpolate(self.coarse(x), scale_factor=2, mode="nearest")
+        y: Tensor = self.mix(F.relu6(self.fine(torch.cat(skips, 1)) + coarse))
         return y
 
 
@@ -28,7 +33,7 @@ class Context(nn.Module):
     def __init__(self, channels: int, reach: int = 7) -> None:
         super().__init__()
         self.look = nn.Conv2d(channels, channels, reach, padding=reach // 2, groups=channels)
-        self.mix = nn.Sequential(nn.Conv2d(channels, 4 * channels, 1), nn.ReLU(), nn.Conv2d(4 * channels, channels, 1))
+        self.mix = nn.Sequential(nn.Conv2d(channels, 4 * channels, 1), nn.ReLU6(), nn.Conv2d(4 * channels, channels, 1))
         nn.init.zeros_(self.mix[2].weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.mix[2].bias)  # type: ignore[arg-type]
 
@@ -43,6 +48,7 @@ class MobileUNet(nn.Module):
     """Whole bodies are told apart at strides 32 and 16, where 7x7 pixels span most of the picture at little cost. The
     decoder ends at stride 4, where dense convolutions are cheap, and still sees every pixel: the picture and
     the map of stride 2 come in as patches of 4x4 and 2x2, and the matte leaves by a shuffle (depth to space).
+    ReLU6 keeps what enters the costly convolutions in 0..6, so that they can be computed in int8 (`nets.int8`).
 
     Shape: float (N, 3, H, W) in [0, 1] to logits (N, 1, H, W), positive for person; H and W multiples of 32.
     """

@@ -3,7 +3,6 @@
 import json
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -76,12 +75,6 @@ def clear(as_json: AsJson = False) -> None:
     if as_json:
         return print(json.dumps([asdict(job) for job in gone], indent=2))
     say(f"{len(gone)} jobs are forgotten." if len(gone) != 1 else "1 job is forgotten.")
-
-
-@app.command("run", hidden=True)
-def run(folder: Path) -> None:
-    """Do what waits in a folder, then end. Started by whoever queues a job."""
-    Jobs(folder).run()
 
 
 def _tell(job: Job, as_json: bool) -> None:

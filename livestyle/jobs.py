@@ -82,7 +82,7 @@ class Jobs:
         UserError: the folder cannot be written, or there is no such job.
     """
 
-    RUNNER = (sys.executable, "-m", "livestyle", "jobs", "run")
+    RUNNER = (sys.executable, "-m", "livestyle.jobs")
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or Path(platformdirs.user_state_dir("livestyle", appauthor=False)) / "jobs"
@@ -239,8 +239,11 @@ class Jobs:
         known = {field.name for field in fields(Job)}
         facts = _load(place / "job.json")
         try:
-            job = Job(**{**{k: v for k, v in facts.items() if k in known}, "command": tuple(facts["command"])})
+            given = {name: value for name, value in facts.items() if name in known}
+            job = Job(**{**given, "id": int(place.name), "command": tuple(facts["command"])})
         except (KeyError, TypeError):
+            return None
+        if job.state not in (WAITING, RUNNING, *ENDED):
             return None
         said = self._progress(job)
         left = said.get("seconds_left") if job.state == RUNNING else None
@@ -263,7 +266,7 @@ class Recorder:
     def __init__(self, file: str | None) -> None:
         self._file = Path(file) if file else None
         self._first: tuple[float, float] | None = None
-        self._last = 0.0
+        self._last = self._share = 0.0
         self._facts: dict[str, Any] = {}
 
     def __call__(self, share: float, note: str) -> None:
@@ -272,7 +275,9 @@ class Recorder:
         if self._file is None or now - self._last < OFTEN:
             return
         self._last = now
-        since, done = self._first = self._first or (now, share)
+        if self._first is None or share < self._share:  # a second bar, after that of a download
+            self._first = now, share
+        (since, done), self._share = self._first, share
         left = round((1 - share) * (now - since) / (share - done), 1) if share > done else None
         self._tell(progress=round(share, 4), note=note, seconds_left=left)
 
@@ -366,3 +371,7 @@ def _take(lock: int, wait: bool) -> bool:
             raise
         return False
     return True
+
+
+if __name__ == "__main__":
+    Jobs(Path(sys.argv[1])).run()

@@ -229,6 +229,13 @@ def test_progress_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [said["note"] for said in told] == ["0.2", "0.2", "0.4", "0.6"]
     assert [said["progress"] for said in told] == [0.2, 0.2, 0.4, 0.6]
     assert [said["seconds_left"] for said in told] == [None, None, 6.0, 4.0]
+    now[0] = 16.0
+    recorder(0.1, "")  # another bar
+    assert json.loads((tmp_path / "progress.json").read_text())["seconds_left"] is None
+    now[0] = 18.0
+    recorder(0.3, "")
+    told.append(json.loads((tmp_path / "progress.json").read_text()))
+    assert told[-1]["seconds_left"] == 7.0
     recorder.end(2)
     assert json.loads((tmp_path / "progress.json").read_text()) == {**told[-1], "code": 2}
 

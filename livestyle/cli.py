@@ -71,6 +71,7 @@ Keep = Annotated[str, typer.Option(metavar="A,B", help="What stays, of segmenter
 ModelFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of a segmenter that is not ours.")]
 PersonCount = Annotated[str, typer.Option(help="all, or main: others who walk through count as background.")]
 Refine = Annotated[str, typer.Option(help="guided; crf or matting for stills: what draws the matte's edge.")]
+AutoLight = Annotated[bool, typer.Option("--auto-light", help="Put the person into a new background's light.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
 Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
@@ -91,7 +92,8 @@ def settings_from(flags: dict[str, Any]) -> Settings:
 def live(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
-    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
+    keep_colors: KeepColors = S.keep_colors, auto_light: AutoLight = S.auto_light,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
     source: Annotated[str, typer.Option(metavar="SRC", help="Camera index or path, file, URL, or demo.")] = L.source,
@@ -133,7 +135,8 @@ def video(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result: .mp4, .mkv or .mov.")],
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
-    keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
+    keep_colors: KeepColors = S.keep_colors, auto_light: AutoLight = S.auto_light,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -165,7 +168,7 @@ def photo(
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
     keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, refine: Refine = S.refine,
-    device: Device = S.device,
+    auto_light: AutoLight = S.auto_light, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
     preset: Annotated[str, typer.Option(
         help="gatys: masked (masks in the loss, coarse to fine), gatys2016 or background2017.")] = "masked",
@@ -250,6 +253,61 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
             if not finished:
                 return say(f"{result}, as far as it came: the same command goes on from there.")
     tell(done)
+
+
+@app.command(
+    "paint-in",
+    epilog="""Examples: livestyle paint-in me.jpg starry_night.jpg me_there.jpg  |
+    livestyle paint-in me.jpg wheat_field.jpg out.png --x 0.6 --height 0.5 --blend poisson --auto-light  |
+    livestyle paint-in me.jpg my_painting.jpg out.png --style great_wave""",
+)
+def paint_in_(
+    portrait: Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a person.")],
+    painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="The picture to be in.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, of the painting's size.")],
+    style: Annotated[str | None, typer.Option(
+        metavar="NAME|PICTURE", help="Paint the person in this style (default: the style that was trained on PAINTING; "
+                                     "without one, by optimisation in PAINTING's own, in minutes).")] = None,
+    x: Annotated[float | None, typer.Option(
+        help="Left of the person: 0..1 of the painting's width, else pixels (default: least is hidden).")] = None,
+    y: Annotated[float | None, typer.Option(help="Top of the person, alike (default: on the ground).")] = None,
+    height: Annotated[float | None, typer.Option(help="Of the person, alike (default: a sensible one).")] = None,
+    blend: Annotated[str, typer.Option(
+        help="harmonize: near the surroundings' colours; poisson: no seam; alpha: as it is.")] = "harmonize",
+    rgba: Annotated[bool, typer.Option("--rgba", help="The person alone, in place, with transparency.")] = False,
+    auto_light: AutoLight = S.auto_light,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, person_count: PersonCount = S.person_count,
+    model_file: ModelFile = S.model_file, refine: Refine = S.refine, device: Device = S.device,
+    models: Models = S.models,
+    iterations: Annotated[int, typer.Option(min=1, help="By optimisation: how many.")] = 300,
+    long_side: Annotated[int, typer.Option(min=32, help="By optimisation: px of what is painted.")] = 512,
+    loss_network: LossNetworkFile = None,
+) -> None:  # fmt: skip
+    """Paint a person into a painting: cut out, in its style, placed on its ground."""
+    from livestyle import paint_in
+    from livestyle.image import load_srgb, save_image
+    from livestyle.live import Deck
+    from livestyle.look import NONE, Look
+
+    settings = settings_from(locals())
+    paint_in.check(portrait, painting, out, Path(style) if style else None, blend, rgba)
+    pictures = load_srgb(portrait), load_srgb(painting)
+    stylize: Any = style or paint_in.shipped_style(painting, models)
+    source = painting if stylize is None else Path(stylize)
+    if paint_in.is_picture(source):
+        need_torch("Painting by optimisation", ("torch", "safetensors"))
+        deck = Deck(Look(NONE))
+        with stopping(deck), bar(portrait.name, 1.0) as update:
+            stylize = paint_in.gatys_stylizer(settings, portrait, source, out, loss_network, iterations, long_side,
+                                              deck.over, say, update)  # fmt: skip
+        if stylize is None:
+            return say(f"Stopped: the same command goes on from there. {out} is not written.")
+    painter = paint_in.PaintIn(settings, stylize, blend)
+    painter.prepare(*pictures)
+    result = painter(*pictures, paint_in.Where(x, y, height), rgba)
+    save_image(out, result.image)
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items() if name != "all")
+    say(f"{out}: {result.seconds['all']:.2f} s ({parts})")
 
 
 @app.command(epilog="Example: livestyle matte portrait.jpg cutout.png --cutout")

@@ -16,6 +16,7 @@ from livestyle.bokeh import bokeh_plane
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
+from livestyle.light import SECONDS, AutoLight
 from livestyle.look import BOTH, Look, Plane
 from livestyle.region import Box, Region
 from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
@@ -24,6 +25,7 @@ from livestyle.sources import Source, VideoFile
 from livestyle.steady import Memory, Motion, Watcher
 from livestyle.stylize import Stylizer, load_style
 
+ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
 KEPT = 6  # styles that stay ready
 REMEMBERED = 5000  # timings of a stage
 
@@ -78,6 +80,7 @@ class Filter:
         refinement = find_refinement(settings.refine, live)
         self.matting = Matting(segment, Smoother() if live else None, refinement, choose)
         self.alone = refinement.alone  # the person's own colours where a matte is soft
+        self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
         self._watcher = Watcher() if live else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
         self._styles: OrderedDict[str, tuple[Stylizer, Memory]] = OrderedDict()
@@ -114,6 +117,8 @@ class Filter:
         with self.meter.stage("composite"):
             if person is image and scene is not image:
                 person = self.alone(image, matte)
+            if self._auto_light and look.background.kind in ELSEWHERE:
+                person = self._auto_light(person, matte, image, scene, frame.time)
             return pixels.composite(person, scene, matte)
 
     def matte(self, frame: Frame) -> Matte:

@@ -25,6 +25,7 @@ Matte = NDArray[np.float32]  # (H, W), 0 is background and 1 is person
 Colors = NDArray[np.float32]  # (H, W, 3) in 0..255
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that are written
+OPAQUE = (".jpg", ".jpeg", ".bmp")
 HEIF = (".heic", ".heif")
 READABLE = PICTURES + HEIF
 KEPT_TAGS = {  # of EXIF: what tells of the picture, rather than of how its file was laid out
@@ -217,6 +218,26 @@ NO_FACTS = Facts()
 def load_image(path: Path, short: int | None = None) -> Image:
     """The pixels alone of `load_picture`."""
     return load_picture(path, short)[0]
+
+
+def load_srgb(path: Path) -> Image:
+    """A picture in sRGB, to be put together with another one.
+
+    Raises:
+        UserError: as `load_picture`.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageCms
+
+    image, facts = load_picture(path)
+    if not facts.icc:
+        return image
+    try:
+        own = ImageCms.ImageCmsProfile(BytesIO(facts.icc))
+        shown = ImageCms.profileToProfile(Pil.fromarray(image), own, ImageCms.createProfile("sRGB"))
+        return np.asarray(shown, np.uint8)
+    except ImageCms.PyCMSError:
+        return image
 
 
 def load_picture(path: Path, short: int | None = None) -> tuple[Image, Facts]:

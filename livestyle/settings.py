@@ -31,6 +31,7 @@ class Settings:
     person_count: str = "all"  # or "main": the others count as background
     model_file: Path | None = None  # weights of a segmenter that is not ours
     refine: str = "guided"  # what draws the matte's edge along the picture's; "crf" is for stills
+    auto_light: bool = False  # put the person into the light of a new background
     device: str = "auto"
     quality: str = "auto"
     models: Path | None = None  # a folder of models that goes before all others

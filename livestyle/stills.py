@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from livestyle.errors import UserError
 from livestyle.filter import Filter
-from livestyle.image import PICTURES, READABLE, Frame, load_picture, save_image, to_gray
+from livestyle.image import OPAQUE, PICTURES, READABLE, Frame, load_picture, save_image, to_gray
 from livestyle.live import Deck, Say, Watch
 from livestyle.look import Look
 from livestyle.settings import Settings
@@ -106,7 +106,7 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
         UserError: as `photo`.
     """
     jobs = pairs(source, target, ".png")
-    if cutout and jobs[0][1].suffix.lower() in {".jpg", ".jpeg", ".bmp"}:
+    if cutout and jobs[0][1].suffix.lower() in OPAQUE:
         raise UserError(f"{jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
     filter = Filter(settings, live=False)
 

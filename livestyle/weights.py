@@ -44,6 +44,7 @@ class Card:
         multiple: the input's height and width must be multiples of this.
         pixels: of a segmenter: the input's area; width: multiplier of the net's channels.
         default: whether it is taken where none is named.
+        painting_sha256: of a style: the digest of the picture that it was made from, "" where it is not known.
         folder: where the files lie; None once written.
     """
 
@@ -61,6 +62,7 @@ class Card:
     pixels: int = 0
     width: float = 1.0
     default: bool = False
+    painting_sha256: str = ""
     folder: Path | None = None
 
     def path(self, suffix: str) -> Path:

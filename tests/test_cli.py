@@ -38,6 +38,7 @@ COMMANDS = (
     "video",
     "photo",
     "matte",
+    "paint-in",
     "bench",
     "evaluate segmenters",
     "evaluate mattes",

@@ -15,7 +15,7 @@ LAYERS = (
     {"cli"},
     {"cli_jobs"},
     {"console"},
-    {"bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills"},
+    {"bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills", "paint_in"},
     {"live", "studio", "train"},
     {"easel", "memory"},
     {"filter", "album", "recipe"},
@@ -24,7 +24,7 @@ LAYERS = (
     {"segmenters", "crf", "matting", "loss_network"},
     {"engine"},
     {"sources", "sinks", "weights", "nets", "steady", "unfinished", "jobs"},
-    {"bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
+    {"light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
     {"image"},
     {"errors", "settings"},
 )

@@ -108,9 +108,10 @@ def publish_styles(job: StyleTraining, styles: Sequence[StyleFacts], models: Pat
         else:
             facts = trained_facts(job.checkpoint, {"net": net})
             one = of_style(net, row)
+        paintings = str(facts.pop("painting_sha256")).split()  # in the styles' order
         card = Card(
             style.name, "style", style.title, job.arch, {}, style.license, style.source, style.data or job.photos.where,
-            command, facts, multiple=ARCHS[job.arch], default=style.default,
+            command, facts, multiple=ARCHS[job.arch], default=style.default, painting_sha256=paintings[row],
         )  # fmt: skip
         publish(card, one, models)
         save_thumbnail(models, style.name, photo)

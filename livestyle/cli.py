@@ -77,6 +77,7 @@ Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at wha
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
+GatysOption = partial(typer.Option, rich_help_panel="With --method gatys")
 LossNetworkFile = Annotated[Path | None, typer.Option(
     "--loss-network", "--perceptual", metavar="FILE",
     help="VGG-19 or VGG-16 as safetensors, or vgg19, vgg16 (torchvision's, fetched; vgg19 is the default), compact.",
@@ -157,7 +158,8 @@ def video(
 
 @app.command(
     epilog="""Examples: livestyle photo holidays/ painted/ --background great_wave --person none  |
-    livestyle photo me.jpg me.png --background bokeh:0.7"""
+    livestyle photo me.jpg me.png --background bokeh:0.7  |
+    livestyle photo me.jpg me.png --method gatys --background wave.jpg --person scream.jpg+night.jpg@0.3"""
 )
 def photo(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
@@ -170,30 +172,30 @@ def photo(
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, refine: Refine = S.refine,
     auto_light: AutoLight = S.auto_light, device: Device = S.device,
     quality: Quality = S.quality, models: Models = S.models,
-    preset: Annotated[str, typer.Option(
-        help="gatys: masked (masks in the loss, coarse to fine), gatys2016 or background2017.")] = "masked",
-    iterations: Annotated[int | None, typer.Option(
-        min=1, help="gatys: for each plane, of all scales together (300; gatys2016: 500).")] = None,
-    long_side: Annotated[int | None, typer.Option(
-        min=32, help="gatys: of what is painted, px (512); the result has the picture's own size.")] = None,
-    content_weight: Annotated[float, typer.Option(min=0, help="gatys: how much the picture counts.")] = 1.0,
-    style_weight: Annotated[float, typer.Option(min=0, help="gatys: how much the painting counts.")] = 10.0,
-    tv_weight: Annotated[float, typer.Option(min=0, help="gatys: how much smoothness counts.")] = 0.0,
-    content_layers: Annotated[str | None, typer.Option(metavar="A,B", help="gatys: such as conv4_2.")] = None,
-    style_layers: Annotated[str | None, typer.Option(
-        metavar="A,B", help="gatys: such as conv1_1,conv2_1,conv3_1,conv4_1,conv5_1.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="gatys: lbfgs, or adam, which takes less memory.")] = None,
-    init: Annotated[str | None, typer.Option(help="gatys: content or noise: what to start from.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="gatys: of the noise.")] = 0,
-    keep_colors_by: Annotated[str, typer.Option(
-        help="gatys: luminance, or histogram: the paintings take the picture's colours first.")] = "luminance",
-    naive: Annotated[bool, typer.Option(
-        "--naive", help="gatys: paint all in each style and cut afterwards, to compare.")] = False,
-    all_: Annotated[bool, typer.Option(
-        "--all", help="gatys: OUT, and beside it OUT-person, OUT-background and OUT-blur.")] = False,
-    sheet: Annotated[str | None, typer.Option(
-        help="gatys: OUT is one picture of many: weights (content against style) or layers.")] = None,
-    curve: Annotated[Path | None, typer.Option(metavar="FILE.png", help="gatys: draw the losses.")] = None,
+    preset: Annotated[str, GatysOption(
+        help="masked (masks in the loss, coarse to fine), gatys2016 or background2017.")] = "masked",
+    iterations: Annotated[int | None, GatysOption(
+        min=1, help="For each plane, of all scales together (300; gatys2016: 500).")] = None,
+    long_side: Annotated[int | None, GatysOption(
+        min=32, help="Of what is painted, px (512); the result has the picture's own size.")] = None,
+    content_weight: Annotated[float, GatysOption(min=0, help="How much the picture counts.")] = 1.0,
+    style_weight: Annotated[float, GatysOption(min=0, help="How much the painting counts.")] = 10.0,
+    tv_weight: Annotated[float, GatysOption(min=0, help="How much smoothness counts.")] = 0.0,
+    content_layers: Annotated[str | None, GatysOption(metavar="A,B", help="Such as conv4_2.")] = None,
+    style_layers: Annotated[str | None, GatysOption(
+        metavar="A,B", help="Such as conv1_1,conv2_1,conv3_1,conv4_1,conv5_1.")] = None,
+    optimizer: Annotated[str | None, GatysOption(help="lbfgs, or adam, which takes less memory.")] = None,
+    init: Annotated[str | None, GatysOption(help="content or noise: what to start from.")] = None,
+    seed: Annotated[int, GatysOption(min=0, help="Of the noise.")] = 0,
+    keep_colors_by: Annotated[str, GatysOption(
+        help="luminance, or histogram: the paintings take the picture's colours first.")] = "luminance",
+    naive: Annotated[bool, GatysOption(
+        "--naive", help="Paint all in each style and cut afterwards, to compare.")] = False,
+    all_: Annotated[bool, GatysOption(
+        "--all", help="OUT, and beside it OUT-person, OUT-background and OUT-blur.")] = False,
+    sheet: Annotated[str | None, GatysOption(
+        help="OUT is one picture of many: weights (content against style) or layers.")] = None,
+    curve: Annotated[Path | None, GatysOption(metavar="FILE.png", help="Draw the losses.")] = None,
     loss_network: LossNetworkFile = None,
 ) -> None:  # fmt: skip
     """Stylize a still, or every picture of a folder.

@@ -18,6 +18,7 @@ from livestyle.unfinished import Progress
 
 Paintings = Mapping[str, list[tuple[Image, float]]]  # of each plane, with their weights
 
+GREY, NOISE = 128, 8  # mean and deviation: noise over the whole range stays where the network is blind to it
 ROOM, GRID = 32, 16  # px that the network sees around a plane's box, whose corners lie on a grid of its pooling
 
 
@@ -112,8 +113,8 @@ class Easel:
     def _start(self, content: Image, mask: Matte) -> Image:
         if self._recipe.init == "content":
             return content
-        noise = np.random.default_rng(self._recipe.seed).integers(0, 256, content.shape, np.uint8)
-        return np.where(mask[..., None] > 0, noise, content)
+        noise = np.random.default_rng(self._recipe.seed).normal(GREY, NOISE, content.shape)
+        return np.where(mask[..., None] > 0, noise.round().astype(np.uint8), content)
 
 
 def box_of(mask: Matte) -> Box:

@@ -13,6 +13,7 @@ from livestyle.image import Image, Matte
 from livestyle.nets import losses
 from livestyle.nets.vgg import LossNetwork
 
+FAINT = 0.1  # of a layer's mean activation
 LEAST_SHARE = 1e-4  # of the picture: a smaller part has no style of its own
 
 
@@ -164,11 +165,12 @@ def set_masked_goal(
 def normalise(lens: Lens, pictures: Sequence[Image]) -> Lens:
     """The lens with each filter's mean activation over pictures made one (Gatys et al. 2016); ReLU lets a factor pass.
 
-    A filter that never fires stays as it is.
+    They took the mean over many photos. A filter that these few hardly wake counts as one with a share FAINT of its
+    layer's mean, or it would be multiplied by hundreds of thousands and drown the others.
     """
     seen = [lens.maps(as_batch([picture], device_of(lens.network))) for picture in pictures]
     means = {layer: torch.stack([maps[layer].float().mean((0, 2, 3)) for maps in seen]).mean(0) for layer in seen[0]}
-    return replace(lens, factors={layer: torch.where(m > 0, 1 / m, 1.0) for layer, m in means.items()})
+    return replace(lens, factors={layer: 1 / torch.maximum(m, FAINT * m.mean()) for layer, m in means.items()})
 
 
 def precision(kind: str) -> str:

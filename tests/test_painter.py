@@ -140,7 +140,9 @@ def test_normalised_filters_have_mean_one(lens: Lens) -> None:
     assert normal.factors
     for layer in losses.STYLE_LAYERS:
         means = torch.stack([lens.maps(as_batch([p], "cpu"))[layer].mean((0, 2, 3)) for p in pictures]).mean(0)
-        torch.testing.assert_close((means * normal.factors[layer])[means > 0], torch.ones(int((means > 0).sum())))
+        awake = means > 0.1 * means.mean()
+        torch.testing.assert_close((means * normal.factors[layer])[awake], torch.ones(int(awake.sum())))
+        assert normal.factors[layer].max() * means.mean() <= 10.01  # of those that hardly fire, too
     maps = lens.maps(OTHER)["relu3_1"]
     scaled = maps * normal.factors["relu3_1"][:, None, None]
     torch.testing.assert_close(normal.gram("relu3_1", maps, None), losses.gram(scaled))

@@ -10,9 +10,9 @@ from livestyle.recipe import Recipe, scales_of
 from livestyle.settings import Size
 
 # Bytes for each pixel that is painted, measured on a CPU (docs/measurements.md): of the losses in each precision, and
-# of what the optimizer remembers.
+# of what the optimizer remembers, with the copy that is made to keep it.
 OF_PRECISION = {"bfloat16": 2_600, "float32": 3_700}
-OF_OPTIMIZER = {"lbfgs": 480, "adam": 24}
+OF_OPTIMIZER = {"lbfgs": 840, "adam": 90}
 SHARE = 0.9  # of the free memory that is taken
 STEP, LEAST = 0.9, 64  # the long side is lowered by this factor, down to that many px
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")

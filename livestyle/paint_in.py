@@ -123,6 +123,8 @@ class PaintIn:
         blank = np.zeros_like(portrait)
         self._filter.matte(Frame(blank, 0, 0.0))
         self._stylize(fit(blank, painted_size(size, size_of(painting))))
+        tiny = blank[:8, :8]
+        self._blend(tiny, np.ones(tiny.shape[:2], np.float32), tiny, tiny)  # OpenCV makes its tables of Lab
 
     def __call__(self, portrait: Image, painting: Image, where: Where = Where(), alone: bool = False) -> Result:
         """Cut out, stylize (both at once), place, blend.

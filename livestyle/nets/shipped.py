@@ -1,6 +1,6 @@
 """Nets as they are shipped: norms folded, weights in fp16, and a uint8 door for the picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,48 +55,37 @@ def load_shipped(name: str, kind: str, path: Path, width: float = 1.0) -> Shippe
     return Shipped(net.eval(), kind)
 
 
-def ship(net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, arch: str = "") -> list[Path]:
+def ship(
+    net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, arch: str = "",
+    pictures: Sequence[Tensor] = (),
+) -> list[Path]:  # fmt: skip
     """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, both holding the same folded weights.
 
-    A style's convolutions are rounded to 255 steps per output channel, which the ONNX stores as int8: half the size,
-    with no difference to the eye. A segmenter's stay fp16, but for the ONNX's costly ones (`nets.int8`).
+    The ONNX computes in int8 (`nets.int8`): all convolutions of a style, the costly ones of a segmenter.
 
     Args:
         multiple: of the input's sides, which the net asks for.
         arch: of NETS; the file says it, so that it can be told without a card.
+        pictures: float (N, 3, H, W) in [0, 1], such as a style will paint: how large its values get, they tell; none: no int8.
 
     Returns:
         The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     net = fold(net.cpu().float())
-    if kind == "style":
-        round_weights(net)
     half = {k: v.half().contiguous() for k, v in net.state_dict().items()}
     net.load_state_dict({k: v.float() for k, v in half.items()})
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
     save_file(half, weights, {"kind": kind, "net": arch} if arch else None)
-    export_onnx(Shipped(net, kind), onnx, multiple)
+    export_onnx(Shipped(net, kind), onnx, multiple, pictures)
     return [weights, onnx]
 
 
-@torch.no_grad()
-def round_weights(net: nn.Module) -> None:
-    """Bring every convolution's weights to multiples of a 127th of their output channel's largest."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            step = module.weight.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 127
-            module.weight.copy_((module.weight / step).round() * step)
-
-
-def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
-    """One ONNX file for any batch and size, its large weights stored small and widened when loaded.
-
-    A segmenter's costly convolutions are computed in int8.
-    """
+def export_onnx(net: Shipped, path: Path, multiple: int, pictures: Sequence[Tensor] = ()) -> None:
+    """One ONNX file for any batch and size, its convolutions in int8 as `ship` tells, other large weights in fp16."""
     import onnx
 
-    from livestyle.nets.int8 import compute_in_int8
+    from livestyle.nets.int8 import compute_in_int8, measured_reads
 
     example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
@@ -106,20 +95,17 @@ def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
     )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    if net.kind == "segmenter":
-        compute_in_int8(model.graph)
-    store_small(model.graph, to_int8 if net.kind == "style" else to_half)
+    measured = {f"net.{name}": read for name, read in measured_reads(net.net, pictures).items()}
+    compute_in_int8(model.graph, measured if net.kind == "style" else None)
+    store_half(model.graph)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
 
 
-Small = Callable[[Any, str], tuple[list[Any], list[Any]]]  # of values and a name: initialisers, and nodes
-
-
-def store_small(graph: Any, small: Small) -> None:
-    """Turn each large float initialiser into smaller ones and the node that widens them again."""
+def store_half(graph: Any) -> None:
+    """Turn each large float initialiser into an fp16 one, widened when loaded: exact where it was fp16 before."""
     import numpy as np
-    from onnx import numpy_helper
+    from onnx import TensorProto, helper, numpy_helper
 
     kept, nodes = [], []
     for tensor in graph.initializer:
@@ -127,34 +113,10 @@ def store_small(graph: Any, small: Small) -> None:
         if values.dtype != np.float32 or values.size < 256:
             kept.append(tensor)
             continue
-        parts, widen = small(values, tensor.name)
-        kept.extend(parts)
-        nodes.extend(widen)
+        half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half")
+        kept.append(half)
+        nodes.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
     nodes.extend(graph.node)
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(kept)
     graph.node.extend(nodes)
-
-
-def to_half(values: Any, name: str) -> tuple[list[Any], list[Any]]:
-    """fp16: exact where the weights were fp16 before."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
-
-    half = numpy_helper.from_array(values.astype(np.float16), f"{name}_half")
-    return [half], [helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT)]
-
-
-def to_int8(values: Any, name: str) -> tuple[list[Any], list[Any]]:
-    """int8 with a scale per output channel: exact where `round_weights` went before.
-
-    A product, not DequantizeLinear: that OpenVINO takes for leave to compute in int8, at 24 dB from the net.
-    """
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
-
-    scale = np.maximum(np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True), 1e-12) / 127
-    steps, wide = np.round(values / scale).astype(np.int8), f"{name}_wide"
-    parts = [numpy_helper.from_array(steps, f"{name}_steps"), numpy_helper.from_array(scale, f"{name}_scale")]
-    cast = helper.make_node("Cast", [parts[0].name], [wide], to=TensorProto.FLOAT)
-    return parts, [cast, helper.make_node("Mul", [wide, parts[1].name], [name])]

@@ -1,14 +1,27 @@
 """Convolutions in int8: near the ones that they replace, safe in 16 bits, and only where it pays."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
+import torch
+from conftest import test_card
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from livestyle.nets.int8 import CHANNELS, TOP, USES, compute_in_int8
-from livestyle.weights import find_cards
+from livestyle.engine import choose_engine
+from livestyle.image import cover
+from livestyle.nets.int8 import CHANNELS, TOP, USES, compute_in_int8, map_steps, measured_reads
+from livestyle.nets.shipped import Shipped, build, load_shipped
+from livestyle.stylize import load_style
+from livestyle.train.publish import LIKE, fidelity, publish
+from livestyle.weights import Card, find_cards
+
+PACKAGE = Path(__file__).parents[1] / "models"
+STYLES = find_cards("style", PACKAGE)
 
 
 def model(weight: np.ndarray, groups: int = 1, top: float = TOP) -> ModelProto:  # type: ignore[type-arg]
@@ -79,3 +92,58 @@ def test_products_of_the_default_segmenter_add_up_in_16_bits() -> None:
     weights = [widened[node.input[1]] for node in graph.node if node.op_type == "Conv" and node.input[1] in widened]
     assert len(weights) >= 20
     assert 2 * 255 * max(int(np.abs(numpy_helper.to_array(values[name]).astype(int)).max()) for name in weights) < 2**15
+
+
+# Styles
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_shipped_style_paints_in_int8_what_its_net_paints(name: str) -> None:
+    card = STYLES[name]
+    assert card.figures["precision"] == "int8"
+    assert float(card.figures["int8_psnr"]) >= LIKE
+    kinds = [node.op_type for node in onnx.load(card.path(".onnx")).graph.node]
+    assert kinds.count("QuantizeLinear") == kinds.count("Conv") == 14
+    exact, picture = (
+        load_shipped(card.net, card.kind, card.path(".safetensors")).net,
+        cover(test_card(320, 180), (320, 184)),
+    )
+    assert fidelity(card, exact, [picture]) > 28  # a drawing of flat colours: further than photographs are
+
+
+@given(low=st.floats(-1e4, 1e4), span=st.floats(0, 1e4))
+def test_steps_reach_as_far_as_what_is_read(low: float, span: float) -> None:
+    scale, zero = map_steps((low, low + span), "map").values()
+    reach = (0, 255 * scale) if zero.dtype == np.uint8 else (-127 * scale, 127 * scale)
+    assert zero == 0
+    assert scale > 0
+    assert reach[0] - 1e-3 * scale <= low
+    assert low + span <= reach[1] * (1 + 1e-6)
+
+
+def test_ranges_leave_the_rarest_values_out() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1))
+    picture = torch.rand(1, 3, 400, 400)
+    picture[0, 0, 0, 0] = 1e6
+    low, high = measured_reads(net, [picture * 0.5, picture])["0.weight"]
+    assert 0 <= low < 0.01
+    assert 0.95 < high <= 1
+
+
+def test_a_style_that_int8_would_spoil_stays_in_bf16(tmp_path: Path) -> None:
+    """One channel a thousand times louder than the rest: 255 steps for both leave nothing of the rest."""
+    torch.manual_seed(0)
+    net = build("twoscale")
+    with torch.no_grad():
+        net.mix.norm.weight[0, 0] *= 1000  # type: ignore[union-attr, index, operator]
+        net.mix.norm.bias[0, 0] += 1000  # type: ignore[union-attr, index, operator]
+        net.paint.conv.weight[:, 0] *= 0.001  # type: ignore[union-attr, index, operator]
+    card = publish(
+        Card("loud", "style", "loud", "twoscale", {}, "MIT", "me", "none", "none", multiple=8), net, tmp_path
+    )
+    assert card.figures["precision"] == "bf16"
+    assert "QuantizeLinear" not in {node.op_type for node in onnx.load(card.path(".onnx")).graph.node}
+    painted = load_style(str(card.path(".onnx")), choose_engine("cpu"), 640 * 360)(test_card(64, 48))
+    truth = Shipped(load_shipped("twoscale", "style", card.path(".safetensors")).net, "style")
+    expected = truth(torch.from_numpy(test_card(64, 48))[None])[0].numpy()
+    assert np.abs(painted.astype(int) - expected).mean() < 10

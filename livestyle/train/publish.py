@@ -7,21 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
-from livestyle.image import Image, fit, save_image, write_error
+from livestyle.gatys import as_batch
+from livestyle.image import Image, cover, fit, save_image, write_error
 from livestyle.look import PARSERS, STYLE_FILES
 from livestyle.nets.blocks import fold, of_style
-from livestyle.nets.shipped import build, ship
+from livestyle.nets.shipped import Shipped, build, ship
 from livestyle.stylize import load_style
 from livestyle.train.checkpoint import Facts, is_finite, is_folded, load_checkpoint
+from livestyle.train.photos import FRAMES, dead_leaves, demo_frame
 from livestyle.train.style import ARCHS, StyleTraining, fresh_net
 from livestyle.weights import KINDS, Card, find_cards, save_card, sha256
 
 THUMBNAIL = 240, 135
+LIVE = 640, 360  # that of the pictures that int8 is measured on
+JUDGED = 4  # of them
+LIKE = 32.0  # dB
 
 
 def load_trained(checkpoint: Path, net: str, part: str, width: float = 1.0) -> tuple[torch.nn.Module, Facts]:
@@ -56,20 +62,60 @@ def reserve(name: str, models: Path) -> None:
 def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
     """Write the files of a model into MODELS/KIND/NAME and its card with their digests.
 
+    A style computes in int8, unless that is under LIKE dB from the net itself; its card says how near it comes.
+
     Raises:
         UserError: a weight is no finite number, or the folder cannot be written.
     """
     if not is_finite({card.name: fold(copy.deepcopy(net)).half()}):  # as it is shipped
         raise UserError(f"The weights of {card.name} are not all finite numbers.", "Train it again, at a lower --rate.")
+    if card.kind != "style":
+        return write_model(card, net, models)
+    pictures = samples()
+    whole = write_model(card, net, models, pictures)
+    near = fidelity(whole, net, pictures[:JUDGED])
+    if near < LIKE:
+        return write_model(replace(card, figures={**card.figures, "precision": "bf16"}), net, models)
+    return write_card(replace(whole, figures={**card.figures, "precision": "int8", "int8_psnr": round(near, 1)}))
+
+
+def write_model(card: Card, net: torch.nn.Module, models: Path, pictures: Sequence[Image] = ()) -> Card:
+    """The files of a model, and its card."""
     folder = models / KINDS[card.kind] / card.name
     try:
-        written = ship(net, card.kind, folder, card.name, card.multiple, card.net)
+        batches = [as_batch([picture], "cpu") for picture in pictures]
+        written = ship(net, card.kind, folder, card.name, card.multiple, card.net, batches)
         files = {file.name: sha256(file) for file in written}
-        whole = replace(card, files=files, folder=folder)
-        save_card(whole, folder)
     except (OSError, SafetensorError) as error:
         raise write_error(folder, error) from None
-    return whole
+    return write_card(replace(card, files=files, folder=folder))
+
+
+def write_card(card: Card) -> Card:
+    """The card into its folder."""
+    assert card.folder is not None
+    try:
+        save_card(card, card.folder)
+    except OSError as error:
+        raise write_error(card.folder, error) from None
+    return card
+
+
+def samples() -> list[Image]:
+    """Pictures such as a style will paint, at the size of the live view: frames of the demo clip, and made-up ones."""
+    frames = [demo_frame(number) for number in range(0, FRAMES, 2)]
+    return [cover(picture, LIVE) for pair in zip(frames, map(dead_leaves, range(8)), strict=True) for picture in pair]
+
+
+@torch.no_grad()
+def fidelity(card: Card, net: torch.nn.Module, pictures: Sequence[Image]) -> float:
+    """How near a published style's pictures come to the net's own, in single precision: the least PSNR, in dB."""
+    paints, exact = choose_engine("cpu").load(card), Shipped(net, card.kind)
+    errors = []
+    for picture in pictures:
+        truth = exact(torch.from_numpy(picture)[None]).numpy().astype(np.float64)
+        errors.append(float(np.square(np.asarray(paints(picture[None]), np.float64) - truth).mean()))
+    return float(10 * np.log10(255**2 / max(*errors, 1e-9)))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def ship(
     Args:
         multiple: of the input's sides, which the net asks for.
         arch: of NETS; the file says it, so that it can be told without a card.
-        pictures: float (N, 3, H, W) in [0, 1], such as a style will paint: they tell how large values get; none: no int8.
+        pictures: float (N, 3, H, W) in [0, 1], such as a style will paint: for the ranges of values; none: no int8.
 
     Returns:
         The files written.

@@ -12,6 +12,7 @@ from livestyle.gatys import STYLE_WEIGHT, as_batch, device_of
 from livestyle.image import Image, Matte
 from livestyle.nets import losses
 from livestyle.nets.vgg import LossNetwork
+from livestyle.region import SHOWS
 
 FAINT = 0.1  # of a layer's mean activation
 LEAST_SHARE = 1e-4  # of the picture: a smaller part has no style of its own
@@ -94,7 +95,9 @@ class MaskedGoal:
 
     def losses(self, batch: Tensor) -> dict[str, Tensor]:
         """The terms content, style, tv and total of a float (1, 3, H, W) picture in [0, 1]."""
-        seen = torch.lerp(self.image, batch, self.mask)  # the network sees what stays beside what changes
+        # The network sees what stays beside what changes. Were soft pixels mixed here, too, faint ones would run to the
+        # brightest colours for what little shows of them, and leave a fringe.
+        seen = torch.where(self.mask > SHOWS, batch, self.image)
         maps = self.lens.maps(seen)
         content, style, tv = self.content_loss(maps), self.style_loss(maps), losses.tv_loss(seen)
         total = self.weights.content * content + self.weights.style * style + self.weights.tv * tv

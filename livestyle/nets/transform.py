@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livestyle.nets.blocks import Affine, Border, ConvNorm
+from livestyle.nets.blocks import Affine, ConvNorm
 
-BORDER = 16  # reflected around the picture for Johnson's net, whose zero padding reaches this far with any weight
+# Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
+# which reaches this far with any weight, draws no frame.
+BORDER = 16
 DETAIL = 16  # channels of the picture itself at half resolution, which the head draws its finest strokes along
 
 
@@ -25,10 +27,10 @@ def instance_norm(channels: int) -> nn.Module:
 class Residual(nn.Module):
     """Two 3x3 convolutions around a skip, no activation after the sum (Gross and Wilber 2016, as in Johnson's net)."""
 
-    def __init__(self, channels: int, border: Border = "zeros") -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3, norm=instance_norm, border=border)
-        self.second = ConvNorm(channels, channels, 3, norm=instance_norm, act=None, border=border)
+        self.first = ConvNorm(channels, channels, 3, norm=instance_norm)
+        self.second = ConvNorm(channels, channels, 3, norm=instance_norm, act=None)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.second(self.first(x))
@@ -128,31 +130,31 @@ class TransformNet(nn.Module):
     """Un-shuffle by 4, residual blocks, resize by 2, join the picture's own detail, shuffle by 2.
 
     The deviations from Johnson's net: pixel un-shuffle in place of strided convolutions, instance norm in place of
-    batch norm, and a resize before the last shuffle, since shuffling by 4 at once leaves a dither. Every convolution
-    mirrors its border: no frame, and nothing around the picture to compute.
+    batch norm, and a resize before the last shuffle, since shuffling by 4 at once leaves a dither.
 
     Args:
         channels: width of the trunk.
         blocks: number of residual blocks.
 
-    Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 4, at least 8.
+    Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 4.
     """
 
     def __init__(self, channels: int = 64, blocks: int = 5) -> None:
         super().__init__()
-        mirrored = partial(nn.Conv2d, kernel_size=3, padding=1, padding_mode="reflect")
-        self.stem = ConvNorm(48, channels, 3, norm=instance_norm, border="reflect")
-        self.trunk = nn.Sequential(*(Residual(channels, "reflect") for _ in range(blocks)))
-        self.detail = mirrored(12, DETAIL)
-        self.widen = mirrored(channels + DETAIL, channels // 2)
-        self.paint = mirrored(channels // 2, 12)
+        self.stem = ConvNorm(48, channels, 3, norm=instance_norm)
+        self.trunk = nn.Sequential(*(Residual(channels) for _ in range(blocks)))
+        self.detail = nn.Conv2d(12, DETAIL, 3, padding=1)
+        self.widen = nn.Conv2d(channels + DETAIL, channels // 2, 3, padding=1)
+        self.paint = nn.Conv2d(channels // 2, 12, 3, padding=1)
         # The four pixels that a shuffle lays side by side start alike: no checkerboard (Aitken et al. 2017).
         with torch.no_grad():
             self.paint.weight.copy_(self.paint.weight[::4].repeat_interleave(4, 0))
 
     def forward(self, rgb: Tensor) -> Tensor:
-        detail = F.relu(self.detail(F.pixel_unshuffle(rgb - 0.5, 2)))
-        x = self.trunk(self.stem(F.pixel_unshuffle(rgb - 0.5, 4)))
+        x = F.pad(rgb, (BORDER,) * 4, mode="reflect")
+        detail = F.relu(self.detail(F.pixel_unshuffle(x - 0.5, 2)))
+        x = self.trunk(self.stem(F.pixel_unshuffle(x - 0.5, 4)))
         x = F.interpolate(x, scale_factor=2, mode="nearest")
         x = F.relu(self.widen(torch.cat([x, detail], 1)))
-        return F.pixel_shuffle(self.paint(x), 2) + 0.5
+        x = F.pixel_shuffle(self.paint(x), 2) + 0.5
+        return x[..., BORDER:-BORDER, BORDER:-BORDER]

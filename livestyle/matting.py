@@ -4,6 +4,7 @@ The matte's soft rim, widened, is the trimap's unknown band. There alpha is solv
 no more than PIXELS pixels around the band, and enlarged by a guided filter along the picture's own edges.
 """
 
+import os
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
@@ -16,6 +17,9 @@ from livestyle.engine import has_package
 from livestyle.errors import UserError
 from livestyle.image import Image, Matte, at_most, fit, fit_matte, size_of
 from livestyle.region import bounds, grown
+
+# Numba would take TBB from OpenVINO's libraries, and wait for it forever when the process ends.
+os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
 Trimap = NDArray[np.float64]  # (H, W), 0 is background, 1 is person, 0.5 is unknown
 

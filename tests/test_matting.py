@@ -1,5 +1,6 @@
 """Hair solved for in stills, on pictures whose alpha is known."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -90,3 +91,10 @@ def test_a_matte_from_the_command_line(tmp_path: Path, person: Image) -> None:
     assert cutout.shape == (360, 640, 4)
     assert cutout[150:200, 310:350, 3].min() == 255
     assert (cutout[:100, :150, 3] == 0).all()
+
+
+def test_it_ends_when_it_ran_in_a_thread_beside_a_style(tmp_path: Path, person: Image) -> None:
+    save_image(tmp_path / "p.png", person)
+    look = ("--background", "great_wave", "--quality", "fast", "--refine", "matting")
+    command = [sys.executable, "-m", "livestyle", "photo", str(tmp_path / "p.png"), str(tmp_path / "o.png"), *look]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0

@@ -37,6 +37,10 @@ def compute_in_int8(graph: Any, reads: Mapping[str, Range] | None = None) -> Non
     for node in graph.node:
         if node.op_type == "Conv" and node.input[1] in reads:
             source, weight = node.input[:2]
+            if reads[weight][0] < 0 and (pads := taken_pads(node)):
+                nodes.append(helper.make_node("Pad", [source, f"{weight}_pads"], [f"{weight}_padded"]))
+                added.append(numpy_helper.from_array(np.array(pads, np.int64), f"{weight}_pads"))
+                source = f"{weight}_padded"
             if source not in done:
                 parts = map_steps(reads[weight], source)
                 added += [numpy_helper.from_array(value, name) for name, value in parts.items()]
@@ -60,6 +64,19 @@ def bounded_reads(graph: Any, values: Mapping[str, NDArray[Any]]) -> dict[str, R
     bounded = {node.output[0] for node in graph.node if node.op_type == "Clip" and values[node.input[2]] == TOP}
     costly = (node for node in graph.node if node.input and node.input[0] in bounded and pays(node, values))
     return {node.input[1]: (0.0, TOP) for node in costly}
+
+
+def taken_pads(node: Any) -> list[int]:
+    """The zeros that a convolution puts around what it reads, taken from it, as Pad wants them; none: empty.
+
+    OpenVINO (2026.4) gets them wrong around int8 with a sign: norms took up what it put there, and every colour moved.
+    """
+    for attribute in node.attribute:
+        if attribute.name == "pads" and any(attribute.ints):
+            top, left, bottom, right = attribute.ints
+            attribute.ints[:] = [0] * 4
+            return [0, 0, top, left, 0, 0, bottom, right]
+    return []
 
 
 def pays(node: Any, values: Mapping[str, NDArray[Any]]) -> bool:

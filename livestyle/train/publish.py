@@ -71,12 +71,12 @@ def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
         raise UserError(f"The weights of {card.name} are not all finite numbers.", "Train it again, at a lower --rate.")
     if card.kind != "style":
         return write_model(card, net, models)
-    pictures = samples()
+    pictures, known = samples(), {k: v for k, v in card.figures.items() if k != "int8_psnr"}
     whole = write_model(card, net, models, pictures)
     near = fidelity(whole, net, pictures[:JUDGED])
     if near < LIKE:
-        return write_model(replace(card, figures={**card.figures, "precision": "bf16"}), net, models)
-    return write_card(replace(whole, figures={**card.figures, "precision": "int8", "int8_psnr": round(near, 1)}))
+        return write_model(replace(card, figures={**known, "precision": "bf16"}), net, models)
+    return write_card(replace(whole, figures={**known, "precision": "int8", "int8_psnr": round(near, 1)}))
 
 
 def write_model(card: Card, net: torch.nn.Module, models: Path, pictures: Sequence[Image] = ()) -> Card:

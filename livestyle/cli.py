@@ -179,7 +179,8 @@ def photo(
     long_side: Annotated[int | None, GatysOption(
         min=32, help="Of what is painted, px (512); the result has the picture's own size.")] = None,
     content_weight: Annotated[float, GatysOption(min=0, help="How much the picture counts.")] = 1.0,
-    style_weight: Annotated[float, GatysOption(min=0, help="How much the painting counts.")] = 10.0,
+    style_weight: Annotated[float, GatysOption(
+        min=0, help="How much the painting counts; above 5 it hides faces.")] = 3.0,
     tv_weight: Annotated[float, GatysOption(min=0, help="How much smoothness counts.")] = 0.0,
     content_layers: Annotated[str | None, GatysOption(metavar="A,B", help="Such as conv4_2.")] = None,
     style_layers: Annotated[str | None, GatysOption(

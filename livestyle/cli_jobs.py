@@ -3,7 +3,7 @@
 import json
 import shlex
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,16 @@ app = typer.Typer(
     invoke_without_command=True,
     epilog="Examples: livestyle jobs  |  livestyle jobs show 3  |  livestyle jobs cancel 3  |  livestyle jobs resume 3",
 )
-Number = Annotated[int, typer.Argument(metavar="ID", help="See: livestyle jobs list.")]
+
+
+def parse_number(text: str) -> int:
+    """A job's number."""
+    if not (text.isascii() and text.isdecimal()):
+        raise typer.BadParameter(f"'{text}' is not a job's number; see: livestyle jobs list")
+    return int(text)
+
+
+Number = Annotated[Any, typer.Argument(metavar="ID", parser=parse_number, help="See: livestyle jobs list.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, or a list of them.")]
 
 

@@ -15,6 +15,8 @@ from livestyle.weights import find_cards
 
 MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_cards(kind)]
 
+NEAR = {"style": 32, "segmenter": 40}  # dB: OpenVINO computes styles in int8
+
 
 def psnr(one: np.ndarray, other: np.ndarray, peak: float) -> float:  # type: ignore[type-arg]
     """Peak signal-to-noise ratio in dB."""
@@ -29,7 +31,7 @@ def test_both_engines_give_the_same_picture(kind: str, name: str, person: Image)
     one = choose_engine("cpu", exact=True).load(card)(images)
     other = choose_engine("torch:cpu", exact=True).load(card)(images)
     assert one.shape == other.shape
-    assert psnr(one, other, 255 if kind == "style" else 1) >= 40
+    assert psnr(one, other, 255 if kind == "style" else 1) >= NEAR[kind]
 
 
 @pytest.mark.parametrize(("kind", "name"), MODELS)

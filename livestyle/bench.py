@@ -5,50 +5,48 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import cv2
-import numpy as np
 
+from livestyle.cores import taken
+from livestyle.encoded import Encoded, Jpeg, encoded
 from livestyle.errors import UserError
 from livestyle.filter import Filter, Meter
-from livestyle.image import Frame, Image, cover
-from livestyle.live import Deck, Limits, Report, Say, Watch, drive
+from livestyle.image import Frame
+from livestyle.live import Deck, Limits, Report, Say, drive
 from livestyle.settings import Settings, Size
 from livestyle.sinks import Null
-from livestyle.sources import Source, open_source
+from livestyle.sources import Latest
 
-FRAMES = 120  # of the clip, held in memory
-CHILDREN = 3
+CHILDREN = 3  # live runs whose first frame is waited for
+CHILD = 1.5  # seconds that one takes, about
+WARM = 5  # frames before what is measured
 
-
-class Encoded(Source):
-    """Frames of a clip at a size, JPEG-encoded in memory as a camera sends them, over and over; drops none."""
-
-    def __init__(self, text: str, size: Size) -> None:
-        with open_source(text) as source:
-            frames = (cover(frame.image, size) for frame, _ in zip(source, range(FRAMES), strict=False))
-            self._jpegs = [encode(image) for image in frames]
-        if not self._jpegs:
-            raise UserError(f"{text} holds no frame.", "Give a clip.")
-        self.name, self.size, self.fps = text, size, 30.0
-
-    def __iter__(self) -> Iterator[Frame]:
-        start = time.monotonic()
-        for index in count():
-            # There and back again, so that no cut stands between the last frame and the first.
-            at = index % (2 * len(self._jpegs))
-            jpeg = self._jpegs[min(at, 2 * len(self._jpegs) - 1 - at)]
-            image = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), np.uint8)
-            yield Frame(image, index, time.monotonic() - start)
+Update = Callable[[float, str], None]  # seconds of work done, and what is at work
 
 
-def encode(image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """RGB to JPEG at a webcam's quality."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return np.asarray(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1], np.uint8)
+@dataclass(frozen=True)
+class Job:
+    """What is measured.
+
+    Args:
+        source: a clip; size: its frames are brought to; seconds: how long.
+        pace: frames per second, as a camera gives them, what is not taken in time dropped; None: as fast as can be.
+        busy: cores that other processes take meanwhile.
+    """
+
+    source: str
+    size: Size
+    seconds: float
+    pace: float | None = None
+    busy: int = 0
+
+    @property
+    def total(self) -> float:
+        """Seconds that it all takes, about."""
+        return CHILDREN * CHILD + self.seconds
 
 
 class I420(Null):
@@ -60,46 +58,58 @@ class I420(Null):
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)
 
 
-def bench(settings: Settings, source: str, size: Size, seconds: float, deck: Deck, say: Say, watch: Watch) -> Report:
+def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) -> Report:
     """Measure; `first_frame_s` is the median of three child processes that show a first styled frame.
 
     Raises:
-        UserError: the clip cannot be read, or an odd size.
+        UserError: the clip cannot be read, an odd size, or more busy cores than there are.
     """
-    if size[0] % 2 or size[1] % 2:
-        raise UserError(f"The size {size[0]}x{size[1]} is odd, and I420 is not.", "Give an even size.")
-    quality = "balanced" if settings.quality == "auto" else settings.quality
-    settings = replace(settings, quality=quality)
-    frames = Encoded(source, size)
-    firsts = [first_frame(settings, source, size) for _ in range(CHILDREN)]
-    say(f"first styled frame after {statistics.median(firsts):.2f} s; now {seconds:g} s of {size[0]}x{size[1]}")
-    with Filter(settings) as filter, I420() as sink:
-        filter.prepare(deck.look)
-        drive(frames, filter, sink, deck, Limits(frames=5), say, lambda _: None)
-        filter.meter = Meter()
-        result = drive(frames, filter, sink, deck, Limits(seconds=seconds), say, watch)
+    jpegs, firsts = encoded(job.source, job.size), []
+    for done in range(CHILDREN):
+        update(done * CHILD, "first styled frame")
+        firsts.append(first_frame(settings, job))
+    with Filter(settings) as filter, taken(job.busy):
+        warm(filter, jpegs, job.size, deck, say)
+        result = stretch(filter, jpegs, job, 0, job.seconds, deck, say, progress(update, CHILDREN * CHILD))
     return replace(result, first_frame_s=round(statistics.median(firsts), 3))
 
 
-def first_frame(settings: Settings, source: str, size: Size) -> float:
+def warm(filter: Filter, jpegs: list[Jpeg], size: Size, deck: Deck, say: Say) -> None:
+    """Make all ready, and forget how long that took."""
+    filter.prepare(deck.look)
+    with I420() as sink:
+        drive(Encoded(jpegs, size), filter, sink, deck, Limits(frames=WARM), say, lambda _: None)
+    filter.meter = Meter()
+
+
+def stretch(
+    filter: Filter, jpegs: list[Jpeg], job: Job, first: int, seconds: float, deck: Deck, say: Say,
+    watch: Callable[[int], None],
+) -> Report:  # fmt: skip
+    """Filter frames for some seconds, from the JPEG `first` on."""
+    frames, limits = Encoded(jpegs, job.size, first, job.pace), Limits(seconds=seconds)
+    with I420() as sink:
+        if not job.pace:
+            return drive(frames, filter, sink, deck, limits, say, watch)
+        with Latest(frames) as latest:
+            return drive(latest, filter, sink, deck, limits, say, watch)
+
+
+def progress(update: Update, before: float) -> Callable[[int], None]:
+    """Tells of frames as they are done, after so many seconds of other work."""
+    start = time.monotonic()
+    return lambda frames: update(before + time.monotonic() - start, f"{frames} frames")
+
+
+def first_frame(settings: Settings, job: Job) -> float:
     """Seconds from the start of a process to its first styled frame."""
-    command = [
-        sys.executable,
-        "-m",
-        "livestyle",
-        "live",
-        "--source",
-        source,
-        "--sink",
-        "null",
-        "--frames",
-        "2",
-        "--json",
-    ]
-    command += ["--size", f"{size[0]}x{size[1]}", "--device", settings.device, "--quality", settings.quality]
+    width, height = job.size
+    command = [sys.executable, "-m", "livestyle", "live", "--source", job.source, "--sink", "null", "--frames", "2"]
+    command += ["--json", "--size", f"{width}x{height}", "--device", settings.device, "--quality", settings.quality]
     command += ["--person", settings.person, "--strength", str(settings.strength)]
     command += ["--background", settings.background] if settings.background else []
     command += ["--segmenter", settings.segmenter] if settings.segmenter else []
+    command += ["--model-file", str(settings.model_file)] if settings.model_file else []
     command += ["--models", str(settings.models)] if settings.models else []
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     if child.returncode:

@@ -338,24 +338,36 @@ def matte(
     say(f"{out}: {frames} frames")
 
 
-@app.command(epilog="Example: livestyle bench --size 1280x720 --seconds 20 --json")
+@app.command(
+    epilog="""Examples: livestyle bench --size 1280x720 --seconds 20 --json  |
+    livestyle bench --pace 30 --busy-cores 1"""
+)
 def bench(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
-    segmenter: Segmenter = S.segmenter, device: Device = S.device, quality: Quality = "balanced",
-    models: Models = S.models,
+    segmenter: Segmenter = S.segmenter, model_file: ModelFile = S.model_file, device: Device = S.device,
+    quality: Quality = "balanced", models: Models = S.models,
     source: Annotated[str, typer.Option(metavar="CLIP", help="A clip with a person.")] = "demo",
     size: SizeOption = "640x360",
     seconds: Annotated[float, typer.Option(min=0.5, help="How long to measure.")] = 10.0,
+    pace: Annotated[float | None, typer.Option(
+        metavar="FPS", min=1, max=1000, help="Frames come at this rate, as from a camera, and those that are not taken "
+                                             "in time are dropped (default: as fast as can be).")] = None,
+    busy_cores: Annotated[int, typer.Option(metavar="N", min=0, help="So many are taken by other processes.")] = 0,
+    cores: Annotated[int | None, typer.Option(metavar="N", min=1, help="Run on so many (default: on all).")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
-    from livestyle import bench as benchmark
-    from livestyle.live import open_deck
+    from livestyle.cores import kept_to
 
-    settings = settings_from(locals())
-    deck = open_deck(settings)
-    with stopping(deck), ticker(None) as watch:
-        result = benchmark.bench(settings, source, size, seconds, deck, say, watch)
+    with kept_to(cores):  # before anything counts them
+        from livestyle import bench as benchmark
+        from livestyle.live import open_deck
+
+        settings = settings_from(locals())
+        job = benchmark.Job(source, size, seconds, pace, busy_cores)
+        deck = open_deck(settings)
+        with stopping(deck), bar("measuring", job.total) as update:
+            result = benchmark.bench(settings, job, deck, say, update)
     finish(result, as_json)
 
 

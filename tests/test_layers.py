@@ -21,11 +21,11 @@ LAYERS = (
     {"filter", "album", "recipe"},
     {"masked"},
     {"segment", "stylize", "gatys", "look"},
-    {"segmenters", "crf", "matting", "loss_network"},
+    {"segmenters", "crf", "matting", "loss_network", "encoded"},
     {"engine"},
     {"sources", "sinks", "weights", "nets", "steady", "unfinished", "jobs"},
     {"light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
-    {"image"},
+    {"image", "cores"},
     {"errors", "settings"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

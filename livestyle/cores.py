@@ -1,0 +1,75 @@
+"""Which of the machine's cores a measurement runs on, and which of them another process takes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from livestyle.errors import UserError
+
+# It ends with whoever started it, whose end of the pipe closes with it.
+SPIN = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+while True:
+    pass
+"""
+
+
+def allowed() -> list[int]:
+    """The numbers of the cores that this process may run on.
+
+    Raises:
+        UserError: the system does not tell.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        raise UserError("This system lets no program choose its cores.", "Leave --cores and --busy-cores away.")
+    return sorted(os.sched_getaffinity(0))
+
+
+def check_cores(count: int) -> None:
+    """Raises UserError where there are not so many cores."""
+    if count > len(allowed()):
+        raise UserError(f"There are no {count} cores here, but {len(allowed())}.", "Give a smaller number.")
+
+
+@contextmanager
+def kept_to(count: int | None) -> Iterator[None]:
+    """Run on so many cores, None on all; so do threads and processes that start meanwhile.
+
+    Raises:
+        UserError: there are not so many, or the system does not let.
+    """
+    if count is None:
+        yield
+        return
+    check_cores(count)
+    before = allowed()
+    os.sched_setaffinity(0, before[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def taken(count: int) -> Iterator[None]:
+    """Other processes spin meanwhile, each on a core of its own, the last ones first.
+
+    Raises:
+        UserError: there are not so many, or the system does not let.
+    """
+    if count:
+        check_cores(count)
+    spinning = []
+    try:
+        for core in allowed()[::-1][:count] if count else ():
+            child = subprocess.Popen([sys.executable, "-c", SPIN], stdin=subprocess.PIPE)
+            spinning.append(child)
+            os.sched_setaffinity(child.pid, {core})
+        yield
+    finally:
+        for child in spinning:
+            child.kill()
+            child.wait()

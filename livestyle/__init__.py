@@ -7,7 +7,7 @@ Imports go strictly downward (tests/test_layers.py):
     console
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train
-    easel  memory
+    easel  memory  deck
     filter  album  recipe
     masked
     segment  stylize  gatys  look

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import cv2
 
 from livestyle.cores import taken
+from livestyle.deck import Deck
 from livestyle.encoded import Encoded, Jpeg, encoded
 from livestyle.errors import UserError
 from livestyle.filter import Filter, Meter
 from livestyle.image import Frame
-from livestyle.live import Deck, Limits, Report, Say, drive
+from livestyle.live import Limits, Report, Say, drive
 from livestyle.settings import Settings, Size
 from livestyle.sinks import Null
 from livestyle.sources import Latest

@@ -20,8 +20,9 @@ from livestyle.errors import UserError
 from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size
 
 if TYPE_CHECKING:
+    from livestyle.deck import Deck
     from livestyle.evaluate_style import NetworkScore, StyleScore
-    from livestyle.live import Deck, Report
+    from livestyle.live import Report
     from livestyle.stills import Still
     from livestyle.train.checkpoint import Report as TrainReport
     from livestyle.train.publish import StyleFacts
@@ -115,7 +116,8 @@ def live(
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
     from livestyle.album import Album
-    from livestyle.live import open_deck, run_live
+    from livestyle.deck import open_deck
+    from livestyle.live import run_live
 
     settings = settings_from(locals())
     target = LiveSettings(
@@ -142,7 +144,8 @@ def video(
     quality: Quality = S.quality, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Filter a clip: every frame, sound and timing kept."""
-    from livestyle.live import open_deck, run_video
+    from livestyle.deck import open_deck
+    from livestyle.live import run_video
     from livestyle.sources import kind_of
 
     settings = settings_from(locals())
@@ -204,7 +207,7 @@ def photo(
     With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
     """
     from livestyle import stills
-    from livestyle.live import open_deck
+    from livestyle.deck import open_deck
 
     if method not in ("fast", "gatys"):
         raise UserError(f"There is no method '{method}'.", "Choose fast or gatys.")
@@ -219,7 +222,7 @@ def photo(
 def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) -> None:
     """Paint stills by optimisation, each behind a bar."""
     from livestyle import stills
-    from livestyle.live import Deck
+    from livestyle.deck import Deck
     from livestyle.look import NONE, Look
     from livestyle.loss_curve import check_curve
     from livestyle.recipe import recipe_from
@@ -288,8 +291,8 @@ def paint_in_(
 ) -> None:  # fmt: skip
     """Paint a person into a painting: cut out, in its style, placed on its ground."""
     from livestyle import paint_in
+    from livestyle.deck import Deck
     from livestyle.image import load_srgb, save_image
-    from livestyle.live import Deck
     from livestyle.look import NONE, Look
 
     settings = settings_from(locals())
@@ -324,7 +327,7 @@ def matte(
 ) -> None:  # fmt: skip
     """The person's matte: 8-bit grey, 255 is person."""
     from livestyle import stills
-    from livestyle.live import Deck
+    from livestyle.deck import Deck
     from livestyle.look import NONE, Look
 
     settings = settings_from(locals())
@@ -361,7 +364,7 @@ def bench(
 
     with kept_to(cores):  # before anything counts them
         from livestyle import bench as benchmark
-        from livestyle.live import open_deck
+        from livestyle.deck import open_deck
 
         settings = settings_from(locals())
         job = benchmark.Job(source, size, seconds, pace, busy_cores)

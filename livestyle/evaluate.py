@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from livestyle.composites import MOTIONS, composite_clip, stands_free
+from livestyle.deck import open_deck
 from livestyle.engine import has_package
 from livestyle.errors import UserError
 from livestyle.filter import Filter
@@ -28,7 +29,7 @@ from livestyle.image import (
     size_of,
     written_aside,
 )
-from livestyle.live import Say, open_deck
+from livestyle.live import Say
 from livestyle.look import Look
 from livestyle.metrics import (
     STEADY_LEAST,

@@ -3,10 +3,9 @@
 import math
 import os
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,65 +13,18 @@ import cv2
 import numpy as np
 
 from livestyle import IMPORTED
-from livestyle.album import Album, Shot
+from livestyle.deck import Deck, Facts
 from livestyle.errors import UserError
 from livestyle.filter import REMEMBERED, Filter
-from livestyle.image import Frame, Image, Matte, cover, size_of
-from livestyle.look import ACTIONS, Look, look_of
-from livestyle.settings import LiveSettings, Settings, Size
+from livestyle.image import Frame, Image, cover, size_of
+from livestyle.look import Look
+from livestyle.settings import LIVE_QUALITY, LiveSettings, Settings, Size
 from livestyle.sinks import Sink, Stream, open_sink
 from livestyle.sources import Latest, Paced, Source, is_camera, open_source
-from livestyle.weights import find_card, find_cards
 
 Say = Callable[[str], None]  # a line for people
 Watch = Callable[[int], None]  # the frames done so far
 PATIENCE = 90  # frames in a row that may fail in a call before the run ends
-
-
-class Deck:
-    """Owns the current look, whether the run goes on and what is to be done with a frame; keys and signals change them,
-    the driver reads them."""
-
-    def __init__(self, look: Look, gallery: tuple[str, ...] = (), album: Album | None = None) -> None:
-        self.look, self.gallery, self._album = look, gallery, album
-        self.over = threading.Event()
-        self._wanted: list[str] = []
-
-    def press(self, key: str) -> None:
-        """Do what a key or an action's name stands for; others do nothing."""
-        action = next((a for a in ACTIONS if key in (a.key, a.name)), None)
-        if action is None:
-            return
-        if action.change:
-            self.look = action.change(self.look, self.gallery)
-        elif action.name == "quit":
-            self.over.set()
-        else:
-            self._wanted.append(action.name)
-
-    def attend(self, frame: Frame, styled: Image, look: Look, matte: Callable[[Frame], Matte]) -> Iterator[str]:
-        """Take the stills of a frame that were asked for; yields what people should read."""
-        wanted, self._wanted = self._wanted, []
-        if self._album is None:
-            return
-        for name in wanted:
-            try:
-                shot = Shot(frame.image, matte(frame), styled, look)
-            except Exception as error:  # in a call, a segmenter that fails must not end the run
-                yield f"No still was taken: {error}"
-            else:
-                self._album.take(shot, paint=name == "paint-still")
-        yield from self._album.news()
-
-
-def open_deck(settings: Settings, album: Album | None = None) -> Deck:
-    """A deck with the look that the flags ask for.
-
-    Raises:
-        UserError: a look that cannot be parsed.
-    """
-    default = "" if settings.background is not None else find_card("style", None, settings.models).name
-    return Deck(look_of(settings, default), tuple(find_cards("style", settings.models)), album)
 
 
 @dataclass(frozen=True)
@@ -117,27 +69,30 @@ def drive(
     meter, sent, first = filter.meter, 0, 0.0
     latencies: deque[float] = deque(maxlen=REMEMBERED)
     started, cpu = time.monotonic(), time.process_time()
-    render = Guard(filter, source.size, limits.private or sink.is_call, say)
-    frames, shown = iter(source), None
+    deck.is_call = limits.private or sink.is_call
+    render, pace = Guard(filter, source.size, deck, say), Pace()
+    frames, titled = iter(source), None
     while not deck.over.is_set() and sent < limits.frames:
         with meter.stage("read"):
             frame = next(frames, None)
         if frame is None or frame.time >= limits.seconds:
             break
-        look = deck.look  # read once: a key press may replace it meanwhile
-        picture = render(frame, look)
+        shown = render(frame)
         with meter.stage("write"):
-            sink.send(replace(frame, image=picture))
-        if look is not shown:
-            sink.caption(str(look))
-            shown = look
+            sink.send(replace(frame, image=shown.picture))
+        if shown.look is not titled:
+            sink.caption(str(shown.look))
+            titled = shown.look
         latencies.append((time.monotonic() - frame.captured) * 1000)
+        sent += 1
+        deck.facts = pace.facts(sent, latencies[-1]) | {"dropped": getattr(source, "dropped", 0)}
         for key in sink.pressed():
-            deck.press(key)
-        for line in deck.attend(frame, picture, look, filter.matte):
+            deck.strike(key)
+        for line in deck.answers():
+            sink.notice(line)
+        for line in deck.attend(shown.frame, shown.picture, shown.look, filter.matte):
             sink.notice(line)
             say(line)
-        sent += 1
         if sent == 1:
             first, started, cpu = process_age(), time.monotonic(), time.process_time()
         watch(sent)
@@ -154,20 +109,58 @@ def process_age() -> float:
         return time.monotonic() - IMPORTED
 
 
+class Pace:
+    """How a run goes just now: rates and delays of the last second or so."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, float]] = deque(maxlen=30)  # when, and how late
+
+    def facts(self, frames: int, latency: float) -> Facts:
+        """Take a frame that was sent, so many ms after it was captured."""
+        self._recent.append((time.monotonic(), latency))
+        (first, _), (last, _) = self._recent[0], self._recent[-1]
+        fps = (len(self._recent) - 1) / (last - first) if last > first else 0.0
+        late = sorted(ms for _, ms in self._recent)[len(self._recent) // 2]
+        return {"frames": frames, "fps": round(fps, 1), "latency_ms": round(late, 1)}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What everybody sees: the picture, the frame that it was made of, and how."""
+
+    frame: Frame
+    picture: Image
+    look: Look
+
+
 class Guard:
-    """Calls the filter. In a call a fault shows a placeholder in place of the picture, never the raw one."""
+    """Calls the filter as the deck says. In a call a fault shows a placeholder in place of the picture, never the raw
+    one; so does panic, anywhere."""
 
-    def __init__(self, filter: Filter, size: Size, private: bool, say: Say) -> None:
-        self._filter, self._size, self._private, self._say = filter, size, private, say
-        self._failures = 0
+    def __init__(self, filter: Filter, size: Size, deck: Deck, say: Say) -> None:
+        self._filter, self._size, self._deck, self._say = filter, size, deck, say
+        self._failures, self._quality = 0, deck.quality
+        self._held: Shown | None = None
 
-    def __call__(self, frame: Frame, look: Look) -> Image:
-        """The picture to send, of the size agreed with the sinks."""
+    def __call__(self, frame: Frame) -> Shown:
+        """What to send, of the size agreed with the sinks."""
+        deck = self._deck
+        if not deck.panicked and not (deck.frozen and self._held):
+            look = deck.look  # read once: a key press may replace it meanwhile
+            self._held = Shown(frame, self._picture(frame, look), look)
+        if deck.panicked or self._held is None:  # asked last: it may have come while the picture was made
+            return Shown(frame, placeholder(self._size), deck.look)
+        return self._held
+
+    def _picture(self, frame: Frame, look: Look) -> Image:
+        if self._deck.quality != self._quality:
+            self._quality = self._deck.quality
+            self._filter.quality = LIVE_QUALITY if self._quality == "auto" else self._quality
         try:
             picture = self._filter(frame, look)
         except Exception as error:
             self._failures += 1
-            if not self._private or self._failures > PATIENCE:
+            if not self._deck.is_call or self._failures > PATIENCE:
                 raise
             if self._failures == 1:
                 self._say(f"Hidden behind a placeholder: {error}")
@@ -247,7 +240,7 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
             for note in filter.notes:
                 say(note)
             if "window" in live.sinks:
-                say("\n".join(["Keys in the window:", *(f"  {action.key}  {action.words}" for action in ACTIONS)]))
+                say("\n".join(["Keys in the window:", *(f"  {a.key:6}{a.words}" for a in deck.actions if a.key)]))
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private)
             if not (source.is_live or sink.is_live):
                 result = drive(source, filter, sink, deck, limits, say, watch)

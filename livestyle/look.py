@@ -1,7 +1,7 @@
-"""What the picture should be now: a look for each plane, its parser, and the actions that change it."""
+"""What the picture should be now: a look for each plane, and its parser."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ FORMS = (
 BOTH = "both"
 BLURS = ("blur", "bokeh")
 STYLE_FILES = (".onnx", ".safetensors")
+COVERED = 0.5  # the strength from which a look covers what is beneath it
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,21 @@ class Look:
             f"background {self.background.text} {self.background_strength:.0%}, "
             f"person {self.person.text} {self.person_strength:.0%}{kept}"
         )
+
+    def with_planes(self, planes: Mapping[str, Plane]) -> "Look":
+        """The same with other looks on planes, by their names, and no longer bypassed."""
+        background, person = (planes.get(name, getattr(self, name)) for name in ("background", "person"))
+        return replace(self, background=background, person=person, bypass=False)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the room shows."""
+        faint = self.background.kind in ("style", *BLURS) and self.background_strength < COVERED
+        return self.background.kind == "none" or faint
+
+    def uncovers(self, before: "Look") -> bool:
+        """Whether it shows the room, or all of the camera's own picture, where another did not."""
+        return (self.bypass and not before.bypass) or (self.is_bare and not before.is_bare)
 
     @property
     def styled_planes(self) -> dict[str, str]:
@@ -169,76 +185,3 @@ def look_of(settings: Settings, default_style: str) -> Look:
         strength(settings.person_strength),
         settings.keep_colors,
     )
-
-
-Change = Callable[[Look, tuple[str, ...]], Look]  # the second is the gallery: style names in order
-
-
-@dataclass(frozen=True)
-class Action:
-    """A row of ACTIONS: `key` in the window, `words` in the help; `change` is None where the driver acts itself."""
-
-    name: str
-    key: str
-    words: str
-    change: Change | None = None
-
-
-def _step(plane: str, by: int) -> Change:
-    def change(look: Look, gallery: tuple[str, ...]) -> Look:
-        names = ("none", *gallery) if plane == "person" else gallery
-        if not names:
-            return look
-        now = (look.person if plane == "person" else look.background).text
-        at = names.index(now) + by if now in names else 0 if by > 0 else -1
-        chosen = parse_plane(names[at % len(names)])
-        return replace(look, person=chosen) if plane == "person" else replace(look, background=chosen)
-
-    return change
-
-
-def _strength(by: float) -> Change:
-    def change(look: Look, _: tuple[str, ...]) -> Look:
-        background = min(1.0, max(0.0, round(look.background_strength + by, 2)))
-        person = min(1.0, max(0.0, round(look.person_strength + by, 2)))
-        return replace(look, background_strength=background, person_strength=person)
-
-    return change
-
-
-def _toggle_blur(look: Look, gallery: tuple[str, ...]) -> Look:
-    text = "blur" if look.background.kind not in BLURS else (*gallery, "none")[0]
-    return replace(look, background=parse_plane(text))
-
-
-def _swap(look: Look, _: tuple[str, ...]) -> Look:
-    if look.background.kind in {"image", "video"}:
-        return look  # the person has no such look
-    return replace(
-        look, background=look.person, person=look.background,
-        background_strength=look.person_strength, person_strength=look.background_strength,
-    )  # fmt: skip
-
-
-ACTIONS = (
-    Action("quit", "q", "end (also Esc)"),
-    Action("still", "s", "save a still: the original, its matte and the styled picture"),
-    Action("paint-still", "g", "save a still, and paint it by optimisation in the background"),
-    Action("next-style", "]", "next style of the background", _step("background", 1)),
-    Action("previous-style", "[", "previous style of the background", _step("background", -1)),
-    Action("next-person-style", "}", "next style of the person", _step("person", 1)),
-    Action("previous-person-style", "{", "previous style of the person", _step("person", -1)),
-    Action("swap", "x", "swap the looks of person and background", _swap),
-    Action("blur", "b", "blur the background, or style it again", _toggle_blur),
-    Action("stronger", "=", "more style", _strength(0.1)),
-    Action("weaker", "-", "less style", _strength(-0.1)),
-    Action(
-        "keep-colors", "c", "keep the original colours", lambda look, _: replace(look, keep_colors=not look.keep_colors)
-    ),
-    Action(
-        "bypass",
-        "o",
-        "the camera's own picture (others see it too)",
-        lambda look, _: replace(look, bypass=not look.bypass),
-    ),
-)

@@ -31,7 +31,7 @@ BT709, BT601 = 1, 6  # among FFmpeg's colour spaces
 HEARD = 0.05  # seconds before the first frame whose sound is kept: codecs warm up in packets before zero
 TAIL = 0.1  # seconds by which the sound may outlast the picture
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
-ESCAPE = 27
+KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
 NOTICED = 5.0  # seconds
 Self = TypeVar("Self", bound="Sink")
 
@@ -175,9 +175,7 @@ class Window(Sink):
         if self._shown and not self._is_open():
             self._shown = False
             return ["quit"]
-        if code & 0xFF == ESCAPE:
-            return ["quit"]
-        return [chr(code & 0xFF)] if code >= 0 else []
+        return [KEYS.get(code & 0xFF, chr(code & 0xFF))] if code >= 0 else []
 
     def _is_open(self) -> bool:
         try:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.deck import Deck
 from livestyle.errors import UserError
 from livestyle.filter import Filter
 from livestyle.image import OPAQUE, PICTURES, READABLE, Frame, load_picture, save_image, to_gray
-from livestyle.live import Deck, Say, Watch
+from livestyle.live import Say, Watch
 from livestyle.look import Look
 from livestyle.settings import Settings
 from livestyle.sinks import CLIPS, Stream, open_sink

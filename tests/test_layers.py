@@ -17,7 +17,7 @@ LAYERS = (
     {"console"},
     {"bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills", "paint_in"},
     {"live", "studio", "train"},
-    {"easel", "memory"},
+    {"easel", "memory", "deck"},
     {"filter", "album", "recipe"},
     {"masked"},
     {"segment", "stylize", "gatys", "look"},

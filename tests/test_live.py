@@ -9,11 +9,11 @@ import pytest
 from conftest import test_card
 
 from livestyle.album import Album
-from livestyle.errors import UserError
+from livestyle.deck import Deck
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image, load_image
 from livestyle.jobs import Jobs
-from livestyle.live import PATIENCE, Deck, Limits, drive, open_deck, placeholder
+from livestyle.live import PATIENCE, Limits, drive, placeholder
 from livestyle.look import NONE, Look, look_of, parse_plane
 from livestyle.segment import Matting
 from livestyle.settings import Settings
@@ -95,8 +95,6 @@ def test_keys_change_the_look_and_quit_ends() -> None:
     assert len(sink.frames) == 6
     raw = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert raw == [False, False, True, True, False, False]
-    deck.press("no such key")
-    assert not deck.look.bypass
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -176,19 +174,63 @@ def test_the_report_has_the_contracts_fields() -> None:
     assert (facts["background"], facts["person"], facts["size"]) == ("color:#804020", "none", (64, 48))
 
 
-def test_a_deck_starts_with_the_default_style() -> None:
-    deck = open_deck(Settings())
-    assert deck.look.background.text in deck.gallery
-    with pytest.raises(UserError):
-        open_deck(Settings(person="color:nope"))
+@pytest.mark.parametrize("is_call", [False, True])
+def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> None:
+    """Whatever else is pressed, and although a frame stood still before."""
+    sink = Collect({2: "space", 4: "p", 5: "o", 6: "space", 7: "p", 8: "c", 10: "enter"}, is_call=is_call)
+    deck = Deck(COLOUR)
+    with Faulty(range(4, 10)) as filter:  # which is not even asked meanwhile
+        go(Cards(13), sink, deck=deck, filter=filter)
+    hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
+    assert [n for n, h in enumerate(hidden) if h] == list(range(4, 10))
 
 
-def test_a_deck_blurs_and_comes_back() -> None:
-    deck = Deck(Look(parse_plane("alpha")), ("alpha", "beta"))
-    deck.press("b")
-    assert deck.look.background.kind == "blur"
-    deck.press("b")
-    assert deck.look.background.text == "alpha"
+def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
+    deck, sink = Deck(COLOUR), Collect()
+
+    class Slow(Faulty):
+        def __call__(self, frame: Frame, look: Look) -> Image:
+            if frame.index == 3:
+                deck.press("panic")  # as another thread would
+            return super().__call__(frame, look)
+
+    with Slow(range(0)) as filter:
+        go(Cards(5), sink, deck=deck, filter=filter)
+    assert [bool((f.image == placeholder((64, 48))).all()) for f in sink.frames] == [False, False, False, True, True]
+
+
+def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) -> None:
+    sink = Collect({3: "space", 5: "s", 7: "space"})
+    with Album(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as album, Filter(Settings()) as filter:
+        deck = Deck(look_of(Settings(person="color:#804020", background="none"), ""), album=album)
+        go(Cards(9), sink, deck=deck, filter=filter)
+    same = [bool((frame.image == sink.frames[2].image).all()) for frame in sink.frames]
+    assert same == [False, False, True, True, True, True, True, False, False]
+    assert [frame.time for frame in sink.frames] == [n / 30 for n in range(9)]  # the clock goes on
+    (original,) = tmp_path.glob("*-original.png")
+    assert (load_image(original) == test_card(64, 48, seed=2)).all()
+
+
+def test_bypass_in_a_call_is_asked_about_first() -> None:
+    sink = Collect({2: "o", 4: "enter"}, is_call=True)
+    go(Cards(6), sink, deck=Deck(COLOUR))
+    raw = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
+    assert raw == [False, False, False, False, True, True]
+
+
+def test_quality_changes_on_the_way() -> None:
+    deck = Deck(COLOUR, quality="fast")
+    with Filter(Settings(quality="fast")) as filter:
+        go(Cards(4), Collect({2: "y"}), deck=deck, filter=filter)
+        assert filter.quality == deck.quality == "balanced"
+
+
+def test_the_deck_is_told_how_it_goes() -> None:
+    deck = Deck(COLOUR)
+    go(Cards(5), Collect(), deck=deck)
+    assert deck.facts["frames"] == 5
+    assert deck.facts["fps"] > 0  # type: ignore[operator]
+    assert deck.facts["latency_ms"] >= 0  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1, 1), (1920, 1080)])

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.errors import UserError
-from livestyle.look import ACTIONS, NONE, Look, Plane, look_of, parse_plane
+from livestyle.look import Plane, look_of, parse_plane
 from livestyle.settings import Settings
-
-GALLERY = ("alpha", "beta", "gamma")
 
 
 @pytest.mark.parametrize(
@@ -68,30 +66,3 @@ def test_pictures_are_for_the_background(card: Path) -> None:
 def test_the_default_style_is_taken_and_strengths_fall_back() -> None:
     look = look_of(Settings(strength=0.4, person_strength=0.9), "alpha")
     assert (look.background.text, look.background_strength, look.person_strength) == ("alpha", 0.4, 0.9)
-
-
-def test_keys_and_names_are_unique() -> None:
-    assert len({action.key for action in ACTIONS}) == len(ACTIONS) == len({action.name for action in ACTIONS})
-    assert all(action.words for action in ACTIONS)
-
-
-@given(st.lists(st.sampled_from([a for a in ACTIONS if a.change]), max_size=30))
-def test_any_keys_leave_a_look_that_parses(actions) -> None:  # type: ignore[no-untyped-def]
-    look = Look(parse_plane("alpha"))
-    for action in actions:
-        look = action.change(look, GALLERY)
-        assert 0 <= look.background_strength <= 1
-        assert parse_plane(look.background.text) == look.background
-        assert parse_plane(look.person.text) == look.person
-
-
-def test_styles_go_round() -> None:
-    step = {action.name: action.change for action in ACTIONS}
-    look = Look(parse_plane("alpha"))
-    seen = []
-    for _ in range(4):
-        look = step["next-style"](look, GALLERY)
-        seen.append(look.background.text)
-    assert seen == ["beta", "gamma", "alpha", "beta"]
-    assert step["previous-person-style"](look, GALLERY).person.text == "gamma"
-    assert step["next-person-style"](step["previous-person-style"](look, GALLERY), GALLERY).person == NONE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from livestyle.look import ACTIONS
+from livestyle.deck import ACTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -48,7 +48,8 @@ def test_the_set_up_is_two_lines() -> None:
 
 def test_every_key_is_in_the_readme() -> None:
     keys = README.split("Keys in the window:")[1].split("\n\n")[1]
-    assert all(f"`{action.key}`" in keys for action in ACTIONS)
+    rows = [f"| `{action.key}` | `{action.name}` | {action.words} |" for action in ACTIONS if action.key]
+    assert keys.splitlines()[2:] == rows
 
 
 def test_links_and_pictures_are_there() -> None:

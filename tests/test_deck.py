@@ -1,0 +1,234 @@
+"""The deck: actions by key and by name, from any thread; what is asked about in a call."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livestyle import deck as deck_module
+from livestyle.deck import ACTIONS, ASKED, Deck, bind, open_deck
+from livestyle.errors import UserError
+from livestyle.look import NONE, Look, parse_plane
+from livestyle.settings import Settings
+
+GALLERY = ("alpha", "beta", "gamma")
+
+
+def new_deck(background: str = "alpha", person: str = "none", is_call: bool = False) -> Deck:
+    deck = Deck(Look(parse_plane(background), parse_plane(person)), GALLERY)
+    deck.is_call = is_call
+    return deck
+
+
+def planes(deck: Deck) -> tuple[str, str]:
+    return deck.look.background.text, deck.look.person.text
+
+
+def test_keys_and_names_are_unique() -> None:
+    keys = [action.key for action in ACTIONS if action.key]
+    assert len(set(keys)) == len(keys)
+    assert len({action.name for action in ACTIONS}) == len(ACTIONS)
+    assert all(action.words for action in ACTIONS)
+
+
+@given(st.lists(st.sampled_from([a.name for a in ACTIONS] + list("1234567890")), max_size=30), st.booleans())
+def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> None:
+    deck = new_deck(is_call=is_call)
+    for name in names:
+        deck.strike(name)
+        look = deck.look
+        assert 0 <= look.background_strength <= 1
+        assert parse_plane(look.background.text) == look.background
+        assert parse_plane(look.person.text) == look.person
+
+
+@given(st.lists(st.sampled_from([a.name for a in ACTIONS if a.name != "confirm"]), max_size=40))
+def test_in_a_call_no_key_uncovers_the_room_unasked(names: list[str]) -> None:
+    deck = new_deck("alpha", "beta", is_call=True)
+    for name in names:
+        deck.strike(name)
+        assert not deck.look.bypass
+        assert not deck.look.is_bare
+
+
+def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(deck_module.time, "monotonic", lambda: now[0])
+    deck = new_deck(is_call=True)
+    for wait, shown in ((ASKED + 0.1, False), (ASKED - 0.1, True)):
+        with pytest.raises(UserError, match=r"Others would see your room.*enter"):
+            deck.press("o")
+        now[0] += wait
+        deck.press("enter")
+        assert deck.look.bypass is shown
+    deck.press("o")  # back needs no question
+    assert not deck.look.bypass
+
+
+def test_a_question_does_not_outlive_the_next_change() -> None:
+    deck = new_deck(is_call=True)
+    deck.strike("o")
+    deck.strike("]")
+    deck.strike("enter")
+    assert (deck.look.bypass, planes(deck)[0]) == (False, "beta")
+
+
+def test_only_confirm_ends_a_panic() -> None:
+    deck = new_deck()
+    for key in ("p", "p", "space", "o", "q"):
+        deck.press(key)
+        assert deck.panicked
+    with pytest.raises(UserError, match="hidden"):
+        deck.press("still")
+    deck.press("enter")
+    assert not deck.panicked
+
+
+def test_styles_go_round_and_go_by_number_and_name() -> None:
+    deck, seen = new_deck(), []
+    for _ in range(4):
+        deck.press("]")
+        seen.append(planes(deck)[0])
+    assert seen == ["beta", "gamma", "alpha", "beta"]
+    deck.press("3")
+    assert planes(deck) == ("gamma", "none")
+    deck.press("style alpha")
+    assert planes(deck) == ("alpha", "none")
+    deck.press("person beta+gamma@0.3")
+    assert planes(deck) == ("alpha", "beta+gamma@0.3")
+    deck.press("previous-person-style")
+    assert deck.look.person.text == "gamma"
+    deck.press("next-person-style")
+    assert deck.look.person == NONE
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("style gama", "no style .gama.*gamma"),
+        ("4", "There are 3"), ("0", "There are 3"), ("nxt-style", "next-style"),
+        ("quality great", "balanced"), ("plane sky", "person"), ("swap now", "no argument"), ("background", "look ''"),
+        ("person image:x.png", "no file"), ("style color:red", "cannot be read"), ("", "no action"),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_answered_with_a_sentence(text: str, words: str) -> None:
+    deck = new_deck()
+    with pytest.raises(UserError, match=words):
+        deck.press(text)
+    assert planes(deck) == ("alpha", "none")
+
+
+def test_the_keys_change_the_chosen_plane() -> None:
+    deck = new_deck()
+    deck.press("tab")
+    deck.press("2")
+    deck.press("-")
+    assert planes(deck) == ("alpha", "beta")
+    assert (deck.look.background_strength, deck.look.person_strength) == (1.0, 0.9)
+    deck.press("tab")
+    deck.press("]")
+    assert planes(deck) == ("beta", "beta")
+    assert deck.look.is_whole is False  # the strengths differ
+    deck.press("plane background")
+    deck.press("=")
+    assert deck.look.background_strength == 1.0
+
+
+def test_who_is_painted_goes_round_and_remembers() -> None:
+    deck = new_deck("alpha", "beta")
+    seen = []
+    for _ in range(3):
+        deck.press("w")
+        seen.append(planes(deck))
+    assert seen == [("alpha", "none"), ("none", "beta"), ("alpha", "beta")]
+    alone = new_deck("color:#804020")
+    alone.press("paint person")
+    assert planes(alone) == ("none", "color:#804020")
+
+
+def test_blur_comes_back_to_what_was_painted() -> None:
+    deck = new_deck("beta")
+    deck.press("b")
+    assert deck.look.background.kind == "blur"
+    deck.press("b")
+    assert planes(deck)[0] == "beta"
+
+
+def test_pictures_stay_behind(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "room.png").touch()
+    deck = new_deck(f"image:{tmp_path / 'room.png'}")
+    for text in ("x", f"person image:{tmp_path / 'room.png'}"):
+        with pytest.raises(UserError, match="background only"):
+            deck.press(text)
+    deck.press("paint both")
+    assert deck.look.person.text == "alpha"
+
+
+def test_esc_closes_what_is_open_before_it_ends() -> None:
+    deck = new_deck()
+    for key in ("?", "f", "esc", "esc"):
+        deck.press(key)
+        assert not deck.over.is_set()
+    assert deck.showing == {"hud"}
+    deck.press("esc")
+    assert deck.over.is_set()
+
+
+def test_views_are_one_at_a_time() -> None:
+    deck, seen = new_deck(), []
+    for key in ("m", "d", "n", "n"):
+        deck.press(key)
+        seen.append(deck.view)
+    assert seen == ["matte", "split", "inset", ""]
+
+
+def test_keys_can_be_given_away() -> None:
+    deck = Deck(Look(NONE), GALLERY, keys={"next-style": "n", "inset": "tab", "plane": "]"})
+    deck.press("n")
+    assert planes(deck)[0] == "alpha"
+    deck.press("tab")
+    assert deck.view == "inset"
+    deck.strike("[")
+    assert planes(deck)[0] == "gamma"
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"next-style": "q"}, "'next-style' and 'quit'"), ({"next-stile": "n"}, "next-style"), ({"quit": "5"}, "digit"),
+        ({"quit": ""}, "cannot be"), ({"quit": "ctrl-q"}, "space, tab"), ({"style": "z"}, "cannot be"),
+    ],
+)  # fmt: skip
+def test_keys_that_cannot_be_are_refused(keys: dict[str, str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        bind(keys)
+
+
+def test_many_threads_may_press() -> None:
+    """Each press counts once: 8 threads step 75 times through 3 styles."""
+    deck = new_deck()
+    threads = [threading.Thread(target=lambda: [deck.press("]") for _ in range(75)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert planes(deck)[0] == "alpha"
+    assert len(list(deck.answers())) == 600
+    deck.strike("]")
+    assert planes(deck)[0] == "beta"
+
+
+def test_a_deck_starts_with_the_default_style() -> None:
+    deck = open_deck(Settings())
+    assert deck.look.background.text in deck.gallery
+    with pytest.raises(UserError):
+        open_deck(Settings(person="color:nope"))
+
+
+def test_the_table_is_light_to_import() -> None:
+    """`livestyle ctl --help` reads it."""
+    check = "import sys, livestyle.deck; print([m for m in ('numpy', 'cv2', 'PIL', 'av') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from livestyle.bench import Job, bench
 from livestyle.cores import allowed, kept_to, taken
+from livestyle.deck import open_deck
 from livestyle.encoded import Encoded, decode, encode, encoded, there_and_back
 from livestyle.errors import UserError
-from livestyle.live import open_deck
 from livestyle.settings import Settings
 
 SMALL = (160, 90)

@@ -16,7 +16,7 @@ Imports go strictly downward (tests/test_layers.py):
     sources  sinks  weights  nets  steady  unfinished  jobs
     light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores
-    errors  settings
+    errors  settings  devices
 """
 
 import time

@@ -104,6 +104,9 @@ class Deck:
             return
         while self._stills:
             paint = self._stills.popleft()
+            if frame.is_blank:
+                yield "No still was taken: the camera sends nothing."
+                continue
             try:
                 shot = Shot(frame.image, matte(frame), styled, look)
             except Exception as error:  # in a call, a segmenter that fails must not end the run

@@ -48,12 +48,14 @@ class Frame:
         index: number of the frame since the start.
         time: seconds since the first frame.
         captured: reading of `time.monotonic` when it was taken, for the latency.
+        is_blank: nothing was captured, the image is black: the source is away for a while.
     """
 
     image: Image
     index: int
     time: float
     captured: float = field(default_factory=monotonic)
+    is_blank: bool = False
 
 
 def size_of(image: Image | Matte) -> Size:

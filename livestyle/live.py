@@ -71,7 +71,7 @@ def drive(
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
     render, pace = Guard(filter, source.size, deck, say), Pace()
-    frames, titled = iter(source), None
+    frames, titled, is_away = iter(source), None, False
     while not deck.over.is_set() and sent < limits.frames:
         with meter.stage("read"):
             frame = next(frames, None)
@@ -90,10 +90,14 @@ def drive(
             deck.strike(key)
         for line in deck.answers():
             sink.notice(line)
-        for line in deck.attend(shown.frame, shown.picture, shown.look, filter.matte):
+        news = list(deck.attend(shown.frame, shown.picture, shown.look, filter.matte))
+        if frame.is_blank is not is_away:
+            is_away = frame.is_blank
+            news.append(f"The {source.name} {'sends nothing: a placeholder is shown' if is_away else 'is back'}.")
+        for line in news:
             sink.notice(line)
             say(line)
-        if sent == 1:
+        if not (first or is_away):
             first, started, cpu = process_age(), time.monotonic(), time.process_time()
         watch(sent)
     spent = time.monotonic() - started, time.process_time() - cpu
@@ -135,7 +139,7 @@ class Shown:
 
 class Guard:
     """Calls the filter as the deck says. In a call a fault shows a placeholder in place of the picture, never the raw
-    one; so does panic, anywhere."""
+    one; so do panic and a camera that is away, anywhere."""
 
     def __init__(self, filter: Filter, size: Size, deck: Deck, say: Say) -> None:
         self._filter, self._size, self._deck, self._say = filter, size, deck, say
@@ -153,6 +157,8 @@ class Guard:
         return self._held
 
     def _picture(self, frame: Frame, look: Look) -> Image:
+        if frame.is_blank:
+            return placeholder(self._size)
         if self._deck.quality != self._quality:
             self._quality = self._deck.quality
             self._filter.quality = LIVE_QUALITY if self._quality == "auto" else self._quality

@@ -18,13 +18,20 @@ import numpy as np
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+from livestyle.devices import Device, find_again, identify, video_devices
 from livestyle.errors import UserError
 from livestyle.image import READABLE, Frame, Image, cover, load_image, size_of
 from livestyle.settings import Size
 
 HD = 720  # rows from which clips are BT.709 by custom
 UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
-STALL = 5.0  # seconds without a frame after which a camera counts as gone
+STALL = 5.0  # seconds without a frame after which a source counts as gone for good, if it cannot come back
+ABSENT = 0.4  # seconds without a frame after which a camera counts as away
+BLANK = 0.1  # seconds between frames that stand for a camera which is away
+RETRY = 0.2  # seconds between looks for it
+WARM_UP = 5  # reads that a camera may take to its first frame
+# OpenCV waits 10 seconds for a frame of a frozen camera; it reads this, in seconds, when it waits for the first time.
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
 Self = TypeVar("Self", bound="Source")
 DEMO = Path(__file__).parent / "demo.mp4"
 
@@ -34,7 +41,7 @@ class Source:
 
     Attributes:
         name: what a person calls it; size: of its frames; fps: nominal rate; total: frames, where known.
-        is_live: its frames come at their own pace, wanted or not.
+        is_live: its frames come at their own pace, wanted or not; comes_back: it may be silent and go on later.
         audio: a file whose sound belongs to the frames; start: seconds of the first frame on that file's clock.
         is_bt709: the colour space that a clip names; None where it names none, or is no clip.
         warning: what went wrong without ending it, for the user.
@@ -44,7 +51,7 @@ class Source:
     size: Size
     fps: float
     total: int | None = None
-    is_live = False
+    is_live = comes_back = False
     audio: Path | None = None
     start = 0.0
     is_bt709: bool | None = None
@@ -52,6 +59,12 @@ class Source:
 
     def __iter__(self) -> Iterator[Frame]:
         raise NotImplementedError
+
+    def end(self) -> None:
+        """Give no more frames; unlike `close`, at any time and from any thread."""
+
+    def rest(self, resting: bool) -> None:
+        """Let go of the device while nobody wants frames, where that can be; from any thread."""
 
     def close(self) -> None:
         """Let go of what is held."""
@@ -90,8 +103,8 @@ class Camera(Source):
             raise camera_error(address)
         for key, value in asked:
             self._capture.set(key, value)
-        ok, image = self._capture.read()
-        if not ok:
+        image = next((image for ok, image in (self._capture.read() for _ in range(WARM_UP)) if ok), None)
+        if image is None:
             self.close()
             raise UserError(f"Camera {address} opens but sends no picture.", "Close other programs that use it.")
         self.size = size_of(np.asarray(image, np.uint8))
@@ -130,14 +143,81 @@ def camera_error(address: str) -> UserError:
     return UserError(f"The camera {device} is busy or is no camera.", f"Close other programs that use it, or {demo}.")
 
 
+class Reconnecting(Source):
+    """A camera that may go away: silent until it is back, known again by what it is and never by its number alone.
+
+    Args:
+        as for Camera.
+
+    Raises:
+        UserError: as Camera, at first; later only where the system does not tell one camera from another.
+    """
+
+    is_live = comes_back = True
+
+    def __init__(self, address: str, size: Size | None = None, fps: float | None = None) -> None:
+        self._asked = size, fps
+        self._over, self._resting, self._stir = False, False, threading.Event()
+        self._others: list[Device] = []
+        self._device = identify(address)
+        self._camera: Camera | None = Camera(address, size, fps)
+        self.name, self.size, self.fps = self._camera.name, self._camera.size, self._camera.fps
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, index = None, 0
+        while not self._over:
+            if self._camera is None and not self._resting:
+                self._camera = self._found()
+            if self._camera is None:
+                self._stir.wait(RETRY)
+                self._stir.clear()
+                continue
+            try:
+                for frame in self._camera:
+                    if self._over or self._resting:
+                        break
+                    start = start or frame.captured
+                    yield replace(frame, index=index, time=frame.captured - start)
+                    index += 1
+            except UserError:
+                if self._device is None:
+                    raise
+            self._lose()
+
+    def _lose(self) -> None:
+        """Let go of the camera, and note what is there beside it: that is not it, whatever it looks like."""
+        self.close()
+        if self._device:
+            self._others = [device for device in video_devices() if device.port != self._device.port]
+
+    def _found(self) -> Camera | None:
+        """The camera, if it is back and nobody else has it."""
+        found = find_again(self._device, self._others) if self._device else None
+        with contextlib.suppress(UserError):
+            if found:
+                camera = Camera(found.path, *self._asked)
+                self._device, self.name = found, camera.name
+                return camera
+        return None
+
+    def rest(self, resting: bool) -> None:
+        if resting != self._resting and self._device:
+            self._resting = resting
+            self._stir.set()
+
+    def end(self) -> None:
+        self._over = True
+        self._stir.set()
+
+    def close(self) -> None:
+        if self._camera:
+            self._camera.close()
+            self._camera = None
+
+
 def list_cameras() -> dict[str, str]:
     """Device path and name of the cameras that the system shows; empty where it is not Linux."""
-    found = {}
-    for entry in sorted(Path("/sys/class/video4linux").glob("video*"), key=lambda p: int(p.name[5:])):
-        with contextlib.suppress(OSError):
-            if (entry / "index").read_text().strip() == "0":  # the others are metadata nodes
-                found[f"/dev/{entry.name}"] = (entry / "name").read_text().strip()
-    return found
+    return {device.path: device.name for device in video_devices()}
 
 
 class VideoFile(Source):
@@ -297,7 +377,8 @@ class Paced(Source):
 class Latest(Source):
     """The newest frame of a live source, captured on a thread of its own; what is not taken in time is dropped.
 
-    An error on the thread is raised where frames are taken; a source silent for STALL seconds is one.
+    A source that comes back is stood for by blank frames while it is silent. An error on the thread is raised where
+    frames are taken; other sources' silence for STALL seconds is one.
     """
 
     is_live = True
@@ -305,7 +386,8 @@ class Latest(Source):
     def __init__(self, source: Source) -> None:
         self._source = source
         self.name, self.size, self.fps, self.audio = source.name, source.size, source.fps, source.audio
-        self.dropped = 0
+        self.comes_back = source.comes_back
+        self.dropped = self._blanks = 0
         self._frame: Frame | None = None
         self._error: BaseException | None = None
         self._ended = False
@@ -332,18 +414,39 @@ class Latest(Source):
                 self._news.notify()
 
     def __iter__(self) -> Iterator[Frame]:
+        last, patience = Frame(np.zeros((*self.size[::-1], 3), np.uint8), -1, 0.0), ABSENT
         while True:
             with self._news:
-                if not self._news.wait_for(lambda: self._frame is not None or self._ended, STALL):
-                    raise UserError(f"The {self.name} sent no frame for {STALL:g} s.", "Plug it in again.")
+                arrived = self._news.wait_for(
+                    lambda: self._frame is not None or self._ended, patience if self.comes_back else STALL
+                )
                 frame, self._frame = self._frame, None
-            if frame is None:
+            if frame is not None:
+                last, patience = replace(frame, index=frame.index + self._blanks), ABSENT
+            elif arrived:
                 if self._error:
                     raise self._error
                 return
-            yield frame
+            elif self.comes_back:
+                last, patience = self._blank(last), BLANK
+            else:
+                raise UserError(f"The {self.name} sent no frame for {STALL:g} s.", "Plug it in again.")
+            yield last
+
+    def _blank(self, last: Frame) -> Frame:
+        """What follows a frame after which none came."""
+        self._blanks += 1
+        now = time.monotonic()
+        return Frame(np.zeros_like(last.image), last.index + 1, last.time + now - last.captured, now, is_blank=True)
+
+    def rest(self, resting: bool) -> None:
+        self._source.rest(resting)
+
+    def end(self) -> None:
+        self._source.end()
 
     def close(self) -> None:
+        self.end()
         with self._news:
             self._ended = True
             self._news.notify()
@@ -352,7 +455,7 @@ class Latest(Source):
 
 def is_camera(text: str) -> bool:
     """Whether a source's text names a camera."""
-    return text.isdecimal() or text.startswith("/dev/video")
+    return text.isdecimal() or text.startswith(("/dev/video", "/dev/v4l/"))
 
 
 @dataclass(frozen=True)
@@ -367,7 +470,7 @@ class SourceKind:
 
 SOURCES = (
     SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
-    SourceKind("camera", "an index or a device path", is_camera, Camera),
+    SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
     SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), Still),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: VideoFile(t, s)),
 )

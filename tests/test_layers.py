@@ -26,7 +26,7 @@ LAYERS = (
     {"sources", "sinks", "weights", "nets", "steady", "unfinished", "jobs"},
     {"light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
     {"image", "cores"},
-    {"errors", "settings"},
+    {"errors", "settings", "devices"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

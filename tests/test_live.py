@@ -1,7 +1,7 @@
 """The driver: limits, keys, faults, and what the report says."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +133,25 @@ def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bo
         hidden = bool((frame.image == placeholder((64, 48))).all())
         assert hidden == (frame.index in range(3, 6))
         assert not (frame.image == test_card(64, 48, seed=frame.index)).all()
+
+
+class Gaps(Cards):
+    """Away for the frames 3 to 5."""
+
+    name = "camera"
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield replace(frame, is_blank=frame.index in range(3, 6))
+
+
+def test_while_the_camera_is_away_a_placeholder_is_shown_and_the_run_goes_on() -> None:
+    sink = Collect()
+    result, said = go(Gaps(9), sink)
+    assert result.frames == 9
+    for frame in sink.frames:
+        assert bool((frame.image == placeholder((64, 48))).all()) == (frame.index in range(3, 6))
+    assert [line.rpartition("camera ")[2] for line in said] == ["sends nothing: a placeholder is shown.", "is back."]
 
 
 def test_a_fault_that_stays_ends_the_call() -> None:

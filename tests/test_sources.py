@@ -11,6 +11,7 @@ import pytest
 from conftest import test_card
 
 from livestyle import sources
+from livestyle.devices import Device
 from livestyle.errors import UserError
 from livestyle.image import Frame
 from livestyle.sinks import Stream, VideoFile
@@ -108,7 +109,8 @@ class Scripted(Source):
 
     name, size, fps, is_live = "scripted", (8, 8), 30.0, True
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, comes_back: bool = False) -> None:
+        self.comes_back = comes_back
         self.gate, self.given, self.closed = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
         self.count, self.error = 0, error
 
@@ -169,6 +171,24 @@ def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch)
         next(iter(latest))
     source.end()
     latest.close()
+
+
+def test_a_camera_that_is_away_is_stood_for_by_blank_frames_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sources.ABSENT < 0.5
+    monkeypatch.setattr(sources, "ABSENT", 0.01)
+    monkeypatch.setattr(sources, "BLANK", 0.001)
+    source = Scripted(comes_back=True)
+    with Latest(source) as latest:
+        frames, taken = iter(latest), []
+        for _ in range(3):
+            source.step()
+            taken += islice(frames, 4)  # the frame, and three that stand for those which do not come
+        source.end()
+    assert [frame.is_blank for frame in taken] == [False, True, True, True] * 3
+    assert all(b.index > a.index and b.captured >= a.captured for a, b in pairwise(taken))
+    for frame in taken:
+        assert frame.image.shape == (8, 8, 3)
+        assert not (frame.is_blank and frame.image.any())
 
 
 def test_paced_frames_keep_their_order_and_end(texts: dict[str, str]) -> None:
@@ -254,8 +274,6 @@ def test_a_camera_is_asked_for_mjpg_first_and_what_it_grants_is_reported(monkeyp
         assert fake.asked == [cv2.CAP_PROP_FOURCC, *size_and_rate]
         assert (camera.size, camera.fps) == ((64, 48), 24.0)
         assert "64x48 at 24 fps, MJPG" in camera.name
-        with pytest.raises(UserError, match="stopped sending"):
-            list(camera)
     assert fake.released
 
 
@@ -265,3 +283,87 @@ def test_a_cameras_pictures_are_rgb(monkeypatch: pytest.MonkeyPatch) -> None:
         frames = list(islice(camera, 3))
     assert [frame.index for frame in frames] == [0, 1, 2]
     assert (frames[0].image[0, 0] == (0, 0, 200)).all()
+
+
+def test_a_camera_that_cannot_be_told_from_others_is_not_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    monkeypatch.setattr(sources, "identify", lambda _: None)
+    with open_source("0") as camera, pytest.raises(UserError, match="stopped sending"):
+        list(camera)
+
+
+class Desk:
+    """A desk with one camera, which loses its plug after every third frame and comes back under another number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.number, self.is_here, self.looks = 0, True, 0
+        self.opened: list[str | int] = []
+        self.captures: list[FakeCapture] = []
+        monkeypatch.setattr(cv2, "VideoCapture", self.capture)
+        monkeypatch.setattr(sources, "identify", lambda _: self.device())
+        monkeypatch.setattr(sources, "video_devices", self.pull)
+        monkeypatch.setattr(sources, "find_again", self.find)
+        monkeypatch.setattr(sources, "RETRY", 0.0)
+
+    def device(self) -> Device:
+        return Device(f"/dev/video{self.number}", "cam", "model", "serial", "port")
+
+    def capture(self) -> FakeCapture:
+        self.captures.append(FakeCapture())
+        return self.captures[-1]
+
+    def pull(self) -> list[Device]:
+        """Asked for when the camera is gone, and closed."""
+        assert self.captures[-1].released
+        self.is_here = False
+        return []
+
+    def find(self, lost: Device, others: list[Device]) -> Device | None:
+        """There again at the third look."""
+        assert (lost, others) == (self.device(), [])
+        self.looks += 1
+        if self.looks % 3 == 0:
+            self.number, self.is_here = self.number + 1, True
+        return self.device() if self.is_here else None
+
+
+def test_a_camera_comes_back_a_hundred_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    before = threading.active_count()
+    with open_source("0") as camera:
+        frames = list(islice(camera, 303))
+    assert [frame.index for frame in frames] == list(range(303))
+    assert all(b.time >= a.time for a, b in pairwise(frames))
+    assert len(desk.captures) == 101
+    assert all(capture.released for capture in desk.captures)
+    assert threading.active_count() == before
+
+
+def test_a_run_ends_at_once_while_the_camera_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    monkeypatch.setattr(sources, "find_again", lambda *_: None)
+    monkeypatch.setattr(sources, "RETRY", 60.0)
+    with Latest(open_source("0")) as latest:
+        frames = iter(latest)
+        while not next(frames).is_blank:
+            pass
+    assert not latest._thread.is_alive()
+    assert desk.captures[0].released
+
+
+def test_a_camera_at_rest_is_let_go_of_and_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    monkeypatch.setattr(sources, "find_again", lambda *_: desk.device())
+    with Latest(open_source("0")) as latest:
+        frames = iter(latest)
+        assert not next(frames).is_blank
+        latest.rest(True)
+        while not (next(frames).is_blank and desk.captures[-1].released):
+            pass
+        opened = len(desk.captures)
+        assert next(frames).is_blank
+        assert len(desk.captures) == opened
+        latest.rest(False)
+        while next(frames).is_blank:
+            pass
+        assert len(desk.captures) > opened

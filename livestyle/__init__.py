@@ -3,10 +3,10 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
-    cli_jobs
+    cli_config  cli_jobs
     console
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
-    live  studio  train
+    live  studio  train  config
     easel  memory  deck
     filter  album  recipe
     masked

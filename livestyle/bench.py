@@ -1,6 +1,7 @@
 """The speed of the whole: real frames, from JPEG decoding to an I420 sink."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def first_frame(settings: Settings, job: Job) -> float:
     command += ["--segmenter", settings.segmenter] if settings.segmenter else []
     command += ["--model-file", str(settings.model_file)] if settings.model_file else []
     command += ["--models", str(settings.models)] if settings.models else []
-    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    bare = os.environ | {"LIVESTYLE_CONFIG": "none"}
+    child = subprocess.run(command, capture_output=True, text=True, check=False, env=bare)
     if child.returncode:
         raise UserError(f"A child run failed: {child.stderr.strip()}", "Try: livestyle doctor")
     return float(json.loads(child.stdout)["first_frame_s"])

@@ -7,17 +7,18 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle import __version__, cli_jobs, weights
+from livestyle import __version__, cli_config, cli_jobs, weights
+from livestyle.config import LOOKS, Config, key_of, load_config, load_last, project_file, save_last
 from livestyle.console import bar, download, recorder, say, show, ticker
 from livestyle.errors import UserError
-from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size
+from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
 
 if TYPE_CHECKING:
     from livestyle.deck import Deck
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from livestyle.train.style import StyleTraining
 
 S, L = Settings(), LiveSettings()
+settled = Config()  # what files and variables say, once a command that heeds them runs
 
 app = typer.Typer(
     add_completion=False,
@@ -50,14 +52,29 @@ app.add_typer(train_app, name="train")
 evaluate_app = typer.Typer(help="Measure how good the models are.", no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(cli_jobs.app, name="jobs")
+app.add_typer(cli_config.app, name="config")
+
+
+def settle(context: typer.Context, profile: str | None) -> str | None:
+    """What files and variables say becomes the defaults of a command's flags. Where frames come from and go is `live`'s
+    alone."""
+    global settled
+    if not context.resilient_parsing:
+        settled = load_config(profile)
+        heeded = set(settled.values) if context.info_name == "live" else {one.name for one in fields(Settings)}
+        context.default_map = {name: one.value for name, one in settled.values.items() if name in heeded}
+        found = [key_of(name) for name, one in settled.values.items() if one.origin.startswith(str(project_file()))]
+        if found:
+            say(f"Settings of this folder ({project_file()}): {', '.join(found)}")
+    return profile
 
 
 def parse_size(text: str) -> Size:
     """WxH to (W, H)."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and 0 < int(width) <= 16384 and 0 < int(height) <= 16384):
-        raise typer.BadParameter(f"'{text}' is not a size such as 640x360.")
-    return int(width), int(height)
+    try:
+        return read_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is not {error}.") from None
 
 
 Background = Annotated[
@@ -66,13 +83,17 @@ Background = Annotated[
 Person = Annotated[str, typer.Option(metavar="LOOK", help="Look of the person.")]
 Strength = Annotated[float, typer.Option(metavar="0..1", help="Stylized against original.")]
 PlaneStrength = Annotated[float | None, typer.Option(metavar="0..1", help="Of this plane alone.")]
-KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Style the luminance, keep the original colours.")]
+KeepColors = Annotated[bool, typer.Option(
+    "--keep-colors/--no-keep-colors", help="Style the luminance, keep the original colours.")]  # fmt: skip
 Segmenter = Annotated[str | None, typer.Option(metavar="NAME", help="See: livestyle list segmenters.")]
 Keep = Annotated[str, typer.Option(metavar="A,B", help="What stays, of segmenters that know more than people.")]
 ModelFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of a segmenter that is not ours.")]
 PersonCount = Annotated[str, typer.Option(help="all, or main: others who walk through count as background.")]
 Refine = Annotated[str, typer.Option(help="guided; crf or matting for stills: what draws the matte's edge.")]
-AutoLight = Annotated[bool, typer.Option("--auto-light", help="Put the person into a new background's light.")]
+AutoLight = Annotated[bool, typer.Option(
+    "--auto-light/--no-auto-light", help="Put the person into a new background's light.")]  # fmt: skip
+Profile = Annotated[str | None, typer.Option(
+    metavar="NAME", is_eager=True, callback=settle, help="Take [profile.NAME] of: livestyle config edit.")]  # fmt: skip
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
 Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
@@ -90,8 +111,15 @@ def settings_from(flags: dict[str, Any]) -> Settings:
     return Settings(**{field.name: flags[field.name] for field in fields(Settings) if field.name in flags})
 
 
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether a flag stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @app.command(epilog="Example: livestyle live --source 0 --background great_wave --sink window --sink virtual-camera")
 def live(
+    context: typer.Context,
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
     background_strength: PlaneStrength = None, person_strength: PlaneStrength = None,
     keep_colors: KeepColors = S.keep_colors, auto_light: AutoLight = S.auto_light,
@@ -104,7 +132,7 @@ def live(
     size: SizeOption = None,
     fps: Annotated[float | None, typer.Option(min=1, max=240, help="Rate asked of the camera.")] = L.fps,
     mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror the preview only.")] = L.mirror,
-    private: Annotated[bool, typer.Option("--private", help="A fault shows a placeholder.")] = L.private,
+    private: Annotated[bool, typer.Option("--private/--no-private", help="A fault shows a placeholder.")] = L.private,
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = L.frames,
     seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds.")] = L.seconds,
     stills: Annotated[Path | None, typer.Option(
@@ -112,7 +140,7 @@ def live(
     gatys_style: Annotated[Path | None, typer.Option(
         metavar="PICTURE", help="What the key g paints from: the shipped styles come without their paintings.",
     )] = L.gatys_style,
-    as_json: AsJson = False,
+    profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
     from livestyle.album import Album
@@ -120,16 +148,40 @@ def live(
     from livestyle.live import run_live
 
     settings = settings_from(locals())
+    named = any(name in settled.values or is_typed(context, name) for name in LOOKS)
+    if not named:
+        settings = remembered(settings)
     target = LiveSettings(
         source, tuple(sink or L.sinks), size, fps, mirror, private, frames, seconds, stills, gatys_style
     )
     album = Album(settings, target.stills, target.gatys_style)
-    deck = open_deck(settings, album)
+    deck = open_deck(settings, album, {name: one.value for name, one in settled.keys.items()})
     with stopping(deck), ticker(frames) as watch, album:
+        before = replace(deck.look, bypass=False)
         result = run_live(settings, target, deck, say, watch)
+    after = replace(deck.look, bypass=False)
+    if not named and after != before:
+        save_last(after)
     for line in album.news():
         say(line)
     finish(result, as_json)
+
+
+def remembered(settings: Settings) -> Settings:
+    """The settings with the look that the last run ended with, if it was chosen there and its styles are still here."""
+    from livestyle.look import parse_plane
+    from livestyle.stylize import style_card
+
+    last = replace(settings, **load_last())
+    try:
+        for text in (last.background, last.person):
+            for style, _ in parse_plane(text).styles if text else ():
+                style_card(style, settings.models)
+    except UserError:
+        return settings
+    if last != settings:
+        say(f"As you left it: background {last.background}, person {last.person}.")
+    return last
 
 
 @app.command(epilog="Example: livestyle video talk.mp4 painted.mp4 --background starry_night")
@@ -141,7 +193,7 @@ def video(
     keep_colors: KeepColors = S.keep_colors, auto_light: AutoLight = S.auto_light,
     segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, device: Device = S.device,
-    quality: Quality = S.quality, models: Models = S.models, as_json: AsJson = False,
+    quality: Quality = S.quality, models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Filter a clip: every frame, sound and timing kept."""
     from livestyle.deck import open_deck
@@ -165,6 +217,7 @@ def video(
     livestyle photo me.jpg me.png --method gatys --background wave.jpg --person scream.jpg+night.jpg@0.3"""
 )
 def photo(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, or a folder, which is created.")],
     method: Annotated[str, typer.Option(help="fast: feed-forward; gatys: by optimisation, in minutes, in the style of "
@@ -174,7 +227,7 @@ def photo(
     keep_colors: KeepColors = S.keep_colors, segmenter: Segmenter = S.segmenter, keep: Keep = S.keep,
     person_count: PersonCount = S.person_count, model_file: ModelFile = S.model_file, refine: Refine = S.refine,
     auto_light: AutoLight = S.auto_light, device: Device = S.device,
-    quality: Quality = S.quality, models: Models = S.models,
+    quality: Quality = S.quality, models: Models = S.models, profile: Profile = None,
     preset: Annotated[str, GatysOption(
         help="masked (masks in the loss, coarse to fine), gatys2016 or background2017.")] = "masked",
     iterations: Annotated[int | None, GatysOption(
@@ -212,6 +265,8 @@ def photo(
     if method not in ("fast", "gatys"):
         raise UserError(f"There is no method '{method}'.", "Choose fast or gatys.")
     flags = dict(locals())
+    if method == "gatys":  # whose looks are files of paintings
+        flags |= {name: getattr(S, name) for name in ("background", "person") if not is_typed(context, name)}
     settings = settings_from(flags)
     if method == "fast":
         return write(*stills.photo(settings, source, out, open_deck(settings).look))
@@ -284,7 +339,7 @@ def paint_in_(
     auto_light: AutoLight = S.auto_light,
     segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, person_count: PersonCount = S.person_count,
     model_file: ModelFile = S.model_file, refine: Refine = S.refine, device: Device = S.device,
-    models: Models = S.models,
+    models: Models = S.models, profile: Profile = None,
     iterations: Annotated[int, typer.Option(min=1, help="By optimisation: how many.")] = 300,
     long_side: Annotated[int, typer.Option(min=32, help="By optimisation: px of what is painted.")] = 512,
     loss_network: LossNetworkFile = None,
@@ -323,7 +378,7 @@ def matte(
     cutout: Annotated[bool, typer.Option("--cutout", help="The person as RGBA, not the grey matte.")] = False,
     segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, person_count: PersonCount = S.person_count,
     model_file: ModelFile = S.model_file,
-    refine: Refine = S.refine, device: Device = S.device, models: Models = S.models,
+    refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, profile: Profile = None,
 ) -> None:  # fmt: skip
     """The person's matte: 8-bit grey, 255 is person."""
     from livestyle import stills
@@ -545,7 +600,7 @@ def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
 @app.command("list", epilog="Example: livestyle list styles --json")
 def list_(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="styles, segmenters, loss-networks, cameras or sinks.")],
-    models: Models = S.models, as_json: AsJson = False,
+    models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What there is, where it comes from, under which licence and data terms."""
     from rich.console import Console
@@ -978,7 +1033,7 @@ def run(arguments: list[str], known: set[str]) -> int:
         say("Stopped.")
         return 0
     except UserError as error:
-        say(f"{error.problem}\n{error.step}" if error.step else error.problem)
+        say("\n".join(line for line in (error.problem, error.step, settled.blame(error.problem)) if line))
         return 2
     except BrokenPipeError:
         return 0

@@ -181,7 +181,7 @@ class Jobs:
             child = subprocess.Popen(
                 [sys.executable, "-m", "livestyle", *job.command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detached(last=True, keep=turn),
-                env={**os.environ, **ALONE, PROGRESS: str(place / "progress.json")},
+                env={**os.environ, **ALONE, "LIVESTYLE_CONFIG": "none", PROGRESS: str(place / "progress.json")},
             )  # fmt: skip
         self._write(replace(job, state=RUNNING, started=time.time(), pid=child.pid))
         return child

@@ -13,6 +13,7 @@ QUALITIES = {  # the most pixels that a style is computed at
 PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
 STYLE_ARCHS = ("twoscale", "transform", "johnson")
+LARGEST_SIDE = 16384
 LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
 
 
@@ -51,3 +52,16 @@ class LiveSettings:
     seconds: float | None = None
     stills: Path | None = None  # None: a folder among the user's pictures
     gatys_style: Path | None = None  # what stills are painted from where a style's own painting is not known
+
+
+def read_size(text: str) -> Size:
+    """WxH to (W, H).
+
+    Raises:
+        ValueError: it is no size; what one looks like.
+    """
+    width, _, height = text.lower().partition("x")
+    sides = [int(side) if side.isascii() and side.isdecimal() and len(side) < 6 else 0 for side in (width, height)]
+    if not all(0 < side <= LARGEST_SIDE for side in sides):
+        raise ValueError("a size such as 640x360")
+    return sides[0], sides[1]

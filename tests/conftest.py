@@ -1,5 +1,6 @@
 """Shared pictures, and `--update-golden`."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from livestyle.image import Image
 from livestyle.sources import open_source
+
+os.environ["LIVESTYLE_CONFIG"] = "none"  # whoever runs the tests may have a config of their own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

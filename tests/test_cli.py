@@ -49,6 +49,8 @@ COMMANDS = (
     "train style",
     "train segmenter",
     "jobs",
+    "config",
+    *(f"config {name}" for name in ("show", "edit", "path")),
     *(f"jobs {name}" for name in ("list", "show", "cancel", "resume", "clear")),
 )
 

@@ -13,10 +13,10 @@ PACKAGE = Path(livestyle.__file__).parent
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"cli_jobs"},
+    {"cli_config", "cli_jobs"},
     {"console"},
     {"bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills", "paint_in"},
-    {"live", "studio", "train"},
+    {"live", "studio", "train", "config"},
     {"easel", "memory", "deck"},
     {"filter", "album", "recipe"},
     {"masked"},

@@ -32,7 +32,7 @@ def test_the_readme_shows_commands() -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_of_the_readme_exists(line: str) -> None:
     words = [word for word in shlex.split(line)[1:] if word != "..."]
-    command = tuple(words[: 2 if words[:1] in (["train"], ["evaluate"], ["jobs"]) else 1])
+    command = tuple(words[: 2 if words[:1] in (["train"], ["evaluate"], ["jobs"], ["config"]) else 1])
     shown = help_of(command)
     assert shown, f"there is no {command}"
     for flag in (word for word in words if word.startswith("--")):

@@ -6,10 +6,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
 from livestyle.cores import taken
 from livestyle.deck import Deck
@@ -18,13 +21,15 @@ from livestyle.errors import UserError
 from livestyle.filter import Filter, Meter
 from livestyle.image import Frame
 from livestyle.live import Limits, Report, Say, drive
+from livestyle.naive import STAGES, Naive, Stretch, check_naive
 from livestyle.settings import Settings, Size
 from livestyle.sinks import Null
-from livestyle.sources import Latest
+from livestyle.sources import Latest, Source
 
 CHILDREN = 3  # live runs whose first frame is waited for
 CHILD = 1.5  # seconds that one takes, about
 WARM = 5  # frames before what is measured
+ROUNDS = 5  # in which ours and another recipe are measured in turn
 
 Update = Callable[[float, str], None]  # seconds of work done, and what is at work
 
@@ -37,6 +42,7 @@ class Job:
         source: a clip; size: its frames are brought to; seconds: how long.
         pace: frames per second, as a camera gives them, what is not taken in time dropped; None: as fast as can be.
         busy: cores that other processes take meanwhile.
+        naive: measure the plain recipe, too, in turn with ours; model_file: of MediaPipe, for that.
     """
 
     source: str
@@ -44,11 +50,13 @@ class Job:
     seconds: float
     pace: float | None = None
     busy: int = 0
+    naive: bool = False
+    model_file: Path | None = None
 
     @property
     def total(self) -> float:
         """Seconds that it all takes, about."""
-        return CHILDREN * CHILD + self.seconds
+        return CHILDREN * CHILD + self.seconds * (2 if self.naive else 1)
 
 
 class I420(Null):
@@ -60,47 +68,103 @@ class I420(Null):
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)
 
 
-def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) -> Report:
+def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) -> dict[str, Any]:
     """Measure; `first_frame_s` is the median of three child processes that show a first styled frame.
 
+    Returns:
+        The JSON object of the command contract: a Report, and what else the job asked for.
+
     Raises:
-        UserError: the clip cannot be read, an odd size, or more busy cores than there are.
+        UserError: the clip cannot be read, an odd size, more busy cores than there are, or a package that is missing.
     """
+    if job.naive:
+        check_naive(job.model_file)
+        if job.pace:
+            raise UserError("--against tells how fast both can be.", "Leave --pace away.")
     jpegs, firsts = encoded(job.source, job.size), []
     for done in range(CHILDREN):
         update(done * CHILD, "first styled frame")
         firsts.append(first_frame(settings, job))
     with Filter(settings) as filter, taken(job.busy):
-        warm(filter, jpegs, job.size, deck, say)
-        result = stretch(filter, jpegs, job, 0, job.seconds, deck, say, progress(update, CHILDREN * CHILD))
-    return replace(result, first_frame_s=round(statistics.median(firsts), 3))
+        run = Run(filter, jpegs, job, deck, say, update)
+        result, more = run.against() if job.naive else (run(0, job.seconds), {})
+    return {**asdict(result), "first_frame_s": round(statistics.median(firsts), 3), **more}
 
 
-def warm(filter: Filter, jpegs: list[Jpeg], size: Size, deck: Deck, say: Say) -> None:
-    """Make all ready, and forget how long that took."""
-    filter.prepare(deck.look)
-    with I420() as sink:
-        drive(Encoded(jpegs, size), filter, sink, deck, Limits(frames=WARM), say, lambda _: None)
-    filter.meter = Meter()
+class Run:
+    """A filter at work on frames in memory, made ready."""
 
+    def __init__(
+        self, filter: Filter, jpegs: list[Jpeg], job: Job, deck: Deck, say: Say, update: Update
+    ) -> None:  # fmt: skip
+        self._filter, self._jpegs, self._job, self._deck, self._say = filter, jpegs, job, deck, say
+        self._update, self._start = update, time.monotonic()
+        filter.prepare(deck.look)
+        self._drive(Encoded(jpegs, job.size), Limits(frames=WARM))
 
-def stretch(
-    filter: Filter, jpegs: list[Jpeg], job: Job, first: int, seconds: float, deck: Deck, say: Say,
-    watch: Callable[[int], None],
-) -> Report:  # fmt: skip
-    """Filter frames for some seconds, from the JPEG `first` on."""
-    frames, limits = Encoded(jpegs, job.size, first, job.pace), Limits(seconds=seconds)
-    with I420() as sink:
-        if not job.pace:
-            return drive(frames, filter, sink, deck, limits, say, watch)
+    def __call__(self, first: int, seconds: float) -> Report:
+        """Filter frames for some seconds, from the JPEG `first` on."""
+        self._filter.meter = Meter()
+        frames, limits = Encoded(self._jpegs, self._job.size, first, self._job.pace), Limits(seconds=seconds)
+        if not self._job.pace:
+            return self._drive(frames, limits)
         with Latest(frames) as latest:
-            return drive(latest, filter, sink, deck, limits, say, watch)
+            return self._drive(latest, limits)
+
+    def against(self) -> tuple[Report, dict[str, Any]]:
+        """Ours and the naive recipe in turn, ROUNDS times, each time from the same frame on; medians of both."""
+        size, seconds = self._job.size, self._job.seconds / ROUNDS
+        ours, naive = [], []
+        device = "cpu" if self._filter.engine.name == "openvino" else self._filter.engine.device
+        with Naive(self._jpegs, size, device, self._job.model_file) as recipe:
+            for number in range(ROUNDS):
+                first = number * len(self._jpegs) // ROUNDS
+                self._tell("the naive recipe")
+                naive.append(recipe.run(first, seconds))
+                ours.append(self(first, seconds))
+                if self._deck.over.is_set():
+                    break
+            return together(ours), compare(ours, naive, recipe.facts)
+
+    def _drive(self, frames: Source, limits: Limits) -> Report:
+        with I420() as sink:
+            return drive(frames, self._filter, sink, self._deck, limits, self._say, lambda n: self._tell(f"{n} frames"))
+
+    def _tell(self, what: str) -> None:
+        self._update(CHILDREN * CHILD + time.monotonic() - self._start, what)
 
 
-def progress(update: Update, before: float) -> Callable[[int], None]:
-    """Tells of frames as they are done, after so many seconds of other work."""
-    start = time.monotonic()
-    return lambda frames: update(before + time.monotonic() - start, f"{frames} frames")
+def together(reports: Sequence[Report]) -> Report:
+    """One report of several: counts added up, of figures the medians."""
+
+    def median(values: Sequence[Any]) -> Any:
+        if isinstance(values[0], dict):
+            return {key: median([value[key] for value in values]) for key in values[0]}
+        return round(statistics.median(values), 3) if isinstance(values[0], float) else values[-1]
+
+    rows = [asdict(report) for report in reports]
+    counts = {name: round(sum(row[name] for row in rows), 3) for name in ("frames", "seconds", "dropped")}
+    return Report(**{name: median([row[name] for row in rows]) for name in rows[0]} | counts)
+
+
+def compare(ours: Sequence[Report], naive: Sequence[Stretch], facts: dict[str, Any]) -> dict[str, Any]:
+    """What the JSON says of the naive recipe beside ours, stretch by stretch."""
+    fps = [stretch.frames / stretch.seconds for stretch in naive]
+    cpu = [1000 * stretch.cpu / stretch.frames for stretch in naive]
+    ratios = [round(report.fps / rate, 2) for report, rate in zip(ours, fps, strict=True)]
+    cpu_ratios = [spent / report.cpu_ms_per_frame for report, spent in zip(ours, cpu, strict=True)]
+    latencies = np.percentile([ms for stretch in naive for ms in stretch.latencies], (50, 95, 99))
+    stages = {name: round(statistics.median(ms for part in naive for ms in part.stages[name]), 3) for name in STAGES}
+    return {
+        "naive_fps": round(statistics.median(fps), 3),
+        "naive_cpu_ms_per_frame": round(statistics.median(cpu), 2),
+        "naive_latency_ms": {f"p{p}": round(float(v), 2) for p, v in zip((50, 95, 99), latencies, strict=True)},
+        "ratio": statistics.median(ratios),
+        "naive": {
+            **facts, "frames": sum(stretch.frames for stretch in naive), "stages_ms": stages, "ratios": ratios,
+            "cpu_ratio": round(statistics.median(cpu_ratios), 2),
+        },
+    }  # fmt: skip
 
 
 def first_frame(settings: Settings, job: Job) -> float:

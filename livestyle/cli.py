@@ -398,12 +398,12 @@ def matte(
 
 @app.command(
     epilog="""Examples: livestyle bench --size 1280x720 --seconds 20 --json  |
-    livestyle bench --pace 30 --busy-cores 1"""
+    livestyle bench --against naive --chart stages.png  |  livestyle bench --pace 30 --busy-cores 1"""
 )
 def bench(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
-    segmenter: Segmenter = S.segmenter, model_file: ModelFile = S.model_file, device: Device = S.device,
-    quality: Quality = "balanced", models: Models = S.models,
+    segmenter: Segmenter = S.segmenter, device: Device = S.device, quality: Quality = "balanced",
+    models: Models = S.models,
     source: Annotated[str, typer.Option(metavar="CLIP", help="A clip with a person.")] = "demo",
     size: SizeOption = "640x360",
     seconds: Annotated[float, typer.Option(min=0.5, help="How long to measure.")] = 10.0,
@@ -412,21 +412,62 @@ def bench(
                                              "in time are dropped (default: as fast as can be).")] = None,
     busy_cores: Annotated[int, typer.Option(metavar="N", min=0, help="So many are taken by other processes.")] = 0,
     cores: Annotated[int | None, typer.Option(metavar="N", min=1, help="Run on so many (default: on all).")] = None,
+    against: Annotated[str | None, typer.Option(
+        metavar="naive", help="In turn with the plain recipe that tutorials give: torchvision's DeepLabv3 on "
+                              "MobileNetV3, the published transform net in eager PyTorch, NumPy, one loop.")] = None,
+    model_file: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="MediaPipe's selfie model, for the naive recipe; without --against, weights of a "
+                             "segmenter that is not ours.")] = None,
+    chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the stages of both.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
     from livestyle.cores import kept_to
 
+    if against not in (None, "naive"):
+        raise UserError(f"There is no recipe '{against}'.", "Choose --against naive.")
     with kept_to(cores):  # before anything counts them
         from livestyle import bench as benchmark
+        from livestyle.charts import check_chart, draw_naive
         from livestyle.deck import open_deck
 
-        settings = settings_from(locals())
-        job = benchmark.Job(source, size, seconds, pace, busy_cores)
+        if chart and not against:
+            raise UserError("--chart draws the naive recipe beside ours.", "Add --against naive.")
+        if chart:
+            check_chart(chart)
+        settings = settings_from(locals() | {"model_file": None if against else model_file})
+        job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file)
         deck = open_deck(settings)
         with stopping(deck), bar("measuring", job.total) as update:
-            result = benchmark.bench(settings, job, deck, say, update)
-    finish(result, as_json)
+            facts = benchmark.bench(settings, job, deck, say, update)
+    if chart:
+        draw_naive(facts, chart)
+    tell_speed(facts, as_json)
+
+
+def tell_speed(facts: dict[str, Any], as_json: bool) -> None:
+    """Say what a bench measured."""
+    if as_json:
+        return print(json.dumps(facts))
+    rows = [speed_row("livestyle", facts)]
+    if "naive" in facts:
+        naive = {**facts, "fps": facts["naive_fps"], "cpu_ms_per_frame": facts["naive_cpu_ms_per_frame"],
+                 "latency_ms": facts["naive_latency_ms"], "stages_ms": facts["naive"]["stages_ms"]}  # fmt: skip
+        rows.append(speed_row("naive", naive))
+    show(rows, f"{facts['engine']}; segmenter {facts['segmenter']}; {facts['background']} / {facts['person']}")
+    say(
+        f"first styled frame after {facts['first_frame_s']:.2f} s; {facts['rss_mb']:.0f} MB; {facts['dropped']} dropped"
+    )
+    if "naive" in facts:
+        say(f"{facts['ratio']:.1f} times the frames a second of the naive recipe, {facts['naive']['cpu_ratio']:.1f} "
+            f"times less CPU time")  # fmt: skip
+
+
+def speed_row(name: str, facts: dict[str, Any]) -> dict[str, str]:
+    """A row of the table of a bench."""
+    figures = {"fps": facts["fps"], "CPU_ms": facts["cpu_ms_per_frame"]}
+    figures |= {f"latency_{mark}": facts["latency_ms"][mark] for mark in ("p50", "p95")} | facts["stages_ms"]
+    return {"x".join(map(str, facts["size"])): name, **{key: f"{value:.1f}" for key, value in figures.items()}}
 
 
 @evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")
@@ -438,9 +479,10 @@ def evaluate_segmenters_(
 ) -> None:  # fmt: skip
     """The table of segmentation metrics, for every segmenter."""
     from livestyle import evaluate
+    from livestyle.charts import check_chart
 
     if chart:
-        evaluate.check_chart(chart)
+        check_chart(chart)
     with bar("pictures", 1.0) as update:
         names = [name for name in only.split(",") if name]
         images, table = evaluate.evaluate_segmenters(

@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from livestyle.charts import save_chart
 from livestyle.composites import MOTIONS, composite_clip, stands_free
 from livestyle.deck import open_deck
-from livestyle.engine import has_package
 from livestyle.errors import UserError
 from livestyle.filter import Filter
 from livestyle.image import (
@@ -21,13 +21,11 @@ from livestyle.image import (
     Frame,
     Image,
     Matte,
-    aside,
     at_most,
     fit,
     fit_matte,
     load_image,
     size_of,
-    written_aside,
 )
 from livestyle.live import Say
 from livestyle.look import Look
@@ -170,19 +168,6 @@ def footnotes(table: Table) -> list[str]:
     return [f"* {name}: {PUBLISHED[name].mean_iu:.3f} is {PUBLISHED[name].note}." for name in table if mark(name)]
 
 
-def check_chart(path: Path) -> None:
-    """Before the work that it would show.
-
-    Raises:
-        UserError: Matplotlib is missing, or a chart cannot be written to the path.
-    """
-    if not has_package("matplotlib"):
-        raise UserError("The chart needs the package matplotlib.", "Run: pip install 'livestyle[torch]'")
-    if path.suffix.lower() != ".png":
-        raise UserError(f"{path} is no name of a PNG.", "End it in .png.")
-    aside(path)
-
-
 def draw_segmenters(table: Table, pictures: int, path: Path) -> None:
     """A PNG: bars for mean IU per picture and near the edge, the ms, and the published figures; the best on top.
 
@@ -214,8 +199,7 @@ def draw_segmenters(table: Table, pictures: int, path: Path) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=9)
-    with written_aside(path) as part:
-        figure.savefig(part, format="png", dpi=130)
+    save_chart(figure, path)
 
 
 def aside_words(name: str, row: Row | str) -> str:

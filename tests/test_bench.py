@@ -1,23 +1,31 @@
 """What the measurements measure: which frames, at what pace, beside what; and what they tell of it."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
+from test_cli import livestyle
 
-from livestyle.bench import Job, bench
+from livestyle import naive
+from livestyle.bench import Job, bench, compare, together
 from livestyle.cores import allowed, kept_to, taken
 from livestyle.deck import open_deck
 from livestyle.encoded import Encoded, decode, encode, encoded, there_and_back
 from livestyle.errors import UserError
+from livestyle.live import Report
+from livestyle.naive import RANDOM, STAGES, Stretch
+from livestyle.nets.transform import JohnsonNet
 from livestyle.settings import Settings
 
 SMALL = (160, 90)
@@ -85,7 +93,64 @@ def test_a_bench_at_a_cameras_pace_beside_other_work() -> None:
     told: list[float] = []
     job = Job("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0)
     result = bench(PLAIN, job, open_deck(PLAIN), lambda _: None, lambda done, _: told.append(done))
-    assert 1 <= result.frames + result.dropped <= 11
-    assert result.first_frame_s > 0
-    assert result.latency_ms["p50"] > 0
+    assert 1 <= result["frames"] + result["dropped"] <= 11
+    assert result["first_frame_s"] > 0
+    assert result["latency_ms"]["p50"] > 0
     assert told == sorted(told)
+
+
+def test_several_reports_add_up() -> None:
+    told = {"frames": 3, "seconds": 1.0, "fps": 3.0, "size": (2, 2), "device": "d", "engine": "e", "segmenter": "s",
+            "background": "b", "person": "p", "dropped": 1, "first_frame_s": 0.0, "latency_ms": {"p50": 1.0},
+            "stages_ms": {"read": 1.0}, "cpu_ms_per_frame": 5.0, "rss_mb": 1.0, "style_size": (2, 2),
+            "matte_size": (1, 1), "segment_share": 1.0, "stylize_share": 1.0, "stylize_area": 1.0}  # fmt: skip
+    reports = [Report(**{**told, "fps": fps, "latency_ms": {"p50": fps / 2}}) for fps in (3.0, 9.0, 4.0)]
+    whole = together(reports)
+    assert (whole.frames, whole.seconds, whole.dropped) == (9, 3.0, 3)
+    assert (whole.fps, whole.latency_ms, whole.engine) == (4.0, {"p50": 2.0}, "e")
+
+
+def test_a_ratio_is_the_median_over_the_rounds() -> None:
+    ours = [SimpleNamespace(fps=fps, cpu_ms_per_frame=10.0) for fps in (10.0, 30.0, 50.0)]
+    naive = [Stretch(2, 2.0, 0.4, [900.0, 1100.0], {name: [1.0, 3.0] for name in STAGES})] * 3
+    told = compare(ours, naive, {"segmenter": "x"})  # type: ignore[arg-type]
+    assert (told["ratio"], told["naive_fps"], told["naive_cpu_ms_per_frame"]) == (30.0, 1.0, 200.0)
+    assert told["naive"]["ratios"] == [10.0, 30.0, 50.0]
+    assert told["naive"]["cpu_ratio"] == 20.0
+    assert told["naive"]["stages_ms"]["stylize"] == 2.0
+    assert told["naive_latency_ms"]["p50"] == 1000.0
+
+
+def test_the_published_net_keeps_the_size_whatever_its_border() -> None:
+    picture = torch.rand(1, 3, 32, 48)
+    for border in ("zeros", "reflect"):
+        with torch.no_grad():
+            assert JohnsonNet(4, 1, border).eval()(picture).shape == picture.shape
+
+
+def test_against_the_naive_recipe_as_typed(tmp_path: Path) -> None:
+    """It runs in turn with ours, on the same frames, and says what only times."""
+    command = ["bench", "--against", "naive", "--size", "96x54", "--seconds", "0.5", "--background", "color:#204060"]
+    facts = json.loads(livestyle(*command, "--chart", tmp_path / "c.png", "--json").stdout)
+    assert facts["ratio"] == sorted(facts["naive"]["ratios"])[2]
+    assert facts["naive_fps"] > 0
+    assert facts["naive_cpu_ms_per_frame"] > 0
+    assert facts["naive"]["style_weights"] == RANDOM
+    assert facts["naive"]["frames"] >= len(facts["naive"]["ratios"]) == 5
+    assert set(facts["naive"]["stages_ms"]) == set(facts["stages_ms"])
+    assert facts["rss_mb"] < 500  # PyTorch is in the other process
+    assert (tmp_path / "c.png").is_file()
+
+
+def test_a_comparison_that_cannot_be_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, message in (
+        (["--against", "theirs"], "theirs"),
+        (["--against", "naive", "--pace", "30"], "--pace"),
+        (["--against", "naive", "--model-file", "gone.tflite"], "gone.tflite"),
+        (["--chart", "c.png"], "--against naive"),
+        (["--against", "naive", "--chart", "none/c.png"], "none"),
+    ):
+        assert message in livestyle("bench", "--seconds", "0.5", *words, code=2).stderr
+    monkeypatch.setattr(naive, "has_package", lambda name: name != "torch")
+    with pytest.raises(UserError, match="torch"):
+        naive.check_naive(None)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livestyle.nets.blocks import Affine, ConvNorm
+from livestyle.nets.blocks import Affine, Border, ConvNorm
 
 # Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
 # which reaches this far with any weight, draws no frame.
@@ -27,10 +27,10 @@ def instance_norm(channels: int) -> nn.Module:
 class Residual(nn.Module):
     """Two 3x3 convolutions around a skip, no activation after the sum (Gross and Wilber 2016, as in Johnson's net)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, border: Border = "zeros") -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3, norm=instance_norm)
-        self.second = ConvNorm(channels, channels, 3, norm=instance_norm, act=None)
+        self.first = ConvNorm(channels, channels, 3, norm=instance_norm, border=border)
+        self.second = ConvNorm(channels, channels, 3, norm=instance_norm, border=border, act=None)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.second(self.first(x))
@@ -103,27 +103,32 @@ class TwoScaleNet(nn.Module):
 class JohnsonNet(nn.Module):
     """The published net, with instance norm (Ulyanov et al. 2016) for batch norm: the measure of ours.
 
+    Args:
+        border: "reflect" mirrors that of every convolution, as the code that most people copy does (PyTorch's example
+            fast_neural_style); "zeros" mirrors the picture's once.
+
     Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 4.
     """
 
-    def __init__(self, channels: int = 32, blocks: int = 5) -> None:
+    def __init__(self, channels: int = 32, blocks: int = 5, border: Border = "zeros") -> None:
         super().__init__()
-        layer = partial(ConvNorm, norm=instance_norm)
+        layer, self.margin = partial(ConvNorm, norm=instance_norm, border=border), BORDER if border == "zeros" else 0
         wide = 4 * channels
         self.encode = nn.Sequential(
             layer(3, channels, 9), layer(channels, 2 * channels, 3, 2), layer(2 * channels, wide, 3, 2)
         )
-        self.trunk = nn.Sequential(*(Residual(wide) for _ in range(blocks)))
+        self.trunk = nn.Sequential(*(Residual(wide, border) for _ in range(blocks)))
         self.decode = nn.Sequential(
             nn.Upsample(scale_factor=2), layer(wide, 2 * channels, 3),
             nn.Upsample(scale_factor=2), layer(2 * channels, channels, 3),
         )  # fmt: skip
-        self.paint = nn.Conv2d(channels, 3, 9, padding=4)
+        self.paint = nn.Conv2d(channels, 3, 9, padding=4, padding_mode=border)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        x = F.pad(rgb - 0.5, (BORDER,) * 4, mode="reflect")
+        m, height, width = self.margin, *rgb.shape[2:]
+        x = F.pad(rgb - 0.5, (m,) * 4, mode="reflect")
         x = torch.tanh(self.paint(self.decode(self.trunk(self.encode(x)))))
-        return x[..., BORDER:-BORDER, BORDER:-BORDER] * 0.6 + 0.5
+        return x[..., m : m + height, m : m + width] * 0.6 + 0.5
 
 
 class TransformNet(nn.Module):

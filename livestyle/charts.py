@@ -1,0 +1,112 @@
+"""The charts of the speed, as PNGs."""
+
+from collections.abc import Mapping
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from livestyle.engine import has_package
+from livestyle.errors import UserError
+from livestyle.image import aside, written_aside
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STAGES = {  # what people read, and the colour
+    "read": ("decode", "#8d99ae"),
+    "segment": ("segment", "#2a6f97"),
+    "stylize": ("stylize", "#c8553d"),
+    "composite": ("composite", "#e9c46a"),
+    "write": ("convert", "#6a994e"),
+    "rest": ("between", "#d9d9d9"),
+}
+
+
+def check_chart(path: Path) -> None:
+    """Before the work that it would show.
+
+    Raises:
+        UserError: Matplotlib is missing, or a chart cannot be written to the path.
+    """
+    if not has_package("matplotlib"):
+        raise UserError("The chart needs the package matplotlib.", "Run: pip install 'livestyle[torch]'")
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{path} is no name of a PNG.", "End it in .png.")
+    aside(path)
+
+
+def save_chart(figure: "Figure", path: Path) -> None:
+    """Write a PNG, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with written_aside(path) as part:
+        figure.savefig(part, format="png", dpi=130)
+
+
+def draw_naive(facts: Mapping[str, Any], path: Path) -> None:
+    """A PNG of the stage times of the naive recipe and ours, to one scale, and ours again, larger.
+
+    Args:
+        facts: the JSON object of `bench --against naive`.
+    """
+    from matplotlib.figure import Figure  # the object API: no window, no global state
+    from matplotlib.patches import Patch
+
+    naive, ours = facts["naive"]["stages_ms"], facts["stages_ms"]
+    spans = side_by_side(ours, facts["latency_ms"]["p50"])
+    figure = Figure(figsize=(9, 4), layout="constrained", facecolor="white")
+    both, larger = figure.subplots(2, 1, height_ratios=(2, 1))
+    lay(both, 1, one_by_one(naive))
+    for axes, place in ((both, 0), (larger, 0)):
+        lay(axes, place, spans)
+    width, height = facts["size"]
+    title = f"A frame of {width}x{height}, stage by stage: {facts['ratio']:.3g} times as many frames a second"
+    both.set_title(title, loc="left", fontsize=12)
+    speeds = (f"naive\n{facts['naive_fps']:.3g} fps", f"livestyle\n{facts['fps']:.3g} fps")
+    both.set(yticks=(1, 0), yticklabels=speeds)
+    larger.set(yticks=(0,), yticklabels=["livestyle,\nlarger"], xlabel="ms, medians")
+    for axes in (both, larger):
+        axes.set_xlim(left=0)
+        plain(axes, "x")
+    patches = [Patch(color=color, label=words) for words, color in STAGES.values()]
+    figure.legend(handles=patches, loc="outside lower left", ncols=6, frameon=False, fontsize=9)
+    save_chart(figure, path)
+
+
+Spans = list[tuple[str, float, float, float]]  # a stage, its start and length in ms, its lane in -1..1
+
+
+def one_by_one(stages: Mapping[str, float], start: float = 0.0) -> Spans:
+    """One after the other."""
+    starts = accumulate(stages.values(), initial=start)
+    return [(name, start, length, 0.0) for (name, length), start in zip(stages.items(), starts, strict=False)]
+
+
+def side_by_side(stages: Mapping[str, float], latency: float) -> Spans:
+    """The segmenter beside the styles; what no stage names is the rest of the latency."""
+    read, nets = stages["read"], max(stages["segment"], stages["stylize"])
+    rest = max(0.0, latency - read - nets - stages["composite"] - stages["write"])
+    after = one_by_one({"rest": rest, "composite": stages["composite"], "write": stages["write"]}, read + nets)
+    lanes = [("segment", read, stages["segment"], 1.0), ("stylize", read, stages["stylize"], -1.0)]
+    return [("read", 0.0, read, 0.0), *lanes, *after]
+
+
+def lay(axes: "Axes", place: float, spans: Spans) -> None:
+    """Bars of stages along the time, those side by side half as high."""
+    for name, start, length, lane in spans:
+        axes.barh(place + 0.175 * lane, length, 0.35 if lane else 0.7, start, color=STAGES[name][1])
+    end = max(start + length for _, start, length, _ in spans)
+    axes.text(
+        end, place, f" {end:,.0f} ms" if end >= 100 else f" {end:.1f} ms", va="center", fontsize=9, color="#444444"
+    )
+
+
+def plain(axes: "Axes", grid: Literal["both", "x", "y"] = "both") -> None:
+    """No frame, a faint grid."""
+    axes.grid(axis=grid, alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)

@@ -15,7 +15,7 @@ Imports go strictly downward (tests/test_layers.py):
     engine
     sources  sinks  weights  nets  steady  unfinished  jobs
     light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
-    image  cores
+    image  cores  loopback
     errors  settings  devices
 """
 

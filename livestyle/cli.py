@@ -133,6 +133,8 @@ def live(
     fps: Annotated[float | None, typer.Option(min=1, max=240, help="Rate asked of the camera.")] = L.fps,
     mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror the preview only.")] = L.mirror,
     private: Annotated[bool, typer.Option("--private/--no-private", help="A fault shows a placeholder.")] = L.private,
+    on_demand: Annotated[bool, typer.Option(
+        "--on-demand/--no-on-demand", help="Camera off while nobody watches the virtual one (Linux).")] = L.on_demand,
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = L.frames,
     seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds.")] = L.seconds,
     stills: Annotated[Path | None, typer.Option(
@@ -152,7 +154,7 @@ def live(
     if not named:
         settings = remembered(settings)
     target = LiveSettings(
-        source, tuple(sink or L.sinks), size, fps, mirror, private, frames, seconds, stills, gatys_style
+        source, tuple(sink or L.sinks), size, fps, mirror, private, on_demand, frames, seconds, stills, gatys_style
     )
     album = Album(settings, target.stills, target.gatys_style)
     deck = open_deck(settings, album, {name: one.value for name, one in settled.keys.items()})

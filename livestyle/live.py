@@ -25,6 +25,9 @@ from livestyle.sources import Latest, Paced, Source, is_camera, open_source
 
 Say = Callable[[str], None]  # a line for people
 Watch = Callable[[int], None]  # the frames done so far
+PRESENCE = {
+    "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
+}  # fmt: skip
 PATIENCE = 90  # frames in a row that may fail in a call before the run ends
 
 
@@ -56,11 +59,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends by itself, and whether a fault must not end it; `seconds` are those of the source's clock."""
+    """When a run ends by itself, whether a fault must not end it, and whether the camera rests while nobody watches;
+    `seconds` are those of the source's clock."""
 
     frames: float = math.inf
     seconds: float = math.inf
     private: bool = False
+    on_demand: bool = False
 
 
 def drive(
@@ -72,7 +77,7 @@ def drive(
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
     render, pace = Guard(filter, source.size, deck, say), Pace()
-    frames, titled, is_away = iter(source), None, False
+    frames, titled, camera = iter(source), None, "on"
     while not deck.over.is_set() and sent < limits.frames:
         with meter.stage("read"):
             frame = next(frames, None)
@@ -92,13 +97,15 @@ def drive(
         for line in deck.answers():
             sink.notice(line)
         news = list(deck.attend(shown.frame, shown.picture, shown.look, filter.matte))
-        if frame.is_blank is not is_away:
-            is_away = frame.is_blank
-            news.append(f"The {source.name} {'sends nothing: a placeholder is shown' if is_away else 'is back'}.")
+        rests = limits.on_demand and not sink.is_watched()
+        source.rest(rests)
+        if (state := "on" if not frame.is_blank else "off" if rests else "away") != camera:
+            news.append(f"The {source.name} {PRESENCE[state]}.")
+            camera = state
         for line in news:
             sink.notice(line)
             say(line)
-        if not (first or is_away):
+        if not (first or frame.is_blank):
             first, started, cpu = process_age(), time.monotonic(), time.process_time()
         watch(sent)
     spent = time.monotonic() - started, time.process_time() - cpu
@@ -242,6 +249,8 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
     Raises:
         UserError: something cannot be opened, or the camera went away.
     """
+    if live.on_demand and not any(sink.startswith("virtual-camera") for sink in live.sinks):
+        raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(deck.look)
         mirror = is_camera(live.source) if live.mirror is None else live.mirror
@@ -252,7 +261,7 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
                 say(note)
             if "window" in live.sinks:
                 say("\n".join(["Keys in the window:", *(f"  {a.key:6}{a.words}" for a in deck.actions if a.key)]))
-            limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private)
+            limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private, live.on_demand)
             if not (source.is_live or sink.is_live):
                 result = drive(source, filter, sink, deck, limits, say, watch)
             else:

@@ -48,6 +48,7 @@ class LiveSettings:
     fps: float | None = None
     mirror: bool | None = None  # of the preview; None: where the source is a camera
     private: bool = False
+    on_demand: bool = False  # the camera rests while nobody watches the virtual one
     frames: int | None = None
     seconds: float | None = None
     stills: Path | None = None  # None: a folder among the user's pictures

@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import cv2
 import numpy as np
 
+from livestyle import loopback
+from livestyle.devices import IS_LINUX, Openings
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, aside, pad_to, write_error
 from livestyle.settings import Size
@@ -33,6 +36,7 @@ TAIL = 0.1  # seconds by which the sound may outlast the picture
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
 NOTICED = 5.0  # seconds
+GLANCE, LINGER = 0.3, 3.0  # seconds after which a program that opened, or left, a virtual camera counts
 Self = TypeVar("Self", bound="Sink")
 
 
@@ -80,6 +84,10 @@ class Sink:
 
     def notice(self, text: str) -> None:
         """Show a line for NOTICED seconds, to who watches here."""
+
+    def is_watched(self) -> bool:
+        """Whether anybody looks."""
+        return True
 
     def close(self) -> None:
         """Finish, and let go of what is held."""
@@ -212,6 +220,12 @@ def notice_strip(text: str, width: int) -> Image:
 class VirtualCamera(Sink):
     """A camera that other programs see (pyvirtualcam: v4l2loopback, OBS, UnityCapture).
 
+    A thread of its own hands pictures on as they come, and the last one again where none comes in time, so that
+    watchers see a steady rate whatever the source does.
+
+    Args:
+        device: its path or name; "" takes the first that is free.
+
     Raises:
         UserError: no device; the message is the command that makes one.
     """
@@ -225,29 +239,110 @@ class VirtualCamera(Sink):
         except ImportError:
             raise UserError("The package pyvirtualcam is missing.", "Run: pip install pyvirtualcam") from None
         self._size = stream.size[0] & ~1, stream.size[1] & ~1  # 4:2:0 formats, which apps ask for, are even
+        fps = max(1.0, stream.fps)
+        path = loopback.find(device) if IS_LINUX else device
         try:
             self._camera = pyvirtualcam.Camera(
-                *self._size, fps=max(1.0, stream.fps), fmt=pyvirtualcam.PixelFormat.RGB, device=device or None
+                *self._size, fps=fps, fmt=pyvirtualcam.PixelFormat.RGB, device=path or None
             )
         except RuntimeError as error:
             raise virtual_camera_error(device, str(error)) from None
         self.name = f"virtual camera {self._camera.device}"
+        self._openings: Openings | None = None
+        self._watched = False
+        self._changed: float | None = None  # since when it is otherwise
+        self._pacer = Pacer(self._camera.send, 1 / fps)
 
     def send(self, frame: Frame) -> None:
         w, h = self._size
-        self._camera.send(np.ascontiguousarray(frame.image[:h, :w]))
+        self._pacer.send(frame.image[:h, :w].copy())  # it may be repeated when the sender has written over it
+
+    def is_watched(self) -> bool:
+        """Whether another program has the camera open; those that only look what cameras there are do not count.
+
+        Raises:
+            UserError: this system does not tell.
+        """
+        if self._openings is None:
+            try:
+                self._openings = Openings(self._camera.device)
+            except OSError:
+                raise UserError("--on-demand needs v4l2loopback on Linux.", "Leave it out.") from None
+        now, opened = time.monotonic(), self._openings.any()
+        if opened is self._watched:
+            self._changed = None
+        elif self._changed is None:
+            self._changed = now
+        elif now - self._changed >= (GLANCE if opened else LINGER):
+            self._watched, self._changed = opened, None
+        return self._watched
 
     def close(self) -> None:
+        self._pacer.close()
         self._camera.close()
+        if self._openings:
+            self._openings.close()
+        if IS_LINUX:
+            loopback.free(self._camera.device)
+
+
+class Pacer:
+    """Hands pictures on in a thread of its own: at once, or `SPREAD` of an interval after the one before; the last one
+    again where none has come for `LATE` intervals, then each interval. The sender never waits.
+
+    Args:
+        hand_on: takes each; interval: seconds.
+    """
+
+    SPREAD, LATE = 0.6, 1.25
+
+    def __init__(self, hand_on: Callable[[Image], None], interval: float) -> None:
+        self._hand_on, self._interval = hand_on, interval
+        self._image: Image | None = None
+        self._is_new = self._is_steady = self._over = False
+        self._error: Exception | None = None
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="virtual camera", daemon=True)
+        self._thread.start()
+
+    def send(self, image: Image) -> None:
+        """Hand on an image; what failed meanwhile is raised here."""
+        with self._news:
+            if self._error:
+                raise self._error
+            self._image, self._is_new = image, True
+            self._news.notify()
+
+    def close(self) -> None:
+        """Hand on nothing more."""
+        with self._news:
+            self._over = True
+            self._news.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while (image := self._next()) is not None:
+                self._hand_on(image)
+        except Exception as error:  # raised again where pictures come from
+            self._error = error
+
+    def _next(self) -> Image | None:
+        """What to hand on now; None at the end."""
+        with self._news:
+            wait = (self.LATE if self._is_steady else 1.0) - self.SPREAD
+            self._news.wait_for(lambda: self._over, self.SPREAD * self._interval)
+            self._news.wait_for(
+                lambda: self._over or self._is_new, None if self._image is None else wait * self._interval
+            )
+            self._is_steady, self._is_new = self._is_new, False
+            return None if self._over else self._image
 
 
 def virtual_camera_error(device: str, reason: str) -> UserError:
     """Why no virtual camera opened, and the command that makes one."""
-    if sys.platform.startswith("linux"):
-        make = "sudo modprobe v4l2loopback video_nr=10 card_label=livestyle exclusive_caps=1"
-        install = "" if Path("/sys/module/v4l2loopback").exists() else "sudo apt install v4l2loopback-dkms && "
-        wanted = f" {device}" if device else ""
-        return UserError(f"There is no virtual camera{wanted} to write to.", f"Make one: {install}{make}")
+    if IS_LINUX:
+        return UserError(*loopback.trouble(device))
     start = "Install OBS Studio (https://obsproject.com), start its virtual camera once, and close it."
     return UserError(f"There is no virtual camera: {reason.splitlines()[0]}.", start)
 
@@ -446,6 +541,9 @@ class Tee(Sink):
 
     def pressed(self) -> list[str]:
         return [key for sink in self._sinks for key in sink.pressed()]
+
+    def is_watched(self) -> bool:
+        return any([sink.is_watched() for sink in self._sinks])
 
     def close(self) -> None:
         with ExitStack() as stack:  # closes all, even if one fails

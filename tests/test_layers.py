@@ -25,7 +25,7 @@ LAYERS = (
     {"engine"},
     {"sources", "sinks", "weights", "nets", "steady", "unfinished", "jobs"},
     {"light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
-    {"image", "cores"},
+    {"image", "cores", "loopback"},
     {"errors", "settings", "devices"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -139,6 +139,8 @@ def live(
     seconds: Annotated[float | None, typer.Option(min=0, help="End after so many seconds.")] = L.seconds,
     stills: Annotated[Path | None, typer.Option(
         metavar="DIR", help="Where the keys s and g save stills (default: livestyle in your pictures).")] = L.stills,
+    recordings: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Where the key r records to (default: livestyle in your videos).")] = L.recordings,
     gatys_style: Annotated[Path | None, typer.Option(
         metavar="PICTURE", help="What the key g paints from: the shipped styles come without their paintings.",
     )] = L.gatys_style,
@@ -154,7 +156,18 @@ def live(
     if not named:
         settings = remembered(settings)
     target = LiveSettings(
-        source, tuple(sink or L.sinks), size, fps, mirror, private, on_demand, frames, seconds, stills, gatys_style
+        source,
+        tuple(sink or L.sinks),
+        size,
+        fps,
+        mirror,
+        private,
+        on_demand,
+        frames,
+        seconds,
+        stills,
+        recordings,
+        gatys_style,
     )
     album = Album(settings, target.stills, target.gatys_style)
     deck = open_deck(settings, album, {name: one.value for name, one in settled.keys.items()})

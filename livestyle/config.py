@@ -137,9 +137,10 @@ READERS: dict[str, Read] = {
     "person_count": _one_of(*PERSON_COUNTS), "model_file": _text, "refine": _text, "auto_light": _bool,
     "device": _text, "quality": _one_of("auto", *QUALITIES), "models": _text,
     "source": _source, "sink": _texts, "size": _size, "fps": _rate, "mirror": _bool, "private": _bool,
-    "frames": _number(1, 1e12, whole=True), "seconds": _number(0, 1e12), "stills": _text, "gatys_style": _text,
+    "on_demand": _bool, "frames": _number(1, 1e12, whole=True), "seconds": _number(0, 1e12), "stills": _text,
+    "recordings": _text, "gatys_style": _text,
 }  # fmt: skip
-PATHS = ("model_file", "models", "stills", "gatys_style")
+PATHS = ("model_file", "models", "stills", "recordings", "gatys_style")
 DEFAULTS: dict[str, Any] = {  # by the names of the flags
     name.replace("sinks", "sink"): list(value) if isinstance(value, tuple) else value
     for name, value in (asdict(Settings()) | asdict(LiveSettings())).items()

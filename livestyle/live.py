@@ -19,8 +19,9 @@ from livestyle.errors import UserError
 from livestyle.filter import REMEMBERED, Filter
 from livestyle.image import Frame, Image, cover, size_of
 from livestyle.look import Look
+from livestyle.recording import Recorder
 from livestyle.settings import LIVE_QUALITY, LiveSettings, Settings, Size
-from livestyle.sinks import Sink, Stream, open_sink
+from livestyle.sinks import Sink, Stream, Tee, open_sink
 from livestyle.sources import Latest, Paced, Source, is_camera, open_source
 
 Say = Callable[[str], None]  # a line for people
@@ -96,7 +97,7 @@ def drive(
             deck.strike(key)
         for line in deck.answers():
             sink.notice(line)
-        news = list(deck.attend(shown.frame, shown.picture, shown.look, filter.matte))
+        news = [*deck.attend(shown.frame, shown.picture, shown.look, filter.matte), *sink.news()]
         rests = limits.on_demand and not sink.is_watched()
         source.rest(rests)
         if (state := "on" if not frame.is_blank else "off" if rests else "away") != camera:
@@ -255,8 +256,9 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
         filter.prepare(deck.look)
         mirror = is_camera(live.source) if live.mirror is None else live.mirror
         stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709, mirror)
-        with open_sink(live.sinks, stream) as sink:
-            say(f"{source.name} -> {sink.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+        with open_sink(live.sinks, stream) as opened, Recorder(live.recordings, stream, deck) as recorder:
+            sink = Tee([opened, recorder])
+            say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
                 say(note)
             if "window" in live.sinks:
@@ -268,6 +270,8 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
                 with Latest(source if source.is_live else Paced(source)) as latest:
                     result = drive(latest, filter, sink, deck, limits, say, watch)
                     source.warning = latest.warning
+        for line in recorder.news():
+            say(line)
         if source.warning:
             say(f"Warning: {source.warning}")
         return result

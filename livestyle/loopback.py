@@ -82,15 +82,14 @@ def free(path: str) -> None:
 
 
 def find(name: str) -> str:
-    """The device path for a name or path of a virtual camera, freed; for "", the first that nobody sends to, else ""."""
-    if name and not name.startswith("/"):
-        return next((device.path for device in loopbacks() if device.name == name), name)
-    for path in [name] if name else [device.path for device in loopbacks()]:
+    """The path of a virtual camera, freed, for its name or path; for "", the first that nobody sends to, else ""."""
+    paths = [device.path for device in loopbacks() if not name or name in (device.path, device.name)]
+    for path in paths:
         free(path)
         with suppress(OSError):
             if capabilities(path)[1] & OUTPUT:
                 return path
-    return name
+    return paths[0] if paths and name else name
 
 
 def trouble(name: str) -> tuple[str, str]:

@@ -52,6 +52,7 @@ class LiveSettings:
     frames: int | None = None
     seconds: float | None = None
     stills: Path | None = None  # None: a folder among the user's pictures
+    recordings: Path | None = None  # None: a folder among the user's videos
     gatys_style: Path | None = None  # what stills are painted from where a style's own painting is not known
 
 

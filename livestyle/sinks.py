@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
+    from av.video.stream import VideoStream
 
 PORTABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
 CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
@@ -33,6 +34,13 @@ HD = 720
 BT709, BT601 = 1, 6  # among FFmpeg's colour spaces
 HEARD = 0.05  # seconds before the first frame whose sound is kept: codecs warm up in packets before zero
 TAIL = 0.1  # seconds by which the sound may outlast the picture
+CODECS = {  # the first that FFmpeg was built with
+    # No B-frames: with frames at uneven times they make the container's duration wrong.
+    "libx264": {"crf": "18", "preset": "veryfast", "bf": "0"},
+    "libvpx-vp9": {"crf": "24", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"},
+}
+PROMPT = {"libx264": {"tune": "zerolatency", "preset": "superfast", "g": "60"}, "libvpx-vp9": {"lag-in-frames": "0"}}
+LASTING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a second's frames reach the file together
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
 NOTICED = 5.0  # seconds
@@ -84,6 +92,10 @@ class Sink:
 
     def notice(self, text: str) -> None:
         """Show a line for NOTICED seconds, to who watches here."""
+
+    def news(self) -> list[str]:
+        """What people should read since the last call."""
+        return []
 
     def is_watched(self) -> bool:
         """Whether anybody looks."""
@@ -356,12 +368,12 @@ class VideoFile(Sink):
 
     def __init__(self, path: Path, stream: Stream) -> None:
         self.name, self._path, self._stream = str(path), path, stream
-        self._writer: _Clip | None = None
+        self._writer: Clip | None = None
         if path.suffix.lower() not in CLIPS:
             raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
         self._part = aside(path)
         with self._discarding():
-            self._writer = _Clip(self._part, stream)
+            self._writer = Clip(self._part, stream)
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
@@ -394,10 +406,17 @@ class VideoFile(Sink):
         self._part.unlink(missing_ok=True)
 
 
-class _Clip:
-    """A clip in the making. Sizes are made even by repeating the last row or column, which 4:2:0 needs."""
+class Clip:
+    """A clip in the making. Sizes are made even by repeating the last row or column, which 4:2:0 needs.
 
-    def __init__(self, path: Path, stream: Stream) -> None:
+    Args:
+        is_lasting: can be played up to the last second, even if it is never finished; for Matroska.
+
+    Raises:
+        OSError, av.FFmpegError: from here and from every method but `abandon`.
+    """
+
+    def __init__(self, path: Path, stream: Stream, is_lasting: bool = False) -> None:
         import av
         from av.video.reformatter import ColorRange, Colorspace
 
@@ -407,12 +426,11 @@ class _Clip:
         self._last = -1  # ticks
         self._sound: _Sound | None = None
         begins_with_index = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
-        self._container = av.open(str(path), "w", options=begins_with_index)
-        self._video = self._container.add_stream(
-            "libx264", Fraction(stream.fps).limit_denominator(1001),
-            # No B-frames: with frames at uneven times they make the container's duration wrong.
-            options={"crf": "4" if full else "18", "preset": "veryfast", "bf": "0"},
-        )  # fmt: skip
+        self._container = av.open(str(path), "w", options=LASTING if is_lasting else begins_with_index)
+        codec = next(name for name in CODECS if name in av.codecs_available)
+        options = CODECS[codec] | ({"crf": "4"} if full else {}) | (PROMPT[codec] if is_lasting else {})
+        rate = Fraction(stream.fps).limit_denominator(1001)
+        self._video = cast("VideoStream", self._container.add_stream(codec, rate, options=options))
         self._video.width, self._video.height = (side + side % 2 for side in stream.size)
         self._video.pix_fmt = "yuvj420p" if full else "yuv420p"
         context = self._video.codec_context
@@ -541,6 +559,9 @@ class Tee(Sink):
 
     def pressed(self) -> list[str]:
         return [key for sink in self._sinks for key in sink.pressed()]
+
+    def news(self) -> list[str]:
+        return [line for sink in self._sinks for line in sink.news()]
 
     def is_watched(self) -> bool:
         return any([sink.is_watched() for sink in self._sinks])

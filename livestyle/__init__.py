@@ -8,7 +8,7 @@ Imports go strictly downward (tests/test_layers.py):
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
     easel  memory  deck
-    filter  album  recipe  naive  charts  recording
+    filter  album  recipe  naive  charts  recording  peak
     masked
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded

@@ -14,20 +14,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livestyle.cores import taken
+from livestyle.cores import check_cores, taken
 from livestyle.deck import Deck
-from livestyle.encoded import Encoded, Jpeg, encoded
+from livestyle.encoded import Encoded, Jpeg, decode, encoded
+from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.filter import Filter, Meter
 from livestyle.image import Frame
 from livestyle.live import Limits, Report, Say, drive
 from livestyle.naive import STAGES, Naive, Stretch, check_naive
+from livestyle.peak import check_peak, measure_peak, works_of
 from livestyle.settings import Settings, Size
 from livestyle.sinks import Null
 from livestyle.sources import Latest, Source
 
-CHILDREN = 3  # live runs whose first frame is waited for
-CHILD = 1.5  # seconds that one takes, about
+CHILD = 1.5  # seconds that a live run takes to its first frame, about
+NAIVE, PEAK = 8.0, 6.0  # seconds that making the naive recipe ready takes, and measuring the peak
 WARM = 5  # frames before what is measured
 ROUNDS = 5  # in which ours and another recipe are measured in turn
 
@@ -43,6 +45,8 @@ class Job:
         pace: frames per second, as a camera gives them, what is not taken in time dropped; None: as fast as can be.
         busy: cores that other processes take meanwhile.
         naive: measure the plain recipe, too, in turn with ours; model_file: of MediaPipe, for that.
+        peak: measure what a core can at most, too, and what the nets make of it.
+        children: live runs whose first frame is waited for.
     """
 
     source: str
@@ -52,11 +56,18 @@ class Job:
     busy: int = 0
     naive: bool = False
     model_file: Path | None = None
+    peak: bool = False
+    children: int = 3
+
+    @property
+    def before(self) -> float:
+        """Seconds that the children take, about."""
+        return self.children * CHILD
 
     @property
     def total(self) -> float:
         """Seconds that it all takes, about."""
-        return CHILDREN * CHILD + self.seconds * (2 if self.naive else 1)
+        return self.before + self.seconds * (1 + self.naive) + NAIVE * self.naive + PEAK * self.peak
 
 
 class I420(Null):
@@ -69,7 +80,7 @@ class I420(Null):
 
 
 def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) -> dict[str, Any]:
-    """Measure; `first_frame_s` is the median of three child processes that show a first styled frame.
+    """Measure; `first_frame_s` is the median of child processes that show a first styled frame.
 
     Returns:
         The JSON object of the command contract: a Report, and what else the job asked for.
@@ -77,18 +88,24 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
     Raises:
         UserError: the clip cannot be read, an odd size, more busy cores than there are, or a package that is missing.
     """
+    if job.busy:
+        check_cores(job.busy)
     if job.naive:
         check_naive(job.model_file)
         if job.pace:
             raise UserError("--against tells how fast both can be.", "Leave --pace away.")
+    if job.peak:
+        check_peak(choose_engine(settings.device))
     jpegs, firsts = encoded(job.source, job.size), []
-    for done in range(CHILDREN):
+    for done in range(job.children):
         update(done * CHILD, "first styled frame")
         firsts.append(first_frame(settings, job))
     with Filter(settings) as filter, taken(job.busy):
         run = Run(filter, jpegs, job, deck, say, update)
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
-    return {**asdict(result), "first_frame_s": round(statistics.median(firsts), 3), **more}
+        if job.peak:
+            more["peak"] = run.peak(settings)
+    return {**asdict(result), "first_frame_s": round(statistics.median(firsts or [0.0]), 3), **more}
 
 
 class Run:
@@ -126,12 +143,20 @@ class Run:
                     break
             return together(ours), compare(ours, naive, recipe.facts)
 
+    def peak(self, settings: Settings) -> dict[str, Any]:
+        """What a core can at most, and what the nets make of it."""
+        self._tell("the peak")
+        look, size = self._deck.look, self._filter.style_size(self._job.size)
+        styles = dict.fromkeys(style for plane in (look.background, look.person) for style, _ in plane.styles)
+        works = works_of(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
+        return measure_peak(works, lambda _: self._tell("the peak"))
+
     def _drive(self, frames: Source, limits: Limits) -> Report:
         with I420() as sink:
             return drive(frames, self._filter, sink, self._deck, limits, self._say, lambda n: self._tell(f"{n} frames"))
 
     def _tell(self, what: str) -> None:
-        self._update(CHILDREN * CHILD + time.monotonic() - self._start, what)
+        self._update(self._job.before + time.monotonic() - self._start, what)
 
 
 def together(reports: Sequence[Report]) -> Report:

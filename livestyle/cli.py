@@ -413,7 +413,8 @@ def matte(
 
 @app.command(
     epilog="""Examples: livestyle bench --size 1280x720 --seconds 20 --json  |
-    livestyle bench --against naive --chart stages.png  |  livestyle bench --pace 30 --busy-cores 1"""
+    livestyle bench --against naive --chart stages.png  |  livestyle bench --peak  |
+    livestyle bench --pace 30 --busy-cores 1"""
 )
 def bench(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
@@ -434,6 +435,8 @@ def bench(
         metavar="FILE", help="MediaPipe's selfie model, for the naive recipe; without --against, weights of a "
                              "segmenter that is not ours.")] = None,
     chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the stages of both.")] = None,
+    peak: Annotated[bool, typer.Option(
+        "--peak", help="What a core can at most, and the nets' share of it (on the CPU).")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
@@ -451,7 +454,7 @@ def bench(
         if chart:
             check_chart(chart)
         settings = settings_from(locals() | {"model_file": None if against else model_file})
-        job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file)
+        job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak)
         deck = open_deck(settings)
         with stopping(deck), bar("measuring", job.total) as update:
             facts = benchmark.bench(settings, job, deck, say, update)
@@ -476,6 +479,11 @@ def tell_speed(facts: dict[str, Any], as_json: bool) -> None:
     if "naive" in facts:
         say(f"{facts['ratio']:.1f} times the frames a second of the naive recipe, {facts['naive']['cpu_ratio']:.1f} "
             f"times less CPU time")  # fmt: skip
+    if "peak" in facts:
+        gops = ", ".join(f"{name} {rate:.0f}" for name, rate in facts["peak"]["gops"].items() if rate)
+        show(
+            [peak_row(net) for net in facts["peak"]["nets"]], f"a core's peak, billions of operations a second: {gops}"
+        )
 
 
 def speed_row(name: str, facts: dict[str, Any]) -> dict[str, str]:
@@ -483,6 +491,15 @@ def speed_row(name: str, facts: dict[str, Any]) -> dict[str, str]:
     figures = {"fps": facts["fps"], "CPU_ms": facts["cpu_ms_per_frame"]}
     figures |= {f"latency_{mark}": facts["latency_ms"][mark] for mark in ("p50", "p95")} | facts["stages_ms"]
     return {"x".join(map(str, facts["size"])): name, **{key: f"{value:.1f}" for key, value in figures.items()}}
+
+
+def peak_row(net: dict[str, Any]) -> dict[str, str]:
+    """A row of the table of nets beside the peak."""
+    return {
+        "net": net["name"], "size": "x".join(map(str, net["size"])), "billions_of_operations": f"{net['gop']:.2f}",
+        "CPU_ms": f"{net['cpu_ms']:.1f}", "billions_a_second": f"{net['gops']:.0f}",
+        "share_of_the_peak": f"{net['share']:.0%}",
+    }  # fmt: skip
 
 
 @evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")

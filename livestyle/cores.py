@@ -55,13 +55,7 @@ def kept_to(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def taken(count: int) -> Iterator[None]:
-    """Other processes spin meanwhile, each on a core of its own, the last ones first.
-
-    Raises:
-        UserError: there are not so many, or the system does not let.
-    """
-    if count:
-        check_cores(count)
+    """Other processes spin meanwhile, each on a core of its own, the last ones first; as many as there are."""
     spinning = []
     try:
         for core in allowed()[::-1][:count] if count else ():

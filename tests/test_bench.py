@@ -15,10 +15,10 @@ import torch
 from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import livestyle
 
-from livestyle import naive
+from livestyle import cli, naive
 from livestyle.bench import Job, bench, compare, together
+from livestyle.charts import draw_naive
 from livestyle.cores import allowed, kept_to, taken
 from livestyle.deck import open_deck
 from livestyle.encoded import Encoded, decode, encode, encoded, there_and_back
@@ -91,9 +91,9 @@ def test_a_core_is_taken_and_given_back() -> None:
 
 def test_a_bench_at_a_cameras_pace_beside_other_work() -> None:
     told: list[float] = []
-    job = Job("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0)
+    job = Job("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0, children=1)
     result = bench(PLAIN, job, open_deck(PLAIN), lambda _: None, lambda done, _: told.append(done))
-    assert 1 <= result["frames"] + result["dropped"] <= 11
+    assert 1 <= result["frames"] <= 10
     assert result["first_frame_s"] > 0
     assert result["latency_ms"]["p50"] > 0
     assert told == sorted(told)
@@ -128,29 +128,76 @@ def test_the_published_net_keeps_the_size_whatever_its_border() -> None:
             assert JohnsonNet(4, 1, border).eval()(picture).shape == picture.shape
 
 
-def test_against_the_naive_recipe_as_typed(tmp_path: Path) -> None:
+def test_against_the_naive_recipe(tmp_path: Path) -> None:
     """It runs in turn with ours, on the same frames, and says what only times."""
-    command = ["bench", "--against", "naive", "--size", "96x54", "--seconds", "0.5", "--background", "color:#204060"]
-    facts = json.loads(livestyle(*command, "--chart", tmp_path / "c.png", "--json").stdout)
+    job = Job("demo", (96, 54), 0.5, naive=True, children=0)
+    facts = bench(PLAIN, job, open_deck(PLAIN), lambda _: None, lambda *_: None)
     assert facts["ratio"] == sorted(facts["naive"]["ratios"])[2]
     assert facts["naive_fps"] > 0
     assert facts["naive_cpu_ms_per_frame"] > 0
     assert facts["naive"]["style_weights"] == RANDOM
     assert facts["naive"]["frames"] >= len(facts["naive"]["ratios"]) == 5
     assert set(facts["naive"]["stages_ms"]) == set(facts["stages_ms"])
-    assert facts["rss_mb"] < 500  # PyTorch is in the other process
+    assert type(facts["naive"]["torch"]) is str  # a string of PyTorch's own would bring PyTorch into our process
+    assert json.loads(json.dumps(facts))["naive"] == facts["naive"]
+    draw_naive(facts, tmp_path / "c.png")
     assert (tmp_path / "c.png").is_file()
 
 
-def test_a_comparison_that_cannot_be_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for words, message in (
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
         (["--against", "theirs"], "theirs"),
         (["--against", "naive", "--pace", "30"], "--pace"),
         (["--against", "naive", "--model-file", "gone.tflite"], "gone.tflite"),
         (["--chart", "c.png"], "--against naive"),
         (["--against", "naive", "--chart", "none/c.png"], "none"),
-    ):
-        assert message in livestyle("bench", "--seconds", "0.5", *words, code=2).stderr
+        (["--cores", "1000000"], "1000000 cores"),
+        (["--busy-cores", "1000000"], "1000000 cores"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_first(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["bench", *words], {"bench"}) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.out == ""
+
+
+def test_pytorch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naive, "has_package", lambda name: name != "torch")
     with pytest.raises(UserError, match="torch"):
         naive.check_naive(None)
+
+
+FACTS: dict[str, object] = {
+    "size": (640, 360), "fps": 40.0, "cpu_ms_per_frame": 30.0, "latency_ms": {"p50": 20.0, "p95": 25.0},
+    "stages_ms": dict.fromkeys(STAGES, 1.0), "engine": "OpenVINO", "segmenter": "unet", "background": "great_wave",
+    "person": "none", "first_frame_s": 0.5, "rss_mb": 300.0, "dropped": 0, "ratio": 25.0, "naive_fps": 1.6,
+    "naive_cpu_ms_per_frame": 900.0, "naive_latency_ms": {"p50": 600.0, "p95": 650.0},
+    "naive": {"stages_ms": dict.fromkeys(STAGES, 100.0), "cpu_ratio": 30.0},
+    "peak": {"gops": {"int8": 1000.0, "bf16": None}, "nets": [
+        {"name": "unet", "kind": "segmenter", "size": [352, 192], "gop": 1.7, "cpu_ms": 5.0, "gops": 340.0,
+         "share": 0.34}]},
+}  # fmt: skip
+
+
+def test_what_is_typed_is_measured_and_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    jobs = []
+    monkeypatch.setattr("livestyle.bench.bench", lambda settings, job, *_: jobs.append((settings, job)) or FACTS)
+    model = tmp_path / "a.tflite"
+    words = ["bench", "--against", "naive", "--peak", "--size", "320x180", "--seconds", "3", "--model-file", str(model)]
+    assert cli.run([*words, "--chart", str(tmp_path / "c.png")], {"bench"}) == 0
+    settings, job = jobs[0]
+    assert job == Job("demo", (320, 180), 3.0, naive=True, model_file=model, peak=True)
+    assert settings.model_file is None  # it is MediaPipe's, not our segmenter's
+    assert (tmp_path / "c.png").is_file()
+    told = capsys.readouterr()
+    assert all(word in told.out for word in ("livestyle", "naive", "40.0", "1.6", "352x192", "34%"))
+    assert "25.0 times" in told.err
+    assert cli.run(["bench", "--json", "--pace", "30", "--busy-cores", "1"], {"bench"}) == 0
+    assert json.loads(capsys.readouterr().out)["ratio"] == 25.0
+    assert jobs[1][1] == Job("demo", (640, 360), 10.0, pace=30.0, busy=1)

@@ -5,6 +5,7 @@ Imports go strictly downward (tests/test_layers.py):
     cli
     cli_config  cli_jobs
     console
+    bundle
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
     easel  memory  deck
@@ -16,7 +17,7 @@ Imports go strictly downward (tests/test_layers.py):
     sources  sinks  weights  nets  steady  unfinished  jobs
     light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback
-    errors  settings  devices
+    errors  settings  devices  v4l2
 """
 
 import time

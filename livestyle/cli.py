@@ -742,12 +742,21 @@ LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
 }  # fmt: skip
 
 
-@app.command(epilog="Example: livestyle doctor --json")
-def doctor(as_json: AsJson = False) -> None:
+@app.command(epilog="Examples: livestyle doctor  |  livestyle doctor --json  |  livestyle doctor --bundle report.zip")
+def doctor(
+    as_json: AsJson = False,
+    bundle: Annotated[Path | None, typer.Option(
+        metavar="FILE.zip", help="Write what a bug report needs, without pictures and names.")] = None,
+) -> None:  # fmt: skip
     """What this machine has and lacks, and the exact command that mends it."""
     from livestyle.doctor import examine
 
     checks = examine()
+    if bundle:
+        from livestyle.bundle import write_bundle
+
+        write_bundle(bundle, checks)
+        say(f"Wrote {bundle}: look into it before you send it.")
     if as_json:
         return print(json.dumps({"checks": [asdict(check) for check in checks]}, indent=2))
     for check in checks:

@@ -3,15 +3,22 @@
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+from livestyle import __version__, loopback
+from livestyle.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.engine import choose_engine, cpu_name, has_package
 from livestyle.errors import UserError
+from livestyle.loopback import loopbacks
 from livestyle.sinks import Stream, VirtualCamera, has_display
-from livestyle.sources import list_cameras
-from livestyle.weights import find_cards
+from livestyle.v4l2 import Mode, modes
+from livestyle.weights import cache_folder, find_cards
 
 PACKAGES = (
     "numpy",
@@ -25,6 +32,7 @@ PACKAGES = (
     "pillow",
 )
 EXTRAS = {"torch": "livestyle[torch]", "mediapipe": "livestyle[mediapipe]"}
+LEAST_DISK = 1.0  # GB
 REINSTALL = "pip install --force-reinstall livestyle"
 
 
@@ -41,6 +49,7 @@ class Check:
 def _python() -> Iterator[Check]:
     ok = (3, 10) <= sys.version_info[:2] <= (3, 13)
     system = f"Python {platform.python_version()} on {platform.platform()}, {cpu_name()}, {os.cpu_count()} cores"
+    yield Check("livestyle", True, __version__)
     yield Check("python", ok, system, "" if ok else "Install Python 3.10 to 3.13.")
 
 
@@ -78,15 +87,68 @@ def _engines() -> Iterator[Check]:
 
 
 def _cameras() -> Iterator[Check]:
-    found = list_cameras()
-    if found:
-        for device, name in found.items():
-            ok = os.access(device, os.R_OK | os.W_OK)
-            yield Check(f"camera {device}", ok, name, "" if ok else 'sudo usermod -aG video "$USER", then log in again')
-    elif not sys.platform.startswith("linux"):
-        yield Check("camera", True, "not looked for on this system; try: livestyle live --source 0")
-    else:
-        yield Check("camera", False, "none found", "Plug one in; until then: livestyle live --source demo")
+    """Formats and rates, rights, and who has it."""
+    found = [device for device in video_devices() if device not in loopbacks()]
+    for device in found:
+        yield _camera(device)
+    if not found:
+        is_known = IS_LINUX
+        detail = "none found" if is_known else "not looked for on this system; try: livestyle live --source 0"
+        fix = "Plug one in; until then: livestyle live --source demo" if is_known else ""
+        yield Check("camera", not is_known, detail, fix)
+
+
+def _camera(device: Device) -> Check:
+    name = f"camera {device.path}"
+    if not os.access(device.path, os.R_OK | os.W_OK):
+        return Check(
+            name, False, f"{device.name}: you may not open it", 'sudo usermod -aG video "$USER", then log in again'
+        )
+    users = holders(device.path)
+    if users:
+        who = ", ".join(f"{program} (process {number})" for number, program in users)
+        return Check(name, False, f"{device.name}: in use by {who}", f"Close it, or: kill {users[0][0]}")
+    return Check(name, True, f"{device.name}: {offer(modes(device.path)) or 'it does not list what it gives'}")
+
+
+def offer(found: list[Mode]) -> str:
+    """The three largest sizes of each format, with their rates."""
+    words = []
+    for code in dict.fromkeys(mode.code for mode in found):
+        sizes = sorted((m for m in found if m.code == code), key=lambda m: (m.width * m.height, m.fps), reverse=True)
+        words.append(f"{code} " + ", ".join(f"{m.width}x{m.height} at {m.fps:g}" for m in sizes[:3]))
+    return "; ".join(words)
+
+
+def _loopback() -> Iterator[Check]:
+    """The module that makes virtual cameras on Linux."""
+    if not IS_LINUX:
+        return
+    install = loopback.install_command()
+    if not loopback.MODULE.exists():
+        fix = f"{install}{loopback.MODPROBE}"
+        if is_secure_boot():
+            fix += "  (Secure Boot loads signed modules only: sudo mokutil --import /var/lib/dkms/mok.pub, and restart)"
+        yield Check("v4l2loopback", False, "not loaded" if not install else "not installed", fix)
+        return
+    made = loopback.loopbacks()
+    exclusive = loopback.exclusive()
+    names = ", ".join(f"{device.path} ({device.name})" for device in made) or "no device"
+    yield Check("v4l2loopback", bool(made), f"{loopback.version()}: {names}", "" if made else loopback.RELOAD)
+    yield Check(
+        "v4l2loopback exclusive_caps", exclusive, "1" if exclusive else "0: browsers do not list the device",
+        "" if exclusive else loopback.RELOAD,
+    )  # fmt: skip
+    kept = loopback.is_loaded_at_start()
+    hint = "" if kept else f"not loaded when the computer starts (optional: {loopback.AT_START})"
+    yield Check("v4l2loopback at start", True, hint or "loaded when the computer starts")
+
+
+def is_secure_boot() -> bool:
+    """Whether the firmware says that it started the system with Secure Boot."""
+    with suppress(OSError):
+        return any(f.read_bytes()[4:5] == b"\1" for f in Path("/sys/firmware/efi/efivars").glob("SecureBoot-*"))
+    return False
 
 
 def _virtual_camera() -> Iterator[Check]:
@@ -97,10 +159,86 @@ def _virtual_camera() -> Iterator[Check]:
         yield Check("virtual camera", False, error.problem, error.step.removeprefix("Make one: "))
 
 
+def _obs() -> Iterator[Check]:
+    """OBS, whose virtual camera macOS and Windows need."""
+    if platform.system() == "Darwin":
+        listed = said("systemextensionsctl", "list")
+        ok = "com.obsproject.obs-studio.mac-camera-extension" in listed and "activated enabled" in listed
+        fix = "Install OBS 30 or newer, press Start Virtual Camera once, allow it among Login Items & Extensions"
+        yield Check("OBS camera extension", ok, "active" if ok else "not active", "" if ok else fix)
+    elif platform.system() == "Windows":
+        listed = said("reg", "query", r"HKCR\CLSID\{A3FCE0F5-3493-419F-958A-ABA1250EC20B}")
+        fix = "Install OBS Studio (https://obsproject.com) and press Start Virtual Camera once"
+        yield Check(
+            "OBS virtual camera", bool(listed), "registered" if listed else "not registered", "" if listed else fix
+        )
+
+
+def said(*command: str) -> str:
+    """What a program prints; "" where there is none, or it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _pipewire() -> Iterator[Check]:
+    """What browsers in sandboxes, and Firefox on some systems, see cameras through."""
+    if not IS_LINUX:
+        return
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
+    running = processes()
+    is_on = (runtime / "pipewire-0").exists()
+    version = said("pipewire", "--version").partition("libpipewire ")[2].split()
+    portals = sorted(name for name in running if name.startswith("xdg-desktop-por"))
+    detail = f"{' '.join(version[:1])} running".strip() if is_on else "not running (optional)"
+    yield Check("PipeWire", True, detail)
+    yield Check("camera portal", True, "running" if portals else "not running (optional; sandboxed programs ask it)")
+
+
+def processes() -> set[str]:
+    """The names of what runs, as far as Linux tells them: 15 letters."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):
+            found.add(file.read_text().strip())
+    return found
+
+
 def _display() -> Iterator[Check]:
     ok = has_display()
-    detail = os.environ.get("DISPLAY") or sys.platform
-    yield Check("display", ok, detail if ok else "none", "" if ok else "Use --sink file:OUT.mp4 or virtual-camera.")
+    kind = os.environ.get("XDG_SESSION_TYPE", "")
+    shown = [f"{name}={value}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if (value := os.environ.get(name))]
+    detail = " ".join([kind, *shown]).strip() or sys.platform
+    fix = "Use --sink file:OUT.mp4 or virtual-camera."
+    if os.environ.get("WAYLAND_DISPLAY") and not os.environ.get("DISPLAY"):
+        fix = "Install Xwayland, through which the window is shown, or use --sink virtual-camera."
+    yield Check("display", ok, detail if ok else f"none ({detail})", "" if ok else fix)
+
+
+def _gpu() -> Iterator[Check]:
+    """Graphics cards, and whether anything here can use them."""
+    makers = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
+    cards = set()
+    for file in Path("/sys/class/drm").glob("card[0-9]/device/vendor"):
+        with suppress(OSError):
+            cards.add(makers.get(file.read_text().strip(), "another maker's"))
+    if Path("/proc/driver/nvidia/version").exists():
+        cards.add("NVIDIA")
+    detail = ", ".join(sorted(cards)) or "none found"
+    if "NVIDIA" in cards and not has_package("torch"):
+        detail += " (optional: pip install 'livestyle[torch]' uses it)"
+    yield Check("graphics card", True, detail)
+
+
+def _room() -> Iterator[Check]:
+    """Disk and memory."""
+    for name, folder in (("home", Path.home()), ("cache", cache_folder())):
+        there = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
+        free = shutil.disk_usage(there).free / 1e9
+        ok = free > LEAST_DISK
+        yield Check(f"disk {name}", ok, f"{free:.1f} GB free", "" if ok else f"Free space: at least {LEAST_DISK:g} GB")
 
 
 def _models() -> Iterator[Check]:
@@ -117,7 +255,7 @@ def _models() -> Iterator[Check]:
 
 
 CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _python, _packages, _engines, _cameras, _virtual_camera, _display, _models,
+    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _display, _models, _room,
 )  # fmt: skip
 
 

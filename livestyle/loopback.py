@@ -2,21 +2,20 @@
 
 import os
 import platform
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from livestyle.devices import Device, holders, video_devices
+from livestyle.v4l2 import CAPTURE, OUTPUT, OUTPUT_BUFFERS, STREAM_ON, ask, capabilities, opened
 
-QUERY_CAPABILITIES, STREAM_ON = 0x80685600, 0x40045612  # ioctls of videodev2.h
-CAPABILITIES = struct.Struct("16s32s32sIII12x")  # driver, card, bus, version, of the driver, of this device
-CAPTURE, OUTPUT = 0x1, 0x2
-OUTPUT_BUFFERS = struct.pack("i", 2)
 LABEL = "livestyle"
 MODULE = Path("/sys/module/v4l2loopback")
 MODPROBE = f"sudo modprobe v4l2loopback video_nr=10 card_label={LABEL} exclusive_caps=1"
 RELOAD = f"sudo modprobe -r v4l2loopback && {MODPROBE}"
+AT_START = (
+    "echo v4l2loopback | sudo tee /etc/modules-load.d/v4l2loopback.conf && "
+    f"echo options {MODPROBE.removeprefix('sudo modprobe ')} | sudo tee /etc/modprobe.d/v4l2loopback.conf"
+)
 INSTALL = {  # by ID or ID_LIKE of /etc/os-release
     "debian": 'sudo apt install v4l2loopback-dkms "linux-headers-$(uname -r)"',
     "fedora": "sudo dnf install akmod-v4l2loopback && sudo akmods",  # from RPM Fusion
@@ -33,34 +32,6 @@ def loopbacks() -> list[Device]:
     return sorted(found, key=lambda device: device.name != LABEL)
 
 
-@contextmanager
-def opened(path: str) -> Iterator[int]:
-    """A device's file descriptor.
-
-    Raises:
-        OSError: it does not open.
-    """
-    file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-def capabilities(path: str) -> tuple[str, int]:
-    """The driver of a device and what it can do now, as flags.
-
-    Raises:
-        OSError: it does not open, or is no video device.
-    """
-    import fcntl
-
-    with opened(path) as file:
-        answer = fcntl.ioctl(file, QUERY_CAPABILITIES, bytes(CAPABILITIES.size))
-    driver, _, _, _, _, now = CAPABILITIES.unpack(answer)
-    return driver.rstrip(b"\0").decode(errors="replace"), now
-
-
 def is_loopback(path: str) -> bool:
     """Whether a device is v4l2loopback's, as far as we may know."""
     try:
@@ -72,13 +43,11 @@ def is_loopback(path: str) -> bool:
 def free(path: str) -> None:
     """Make a device a sink again that its last sender left as neither source nor sink (v4l2loopback before 0.13, with
     exclusive_caps); others are left alone."""
-    import fcntl
-
     with suppress(OSError):
         driver, now = capabilities(path)
         if driver == "v4l2 loopback" and not now & (CAPTURE | OUTPUT):
             with opened(path) as file:
-                fcntl.ioctl(file, STREAM_ON, OUTPUT_BUFFERS)  # is refused, and resets the device
+                ask(file, STREAM_ON, OUTPUT_BUFFERS)  # is refused, and resets the device
 
 
 def find(name: str) -> str:
@@ -129,3 +98,28 @@ def distribution() -> list[str]:
         facts = platform.freedesktop_os_release()
     words = f"{facts.get('ID', '')} {facts.get('ID_LIKE', '')}".split()
     return ["suse" if "suse" in word else {"ubuntu": "debian", "rhel": "fedora"}.get(word, word) for word in words]
+
+
+def version() -> str:
+    """Of the module that is loaded, as far as it tells."""
+    with suppress(OSError):
+        return (MODULE / "version").read_text().strip()
+    return "loaded"
+
+
+def exclusive() -> bool:
+    """Whether every device shows itself as a camera only while somebody sends to it, which browsers ask for."""
+    with suppress(OSError):
+        flags = (MODULE / "parameters" / "exclusive_caps").read_text().strip().split(",")
+        return all(flag == "Y" for flag in flags[: len(loopbacks())])
+    return True  # it does not tell
+
+
+def is_loaded_at_start() -> bool:
+    """Whether a file says so."""
+    for folder in ("/etc/modules-load.d", "/usr/lib/modules-load.d", "/etc/modules"):
+        for file in Path(folder).glob("*.conf") if Path(folder).is_dir() else [Path(folder)]:
+            with suppress(OSError):
+                if any(line.strip() == "v4l2loopback" for line in file.read_text().splitlines()):
+                    return True
+    return False

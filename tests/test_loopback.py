@@ -212,11 +212,13 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     machine.flags["/dev/video10"][1] = loopback.OUTPUT
     sink = VirtualCamera("livestyle", Stream((65, 47), 25))
     image = test_card(65, 47)
+    sink._camera.wait(1)
     sink.send(Frame(image, 0, 0.0))
     image[:] = 0
-    sink._camera.wait(2)
+    sink._camera.wait(len(sink._camera.images) + 3)
     machine.flags["/dev/video10"][1] = 0
     sink.close()
+    assert (sink._camera.images[0] == sinks.GREY).all()
     assert (sink._camera.images[-1] == test_card(65, 47)[:46, :64]).all()
     assert sink._camera.closed
     assert machine.freed == ["/dev/video10"]

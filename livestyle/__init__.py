@@ -3,12 +3,12 @@
 Imports go strictly downward (tests/test_layers.py):
 
     cli
-    cli_config  cli_jobs
-    console
+    cli_config  cli_ctl  cli_jobs
+    console  completion
     bundle
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
-    easel  memory  deck
+    easel  memory  deck  control
     filter  album  recipe  naive  charts  recording  peak
     masked
     segment  stylize  gatys  look

@@ -1,6 +1,30 @@
-"""`python -m livestyle`."""
+"""`livestyle`, and `python -m livestyle`."""
 
-from livestyle.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line. What goes to a running filter takes a short way: somebody waits for what a key does."""
+    words = [word for word in sys.argv[2:] if word != "--json"]
+    if sys.argv[1:2] == ["ctl"] and words and words[0] not in ("list", "watch") and "-" not in {w[:1] for w in words}:
+        sys.exit(press(words, "--json" in sys.argv))
+    from livestyle.cli import main
+
+    main()
+
+
+def press(words: list[str], as_json: bool) -> int:
+    """`livestyle ctl WORDS`; the exit code."""
+    from livestyle import control
+    from livestyle.errors import UserError
+
+    try:
+        print(control.press(words, as_json=as_json))
+    except UserError as error:
+        print(f"{error.problem}\n{error.step}".strip(), file=sys.stderr)
+        return 2
+    return 0
+
 
 if __name__ == "__main__":
     main()

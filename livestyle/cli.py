@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle import __version__, cli_config, cli_jobs, weights
-from livestyle.config import LOOKS, Config, key_of, load_config, load_last, project_file, save_last
+from livestyle import __version__, cli_config, cli_ctl, cli_jobs, completion, weights
+from livestyle.config import LOOKS, Config, Reload, key_of, load_config, load_last, project_file, save_last
 from livestyle.console import bar, download, recorder, say, show, ticker
 from livestyle.errors import UserError
 from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
@@ -33,7 +33,6 @@ S, L = Settings(), LiveSettings()
 settled = Config()  # what files and variables say, once a command that heeds them runs
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -53,6 +52,7 @@ evaluate_app = typer.Typer(help="Measure how good the models are.", no_args_is_h
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(cli_jobs.app, name="jobs")
 app.add_typer(cli_config.app, name="config")
+app.command("ctl", epilog=cli_ctl.EPILOG)(cli_ctl.ctl)
 
 
 def settle(context: typer.Context, profile: str | None) -> str | None:
@@ -78,24 +78,34 @@ def parse_size(text: str) -> Size:
 
 
 Background = Annotated[
-    str | None, typer.Option(metavar="LOOK", help="Look of the background (default: the default style).")
+    str | None,
+    typer.Option(
+        metavar="LOOK", help="Look of the background (default: the default style).", autocompletion=completion.looks
+    ),
 ]
-Person = Annotated[str, typer.Option(metavar="LOOK", help="Look of the person.")]
+Person = Annotated[str, typer.Option(
+    metavar="LOOK", help="Look of the person.", autocompletion=completion.looks)]  # fmt: skip
 Strength = Annotated[float, typer.Option(metavar="0..1", help="Stylized against original.")]
 PlaneStrength = Annotated[float | None, typer.Option(metavar="0..1", help="Of this plane alone.")]
 KeepColors = Annotated[bool, typer.Option(
     "--keep-colors/--no-keep-colors", help="Style the luminance, keep the original colours.")]  # fmt: skip
-Segmenter = Annotated[str | None, typer.Option(metavar="NAME", help="See: livestyle list segmenters.")]
+Segmenter = Annotated[str | None, typer.Option(
+    metavar="NAME", help="See: livestyle list segmenters.", autocompletion=completion.segmenters)]  # fmt: skip
 Keep = Annotated[str, typer.Option(metavar="A,B", help="What stays, of segmenters that know more than people.")]
 ModelFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of a segmenter that is not ours.")]
-PersonCount = Annotated[str, typer.Option(help="all, or main: others who walk through count as background.")]
+PersonCount = Annotated[str, typer.Option(
+    help="all, or main: others who walk through count as background.", autocompletion=completion.person_counts,
+)]  # fmt: skip
 Refine = Annotated[str, typer.Option(help="guided; crf or matting for stills: what draws the matte's edge.")]
 AutoLight = Annotated[bool, typer.Option(
     "--auto-light/--no-auto-light", help="Put the person into a new background's light.")]  # fmt: skip
 Profile = Annotated[str | None, typer.Option(
-    metavar="NAME", is_eager=True, callback=settle, help="Take [profile.NAME] of: livestyle config edit.")]  # fmt: skip
+    metavar="NAME", is_eager=True, callback=settle, help="Take [profile.NAME] of: livestyle config edit.",
+    autocompletion=completion.profiles)]  # fmt: skip
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps or torch:cpu.")]
-Quality = Annotated[str, typer.Option(help="auto, fast, balanced or best: at what size styles are painted.")]
+Quality = Annotated[str, typer.Option(
+    help="auto, fast, balanced or best: at what size styles are painted.", autocompletion=completion.qualities,
+)]  # fmt: skip
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of models that goes before all others.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
@@ -147,35 +157,30 @@ def live(
     profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
+    flags = dict(locals())
     from livestyle.album import Album
+    from livestyle.control import Control
     from livestyle.deck import open_deck
     from livestyle.live import run_live
 
-    settings = settings_from(locals())
-    named = any(name in settled.values or is_typed(context, name) for name in LOOKS)
-    if not named:
-        settings = remembered(settings)
-    target = LiveSettings(
-        source,
-        tuple(sink or L.sinks),
-        size,
-        fps,
-        mirror,
-        private,
-        on_demand,
-        frames,
-        seconds,
-        stills,
-        recordings,
-        gatys_style,
-    )
+    settings = settings_from(flags)
+    typed = {name for name in LOOKS if is_typed(context, name)}
+    is_named = bool(typed or settled.values.keys() & set(LOOKS))
+    start = settings if is_named else remembered(settings)
+    others = {one.name: flags[one.name] for one in fields(LiveSettings) if one.name != "sinks"}
+    target = LiveSettings(sinks=tuple(sink or L.sinks), **others)
     album = Album(settings, target.stills, target.gatys_style)
-    deck = open_deck(settings, album, {name: one.value for name, one in settled.keys.items()})
-    with stopping(deck), ticker(frames) as watch, album:
-        before = replace(deck.look, bypass=False)
-        result = run_live(settings, target, deck, say, watch)
+    deck = open_deck(start, album, {name: one.value for name, one in settled.keys.items()})
+    before = replace(deck.look, bypass=False)
+    reload = Reload(deck, settings, weights.find_card("style", None, settings.models).name, profile, typed, say)
+    with stopping(deck), ticker(frames) as watch, album, Control(deck.press, deck.status, reload) as control:
+        if control.door is None:
+            say(f"'livestyle ctl' does not reach this run: {control.problem}.")
+        elif control.door.name != "1":
+            say(f"Another filter runs; this one answers to: livestyle ctl --filter {control.door.name}")
+        result = run_live(start, target, deck, say, watch)
     after = replace(deck.look, bypass=False)
-    if not named and after != before:
+    if not is_named and after != before:
         save_last(after)
     for line in album.news():
         say(line)
@@ -1075,6 +1080,9 @@ def finish(result: "Report", as_json: bool) -> None:
     )
 
 
+ALONE = {"-h", "--help", "--install-completion", "--show-completion"}  # flags that stand without a command
+
+
 def main() -> None:
     """Run the command line; the only place that turns errors into sentences and exit codes."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # the libraries' own chatter
@@ -1089,7 +1097,7 @@ def main() -> None:
         print(f"livestyle {__version__}")
         sys.exit(0)
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in {"-h", "--help"}):
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ALONE):
         arguments.insert(0, "live")
     code = run(arguments, known)
     recorder.end(code)

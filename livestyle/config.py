@@ -13,17 +13,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from livestyle.deck import ACTIONS, bind
+from livestyle.deck import ACTIONS, Deck, bind
 from livestyle.errors import UserError
-from livestyle.look import STYLE_FILES, Look, parse_plane
+from livestyle.look import STYLE_FILES, Look, anchored, look_of, parse_plane
 from livestyle.settings import PERSON_COUNTS, QUALITIES, LiveSettings, Settings, read_size
 
 VARIABLE = "LIVESTYLE_CONFIG"  # names another user file; "none": nothing but flags counts
@@ -194,12 +194,7 @@ def load_config(profile: str | None = None, environment: Mapping[str, str] = os.
         if profile:
             raise UserError(f"There is no profile '{profile}': ${VARIABLE} is none.", f"Unset ${VARIABLE}.")
         return Config()
-    user, project = user_file(environment), project_file()
-    if environment.get(VARIABLE) and not user.is_file():
-        raise UserError(f"There is no file {user}.", f"Check ${VARIABLE}.")
-    found = [File(user)] if user.is_file() else []
-    if project.is_file() and not (found and os.path.samefile(user, project)):
-        found.append(File(project, PROJECT))
+    found = find_files(environment)
     values: dict[str, Given] = {}
     for file in found:
         values |= file.plain
@@ -207,6 +202,21 @@ def load_config(profile: str | None = None, environment: Mapping[str, str] = os.
         values |= _profile(profile, found)
     values |= dict(_variables(environment))
     return Config(values, found[0].keys if found else {}, tuple(file.path for file in found))
+
+
+def find_files(environment: Mapping[str, str] = os.environ) -> "list[File]":
+    """The user's file and the folder's, where they are there.
+
+    Raises:
+        UserError: one of them is wrong.
+    """
+    user, project = user_file(environment), project_file()
+    if environment.get(VARIABLE) not in (None, "", "none") and not user.is_file():
+        raise UserError(f"There is no file {user}.", f"Check ${VARIABLE}.")
+    found = [File(user)] if user.is_file() else []
+    if project.is_file() and not (found and os.path.samefile(user, project)):
+        found.append(File(project, PROJECT))
+    return found
 
 
 def _profile(name: str, found: "list[File]") -> dict[str, Given]:
@@ -244,14 +254,6 @@ def _read(name: str, value: Any, origin: str, base: Path) -> Any:
     except UserError as error:
         raise UserError(f"{origin}: {error.problem}", error.step) from None
     return str(base / Path(value).expanduser()) if name in PATHS else value
-
-
-def anchored(look: str, base: Path) -> str:
-    """A LOOK whose path is relative to a folder, as one that holds anywhere."""
-    head, colon, rest = look.partition(":")
-    if colon and head in ("image", "video"):
-        return f"{head}:{base / Path(rest).expanduser()}"
-    return str(base / Path(look).expanduser()) if look.lower().endswith(STYLE_FILES) else look
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -402,13 +404,64 @@ def _paths(parsed: Any) -> Iterator[tuple[str, ...]]:
             yield from ((key, *path) for path in _paths(value))
 
 
+class Reload:
+    """Called now and then, has a running filter adopt the looks of files as these change. What was changed by keys and
+    not in the files stays; what cannot be read is said, and all stays.
+
+    Args:
+        settings: as they were settled when the run began; default: the style of no look.
+        typed: the flags that were, which go before any file.
+    """
+
+    def __init__(
+        self, deck: Deck, settings: Settings, default: str, profile: str | None, typed: Collection[str],
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._deck, self._settings, self._default, self._say = deck, settings, default, say
+        self._profile, self._names = profile, [name for name in LOOKS if name not in typed]
+        self._look, self._stamps = look_of(settings, default), self._stamp()
+
+    def __call__(self) -> None:
+        """See whether a file has changed."""
+        stamps = self._stamp()
+        if stamps == self._stamps or any(old and not new for old, new in zip(self._stamps, stamps, strict=True)):
+            return  # gone: an editor may be about to put it back
+        self._stamps, found = stamps, Config()
+        try:
+            found = load_config(self._profile)
+            values = {name: one.value for name, one in found.values.items()}
+            given = {name: values.get(name, DEFAULTS[name]) for name in self._names}
+            look = look_of(replace(self._settings, **given), self._default)
+            changes = {one.name: getattr(look, one.name) for one in fields(Look)}
+            changes = {name: part for name, part in changes.items() if part != getattr(self._look, name)}
+            if changes:
+                self._say(f"From your files: {self._deck.adopt(changes)}")
+            self._look = look
+        except UserError as error:
+            line = f"{error} {found.blame(error.problem)}".strip()
+            self._deck.tell(line)
+            self._say(line)
+
+    def _stamp(self) -> list[tuple[int, ...]]:
+        found: list[tuple[int, ...]] = []
+        for file in (user_file(), project_file()):
+            try:
+                facts = file.stat()
+                found.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
+            except OSError:
+                found.append(())
+        return found
+
+
 def last_file() -> Path:
     """Where the last look is remembered."""
     return Path(platformdirs.user_state_dir("livestyle", appauthor=False)) / "last-look.json"
 
 
 def load_last() -> dict[str, Any]:
-    """The settings of the last look; empty where there is none that can be used."""
+    """The settings of the last look; empty where there is none that can be used, or only flags are to count."""
+    if os.environ.get(VARIABLE) == "none":
+        return {}
     try:
         facts = json.loads(last_file().read_text("utf-8"))
         return {name: _read(name, facts[name], "", here()) for name in LOOKS if name in facts}
@@ -425,6 +478,8 @@ def save_last(look: Look) -> None:
         "person_strength": look.person_strength,
         "keep_colors": look.keep_colors,
     }
+    if os.environ.get(VARIABLE) == "none":
+        return
     file = last_file()
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     with suppress(OSError):

@@ -129,6 +129,42 @@ class Deck:
         self._keep(look)
         return str(look)
 
+    def adopt(self, changes: Mapping[str, object]) -> str:
+        """Change parts of the look, by the names of its fields, as a config file now has them.
+
+        Raises:
+            UserError: a style that is not there, or the question.
+        """
+        with self._lock:
+            for part in changes.values():
+                if isinstance(part, Plane):
+                    self.find(part.text)
+            answer = self.show(replace(self.look, **changes))  # type: ignore[arg-type]
+            self._answers.append(answer)
+            return answer
+
+    def refuse(self, look: Look, before: Look, why: str) -> None:
+        """Go back from a look that cannot be had, unless another was chosen meanwhile."""
+        with self._lock:
+            if self.look is look:
+                self.look = before
+            self.tell(why)
+
+    def tell(self, answer: str) -> None:
+        """Have something read, for a moment."""
+        self._answers.append(answer)
+
+    def status(self) -> Facts:
+        """How things are, for other programs."""
+        look = self.look
+        return {
+            "background": look.background.text, "person": look.person.text,
+            "background_strength": look.background_strength, "person_strength": look.person_strength,
+            "keep_colors": look.keep_colors, "bypass": look.bypass, "plane": self.plane, "quality": self.quality,
+            "paused": self.frozen or self.panicked, "frozen": self.frozen, "panicked": self.panicked,
+            "recording": self.recording, "is_call": self.is_call, "fps": 0.0, "frames": 0, **self.facts,
+        }  # fmt: skip
+
     def _keep(self, look: Look) -> None:
         for name, plane in (("background", look.background), ("person", look.person)):
             if plane.kind not in ("none", *BLURS):

@@ -165,7 +165,7 @@ class Jobs:
         """Be the runner: do what waits, then end; at once where there is another."""
         with ExitStack() as turn:
             with self._records():
-                mine = turn.enter_context(_locked(self.folder / "turn", wait=False))
+                mine = turn.enter_context(locked(self.folder / "turn", wait=False))
             while mine is not None:
                 with self._records() as jobs:
                     job = next((job for job in jobs if job.state == WAITING), None)
@@ -218,7 +218,7 @@ class Jobs:
         """All jobs, which nobody else changes meanwhile; those whose process has died are stopped."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with _locked(self.folder / "lock"):
+            with locked(self.folder / "lock"):
                 places = [place for place in self.folder.iterdir() if place.name.isdecimal()]
                 jobs = [job for place in sorted(places, key=lambda p: int(p.name)) if (job := self._read(place))]
                 if any(job.state == RUNNING for job in jobs) and not self._is_at_work():
@@ -228,7 +228,7 @@ class Jobs:
             raise UserError(f"{self.folder} cannot be used: {error.strerror or error}.", "Make it writable.") from None
 
     def _is_at_work(self) -> bool:
-        with _locked(self.folder / "turn", wait=False) as mine:
+        with locked(self.folder / "turn", wait=False) as mine:
             return mine is None
 
     def _place(self, job: Job) -> Path:
@@ -347,7 +347,7 @@ def _save(file: Path, facts: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _locked(file: Path, wait: bool = True) -> Iterator[int | None]:
+def locked(file: Path, wait: bool = True) -> Iterator[int | None]:
     """A lock, as its descriptor; None where another has it and `wait` is False. Held until it is closed everywhere."""
     lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -154,6 +154,7 @@ class Guard:
         self._filter, self._size, self._deck, self._say = filter, size, deck, say
         self._failures, self._quality = 0, deck.quality
         self._held: Shown | None = None
+        self._good = deck.look  # rendered last, or to begin with
 
     def __call__(self, frame: Frame) -> Shown:
         """What to send, of the size agreed with the sinks."""
@@ -174,13 +175,16 @@ class Guard:
         try:
             picture = self._filter(frame, look)
         except Exception as error:
+            if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
+                self._deck.refuse(look, self._good, str(error))
+                return self._picture(frame, self._good)
             self._failures += 1
             if not self._deck.is_call or self._failures > PATIENCE:
                 raise
             if self._failures == 1:
                 self._say(f"Hidden behind a placeholder: {error}")
             return placeholder(self._size)
-        self._failures = 0
+        self._failures, self._good = 0, look
         return picture if size_of(picture) == self._size else cover(picture, self._size)
 
 

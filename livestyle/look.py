@@ -103,6 +103,14 @@ def parse_plane(text: str) -> Plane:
     return _style(text)
 
 
+def anchored(look: str, base: Path) -> str:
+    """A LOOK whose path is relative to a folder, as one that holds anywhere."""
+    head, colon, rest = look.partition(":")
+    if colon and head in ("image", "video"):
+        return f"{head}:{base / Path(rest).expanduser()}"
+    return str(base / Path(look).expanduser()) if look.lower().endswith(STYLE_FILES) else look
+
+
 def _none(text: str, rest: str) -> Plane:
     if rest:
         raise _unreadable(text)

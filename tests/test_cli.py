@@ -49,6 +49,7 @@ COMMANDS = (
     "train style",
     "train segmenter",
     "jobs",
+    "ctl",
     "config",
     *(f"config {name}" for name in ("show", "edit", "path")),
     *(f"jobs {name}" for name in ("list", "show", "cancel", "resume", "clear")),
@@ -252,3 +253,36 @@ def test_a_fault_of_ours_is_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setitem(cli.LISTS, "sinks", lambda _: 1 / 0)
     assert cli.run(["list", "sinks"], {"list"}) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered", "not_offered"),
+    [
+        ("ctl pa", {"panic", "paint", "paint-still"}, {"quit"}),
+        ("ctl paint ", {"background", "person", "both"}, {"starry_night"}),
+        ("ctl style ", {"starry_night"}, {"none"}),
+        ("ctl person b", {"blur", "bokeh", "bayeux_tapestry"}, {"none"}),
+        ("live --background great_wave+st", {"great_wave+starry_night"}, {"great_wave"}),
+        ("photo --quality ", {"auto", "fast", "balanced", "best"}, set()),
+        ("matte --segmenter ", {"unet"}, {"starry_night"}),
+        ("live --profile m", {"meeting"}, {"stills"}),
+        ("", {"live", "ctl", "config"}, set()),
+    ],
+)
+def test_a_shell_completes(tmp_path: Path, typed: str, offered: set[str], not_offered: set[str]) -> None:
+    (tmp_path / "x.toml").write_text("[profile.meeting]\n[profile.stills]\n")
+    words = f"livestyle {typed}"
+    asked = {"_LIVESTYLE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-m", "livestyle"], capture_output=True, text=True, check=False,
+        env=HEADLESS | asked | {"LIVESTYLE_CONFIG": str(tmp_path / "x.toml")},
+    )  # fmt: skip
+    found = set(done.stdout.split())
+    assert offered <= found, done.stderr
+    assert not not_offered & found
+
+
+def test_completion_is_installed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "livestyle", "--install-completion", "bash"]
+    subprocess.run(command, env=HEADLESS | {"HOME": str(tmp_path)}, check=True, capture_output=True)
+    assert any("_LIVESTYLE_COMPLETE" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())

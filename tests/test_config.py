@@ -335,6 +335,7 @@ def test_config_edit_writes_a_first_file_and_checks_the_result(home: Home) -> No
 
 
 def test_the_last_look_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LIVESTYLE_CONFIG")
     monkeypatch.setattr(config, "last_file", lambda: tmp_path / "state" / "last.json")
     assert config.load_last() == {}
     look = Look(parse_plane("starry_night+great_wave@0.25"), parse_plane("blur:0.7"), 0.5, 0.9, True)
@@ -344,6 +345,80 @@ def test_the_last_look_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp
     for broken in ("", "[]", "3", '{"background": 3}', '{"person": "video:gone.mp4"}', "[" * 100000):
         (tmp_path / "state" / "last.json").write_text(broken)
         assert config.load_last() == {}
+
+
+class Editing:
+    """A run that heeds a file, and what it says; each text is written as an editor does, beside and then over."""
+
+    def __init__(self, home: Home, text: str, **typed_looks: Any) -> None:
+        self.home, self.said = home, list[str]()
+        self.write(text)
+        values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}
+        asked = Settings(**(values | typed_looks))
+        self.deck = open_deck(asked)
+        self.reload = config.Reload(self.deck, asked, "great_wave", None, tuple(typed_looks), self.said.append)
+
+    def write(self, text: str) -> None:
+        part = self.home.user.with_suffix(".part")
+        part.write_text(text)
+        part.replace(self.home.user)
+
+    def edit(self, text: str) -> Look:
+        self.write(text)
+        self.reload()
+        return self.deck.look
+
+
+def test_looks_follow_the_file(home: Home) -> None:
+    run = Editing(home, 'background = "blur:0.2"\n')
+    assert run.edit('background = "starry_night"\nstrength = 0.5\n').background.text == "starry_night"
+    assert run.deck.look.background_strength == 0.5
+    run.deck.press("person blur:0.9")
+    look = run.edit('background = "starry_night"\nkeep-colors = true\n')
+    assert (look.person.text, look.background_strength, look.keep_colors) == ("blur:0.9", 1.0, True)
+    assert run.edit("").background.text == "great_wave"  # the default
+    said = len(run.said)
+    run.reload()
+    run.edit("fps = 20\n")
+    assert len(run.said) == said  # nothing new
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('background = "stary_night"\n', "starry_night"),
+        ('background = "stary_night"\n', "line 1"),
+        ("background = 3\n", "line 1"),
+        ("[", "no TOML"),
+    ],
+)
+def test_a_wrong_file_is_said_and_the_old_look_stays(home: Home, text: str, said: str) -> None:
+    run = Editing(home, 'background = "blur:0.2"\n')
+    assert run.edit(text).background.text == "blur:0.2"
+    assert said in run.said[-1]
+    assert list(run.deck.answers()) == run.said
+    assert run.edit('background = "blur:0.3"\n').background.text == "blur:0.3"
+
+
+def test_a_file_that_is_gone_changes_nothing(home: Home) -> None:
+    run = Editing(home, 'background = "blur:0.2"\n')
+    home.user.unlink()
+    run.reload()
+    assert (run.deck.look.background.text, run.said) == ("blur:0.2", [])
+
+
+def test_a_file_has_no_say_over_flags(home: Home) -> None:
+    run = Editing(home, "", background="blur:0.2")
+    look = run.edit('background = "blur:0.8"\nperson = "blur:0.3"\n')
+    assert (look.background.text, look.person.text) == ("blur:0.2", "blur:0.3")
+
+
+def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
+    run = Editing(home, 'background = "blur:0.2"\n')
+    run.deck.is_call = True
+    assert run.edit('background = "none"\n').background.text == "blur:0.2"
+    run.deck.press("confirm")
+    assert run.deck.look.background.text == "none"
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from test_cli import HEADLESS
 
 from livestyle.errors import UserError
 from livestyle.image import load_image, save_image
-from livestyle.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder, _locked
+from livestyle.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder, locked
 
 SOON = ("list", "sinks")
 ENDLESS = ("live", "--source", "demo", "--sink", "null", "--background", "none", "--frames", "1000000")
@@ -266,7 +266,7 @@ def test_the_commands(tmp_path: Path, picture: Path) -> None:
     jobs.add(*copying(picture, "out.png"))
     jobs.cancel(1)
     assert "cancelled" in livestyle("list").stdout
-    with _locked(jobs.folder / "turn"):  # it is the test's: no other runner is started
+    with locked(jobs.folder / "turn"):  # it is the test's: no other runner is started
         assert json.loads(livestyle("resume", "1", "--json").stdout)["state"] == WAITING
     jobs.run()
     assert str(picture.with_name("out.png")) in livestyle("show", "1").stderr

@@ -42,10 +42,14 @@ class Collect(Sink):
 
     def __init__(self, script: dict[int, str] | None = None, is_call: bool = False) -> None:
         self.frames: list[Frame] = []
+        self.notices: list[str] = []
         self.script, self.is_call = script or {}, is_call
 
     def send(self, frame: Frame) -> None:
         self.frames.append(frame)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def pressed(self) -> list[str]:
         key = self.script.get(len(self.frames))
@@ -256,3 +260,14 @@ def test_the_deck_is_told_how_it_goes() -> None:
 def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
     assert placeholder(size).shape == (size[1], size[0], 3)
     assert placeholder(size).dtype == np.uint8
+
+
+@pytest.mark.parametrize("is_call", [False, True])
+def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: bool) -> None:
+    """A damaged style, chosen while the filter runs: said, and not a frame of anything else."""
+    (tmp_path / "bad.onnx").write_bytes(b"no net")
+    sink, deck = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), Deck(COLOUR)
+    result, _ = go(Cards(6), sink, deck=deck)
+    assert (result.frames, deck.look) == (6, COLOUR)
+    assert all((frame.image[0, 0] == (128, 64, 32)).all() for frame in sink.frames)
+    assert any("bad.onnx" in line for line in sink.notices)

@@ -260,7 +260,8 @@ class VirtualCamera(Sink):
             )
         except RuntimeError as error:
             raise virtual_camera_error(device, str(error)) from None
-        self.name = f"virtual camera {self._camera.device}"
+        self._device: str = self._camera.device
+        self.name = f"virtual camera {self._device}"
         self._openings: Openings | None = None
         self._watched = False
         self._changed: float | None = None  # since when it is otherwise
@@ -280,7 +281,7 @@ class VirtualCamera(Sink):
         """
         if self._openings is None:
             try:
-                self._openings = Openings(self._camera.device)
+                self._openings = Openings(self._device)
             except OSError:
                 raise UserError("--on-demand needs v4l2loopback on Linux.", "Leave it out.") from None
         now, opened = time.monotonic(), self._openings.any()
@@ -298,7 +299,7 @@ class VirtualCamera(Sink):
         if self._openings:
             self._openings.close()
         if IS_LINUX:
-            loopback.free(self._camera.device)
+            loopback.free(self._device)
 
 
 class Pacer:

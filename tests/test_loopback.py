@@ -190,7 +190,12 @@ class FakeCamera(Taker):
         super().__init__()
         if device == "/dev/video4":
             raise RuntimeError("'v4l2loopback' backend: device is busy")
-        self.size, self.fps, self.device, self.closed = (width, height), fps, device or "found", False
+        self.size, self.fps, self._device, self.closed = (width, height), fps, device or "found", False
+
+    @property
+    def device(self) -> str:
+        assert not self.closed
+        return self._device
 
     def send(self, image: np.ndarray) -> None:  # type: ignore[type-arg]
         assert image.shape == (self.size[1], self.size[0], 3)

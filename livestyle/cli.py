@@ -171,6 +171,8 @@ def live(
     target = LiveSettings(sinks=tuple(sink or L.sinks), **others)
     album = Album(settings, target.stills, target.gatys_style)
     deck = open_deck(start, album, {name: one.value for name, one in settled.keys.items()})
+    if start != settings:
+        deck.tell(f"As you left it: {deck.look}")
     before = replace(deck.look, bypass=False)
     reload = Reload(deck, settings, weights.find_card("style", None, settings.models).name, profile, typed, say)
     with stopping(deck), ticker(frames) as watch, album, Control(deck.press, deck.status, reload) as control:
@@ -199,8 +201,6 @@ def remembered(settings: Settings) -> Settings:
                 style_card(style, settings.models)
     except UserError:
         return settings
-    if last != settings:
-        say(f"As you left it: background {last.background}, person {last.person}.")
     return last
 
 

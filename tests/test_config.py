@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_cli import HEADLESS
 
 from livestyle import config
+from livestyle.cli import remembered
 from livestyle.config import DEFAULTS, LOOKS, PROJECT, READERS, File, key_of, lines_of, load_config, variable_of
 from livestyle.deck import open_deck
 from livestyle.errors import UserError
@@ -419,6 +420,17 @@ def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
     assert run.edit('background = "none"\n').background.text == "blur:0.2"
     run.deck.press("confirm")
     assert run.deck.look.background.text == "none"
+
+
+def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LIVESTYLE_CONFIG")
+    monkeypatch.setattr(config, "last_file", lambda: tmp_path / "last.json")
+    config.save_last(Look(parse_plane("my_style")))
+    assert remembered(Settings(strength=0.5)) == Settings(strength=0.5)
+    config.save_last(Look(parse_plane("starry_night"), background_strength=0.3))
+    assert remembered(Settings()).background == "starry_night"
+    monkeypatch.setenv("LIVESTYLE_CONFIG", "none")
+    assert remembered(Settings()) == Settings()
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

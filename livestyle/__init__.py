@@ -5,7 +5,7 @@ Imports go strictly downward (tests/test_layers.py):
     cli
     cli_config  cli_ctl  cli_jobs
     console  completion
-    bundle
+    bundle  cost
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
     easel  memory  deck  control

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livestyle.cores import check_cores, taken
+from livestyle.cores import Others, check_cores, taken
 from livestyle.deck import Deck
 from livestyle.encoded import Encoded, Jpeg, decode, encoded
 from livestyle.engine import choose_engine
@@ -103,6 +103,7 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
     with Filter(settings) as filter, taken(job.busy):
         run = Run(filter, jpegs, job, deck, say, update)
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
+        more["others_share"] = run.others
         if job.peak:
             more["peak"] = run.peak(settings)
     return {**asdict(result), "first_frame_s": round(statistics.median(firsts or [0.0]), 3), **more}
@@ -116,17 +117,19 @@ class Run:
     ) -> None:  # fmt: skip
         self._filter, self._jpegs, self._job, self._deck, self._say = filter, jpegs, job, deck, say
         self._update, self._start = update, time.monotonic()
+        self.others: float | None = None  # what other processes took of the cores' time, in the newest stretch
         filter.prepare(deck.look)
         self._drive(Encoded(jpegs, job.size), Limits(frames=WARM))
 
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""
         self._filter.meter = Meter()
-        frames, limits = Encoded(self._jpegs, self._job.size, first, self._job.pace), Limits(seconds=seconds)
-        if not self._job.pace:
-            return self._drive(frames, limits)
-        with Latest(frames) as latest:
-            return self._drive(latest, limits)
+        frames = Encoded(self._jpegs, self._job.size, first, self._job.pace, seconds)
+        others = Others()
+        with Latest(frames) if self._job.pace else frames as source:
+            result = self._drive(source, Limits())
+        self.others = others.share()
+        return result
 
     def against(self) -> tuple[Report, dict[str, Any]]:
         """Ours and the naive recipe in turn, ROUNDS times, each time from the same frame on; medians of both."""

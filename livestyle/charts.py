@@ -1,7 +1,7 @@
 """The charts of the speed, as PNGs."""
 
-from collections.abc import Mapping
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,15 @@ STAGES = {  # what people read, and the colour
     "write": ("convert", "#6a994e"),
     "rest": ("between", "#d9d9d9"),
 }
+PARTS = {  # of the CPU time of a frame
+    "styles": ("styles", "#c8553d"),
+    "segmenter": ("segmenter", "#2a6f97"),
+    "pixels": ("decode, scale, steady, composite", "#e9c46a"),
+}
+SHADES = {0: "#8d99ae", 1: "#2a6f97", 2: "#c8553d"}  # by the number of styles
+RATES = (1, 2, 5, 10, 20, 30, 60, 100, 200, 500, 1000)  # frames a second that are marked
+ALLOWED = "what the arithmetic allows"
+STYLES = {0: "no style", 1: "one style", 2: "two styles"}
 
 
 def check_chart(path: Path) -> None:
@@ -110,3 +119,75 @@ def plain(axes: "Axes", grid: Literal["both", "x", "y"] = "both") -> None:
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def draw_cost(facts: Mapping[str, Any], path: Path) -> None:
+    """A PNG of frames a second over the resolution, and of what a frame's CPU time goes to, beside the bounds.
+
+    Args:
+        facts: the JSON object of `bench --grid`.
+    """
+    from matplotlib.figure import Figure  # the object API: no window, no global state
+
+    rows: list[dict[str, Any]] = facts["rows"]
+    most = max(row["cores"] for row in rows)
+    figure = Figure(figsize=(11, 4.6), layout="constrained", facecolor="white")
+    speed, spent = figure.subplots(1, 2, width_ratios=(1, 1.1))
+    lay_speed(speed, rows, most)
+    lay_parts(spent, [row for row in rows if row["cores"] == most])
+    speed.set_title("Frames a second", loc="left", fontsize=12)
+    spent.set_title(f"CPU time of a frame, {cores_words(most)}", loc="left", fontsize=12)
+    save_chart(figure, path)
+
+
+Row = Mapping[str, Any]
+
+
+def lay_speed(axes: "Axes", rows: Sequence[Row], most: int) -> None:
+    """Lines of frames a second over the rows of the picture, the bounds of `most` cores dotted."""
+    from matplotlib.lines import Line2D
+
+    cores = sorted({row["cores"] for row in rows}, reverse=True)
+    for styles, count in product(SHADES, cores):
+        line = [row for row in rows if (row["styles"], row["cores"]) == (styles, count)]
+        heights, color = [row["size"][1] for row in line], SHADES[styles]
+        axes.plot(heights, [row["fps"] for row in line], dash(count, most), color=color, marker="o", markersize=4)
+        if styles and count == most:
+            axes.plot(heights, [row["bound_fps"] for row in line], ":", color=color, linewidth=1)
+    rates = [row["fps"] for row in rows] + [row["bound_fps"] for row in rows if row["styles"]]
+    shown = [rate for rate in RATES if min(rates) / 1.5 <= rate <= max(rates) * 1.5]
+    axes.set(xscale="log", yscale="log", xlabel="rows of the picture")
+    for axis, ticks in ((axes.xaxis, sorted({row["size"][1] for row in rows})), (axes.yaxis, shown)):
+        axis.set_ticks(ticks, [str(tick) for tick in ticks])
+        axis.set_ticks([], minor=True)
+    lines = [Line2D([], [], color=SHADES[styles], marker="o", markersize=4, label=STYLES[styles]) for styles in SHADES]
+    lines += [Line2D([], [], color="gray", linestyle=dash(count, most), label=cores_words(count)) for count in cores]
+    lines.append(Line2D([], [], color="gray", linestyle=":", linewidth=1, label=f"{ALLOWED}, {cores_words(most)}"))
+    axes.legend(handles=lines, frameon=False, fontsize=8)
+    plain(axes)
+
+
+def lay_parts(axes: "Axes", rows: Sequence[Row]) -> None:
+    """Bars of what the CPU time of a frame goes to."""
+    names = [f"{row['size'][0]}x{row['size'][1]}, {STYLES[row['styles']]}" for row in rows]
+    left = [0.0] * len(rows)
+    for part, (words, color) in PARTS.items():
+        lengths = [row["cpu_ms"][part] for row in rows]
+        axes.barh(names, lengths, 0.7, left, color=color, label=words)
+        left = [start + length for start, length in zip(left, lengths, strict=True)]
+    axes.scatter([row["bound_cpu_ms"] for row in rows], names, marker="|", s=110, color="black", zorder=3,
+                 label=ALLOWED)  # fmt: skip
+    axes.invert_yaxis()
+    axes.set_xlabel("ms")
+    axes.legend(frameon=False, fontsize=8)
+    plain(axes, "x")
+
+
+def dash(cores: int, most: int) -> Literal["-", "--"]:
+    """How the line of so many cores is drawn."""
+    return "-" if cores == most else "--"
+
+
+def cores_words(count: int) -> str:
+    """So many cores."""
+    return "1 core" if count == 1 else f"{count} cores"

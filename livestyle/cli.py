@@ -419,7 +419,7 @@ def matte(
 @app.command(
     epilog="""Examples: livestyle bench --size 1280x720 --seconds 20 --json  |
     livestyle bench --against naive --chart stages.png  |  livestyle bench --peak  |
-    livestyle bench --pace 30 --busy-cores 1"""
+    livestyle bench --pace 30 --busy-cores 1  |  livestyle bench --grid cost/"""
 )
 def bench(
     background: Background = S.background, person: Person = S.person, strength: Strength = S.strength,
@@ -442,6 +442,9 @@ def bench(
     chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the stages of both.")] = None,
     peak: Annotated[bool, typer.Option(
         "--peak", help="What a core can at most, and the nets' share of it (on the CPU).")] = False,
+    grid: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="The cost from 320x180 to 1920x1080, with 0 to 2 styles, on 1 and 2 cores, and what limits "
+                            "it, as cost.json, cost.md and cost.png (24 times --seconds, and some).")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
@@ -459,6 +462,8 @@ def bench(
         if chart:
             check_chart(chart)
         settings = settings_from(locals() | {"model_file": None if against else model_file})
+        if grid:
+            return measure_grid(settings, source, seconds, grid, as_json)
         job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak)
         deck = open_deck(settings)
         with stopping(deck), bar("measuring", job.total) as update:
@@ -466,6 +471,33 @@ def bench(
     if chart:
         draw_naive(facts, chart)
     tell_speed(facts, as_json)
+
+
+def measure_grid(settings: Settings, source: str, seconds: float, folder: Path, as_json: bool) -> None:
+    """Measure the cost as work grows, and write its table and chart."""
+    from livestyle import cost
+    from livestyle.charts import check_chart, draw_cost
+    from livestyle.deck import Deck
+    from livestyle.image import written_aside
+    from livestyle.look import NONE, Look
+
+    folder.mkdir(parents=True, exist_ok=True)
+    check_chart(folder / "cost.png")
+    deck, rows = Deck(Look(NONE)), []
+    with stopping(deck), bar("measuring", cost.rows_of(cost.SIZES)) as update:
+        for row in cost.measure_cost(settings, source, cost.SIZES, seconds):
+            rows.append(row)
+            update(len(rows), "x".join(map(str, row["size"])))
+            if deck.over.is_set():
+                return say("Stopped: nothing was written.")
+    facts = cost.cost_facts(settings, rows)
+    draw_cost(facts, folder / "cost.png")
+    for name, text in (("cost.json", json.dumps(facts, indent=1)), ("cost.md", cost.markdown(rows))):
+        with written_aside(folder / name) as part:
+            part.write_text(text, "utf-8")
+    if as_json:
+        return print(json.dumps(facts))
+    show(cost.table(rows), facts["machine"])
 
 
 def tell_speed(facts: dict[str, Any], as_json: bool) -> None:
@@ -478,9 +510,9 @@ def tell_speed(facts: dict[str, Any], as_json: bool) -> None:
                  "latency_ms": facts["naive_latency_ms"], "stages_ms": facts["naive"]["stages_ms"]}  # fmt: skip
         rows.append(speed_row("naive", naive))
     show(rows, f"{facts['engine']}; segmenter {facts['segmenter']}; {facts['background']} / {facts['person']}")
-    say(
-        f"first styled frame after {facts['first_frame_s']:.2f} s; {facts['rss_mb']:.0f} MB; {facts['dropped']} dropped"
-    )
+    others = facts["others_share"]
+    say(f"first styled frame after {facts['first_frame_s']:.2f} s; {facts['rss_mb']:.0f} MB; {facts['dropped']} dropped"
+        f"{f'; other processes took {others:.0%} of the cores' if others else ''}")  # fmt: skip
     if "naive" in facts:
         say(f"{facts['ratio']:.1f} times the frames a second of the naive recipe, {facts['naive']['cpu_ratio']:.1f} "
             f"times less CPU time")  # fmt: skip

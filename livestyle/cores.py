@@ -1,10 +1,13 @@
 """Which of the machine's cores a measurement runs on, and which of them another process takes."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from livestyle.errors import UserError
 
@@ -67,3 +70,33 @@ def taken(count: int) -> Iterator[None]:
         for child in spinning:
             child.kill()
             child.wait()
+
+
+class Others:
+    """What other processes take of this one's cores, from now on."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic(), time.process_time(), idle_seconds()
+
+    def share(self) -> float | None:
+        """Of the cores' time so far; None where the system does not tell."""
+        now = time.monotonic(), time.process_time(), idle_seconds()
+        if now[2] is None or self._start[2] is None:
+            return None
+        all_, ours, idle = (now[0] - self._start[0]) * len(allowed()), now[1] - self._start[1], now[2] - self._start[2]
+        return round(min(1.0, max(0.0, 1 - (ours + idle) / all_)), 3) if all_ else 0.0
+
+
+def idle_seconds() -> float | None:
+    """What this process's cores have idled since the start; None where the system does not tell."""
+    try:
+        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    except OSError:
+        return None
+    names = {f"cpu{core}" for core in allowed()}
+    return sum(int(words[4]) + int(words[5]) for words in lines if words[0] in names) / os.sysconf("SC_CLK_TCK")
+
+
+def ignore_interrupts() -> None:
+    """In a process that does a part of the work: whoever waits for it ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

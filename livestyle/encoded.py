@@ -14,6 +14,7 @@ from livestyle.settings import Size
 from livestyle.sources import Source, open_source
 
 FRAMES = 120  # of a clip
+LEAST = 3  # frames from which rates can be told
 QUALITY = 90  # a webcam's
 
 Jpeg = NDArray[np.uint8]  # the bytes of a file
@@ -24,11 +25,15 @@ class Encoded(Source):
 
     Args:
         first: the number of the JPEG to begin with; pace: frames per second, as of a camera, or None: at once.
+        seconds: after which it ends, but for LEAST frames; None: never.
     """
 
-    def __init__(self, jpegs: Sequence[Jpeg], size: Size, first: int = 0, pace: float | None = None) -> None:
+    def __init__(
+        self, jpegs: Sequence[Jpeg], size: Size, first: int = 0, pace: float | None = None,
+        seconds: float | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.size, self.fps = "frames in memory", size, pace or 30.0
-        self._jpegs, self._first, self._pace = jpegs, first, pace
+        self._jpegs, self._first, self._pace, self._seconds = jpegs, first, pace, seconds
 
     def __iter__(self) -> Iterator[Frame]:
         start = time.monotonic()
@@ -36,6 +41,8 @@ class Encoded(Source):
             if self._pace:
                 time.sleep(max(0.0, start + index / self._pace - time.monotonic()))
             captured = time.monotonic()  # when a camera's JPEG is here
+            if self._seconds is not None and index >= LEAST and captured - start >= self._seconds:
+                return
             image = decode(self._jpegs[there_and_back(self._first + index, len(self._jpegs))])
             yield Frame(image, index, captured - start, captured)
 

@@ -4,7 +4,6 @@ It runs in a process of its own, which waits while ours runs: neither's threads 
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from livestyle.cores import ignore_interrupts
 from livestyle.encoded import Jpeg, decode, there_and_back
 from livestyle.engine import choose_engine, has_package
 from livestyle.errors import UserError
@@ -56,7 +56,7 @@ class Naive:
 
     def __init__(self, jpegs: Sequence[Jpeg], size: Size, device: str = "cpu", model_file: Path | None = None) -> None:
         check_naive(model_file)
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"))
+        self._pool = ProcessPoolExecutor(1, get_context("spawn"), ignore_interrupts)
         self.facts: dict[str, Any] = self._there(begin, jpegs, size, device, model_file)
 
     def run(self, first: int, seconds: float) -> Stretch:
@@ -133,7 +133,6 @@ class Recipe:
 def begin(jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | None) -> dict[str, Any]:
     """Make the recipe ready; tells what it is made of."""
     global recipe
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for this ends it
     os.environ.pop("OMP_WAIT_POLICY", None)  # which the command line sets, and a tutorial does not
     recipe = Recipe(jpegs, size, device, model_file)
     recipe(0, {name: [] for name in STAGES})

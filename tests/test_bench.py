@@ -8,6 +8,7 @@ import time
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from hypothesis import strategies as st
 from livestyle import cli, naive
 from livestyle.bench import Job, bench, compare, together
 from livestyle.charts import draw_naive
-from livestyle.cores import allowed, kept_to, taken
+from livestyle.cores import Others, allowed, kept_to, taken
 from livestyle.deck import open_deck
-from livestyle.encoded import Encoded, decode, encode, encoded, there_and_back
+from livestyle.encoded import LEAST, Encoded, decode, encode, encoded, there_and_back
 from livestyle.errors import UserError
 from livestyle.live import Report
 from livestyle.naive import RANDOM, STAGES, Stretch
@@ -55,6 +56,22 @@ def test_a_camera_sends_no_frame_early() -> None:
     frames = list(islice(Encoded([encode(test_card(16, 16))], (16, 16), pace=100), 5))
     assert [frame.time >= index / 100 for index, frame in enumerate(frames)] == [True] * 5
     assert all(frame.captured >= start + frame.time for frame in frames)
+
+
+def test_frames_end_after_their_time_but_for_the_least() -> None:
+    assert len(list(Encoded([encode(test_card(16, 16))], (16, 16), seconds=0))) == LEAST
+    assert len(list(Encoded([encode(test_card(16, 16))], (16, 16), pace=50, seconds=0.1))) in {LEAST, 4, 5}
+
+
+@on_linux
+def test_other_processes_are_told() -> None:
+    others = Others()
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    assert 0 <= (others.share() or 0.0) <= 1
+    with patch("livestyle.cores.idle_seconds", lambda: None):
+        assert Others().share() is None
 
 
 def test_latency_counts_from_before_the_decoding() -> None:
@@ -97,6 +114,7 @@ def test_a_bench_at_a_cameras_pace_beside_other_work() -> None:
     assert result["first_frame_s"] > 0
     assert result["latency_ms"]["p50"] > 0
     assert told == sorted(told)
+    assert result["others_share"] is None or 0 <= result["others_share"] <= 1
 
 
 def test_several_reports_add_up() -> None:
@@ -174,8 +192,8 @@ def test_pytorch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 FACTS: dict[str, object] = {
     "size": (640, 360), "fps": 40.0, "cpu_ms_per_frame": 30.0, "latency_ms": {"p50": 20.0, "p95": 25.0},
     "stages_ms": dict.fromkeys(STAGES, 1.0), "engine": "OpenVINO", "segmenter": "unet", "background": "great_wave",
-    "person": "none", "first_frame_s": 0.5, "rss_mb": 300.0, "dropped": 0, "ratio": 25.0, "naive_fps": 1.6,
-    "naive_cpu_ms_per_frame": 900.0, "naive_latency_ms": {"p50": 600.0, "p95": 650.0},
+    "person": "none", "first_frame_s": 0.5, "rss_mb": 300.0, "dropped": 0, "others_share": 0.2, "ratio": 25.0,
+    "naive_fps": 1.6, "naive_cpu_ms_per_frame": 900.0, "naive_latency_ms": {"p50": 600.0, "p95": 650.0},
     "naive": {"stages_ms": dict.fromkeys(STAGES, 100.0), "cpu_ratio": 30.0},
     "peak": {"gops": {"int8": 1000.0, "bf16": None}, "nets": [
         {"name": "unet", "kind": "segmenter", "size": [352, 192], "gop": 1.7, "cpu_ms": 5.0, "gops": 340.0,
@@ -198,6 +216,7 @@ def test_what_is_typed_is_measured_and_told(
     told = capsys.readouterr()
     assert all(word in told.out for word in ("livestyle", "naive", "40.0", "1.6", "352x192", "34%"))
     assert "25.0 times" in told.err
+    assert "other processes took 20%" in told.err
     assert cli.run(["bench", "--json", "--pace", "30", "--busy-cores", "1"], {"bench"}) == 0
     assert json.loads(capsys.readouterr().out)["ratio"] == 25.0
     assert jobs[1][1] == Job("demo", (640, 360), 10.0, pace=30.0, busy=1)

@@ -8,6 +8,7 @@ Imports go strictly downward (tests/test_layers.py):
     bundle  cost
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
+    preview
     easel  memory  deck  control
     filter  album  recipe  naive  charts  recording  peak
     masked
@@ -15,6 +16,7 @@ Imports go strictly downward (tests/test_layers.py):
     segmenters  crf  matting  loss_network  encoded
     engine
     sources  sinks  weights  nets  steady  unfinished  jobs
+    overlay  canvas
     light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback
     errors  settings  devices  v4l2

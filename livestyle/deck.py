@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livestyle.errors import UserError
@@ -35,6 +36,7 @@ class Deck:
         frozen: the picture stands still; panicked: a placeholder is shown everywhere; recording: is wanted.
         view: what the preview shows in place of the picture, one of VIEWS, or ""; showing: what lies over it, of "hud",
         "help", "strip" and "full-screen"; mirror: of the preview. None of these reaches other sinks.
+        gallery: styles in order; thumbnails: of those that are to be clicked on.
         is_call: strangers may watch; facts: how the run goes, written by the driver; over: the run ends.
     """
 
@@ -47,6 +49,7 @@ class Deck:
         self.plane, self.view, self.showing, self.mirror = "background", "", frozenset({"hud"}), False
         self.frozen = self.panicked = self.recording = self.is_call = False
         self.facts: Facts = {}
+        self.thumbnails: dict[str, Path] = {}
         self.over = threading.Event()
         self._lock = threading.RLock()
         self._asked: tuple[float, Look] | None = None  # until when, and what would be shown
@@ -327,6 +330,7 @@ def _back(deck: Deck, _: str) -> str:
 
 def _panic(deck: Deck, _: str) -> str:
     deck.panicked = True
+    deck._stills.clear()
     return f"Hidden from everybody. To come back, press {deck.key('confirm')}."
 
 
@@ -463,5 +467,7 @@ def open_deck(settings: Settings, album: "Album | None" = None, keys: Mapping[st
         UserError: a look that cannot be parsed, a key that cannot be bound.
     """
     default = "" if settings.background is not None else find_card("style", None, settings.models).name
-    gallery = tuple(find_cards("style", settings.models))
-    return Deck(look_of(settings, default), gallery, album, settings.quality, keys)
+    cards = find_cards("style", settings.models)
+    deck = Deck(look_of(settings, default), tuple(cards), album, settings.quality, keys)
+    deck.thumbnails = {name: (card.folder or Path()) / "thumbnail.png" for name, card in cards.items()}
+    return deck

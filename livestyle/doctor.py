@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livestyle import __version__, loopback
+from livestyle.canvas import has_display
 from livestyle.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.engine import choose_engine, cpu_name, has_package
 from livestyle.errors import UserError
 from livestyle.loopback import loopbacks
-from livestyle.sinks import Stream, VirtualCamera, has_display
+from livestyle.sinks import Stream, VirtualCamera
 from livestyle.v4l2 import Mode, modes
 from livestyle.weights import cache_folder, find_cards
 

@@ -19,6 +19,7 @@ from livestyle.errors import UserError
 from livestyle.filter import REMEMBERED, Filter
 from livestyle.image import Frame, Image, cover, size_of
 from livestyle.look import Look
+from livestyle.preview import Shown, scene_of
 from livestyle.recording import Recorder
 from livestyle.settings import LIVE_QUALITY, LiveSettings, Settings, Size
 from livestyle.sinks import Sink, Stream, Tee, open_sink
@@ -78,7 +79,7 @@ def drive(
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
     render, pace = Guard(filter, source.size, deck, say), Pace()
-    frames, titled, camera = iter(source), None, "on"
+    frames, about, camera = iter(source), f"{filter.engine.detail}, {filter.segmenter}", "on"
     while not deck.over.is_set() and sent < limits.frames:
         with meter.stage("read"):
             frame = next(frames, None)
@@ -86,10 +87,8 @@ def drive(
             break
         shown = render(frame)
         with meter.stage("write"):
+            sink.describe(scene_of(deck, shown, about, filter.matte))
             sink.send(replace(frame, image=shown.picture))
-        if shown.look is not titled:
-            sink.caption(str(shown.look))
-            titled = shown.look
         latencies.append((time.monotonic() - frame.captured) * 1000)
         sent += 1
         deck.facts = pace.facts(sent, latencies[-1]) | {"dropped": getattr(source, "dropped", 0)}
@@ -137,15 +136,6 @@ class Pace:
         return {"frames": frames, "fps": round(fps, 1), "latency_ms": round(late, 1)}
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What everybody sees: the picture, the frame that it was made of, and how."""
-
-    frame: Frame
-    picture: Image
-    look: Look
-
-
 class Guard:
     """Calls the filter as the deck says. In a call a fault shows a placeholder in place of the picture, never the raw
     one; so do panic and a camera that is away, anywhere."""
@@ -161,14 +151,14 @@ class Guard:
         deck = self._deck
         if not deck.panicked and not (deck.frozen and self._held):
             look = deck.look  # read once: a key press may replace it meanwhile
-            self._held = Shown(frame, self._picture(frame, look), look)
+            self._held = self._render(frame, look)
         if deck.panicked or self._held is None:  # asked last: it may have come while the picture was made
-            return Shown(frame, placeholder(self._size), deck.look)
+            return Shown(frame, placeholder(self._size), deck.look, hidden=True)
         return self._held
 
-    def _picture(self, frame: Frame, look: Look) -> Image:
+    def _render(self, frame: Frame, look: Look) -> Shown:
         if frame.is_blank:
-            return placeholder(self._size)
+            return Shown(frame, placeholder(self._size), look, hidden=True)
         if self._deck.quality != self._quality:
             self._quality = self._deck.quality
             self._filter.quality = LIVE_QUALITY if self._quality == "auto" else self._quality
@@ -177,15 +167,15 @@ class Guard:
         except Exception as error:
             if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
                 self._deck.refuse(look, self._good, str(error))
-                return self._picture(frame, self._good)
+                return self._render(frame, self._good)
             self._failures += 1
             if not self._deck.is_call or self._failures > PATIENCE:
                 raise
             if self._failures == 1:
                 self._say(f"Hidden behind a placeholder: {error}")
-            return placeholder(self._size)
+            return Shown(frame, placeholder(self._size), look, hidden=True)
         self._failures, self._good = 0, look
-        return picture if size_of(picture) == self._size else cover(picture, self._size)
+        return Shown(frame, picture if size_of(picture) == self._size else cover(picture, self._size), look)
 
 
 def placeholder(size: Size) -> Image:
@@ -258,15 +248,16 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
         raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(deck.look)
-        mirror = is_camera(live.source) if live.mirror is None else live.mirror
-        stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709, mirror)
+        deck.mirror = is_camera(live.source) if live.mirror is None else live.mirror
+        stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
         with open_sink(live.sinks, stream) as opened, Recorder(live.recordings, stream, deck) as recorder:
             sink = Tee([opened, recorder])
             say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
                 say(note)
-            if "window" in live.sinks:
-                say("\n".join(["Keys in the window:", *(f"  {a.key:6}{a.words}" for a in deck.actions if a.key)]))
+            if any(text.startswith("window") for text in live.sinks):
+                say(f"In the window, {deck.key('help')} shows the keys.")
+                say(f"{deck.key('panic')} hides you from everybody at once.")
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private, live.on_demand)
             if not (source.is_live or sink.is_live):
                 result = drive(source, filter, sink, deck, limits, say, watch)

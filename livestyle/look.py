@@ -40,6 +40,11 @@ class Plane:
 NONE = Plane("none", "none")
 
 
+def described(plane: Plane, strength: float) -> str:
+    """A plane's look in words, with its strength where that is not whole."""
+    return plane.text if strength == 1 or plane == NONE else f"{plane.text} {strength:.0%}"
+
+
 @dataclass(frozen=True)
 class Look:
     """Both planes, and how strongly; replaced whole, never changed."""
@@ -55,10 +60,8 @@ class Look:
         if self.bypass:
             return "bypassed"
         kept = ", colours kept" if self.keep_colors else ""
-        return (
-            f"background {self.background.text} {self.background_strength:.0%}, "
-            f"person {self.person.text} {self.person_strength:.0%}{kept}"
-        )
+        behind = described(self.background, self.background_strength)
+        return f"background {behind}, person {described(self.person, self.person_strength)}{kept}"
 
     def with_planes(self, planes: Mapping[str, Plane]) -> "Look":
         """The same with other looks on planes, by their names, and no longer bypassed."""

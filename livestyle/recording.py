@@ -42,7 +42,7 @@ class Recorder(Sink):
 
     def __init__(self, folder: Path | None, stream: Stream, switch: Switch) -> None:
         self._folder = (folder or Path(platformdirs.user_videos_dir()) / "livestyle").absolute()
-        self._stream, self._switch = replace(stream, audio=None, mirror=False), switch
+        self._stream, self._switch = replace(stream, audio=None), switch
         self._takes: list[Take] = []
         self._news: deque[str] = deque()
 

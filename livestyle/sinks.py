@@ -1,8 +1,6 @@
 """Where finished pictures go: a window, a virtual camera, a video file, nowhere; and several at once."""
 
 import os
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import cv2
 import numpy as np
 
 from livestyle import loopback
+from livestyle.canvas import TITLE, TOOLKITS, Event, open_canvas
 from livestyle.devices import IS_LINUX, Openings
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, aside, pad_to, write_error
+from livestyle.overlay import Overlay, Scene
 from livestyle.settings import Size
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ CODECS = {  # the first that FFmpeg was built with
 PROMPT = {"libx264": {"tune": "zerolatency", "preset": "superfast", "g": "60"}, "libvpx-vp9": {"lag-in-frames": "0"}}
 LASTING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a second's frames reach the file together
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
-KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
-NOTICED = 5.0  # seconds
 GREY = 32  # of what is shown before the first picture
 GLANCE, LINGER = 0.3, 3.0  # seconds after which a program that opened, or left, a virtual camera counts
 Self = TypeVar("Self", bound="Sink")
@@ -55,7 +52,6 @@ class Stream:
 
     Args:
         size: of the frames; fps: nominal rate; audio: a file whose sound is copied, from `audio_start` on;
-        mirror: of previews.
         is_bt709: the colour space of a clip; None leaves it to the size.
         is_matte: the frames are grey mattes, kept visually lossless and full range.
     """
@@ -65,7 +61,6 @@ class Stream:
     audio: Path | None = None
     audio_start: float = 0.0
     is_bt709: bool | None = None
-    mirror: bool = False
     is_matte: bool = False
 
 
@@ -88,11 +83,11 @@ class Sink:
         """Keys pressed since the last call; "quit" where the window was closed."""
         return []
 
-    def caption(self, text: str) -> None:
-        """Take a line about the picture, for who watches here."""
+    def describe(self, scene: Scene) -> None:
+        """Take what who watches here sees beside the next picture; what others see has none of it."""
 
     def notice(self, text: str) -> None:
-        """Show a line for NOTICED seconds, to who watches here."""
+        """Show a line for a moment, to who watches here."""
 
     def news(self) -> list[str]:
         """What people should read since the last call."""
@@ -129,105 +124,55 @@ class Null(Sink):
         """Nothing."""
 
 
-def has_display() -> bool:
-    """Whether a window can open. Qt ends the process where it cannot, so this asks the X server first."""
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM") in {"offscreen", "minimal"}:
-        return True
-    if os.environ.get("WAYLAND_DISPLAY") and not os.environ.get("DISPLAY"):
-        return False  # OpenCV's Qt brings the X11 plugin alone
-    import ctypes
-    import ctypes.util
-
-    try:
-        x11 = ctypes.CDLL(ctypes.util.find_library("X11") or "libX11.so.6")
-    except OSError:
-        return bool(os.environ.get("DISPLAY"))
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    display = x11.XOpenDisplay(None)
-    if display:
-        x11.XCloseDisplay(display)
-    return bool(display)
-
-
 class Window(Sink):
-    """A preview (OpenCV highgui).
+    """A preview, with all that a scene says over it; keys and clicks.
+
+    Args:
+        toolkit: see `open_canvas`.
 
     Raises:
         UserError: there is no screen.
     """
 
-    name = "window"
     is_live = True
-    TITLE = "livestyle"
 
-    def __init__(self, stream: Stream) -> None:
-        if not has_display():
-            raise UserError(
-                "There is no screen to open a window on.",
-                "Write a clip instead: livestyle live --source demo --sink file:demo.mp4 --seconds 5",
-            )
-        self._mirror, self._shown = stream.mirror, False
-        self._notices: list[tuple[float, Image]] = []  # until when, and what
-        self._width = stream.size[0]
-        cv2.namedWindow(self.TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        cv2.resizeWindow(self.TITLE, *stream.size)
+    def __init__(self, stream: Stream, toolkit: str = "") -> None:
+        self._canvas = open_canvas(stream.size, toolkit)
+        self._overlay, self._scene = Overlay(), Scene()
+        self._is_dragging = False
+        self.name = f"window ({self._canvas.name})"
+
+    def describe(self, scene: Scene) -> None:
+        before, self._scene = self._scene, scene
+        if scene.title != before.title:
+            self._canvas.title(f"{TITLE} - {scene.title}")
+        if ("full-screen" in scene.showing) != ("full-screen" in before.showing):
+            self._canvas.full_screen("full-screen" in scene.showing)
 
     def send(self, frame: Frame) -> None:
-        """Show it, mirrored where asked: only here, so that what others see reads right."""
-        bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        bgr = cv2.flip(bgr, 1) if self._mirror else bgr
-        self._notices = [(until, strip) for until, strip in self._notices if until > time.monotonic()]
-        foot = len(bgr)
-        for _, strip in self._notices:
-            head = max(0, foot - len(strip))
-            bgr[head:foot] = cv2.addWeighted(bgr[head:foot], 0.25, strip[: foot - head], 1.0, 0)
-            foot = head
-        cv2.imshow(self.TITLE, bgr)
-        self._shown = True
+        self._canvas.show(self._overlay.draw(frame.image, self._scene, self._canvas.size, self._canvas.scale))
 
     def notice(self, text: str) -> None:
-        self._notices.insert(
-            0, (time.monotonic() + NOTICED, notice_strip(text.replace(str(Path.home()), "~"), self._width))
-        )
+        self._overlay.notice(text)
 
     def pressed(self) -> list[str]:
-        code = cv2.waitKey(1)
-        if self._shown and not self._is_open():
-            self._shown = False
-            return ["quit"]
-        return [KEYS.get(code & 0xFF, chr(code & 0xFF))] if code >= 0 else []
+        return [key for event in self._canvas.events() for key in self._keys(event)]
 
-    def _is_open(self) -> bool:
-        try:
-            return cv2.getWindowProperty(self.TITLE, cv2.WND_PROP_VISIBLE) >= 1
-        except cv2.error:  # Qt forgets everything with its last window
-            return False
-
-    def caption(self, text: str) -> None:
-        cv2.setWindowTitle(self.TITLE, f"{self.TITLE} - {text}")
+    def _keys(self, event: Event) -> list[str]:
+        """What an event asks for, as keys or actions with their arguments."""
+        if isinstance(event, str):
+            return [event]
+        target = self._overlay.at(event.x, event.y)
+        if event.kind == "press":
+            self._is_dragging = target == "split"
+        if event.kind == "double" and target in ("", "split"):
+            return ["full-screen"]
+        if self._is_dragging:
+            self._overlay.drag(event.x)
+        return [target] if event.kind == "press" and target not in ("", "split") else []
 
     def close(self) -> None:
-        if self._shown:
-            self._shown = False
-            cv2.destroyAllWindows()
-            cv2.waitKey(1)
-
-
-def notice_strip(text: str, width: int) -> Image:
-    """White words on black, as many lines as they need."""
-    from PIL import Image as Pil
-    from PIL import ImageDraw, ImageFont
-
-    size = max(11, min(20, width // 48))
-    font = ImageFont.load_default(size)
-    margin, leading = width // 64 + 2, round(size * 1.35)
-    letters = int(0.95 * (width - 2 * margin) * len(text) / max(1, font.getlength(text)))
-    lines = textwrap.wrap(text, max(8, letters))
-    picture = Pil.new("RGB", (width, margin + leading * len(lines)))
-    for number, line in enumerate(lines):
-        ImageDraw.Draw(picture).text((margin, margin // 2 + number * leading), line, "white", font)
-    return np.asarray(picture, np.uint8)
+        self._canvas.close()
 
 
 class VirtualCamera(Sink):
@@ -553,9 +498,9 @@ class Tee(Sink):
         for sink in self._sinks:
             sink.send(frame)
 
-    def caption(self, text: str) -> None:
+    def describe(self, scene: Scene) -> None:
         for sink in self._sinks:
-            sink.caption(text)
+            sink.describe(scene)
 
     def notice(self, text: str) -> None:
         for sink in self._sinks:
@@ -591,7 +536,9 @@ class SinkKind:
 
 
 SINKS = {
-    "window": SinkKind("window", "a preview with keys", lambda rest, stream: Window(stream)),
+    "window": SinkKind(
+        f"window[:{'|'.join(TOOLKITS)}]", "a preview with keys", lambda rest, stream: Window(stream, rest)
+    ),
     "virtual-camera": SinkKind(
         "virtual-camera[:DEVICE]", "a camera that meeting apps see", lambda rest, stream: VirtualCamera(rest, stream)
     ),

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from livestyle.deck import open_deck
 from livestyle.filter import Filter
-from livestyle.image import save_image
+from livestyle.image import Frame, Image, save_image
 from livestyle.look import look_of
+from livestyle.overlay import Overlay
+from livestyle.preview import Shown, scene_of
 from livestyle.settings import Settings
 from livestyle.sources import open_source
 from livestyle.stills import to_gray
@@ -32,9 +35,21 @@ def main() -> None:
         with Filter(settings) as filter:
             pictures = [filter(frame, look_of(settings, "")) for frame in frames]
             save_image(folder / f"{name}.jpg", pictures[-1])
+    save_image(folder / "window.jpg", preview(frames))
     with Filter(Settings()) as filter:
         mattes = [filter.matte(frame) for frame in frames]
         save_image(folder / "matte.jpg", np.repeat(to_gray(mattes[-1])[..., None], 3, axis=2))
+
+
+def preview(frames: list[Frame]) -> Image:
+    """The window: HUD, styles, and a line between before and after."""
+    deck = open_deck(Settings(background="starry_night"))
+    for action in ("strip", "split"):
+        deck.press(action)
+    with Filter(Settings()) as filter:
+        picture = [filter(frame, deck.look) for frame in frames][-1]
+        scene = scene_of(deck, Shown(frames[-1], picture, deck.look), filter.segmenter, filter.matte)
+    return Overlay().draw(picture, scene, (960, 540))
 
 
 if __name__ == "__main__":

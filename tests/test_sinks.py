@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from conftest import test_card
 
+from livestyle.canvas import Canvas, Event, Pointer
 from livestyle.errors import UserError
-from livestyle.image import Frame
-from livestyle.sinks import NOTICED, SINKS, Stream, VideoFile, Window, notice_strip, open_sink
+from livestyle.image import Frame, Image
+from livestyle.overlay import Scene
+from livestyle.sinks import SINKS, Null, Stream, Tee, VideoFile, Window, open_sink
 from livestyle.sources import open_source
 
 SIZE = (64, 48)
@@ -171,8 +173,11 @@ def test_no_virtual_camera_is_answered_with_the_command_that_makes_one() -> None
 def test_no_screen_is_answered_with_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match="no screen"):
-        open_sink(["window"], Stream(SIZE, 25))
+    for sink in ("window", "window:qt", "window:opencv"):
+        with pytest.raises(UserError, match="no screen"):
+            open_sink([sink], Stream(SIZE, 25))
+    with pytest.raises(UserError, match="no toolkit 'gtk'"):
+        open_sink(["window:gtk"], Stream(SIZE, 25))
 
 
 def test_sound_stays_with_a_picture_that_starts_late(tmp_path: Path) -> None:
@@ -188,31 +193,63 @@ def test_sound_stays_with_a_picture_that_starts_late(tmp_path: Path) -> None:
     assert then[bytes(copied[0])] > 0.4
 
 
-def test_a_notice_shows_for_a_while_in_the_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, seen = [100.0], []
-    monkeypatch.setattr("livestyle.sinks.has_display", lambda: True)
-    monkeypatch.setattr("livestyle.sinks.time.monotonic", lambda: now[0])
-    for name in ("namedWindow", "resizeWindow"):
-        monkeypatch.setattr(cv2, name, lambda *_: None)
-    monkeypatch.setattr(cv2, "imshow", lambda _, bgr: seen.append(bgr.copy()))
-    image = test_card(320, 180)
-    window = Window(Stream((320, 180), 25))
-    for words, later in (("", 0.0), ("Saved", 1.0), ("Job 1", 1.0), ("", NOTICED - 1.5), ("", 1.0)):
-        if words:
-            window.notice(words)
-        now[0] += later
+class Glass(Canvas):
+    """A window without a screen: keeps what it is shown, and what happens to it is said beforehand."""
+
+    def __init__(self, events: list[list[Event]]) -> None:
+        self.name, self.size, self.images, self.script = "glass", (640, 360), list[Image](), events
+        self.titles, self.full = list[str](), list[bool]()
+
+    def show(self, image: Image) -> None:
+        self.images.append(image)
+
+    def events(self) -> list[Event]:
+        return self.script.pop(0) if self.script else []
+
+    def title(self, text: str) -> None:
+        self.titles.append(text)
+
+    def full_screen(self, wanted: bool) -> None:
+        self.full.append(wanted)
+
+
+def window_of(monkeypatch: pytest.MonkeyPatch, *events: list[Event]) -> tuple[Window, Glass]:
+    glass = Glass(list(events))
+    monkeypatch.setattr("livestyle.sinks.open_canvas", lambda size, toolkit: glass)
+    return Window(Stream((640, 360), 25)), glass
+
+
+def test_a_notice_shows_in_the_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    window, glass = window_of(monkeypatch)
+    image = test_card(640, 360)
+    sinks = Tee([window, Null()])
+    sinks.send(Frame(image, 0, 0.0))
+    sinks.notice("Saved")
+    sinks.describe(Scene("a look", (("background: wave", (255, 255, 255)),), showing=frozenset({"hud"})))
+    sinks.send(Frame(image, 1, 0.0))
+    assert (image == test_card(640, 360)).all()  # others get it without
+    assert (glass.images[0] == image).all()
+    assert (glass.images[1][:40, :60] != image[:40, :60]).mean() > 0.5
+    assert (glass.images[1][-30:] != image[-30:]).any()
+    assert glass.titles == ["livestyle - a look"]
+
+
+def test_clicks_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    window, glass = window_of(
+        monkeypatch, ["x", Pointer("press", 290, 350)], [Pointer("press", 300, 100), Pointer("move", 160, 100)],
+        [Pointer("press", 290, 350), Pointer("move", 500, 100)], [Pointer("double", 300, 100)], ["quit"],
+    )  # fmt: skip
+    image = np.zeros((360, 640, 3), np.uint8)
+    styles = tuple((name, Path("none.png")) for name in ("alpha", "beta"))
+    window.describe(Scene(view="split", original=image + 200, styles=styles, showing=frozenset({"strip"})))
+    edges = []
+    for pressed in (["x"], [], [], ["full-screen"], ["quit"]):
         window.send(Frame(image, 0, 0.0))
-    plain, one, two, newer, over = seen
-    assert (image == test_card(320, 180)).all()  # others get it without
-    height = len(notice_strip("Saved", 320))
-    for shown, strips in ((plain, 0), (one, 1), (two, 2), (newer, 1), (over, 0)):
-        top = 180 - strips * height
-        assert (shown[:top] == plain[:top]).all()
-        assert all((shown[y] != plain[y]).any() for y in range(top, 180))
-
-
-@pytest.mark.parametrize("width", [1, 40, 640, 1920])
-def test_a_notice_is_as_wide_as_the_picture(width: int) -> None:
-    strip = notice_strip("Saved ~/Pictures/livestyle/2026-11-21_13-45-20-original.png" * 3, width)
-    assert strip.shape[1:] == (width, 3)
-    assert strip.max() > 200 or width == 1
+        edges.append(int((glass.images[-1][5, :, 0] == 200).sum()))
+        clicked = window.pressed()
+        assert [name for name in clicked if not name.startswith("style")] == pressed
+    assert abs(edges[0] - 320) <= 1
+    assert [abs(edge - 160) <= 1 for edge in edges[2:]] == [True] * 3  # not dragged by what began on a style
+    window.describe(Scene(showing=frozenset({"full-screen"})))
+    window.describe(Scene())
+    assert glass.full == [True, False]

@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from livestyle.config import DEFAULTS, File, Given, key_of, load_config, project_file, user_file
+from livestyle.config import DEFAULTS, File, Given, key_of, load_config, project_file, toml, user_file
 from livestyle.console import say, show
 from livestyle.deck import ACTIONS
 from livestyle.errors import UserError
@@ -67,11 +67,6 @@ def show_(
         print(f"{key_of(name)} = {toml(one.value)}" if one.value is not None else f"# {key_of(name)} =")
     if found.keys:
         print("\n".join(["\n[keys]", *(f"{name} = {toml(one.value)}" for name, one in found.keys.items())]))
-
-
-def toml(value: Any) -> str:
-    """A value as it is written in TOML; nothing for None. JSON's texts, numbers and lists are TOML, too."""
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 @app.command(epilog="Example: livestyle config path")

@@ -147,6 +147,11 @@ DEFAULTS: dict[str, Any] = {  # by the names of the flags
 }
 
 
+def toml(value: Any) -> str:
+    """A value as it is written in TOML; nothing for None. JSON's texts, numbers and lists are TOML, too."""
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def key_of(name: str) -> str:
     """A setting as it is written in files: its flag without the dashes before."""
     return name.replace("_", "-")
@@ -249,8 +254,8 @@ def _read(name: str, value: Any, origin: str, base: Path) -> Any:
             value = anchored(_text(value), base)
         value = READERS[name](value)
     except ValueError as error:
-        shown = json.dumps(value, default=str, ensure_ascii=False)[:60]
-        raise UserError(f"{origin}: {key_of(name)} = {shown} is not {error}.", "Mend it there.") from None
+        shown = toml(value) if isinstance(value, bool | int | float | str) else f"a {type(value).__name__}"
+        raise UserError(f"{origin}: {key_of(name)} = {shown[:60]} is not {error}.", "Mend it there.") from None
     except UserError as error:
         raise UserError(f"{origin}: {error.problem}", error.step) from None
     return str(base / Path(value).expanduser()) if name in PATHS else value
@@ -349,7 +354,7 @@ class File:
                 problem = f"{origin}: There is no action '{action}'.{nearest(action, names)}"
                 raise UserError(problem, f"Choose from: {', '.join(names)}.")
             if not isinstance(key, str):
-                raise UserError(f"{origin}: {action} = {str(key)[:60]} is not a text.", 'Write a key such as "n".')
+                raise UserError(f"{origin}: the key of {action} is not a text.", 'Write a key such as "n".')
             found[action] = Given(key, origin)
         try:
             bind({name: one.value for name, one in found.items()})
@@ -396,12 +401,12 @@ def lines_of(text: str) -> dict[tuple[str, ...], int]:
     return found
 
 
-def _paths(parsed: Any) -> Iterator[tuple[str, ...]]:
-    """The tables and keys that one statement names, outermost first."""
-    if isinstance(parsed, dict):
+def _paths(parsed: Any, depth: int = 3) -> Iterator[tuple[str, ...]]:
+    """The tables and keys that one statement names, outermost first; not deeper than a config file goes."""
+    if isinstance(parsed, dict) and depth:
         for key, value in parsed.items():
             yield (key,)
-            yield from ((key, *path) for path in _paths(value))
+            yield from ((key, *path) for path in _paths(value, depth - 1))
 
 
 class Reload:

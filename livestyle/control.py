@@ -155,7 +155,7 @@ class Client:
 
     def tell(self, facts: Facts) -> None:
         """Have a line sent."""
-        self.unsent += json.dumps(facts, ensure_ascii=False, default=str).encode() + b"\n"
+        self.unsent += json.dumps(facts, default=str).encode() + b"\n"
 
 
 class Control:
@@ -290,7 +290,7 @@ class Control:
         except (ValueError, RecursionError):
             asked = {}
         words = asked.get("words") if isinstance(asked, dict) else None
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.isprintable() for w in words):
             raise UserError("That is no request.", "Use: livestyle ctl")
         if self.door and self.door.token and str(asked.get("token")) != self.door.token:
             raise UserError("The token is wrong.", "Use: livestyle ctl")
@@ -370,6 +370,8 @@ def talk(
     Raises:
         UserError: none runs, or it refuses.
     """
+    if not all(word.isprintable() for word in words):
+        raise UserError("That has characters which no action knows.", "See: livestyle ctl list")
     link, token = reach(name, folder)
     request = json.dumps({"words": words, "token": token}).encode() + b"\n"
     if len(request) > LONGEST:

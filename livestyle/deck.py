@@ -66,7 +66,7 @@ class Deck:
             UserError: there is no such action, or its argument is none.
         """
         name, _, argument = text.strip().partition(" ")
-        if len(name) == 1 and name.isdigit():
+        if len(name) == 1 and name.isdecimal():
             name, argument = "style", name
         action = self._action(name)
         if action is None:
@@ -88,7 +88,7 @@ class Deck:
 
     def strike(self, key: str) -> None:
         """Press a key of the window: one that stands for nothing does nothing, and refusals become answers."""
-        if self._action(key.partition(" ")[0]) or key.isdigit():
+        if self._action(key.partition(" ")[0]) or key.isdecimal():
             try:
                 self.press(key)
             except UserError as error:
@@ -190,7 +190,7 @@ class Deck:
         Raises:
             UserError: it is none.
         """
-        if text.isdigit():
+        if text.isdecimal():
             at = (int(text) or 10) - 1
             if at >= len(self.gallery):
                 raise UserError(f"There is no style {text}.", f"There are {len(self.gallery)}.")
@@ -241,7 +241,7 @@ def bind(keys: Mapping[str, str]) -> "tuple[Action, ...]":
     for name, key in keys.items():
         if name not in {action.name for action in ACTIONS}:
             raise no_action(name)
-        if name == "style" or key.isdigit() or not (len(key) == 1 or key in WORDS):
+        if name == "style" or key.isdecimal() or not (len(key) == 1 or key in WORDS):
             raise UserError(
                 f"'{key}' cannot be the key of '{name}'.", f"Choose one character but a digit, or {', '.join(WORDS)}."
             )

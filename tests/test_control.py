@@ -93,6 +93,8 @@ def test_refusals_and_faults_are_answered_in_a_sentence(folder: Path, desk: Desk
     assert (error.value.problem, error.value.step) == ("It cannot be.", "Do another.")
     with pytest.raises(UserError, match="inside"):
         ask(["break"], folder=folder)
+    with pytest.raises(UserError, match="characters"):
+        ask(["style", os.fsdecode(b"\xff")], folder=folder)
     with pytest.raises(UserError, match="too long"):
         ask(["style", "x" * LONGEST], folder=folder)
     assert ask(["next-style"], folder=folder)["answer"] == "did next-style"
@@ -133,8 +135,8 @@ def test_garbage_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, d
 
 @pytest.mark.parametrize(
     "words",
-    [None, [], "next-style", [3], [["a"]], {"a": 1}, ["x" * LONGEST]],
-    ids=lambda words: str(words)[:12],
+    [None, [], "next-style", [3], [["a"]], {"a": 1}, ["\ud800"], ["style", "a\0"], ["x" * LONGEST]],
+    ids=lambda words: ascii(words)[:12],
 )
 def test_what_is_no_request_is_refused(folder: Path, desk: Desk, words: Any) -> None:
     with raw(folder) as link:

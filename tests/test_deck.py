@@ -5,7 +5,7 @@ import sys
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestyle import deck as deck_module
@@ -232,3 +232,20 @@ def test_the_table_is_light_to_import() -> None:
     """`livestyle ctl --help` reads it."""
     check = "import sys, livestyle.deck; print([m for m in ('numpy', 'cv2', 'PIL', 'av') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@given(st.text(max_size=20) | st.tuples(st.sampled_from([a.name for a in ACTIONS]), st.text(max_size=20)).map(" ".join))
+@settings(max_examples=200, deadline=None)
+def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None:
+    """Other programs press, too."""
+    deck = Deck(Look(NONE), ("alpha", "beta"))
+    try:
+        deck.press(text)
+    except UserError as error:
+        assert error.problem
+
+
+def test_a_digit_that_is_no_number_is_refused() -> None:
+    for text in ("①", "²", "style ²"):
+        with pytest.raises(UserError):
+            Deck(Look(NONE), ("alpha",)).press(text)

@@ -325,8 +325,15 @@ def running(folder: Path | None = None) -> list[str]:
 
 
 def doors(folder: Path | None = None) -> list[Path]:
-    """Where filters may be reached, the first one first; some may be gone."""
-    place = folder or runtime_folder()
+    """Where filters may be reached, the first one first; some may be gone.
+
+    Raises:
+        UserError: that place is not the user's own.
+    """
+    try:
+        place = folder or runtime_folder()
+    except OSError as error:  # it is somebody else's
+        raise UserError(f"No running filter can be reached: {error}.", "See: livestyle doctor") from None
     return sorted([*place.glob("?.sock"), *place.glob("?.port")])
 
 

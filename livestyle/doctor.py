@@ -13,6 +13,8 @@ from pathlib import Path
 
 from livestyle import __version__, loopback
 from livestyle.canvas import has_display
+from livestyle.config import load_config
+from livestyle.control import private, running, runtime_folder
 from livestyle.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.engine import choose_engine, cpu_name, has_package
 from livestyle.errors import UserError
@@ -255,8 +257,24 @@ def _models() -> Iterator[Check]:
         yield Check(f"{kind}s", ok, "; ".join(bad) or ", ".join(cards) or "none", "" if ok else REINSTALL)
 
 
+def _config() -> Iterator[Check]:
+    """Config files, and whether a running filter can be reached."""
+    try:
+        files = ", ".join(str(file) for file in load_config().files)
+        yield Check("config", True, files or "no file, so all is as by default")
+    except UserError as error:
+        yield Check("config", False, error.problem, "livestyle config edit")
+    try:
+        private(runtime_folder())
+        filters = running()
+        yield Check("ctl", True, f"running: {', '.join(filters)}" if filters else "no filter is running")
+    except OSError as error:
+        yield Check("ctl", False, str(error), "export XDG_RUNTIME_DIR=/run/user/$(id -u)")
+
+
 CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _display, _models, _room,
+    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _display, _models,
+    _config, _room,
 )  # fmt: skip
 
 

@@ -205,3 +205,27 @@ def test_scrubbed_text_holds_no_name_as_a_word(user: str, host: str, text: list[
     told = " ".join(text).format(user=user, host=host, USER=user.title())
     done = scrub(told, {user: "USER", host: "HOST", f"/home/{user}": "~"})
     assert not {user, host, user.title()} & set(done.replace("/", " ").split())
+
+
+def test_a_wrong_config_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    monkeypatch.setenv("LIVESTYLE_CONFIG", str(file))
+    file.write_text("fps = 20\n")
+    found = {check.name: check for check in doctor._config()}
+    assert found["config"].ok
+    assert found["config"].detail == str(file)
+    assert found["ctl"].ok
+    file.write_text("\nfsp = 20\n")
+    wrong = next(doctor._config())
+    assert not wrong.ok
+    assert "line 2" in wrong.detail
+    assert wrong.fix == "livestyle config edit"
+
+
+def test_a_folder_for_sockets_that_is_not_ours_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> Path:
+        raise PermissionError("runtime directory belongs to another")
+
+    monkeypatch.setattr(doctor, "runtime_folder", refused)
+    check = next(check for check in doctor._config() if check.name == "ctl")
+    assert (check.ok, bool(check.fix)) == (False, True)

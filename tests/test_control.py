@@ -19,7 +19,9 @@ from test_cli import HEADLESS
 
 from livestyle import control
 from livestyle.control import CLIENTS, LONGEST, Control, ask, connect, doors, running, talk
+from livestyle.deck import open_deck
 from livestyle.errors import UserError
+from livestyle.settings import Settings
 
 needs_unix = pytest.mark.skipif(not control.HAS_UNIX, reason="has no Unix sockets")
 
@@ -305,6 +307,35 @@ def test_faults_of_the_filter_end_nothing(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no status"):
             ask(["status"], folder=tmp_path)
         assert again.wait(10)
+
+
+@needs_unix
+@pytest.mark.parametrize("words", [["style", "x"], ["style", "x", "--json"], ["status"], ["nonsense", "--json"]])
+def test_the_short_way_of_ctl_is_the_long_one(tmp_path: Path, words: list[str]) -> None:
+    """A plain action goes past Typer; with --filter it does not."""
+    desk = Desk()
+
+    def press(text: str) -> str:
+        return desk.press("refuse" if text == "nonsense" else text)
+
+    def status() -> dict[str, object]:
+        return {**open_deck(Settings()).status(), **desk.facts}
+
+    (tmp_path / "run").mkdir(mode=0o700)
+    env = HEADLESS | {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    with Control(press, status, folder=tmp_path / "run" / "livestyle"):
+        short, long = (
+            subprocess.run(
+                [sys.executable, "-m", "livestyle", "ctl", *words, *more],
+                env=env, capture_output=True, text=True, check=False,
+            )
+            for more in ((), ("--filter", "1"))
+        )  # fmt: skip
+        assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr)
+        assert short.returncode == (2 if words[0] == "nonsense" else 0)
+        other = [sys.executable, "-m", "livestyle", "ctl", "still", "--filter", "3"]
+        refused = subprocess.run(other, env=env, capture_output=True, text=True, check=False)
+        assert (refused.returncode, refused.stderr) == (2, "No filter '3' is running.\nThere is: 1.\n")
 
 
 class Shell:

@@ -35,6 +35,7 @@ PACKAGES = (
     "pillow",
 )
 EXTRAS = {"torch": "livestyle[torch]", "mediapipe": "livestyle[mediapipe]"}
+USUAL = ("MJPG", "YUYV", "NV12", "H264")  # formats of cameras
 LEAST_DISK = 1.0  # GB
 REINSTALL = "pip install --force-reinstall livestyle"
 
@@ -115,9 +116,9 @@ def _camera(device: Device) -> Check:
 
 
 def offer(found: list[Mode]) -> str:
-    """The three largest sizes of each format, with their rates."""
-    words = []
-    for code in dict.fromkeys(mode.code for mode in found):
+    """The three largest sizes of the usual formats, with their rates."""
+    words, codes = [], dict.fromkeys(mode.code for mode in found)
+    for code in [code for code in USUAL if code in codes] or list(codes)[:2]:
         sizes = sorted((m for m in found if m.code == code), key=lambda m: (m.width * m.height, m.fps), reverse=True)
         words.append(f"{code} " + ", ".join(f"{m.width}x{m.height} at {m.fps:g}" for m in sizes[:3]))
     return "; ".join(words)

@@ -144,7 +144,8 @@ def camera_error(address: str) -> UserError:
 
 
 class Reconnecting(Source):
-    """A camera that may go away: silent until it is back, known again by what it is and never by its number alone.
+    """A camera that may go away: a blank frame, then silence until it is back, known again by what it is and never by
+    its number alone.
 
     Args:
         as for Camera.
@@ -164,7 +165,7 @@ class Reconnecting(Source):
         self.name, self.size, self.fps = self._camera.name, self._camera.size, self._camera.fps
 
     def __iter__(self) -> Iterator[Frame]:
-        start, index = None, 0
+        start, index = time.monotonic(), 0
         while not self._over:
             if self._camera is None and not self._resting:
                 self._camera = self._found()
@@ -176,13 +177,15 @@ class Reconnecting(Source):
                 for frame in self._camera:
                     if self._over or self._resting:
                         break
-                    start = start or frame.captured
+                    start = start if index else frame.captured
                     yield replace(frame, index=index, time=frame.captured - start)
                     index += 1
             except UserError:
                 if self._device is None:
                     raise
             self._lose()
+            yield Frame(np.zeros((*self.size[::-1], 3), np.uint8), index, time.monotonic() - start, is_blank=True)
+            index += 1
 
     def _lose(self) -> None:
         """Let go of the camera, and note what is there beside it: that is not it, whatever it looks like."""

@@ -77,7 +77,8 @@ def _modes(file: int) -> Iterator[Mode]:
             if kind == DISCRETE:
                 times = [answer[4:7] for answer in _each(file, RATES, FRAME_RATE, code, width, height, *[0] * 7)]
                 rates = [below / above for kind, above, below in times if kind == DISCRETE and above]
-                yield Mode(code.decode(errors="replace").strip(), width, height, max(rates, default=0.0))
+                letters = bytes(byte & 0x7F for byte in code)  # the last bit means big-endian
+                yield Mode(letters.decode().strip(), width, height, max(rates, default=0.0))
 
 
 def _each(file: int, request: int, form: struct.Struct, *rest: int | bytes) -> Iterator[tuple[Any, ...]]:

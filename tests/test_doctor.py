@@ -56,7 +56,7 @@ def test_a_camera_is_listed_with_what_it_offers(machine: Path) -> None:
     check = only(doctor._cameras())
     assert check.ok
     assert check.detail == (
-        "HD Webcam: YUYV 1280x720 at 10, 640x480 at 30; MJPG 1920x1080 at 30, 1280x720 at 30, 640x480 at 30"
+        "HD Webcam: MJPG 1920x1080 at 30, 1280x720 at 30, 640x480 at 30; YUYV 1280x720 at 10, 640x480 at 30"
     )
 
 

@@ -57,6 +57,10 @@ class Recorder(Sink):
             self._takes.append(Take(self._folder, self._stream, self._switch, self._news))
         self._takes[-1].send(frame)
 
+    def is_watched(self) -> bool:
+        """Whether a recording is on."""
+        return self._switch.recording
+
     def news(self) -> list[str]:
         return [self._news.popleft() for _ in range(len(self._news))]
 

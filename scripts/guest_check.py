@@ -446,7 +446,7 @@ def browser(guest: Guest) -> str:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with guest.live(), tempfile.TemporaryDirectory() as home:
+    with guest.live(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         command = [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream",
             f"--user-data-dir={home}", f"http://127.0.0.1:{server.server_port}/",

@@ -15,9 +15,10 @@ from livestyle.image import Frame, Image, load_image
 from livestyle.jobs import Jobs
 from livestyle.live import PATIENCE, Limits, drive, placeholder
 from livestyle.look import NONE, Look, look_of, parse_plane
+from livestyle.recording import Recorder
 from livestyle.segment import Matting
 from livestyle.settings import Settings
-from livestyle.sinks import Sink
+from livestyle.sinks import Sink, Stream, Tee
 from livestyle.sources import Source
 from livestyle.weights import find_cards
 
@@ -156,6 +157,37 @@ def test_while_the_camera_is_away_a_placeholder_is_shown_and_the_run_goes_on() -
     for frame in sink.frames:
         assert bool((frame.image == placeholder((64, 48))).all()) == (frame.index in range(3, 6))
     assert [line.rpartition("camera ")[2] for line in said] == ["sends nothing: a placeholder is shown.", "is back."]
+
+
+class Dozing(Cards):
+    """Blank while it rests."""
+
+    resting = False
+
+    def rest(self, resting: bool) -> None:
+        self.resting = resting
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield replace(frame, is_blank=self.resting)
+
+
+class Audience(Collect):
+    """Watched from the fourth frame to the sixth."""
+
+    def is_watched(self) -> bool:
+        return 4 <= len(self.frames) <= 6
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp_path: Path, recording: bool) -> None:
+    watched, deck = Audience(), Deck(COLOUR)
+    deck.recording = recording
+    with Recorder(tmp_path, Stream((64, 48), 30), deck) as recorder:
+        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), deck)  # type: ignore[arg-type]
+    off = [bool((frame.image == placeholder((64, 48))).all()) for frame in watched.frames]
+    assert off == [not recording and n in (1, 2, 3, 7, 8, 9) for n in range(10)]
+    assert any("off: nobody watches" in line for line in said) is not recording
 
 
 def test_a_fault_that_stays_ends_the_call() -> None:

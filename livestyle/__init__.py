@@ -9,7 +9,7 @@ Imports go strictly downward (tests/test_layers.py):
     bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
     preview
-    easel  memory  deck  control
+    easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  peak
     masked
     segment  stylize  gatys  look

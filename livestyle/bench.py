@@ -20,10 +20,11 @@ from livestyle.encoded import Encoded, Jpeg, decode, encoded
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
 from livestyle.filter import Filter, Meter
+from livestyle.flame import Sampler, check_flame, costliest, draw_flame, with_layers
 from livestyle.image import Frame
 from livestyle.live import Limits, Report, Say, drive
 from livestyle.naive import STAGES, Naive, Stretch, check_naive
-from livestyle.peak import check_peak, measure_peak, works_of
+from livestyle.peak import Work, check_peak, measure_peak, works_of
 from livestyle.settings import Settings, Size
 from livestyle.sinks import Null
 from livestyle.sources import Latest, Source
@@ -46,6 +47,7 @@ class Job:
         busy: cores that other processes take meanwhile.
         naive: measure the plain recipe, too, in turn with ours; model_file: of MediaPipe, for that.
         peak: measure what a core can at most, too, and what the nets make of it.
+        profile: an SVG that shows where the CPU time goes, of as many seconds again.
         children: live runs whose first frame is waited for.
     """
 
@@ -57,6 +59,7 @@ class Job:
     naive: bool = False
     model_file: Path | None = None
     peak: bool = False
+    profile: Path | None = None
     children: int = 3
 
     @property
@@ -67,7 +70,8 @@ class Job:
     @property
     def total(self) -> float:
         """Seconds that it all takes, about."""
-        return self.before + self.seconds * (1 + self.naive) + NAIVE * self.naive + PEAK * self.peak
+        stretches = 1 + self.naive + bool(self.profile)
+        return self.before + self.seconds * stretches + NAIVE * self.naive + PEAK * (self.peak + bool(self.profile))
 
 
 class I420(Null):
@@ -94,7 +98,9 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
         check_naive(job.model_file)
         if job.pace:
             raise UserError("--against tells how fast both can be.", "Leave --pace away.")
-    if job.peak:
+    if job.profile:
+        check_flame(job.profile)
+    if job.peak or job.profile:
         check_peak(choose_engine(settings.device))
     jpegs, firsts = encoded(job.source, job.size), []
     for done in range(job.children):
@@ -105,7 +111,9 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
         more["others_share"] = run.others
         if job.peak:
-            more["peak"] = run.peak(settings)
+            more["peak"] = measure_peak(run.works(settings), lambda _: run.tell("the peak"))
+        if job.profile:
+            more["profile"] = run.profile(settings, job.profile)
     return {**asdict(result), "first_frame_s": round(statistics.median(firsts or [0.0]), 3), **more}
 
 
@@ -139,40 +147,49 @@ class Run:
         with Naive(self._jpegs, size, device, self._job.model_file) as recipe:
             for number in range(ROUNDS):
                 first = number * len(self._jpegs) // ROUNDS
-                self._tell("the naive recipe")
+                self.tell("the naive recipe")
                 naive.append(recipe.run(first, seconds))
                 ours.append(self(first, seconds))
                 if self._deck.over.is_set():
                     break
             return together(ours), compare(ours, naive, recipe.facts)
 
-    def peak(self, settings: Settings) -> dict[str, Any]:
-        """What a core can at most, and what the nets make of it."""
-        self._tell("the peak")
+    def profile(self, settings: Settings, path: Path) -> list[dict[str, Any]]:
+        """Draw where the CPU time goes; the functions and layers that take most of it."""
+        with Sampler() as sampler:
+            frames = self(0, self._job.seconds).frames
+        self.tell("layers")
+        costs = with_layers(sampler.costs, self.works(settings))
+        draw_flame(costs, frames, path)
+        return costliest(costs, frames)
+
+    def works(self, settings: Settings) -> list[Work]:
+        """The nets that a frame goes through."""
         look, size = self._deck.look, self._filter.style_size(self._job.size)
         styles = dict.fromkeys(style for plane in (look.background, look.person) for style, _ in plane.styles)
-        works = works_of(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
-        return measure_peak(works, lambda _: self._tell("the peak"))
+        return works_of(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
+
+    def tell(self, what: str) -> None:
+        """What is at work."""
+        self._update(self._job.before + time.monotonic() - self._start, what)
 
     def _drive(self, frames: Source, limits: Limits) -> Report:
         with I420() as sink:
-            return drive(frames, self._filter, sink, self._deck, limits, self._say, lambda n: self._tell(f"{n} frames"))
-
-    def _tell(self, what: str) -> None:
-        self._update(self._job.before + time.monotonic() - self._start, what)
+            return drive(frames, self._filter, sink, self._deck, limits, self._say, lambda n: self.tell(f"{n} frames"))
 
 
 def together(reports: Sequence[Report]) -> Report:
     """One report of several: counts added up, of figures the medians."""
-
-    def median(values: Sequence[Any]) -> Any:
-        if isinstance(values[0], dict):
-            return {key: median([value[key] for value in values]) for key in values[0]}
-        return round(statistics.median(values), 3) if isinstance(values[0], float) else values[-1]
-
     rows = [asdict(report) for report in reports]
     counts = {name: round(sum(row[name] for row in rows), 3) for name in ("frames", "seconds", "dropped")}
-    return Report(**{name: median([row[name] for row in rows]) for name in rows[0]} | counts)
+    return Report(**median(rows) | counts)
+
+
+def median(values: Sequence[Any]) -> Any:
+    """Of numbers the median, of dicts that of each entry, of all else the last."""
+    if isinstance(values[0], dict):
+        return {key: median([value[key] for value in values]) for key in values[0]}
+    return round(statistics.median(values), 3) if isinstance(values[0], float) else values[-1]
 
 
 def compare(ours: Sequence[Report], naive: Sequence[Stretch], facts: dict[str, Any]) -> dict[str, Any]:

@@ -442,6 +442,9 @@ def bench(
     chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the stages of both.")] = None,
     peak: Annotated[bool, typer.Option(
         "--peak", help="What a core can at most, and the nets' share of it (on the CPU).")] = False,
+    profile: Annotated[Path | None, typer.Option(
+        metavar="FILE.svg", help="A flame graph of where the CPU time goes, down to the layers of the nets (Linux).",
+    )] = None,
     grid: Annotated[Path | None, typer.Option(
         metavar="DIR", help="The cost from 320x180 to 1920x1080, with 0 to 2 styles, on 1 and 2 cores, and what limits "
                             "it, as cost.json, cost.md and cost.png (24 times --seconds, and some).")] = None,
@@ -464,7 +467,7 @@ def bench(
         settings = settings_from(locals() | {"model_file": None if against else model_file})
         if grid:
             return measure_grid(settings, source, seconds, grid, as_json)
-        job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak)
+        job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak, profile)
         deck = open_deck(settings)
         with stopping(deck), bar("measuring", job.total) as update:
             facts = benchmark.bench(settings, job, deck, say, update)
@@ -516,6 +519,9 @@ def tell_speed(facts: dict[str, Any], as_json: bool) -> None:
     if "naive" in facts:
         say(f"{facts['ratio']:.1f} times the frames a second of the naive recipe, {facts['naive']['cpu_ratio']:.1f} "
             f"times less CPU time")  # fmt: skip
+    if "profile" in facts:
+        show([{"CPU time of a frame": row["name"], "ms": f"{row['ms_per_frame']:.2f}", "share": f"{row['share']:.1%}"}
+              for row in facts["profile"]])  # fmt: skip
     if "peak" in facts:
         gops = ", ".join(f"{name} {rate:.0f}" for name, rate in facts["peak"]["gops"].items() if rate)
         show(

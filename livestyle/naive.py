@@ -133,6 +133,7 @@ class Recipe:
 def begin(jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | None) -> dict[str, Any]:
     """Make the recipe ready; tells what it is made of."""
     global recipe
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the libraries' own chatter
     os.environ.pop("OMP_WAIT_POLICY", None)  # which the command line sets, and a tutorial does not
     recipe = Recipe(jpegs, size, device, model_file)
     recipe(0, {name: [] for name in STAGES})

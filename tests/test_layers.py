@@ -19,7 +19,7 @@ LAYERS = (
     {"bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills", "paint_in"},
     {"live", "studio", "train", "config"},
     {"preview"},
-    {"easel", "memory", "deck", "control"},
+    {"easel", "memory", "deck", "control", "flame"},
     {"filter", "album", "recipe", "naive", "charts", "recording", "peak"},
     {"masked"},
     {"segment", "stylize", "gatys", "look"},

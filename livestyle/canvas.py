@@ -22,7 +22,7 @@ from livestyle.settings import Size
 
 TITLE = "livestyle"
 LEAST = 640  # pixels that a window is wide at first
-CODES = {8: "backspace", 9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
+CODES = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}
 HEADLESS = {"offscreen", "minimal"}  # of QT_QPA_PLATFORM
 XCB, WAYLAND = "xcb", "wayland"
 
@@ -91,7 +91,7 @@ class OpenCvCanvas(Canvas):
         self._shown = True
 
     def events(self) -> list[Event]:
-        code = cv2.waitKey(1)
+        code = cv2.waitKeyEx(1) & 0xFFFF  # without NumLock and the like; keys without a character lie above 0xFF00
         if self._shown and not self._is_open():
             self._shown = False
             return ["quit"]
@@ -99,8 +99,8 @@ class OpenCvCanvas(Canvas):
         if width > 0 and height > 0:
             self.size = width, height
         events, self._events = self._events, []
-        if code >= 0:
-            events.append(CODES.get(code & 0xFF, chr(code & 0xFF)))
+        if code in CODES or 32 < code < 127:
+            events.append(CODES.get(code, chr(code)))
         return events
 
     def _is_open(self) -> bool:

@@ -166,11 +166,13 @@ def live(
     settings = settings_from(flags)
     typed = {name for name in LOOKS if is_typed(context, name)}
     is_named = bool(typed or settled.values.keys() & set(LOOKS))
-    start = settings if is_named else remembered(settings)
+    is_call = private or any(text.startswith("virtual-camera") for text in sink or L.sinks)
+    start = settings if is_named else remembered(settings, is_call)
     others = {one.name: flags[one.name] for one in fields(LiveSettings) if one.name != "sinks"}
     target = LiveSettings(sinks=tuple(sink or L.sinks), **others)
     album = Album(settings, target.stills, target.gatys_style)
     deck = open_deck(start, album, {name: one.value for name, one in settled.keys.items()})
+    deck.is_call = is_call
     if start != settings:
         deck.tell(f"As you left it: {deck.look}")
     before = replace(deck.look, bypass=False)
@@ -189,9 +191,10 @@ def live(
     finish(result, as_json)
 
 
-def remembered(settings: Settings) -> Settings:
-    """The settings with the look that the last run ended with, if it was chosen there and its styles are still here."""
-    from livestyle.look import parse_plane
+def remembered(settings: Settings, is_call: bool = False) -> Settings:
+    """The settings with the look that the last run ended with, if it was chosen there and its styles are still here; in
+    a call none that shows the room."""
+    from livestyle.look import look_of, parse_plane
     from livestyle.stylize import style_card
 
     last = replace(settings, **load_last())
@@ -201,7 +204,7 @@ def remembered(settings: Settings) -> Settings:
                 style_card(style, settings.models)
     except UserError:
         return settings
-    return last
+    return settings if is_call and last.background and look_of(last, "").is_bare else last
 
 
 @app.command(epilog="Example: livestyle video talk.mp4 painted.mp4 --background starry_night")

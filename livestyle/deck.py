@@ -430,7 +430,7 @@ ACTIONS = (
     Action("bypass", "o", "the camera's own picture, for others too (asks first in a call)", _bypass),
     Action("next-style", "]", "next style", _step(1)),
     Action("previous-style", "[", "previous style", _step(-1)),
-    Action("style", "1-9", "style by its number", _style, "NAME|NUMBER"),
+    Action("style", "1-9", "style by its number (0 is the tenth)", _style, "NAME|NUMBER"),
     Action("plane", "tab", "which plane these change: background, person, both", _choose, "background|person|both"),
     Action("paint", "w", "who is painted: the background, the person, both", _paint, "background|person|both"),
     Action("next-person-style", "}", "next style of the person", _step(1, ("person",))),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livestyle import __version__, loopback
-from livestyle.canvas import has_display
+from livestyle.canvas import TOOLKITS, has_display
 from livestyle.config import load_config
 from livestyle.control import private, running, runtime_folder
 from livestyle.devices import IS_LINUX, Device, holders, video_devices
@@ -211,14 +211,19 @@ def processes() -> set[str]:
 
 
 def _display() -> Iterator[Check]:
-    ok = has_display()
+    """The screen, and whose windows open on it."""
     kind = os.environ.get("XDG_SESSION_TYPE", "")
     shown = [f"{name}={value}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if (value := os.environ.get(name))]
     detail = " ".join([kind, *shown]).strip() or sys.platform
-    fix = "Use --sink file:OUT.mp4 or virtual-camera."
-    if os.environ.get("WAYLAND_DISPLAY") and not os.environ.get("DISPLAY"):
-        fix = "Install Xwayland, through which the window is shown, or use --sink virtual-camera."
-    yield Check("display", ok, detail if ok else f"none ({detail})", "" if ok else fix)
+    if not has_display():
+        yield Check("display", False, f"none ({detail})", "Use --sink file:OUT.mp4 or virtual-camera.")
+        return
+    yield Check("display", True, detail)
+    reasons = {name: why() for name, (why, _) in TOOLKITS.items()}
+    lacking = "; ".join(f"not {name}: {reason}" for name, reason in reasons.items() if reason)
+    works = [name for name, reason in reasons.items() if not reason]
+    fix = "" if works else "pip install 'livestyle[window]'"
+    yield Check("window", bool(works), "; ".join([*works[:1], *([lacking] if lacking else [])]), fix)
 
 
 def _gpu() -> Iterator[Check]:

@@ -256,8 +256,9 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
             for note in filter.notes:
                 say(note)
             if any(text.startswith("window") for text in live.sinks):
-                say(f"In the window, {deck.key('help')} shows the keys.")
-                say(f"{deck.key('panic')} hides you from everybody at once.")
+                hint = f"Keys: {deck.key('help')} shows them, {deck.key('panic')} hides you from everybody."
+                say(hint)
+                deck.tell(hint)
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private, live.on_demand)
             if not (source.is_live or sink.is_live):
                 result = drive(source, filter, sink, deck, limits, say, watch)

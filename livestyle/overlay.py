@@ -331,7 +331,7 @@ def help_page(keys: Sequence[tuple[str, str]], size: Size, largest: int) -> "Pil
         face, leading = font(letters), round(letters * 1.45)
         rows = max(1, (size[1] - 2 * letters) // leading)
         columns = -(-len(keys) // rows)
-        behind = round(face.getlength("enter  "))
+        behind = round(max(face.getlength(f"{key}   ") for key, _ in keys))
         wide = behind + round(max(face.getlength(words) for _, words in keys)) + 2 * letters
         if columns * wide <= size[0]:
             break

@@ -431,6 +431,9 @@ def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.Monkey
     assert remembered(Settings(strength=0.5)) == Settings(strength=0.5)
     config.save_last(Look(parse_plane("starry_night"), background_strength=0.3))
     assert remembered(Settings()).background == "starry_night"
+    assert remembered(Settings(), is_call=True) == Settings()  # so faint that the room shows
+    config.save_last(Look(parse_plane("starry_night")))
+    assert remembered(Settings(), is_call=True).background == "starry_night"
     monkeypatch.setenv("LIVESTYLE_CONFIG", "none")
     assert remembered(Settings()) == Settings()
 

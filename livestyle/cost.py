@@ -69,18 +69,21 @@ def measure(settings: Settings, job: Job) -> dict[str, Any]:
 def row(facts: dict[str, Any], styles: int, cores: int) -> Row:
     """What a bench and its peak tell of the cost.
 
+    A style that shows on a part of the picture alone counts for the part that was painted (`stylize_area`).
     `bound_fps` is what the operations of the nets allow at the cores' highest peak, all else being free; `busy` the
     share of the cores' time that was used; `cpu_ms` parts the CPU time of a frame, the nets' as measured alone.
     """
     nets, gops = facts["peak"]["nets"], facts["peak"]["gops"]
-    best, gop = max(filter(None, gops.values())), sum(net["gop"] for net in nets)
-    alone = {kind: sum(net["cpu_ms"] for net in nets if net["kind"] == kind) for kind in ("style", "segmenter")}
+    painted = {"style": facts["stylize_area"], "segmenter": 1.0}
+    best, gop = max(filter(None, gops.values())), sum(net["gop"] * painted[net["kind"]] for net in nets)
+    alone = {kind: part * sum(net["cpu_ms"] for net in nets if net["kind"] == kind) for kind, part in painted.items()}
     spent, busy = facts["cpu_ms_per_frame"], facts["fps"] * facts["cpu_ms_per_frame"] / 1000 / cores
     parts = {"styles": alone["style"], "segmenter": alone["segmenter"], "pixels": spent - sum(alone.values())}
     cpu = {name: round(max(0.0, ms), 2) for name, ms in parts.items()}
     return {
         "size": list(facts["size"]), "styles": styles, "cores": cores, "fps": facts["fps"], "cpu_ms_per_frame": spent,
         "latency_ms": facts["latency_ms"], "rss_mb": facts["rss_mb"], "style_size": list(facts["style_size"]),
+        "stylize_area": facts["stylize_area"],
         "gop": round(gop, 3), "peak_gops": best, "bound_fps": round(cores * best / gop, 1) if gop else None,
         "bound_cpu_ms": round(1000 * gop / best, 2), "cpu_ms": cpu, "busy": round(busy, 3),
         "others_share": facts["others_share"], "limit": limit(cpu, busy, facts["others_share"] or 0.0),

@@ -17,7 +17,8 @@ def facts(fps: float, spent: float, style: float = 20.0, size: Size = (640, 360)
     nets = [{"kind": "segmenter", "gop": 2.0, "cpu_ms": 5.0}, {"kind": "style", "gop": 16.0, "cpu_ms": style}]
     return {
         "size": size, "fps": fps, "cpu_ms_per_frame": spent, "latency_ms": {"p50": 1.0}, "rss_mb": 200.0,
-        "style_size": size, "others_share": others, "peak": {"gops": {"int8": 1000.0, "bf16": None}, "nets": nets},
+        "style_size": size, "others_share": others, "stylize_area": 1.0,
+        "peak": {"gops": {"int8": 1000.0, "bf16": None}, "nets": nets},
     }  # fmt: skip
 
 
@@ -28,6 +29,12 @@ def test_a_row_tells_the_bound_of_the_arithmetic() -> None:
     assert row["cpu_ms"] == {"styles": 20.0, "segmenter": 5.0, "pixels": 5.0}
     assert row["busy"] == 0.9
     assert sum(row["cpu_ms"].values()) == row["cpu_ms_per_frame"]
+
+
+def test_what_is_not_painted_costs_nothing() -> None:
+    row = cost.row(facts(60, 30) | {"stylize_area": 0.5}, styles=1, cores=2)
+    assert row["cpu_ms"] == {"styles": 10.0, "segmenter": 5.0, "pixels": 15.0}
+    assert row["bound_cpu_ms"] == 10.0
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ XCB, WAYLAND = "xcb", "wayland"
 
 @dataclass(frozen=True)
 class Pointer:
-    """What the mouse did: "press", "move" with the button down, or "double", in pixels of the content."""
+    """What the mouse did: "press", "move" with the button down, "double", or "second" for a press of the right
+    button; in pixels of the content."""
 
     kind: str
     x: int
@@ -81,7 +82,9 @@ class OpenCvCanvas(Canvas):
         cv2.setMouseCallback(TITLE, self._pointed)
 
     def _pointed(self, event: int, x: int, y: int, flags: int, _: object) -> None:
-        kinds = {cv2.EVENT_LBUTTONDOWN: "press", cv2.EVENT_LBUTTONDBLCLK: "double"}
+        kinds = {
+            cv2.EVENT_LBUTTONDOWN: "press", cv2.EVENT_LBUTTONDBLCLK: "double", cv2.EVENT_RBUTTONDOWN: "second",
+        }  # fmt: skip
         dragged = event == cv2.EVENT_MOUSEMOVE and flags & cv2.EVENT_FLAG_LBUTTON
         if kind := "move" if dragged else kinds.get(event):
             self._events.append(Pointer(kind, x, y))
@@ -217,9 +220,10 @@ def qt_widget() -> Any:
                 self._events.append(word)
 
         def _pointed(self, event: QMouseEvent) -> None:
-            if event.button() == Qt.MouseButton.LeftButton or event.buttons() & Qt.MouseButton.LeftButton:
+            is_second = event.button() == Qt.MouseButton.RightButton
+            if is_second or event.buttons() & Qt.MouseButton.LeftButton:
                 at = event.position() * self._scale
-                self._events.append(Pointer(kinds[event.type()], int(at.x()), int(at.y())))
+                self._events.append(Pointer("second" if is_second else kinds[event.type()], int(at.x()), int(at.y())))
 
         mousePressEvent = mouseMoveEvent = mouseDoubleClickEvent = _pointed
 

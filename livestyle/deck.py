@@ -448,7 +448,7 @@ ACTIONS = (
     Action("matte", "m", "the matte", _toggle_view("matte")),
     Action("inset", "n", "the original in a corner", _toggle_view("inset")),
     Action("mirror", "h", "mirror this window, not what others see", _toggle("mirror")),
-    Action("strip", "t", "the styles, to click on", _toggle_showing("strip")),
+    Action("strip", "t", "the styles, to click on (right button: the person)", _toggle_showing("strip")),
     Action("hud", "i", "how it runs", _toggle_showing("hud")),
     Action("full-screen", "f", "full screen", _toggle_showing("full-screen")),
     Action("help", "?", "these keys", _toggle_showing("help")),

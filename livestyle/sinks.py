@@ -163,6 +163,9 @@ class Window(Sink):
         if isinstance(event, str):
             return [event]
         target = self._overlay.at(event.x, event.y)
+        if event.kind == "second":
+            name = target.removeprefix("style ")
+            return [f"person {'none' if name == self._scene.chosen[1] else name}"] if name != target else []
         if event.kind == "press":
             self._is_dragging = target == "split"
         if event.kind == "double" and target in ("", "split"):

@@ -250,6 +250,11 @@ def test_clicks_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [name for name in clicked if not name.startswith("style")] == pressed
     assert abs(edges[0] - 320) <= 1
     assert [abs(edge - 160) <= 1 for edge in edges[2:]] == [True] * 3  # not dragged by what began on a style
+    for chosen, key in (("", "person alpha"), ("alpha", "person none")):
+        window.describe(Scene(styles=styles, chosen=("beta", chosen), showing=frozenset({"strip"})))
+        window.send(Frame(image, 0, 0.0))
+        glass.script = [[Pointer("second", 290, 350), Pointer("second", 290, 100)]]
+        assert window.pressed() == [key]
     window.describe(Scene(showing=frozenset({"full-screen"})))
     window.describe(Scene())
     assert glass.full == [True, False]

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestyle.engine import Engine, OpenVinoNet
 from livestyle.nets import classic, losses
 from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import NETS, build, load_shipped, ship
-from livestyle.nets.transform import even_contrast
+from livestyle.nets.transform import Widen, even_contrast, split_widens
 from livestyle.nets.vgg import WIDTHS, LossNetwork
 from livestyle.train.segmenter import ARCHS
 from livestyle.train.style import ARCHS as STYLES
@@ -30,6 +30,16 @@ def _seed() -> None:
 
 def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
     return torch.rand(batch, 3, height, width)
+
+
+@settings(deadline=None, max_examples=20)
+@given(low=st.integers(1, 5), high=st.integers(1, 4), height=st.integers(1, 7), width=st.integers(1, 7))
+@torch.no_grad()
+def test_a_split_convolution_gives_the_same(low: int, high: int, height: int, width: int) -> None:
+    whole = Widen(low, high, 3)
+    x, detail = torch.randn(2, low, height, width), torch.randn(2, high, 2 * height, 2 * width)
+    split = split_widens(torch.nn.ModuleDict({"widen": whole}))
+    torch.testing.assert_close(split["widen"](x, detail), whole(x, detail), rtol=1e-4, atol=1e-5)  # type: ignore[index, operator]
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 24), (64, 96), (40, 104)])

@@ -19,13 +19,16 @@ CHANNELS, USES = 64, 32  # of a map, and products that each of its values enters
 RARE = 1e-4  # of the values of a picture, that steps for them all would make coarse: 32 dB, and 37 without them
 SAMPLED = 7  # one value in so many is looked at
 
+AXES = {"Conv": 0, "ConvTranspose": 1}  # of a weight, by what uses it: that of the output's channels
+
 Range = tuple[float, float]  # the least and the most that a convolution reads
 
 
 def compute_in_int8(graph: Any, reads: Mapping[str, Range] | None = None) -> None:
     """Round what convolutions read, and their weights with a scale for each output channel.
 
-    Both are said by QuantizeLinear and DequantizeLinear, which an engine takes for leave to compute in int8.
+    Both are said by QuantizeLinear and DequantizeLinear, which an engine takes for leave to compute in int8; without
+    those nodes the graph is the net itself.
 
     Args:
         graph: an ONNX graph, changed in place.
@@ -35,22 +38,22 @@ def compute_in_int8(graph: Any, reads: Mapping[str, Range] | None = None) -> Non
     reads = bounded_reads(graph, values) if reads is None else reads
     nodes, added, done = [], [], set[str]()
     for node in graph.node:
-        if node.op_type == "Conv" and node.input[1] in reads:
+        if node.op_type in AXES and node.input[1] in reads:
             source, weight = node.input[:2]
-            if reads[weight][0] < 0 and (pads := taken_pads(node)):
+            if node.op_type == "Conv" and reads[weight][0] < 0 and (pads := taken_pads(node)):
                 nodes.append(helper.make_node("Pad", [source, f"{weight}_pads"], [f"{weight}_padded"]))
                 added.append(numpy_helper.from_array(np.array(pads, np.int64), f"{weight}_pads"))
                 source = f"{weight}_padded"
             if source not in done:
                 parts = map_steps(reads[weight], source)
                 added += [numpy_helper.from_array(value, name) for name, value in parts.items()]
-                nodes.append(helper.make_node("QuantizeLinear", [source, *parts], [f"{source}_steps"]))
-                nodes.append(helper.make_node("DequantizeLinear", [f"{source}_steps", *parts], [f"{source}_rounded"]))
-            steps, widen = rounded_weight(values[weight], weight)
-            added += steps
-            nodes.append(widen)
+                nodes += rounding(source, parts)
+            axis = AXES[node.op_type]
+            parts = weight_steps(values[weight], weight, axis)
+            added += [numpy_helper.from_array(value, name) for name, value in parts.items()]
+            nodes += rounding(weight, parts, axis)
             done.add(source)
-            node.input[0], node.input[1] = f"{source}_rounded", widen.output[0]
+            node.input[0], node.input[1] = f"{source}_rounded", f"{weight}_rounded"
         nodes.append(node)
     used = {name for node in nodes for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
@@ -96,14 +99,19 @@ def map_steps(read: Range, name: str) -> dict[str, NDArray[Any]]:
     return {f"{name}_step": np.array(scale, np.float32), f"{name}_zero": zero}
 
 
-def rounded_weight(values: NDArray[Any], name: str) -> tuple[list[Any], Any]:
-    """A convolution's weights in int8 steps, as initialisers, and the node that widens them."""
-    largest = np.maximum(np.abs(values).max((1, 2, 3)), 1e-12)
-    scale = (largest / WEIGHT_STEPS).astype(np.float32)
-    steps = np.round(values / scale[:, None, None, None]).astype(np.int8)
-    parts = {f"{name}_steps": steps, f"{name}_scale": scale, f"{name}_zero": np.zeros(len(scale), np.int8)}
-    widen = helper.make_node("DequantizeLinear", list(parts), [f"{name}_rounded"], axis=0)
-    return [numpy_helper.from_array(array, key) for key, array in parts.items()], widen
+def weight_steps(values: NDArray[Any], name: str, axis: int) -> dict[str, NDArray[Any]]:
+    """Scales and zeros of a weight's steps, as initialisers, one for each of the output's channels, along an axis."""
+    others = tuple(other for other in range(values.ndim) if other != axis)
+    scale = (np.maximum(np.abs(values).max(others), 1e-12) / WEIGHT_STEPS).astype(np.float32)
+    return {f"{name}_step": scale, f"{name}_zero": np.zeros(len(scale), np.int8)}
+
+
+def rounding(name: str, parts: Mapping[str, NDArray[Any]], axis: int = 0) -> list[Any]:
+    """The two nodes that make `NAME_rounded` of NAME."""
+    return [
+        helper.make_node("QuantizeLinear", [name, *parts], [f"{name}_steps"], axis=axis),
+        helper.make_node("DequantizeLinear", [f"{name}_steps", *parts], [f"{name}_rounded"], axis=axis),
+    ]
 
 
 @torch.no_grad()
@@ -125,7 +133,7 @@ def measured_reads(net: nn.Module, batches: Sequence[Tensor]) -> dict[str, Range
 
     hooks = [
         module.register_forward_pre_hook(watch(f"{name}.weight"))
-        for name, module in net.named_modules() if isinstance(module, nn.Conv2d)
+        for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
     ]  # fmt: skip
     for batch in batches:
         net(batch)

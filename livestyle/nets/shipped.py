@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from livestyle.nets import classic, deeplab, transform, unet
 from livestyle.nets.blocks import fold
+from livestyle.nets.transform import split_widens
 
 NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
     "transform": lambda _: transform.TransformNet(),
@@ -59,7 +60,7 @@ def ship(
     net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, arch: str = "",
     pictures: Sequence[Tensor] = (),
 ) -> list[Path]:  # fmt: skip
-    """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, both holding the same folded weights.
+    """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, which compute the same.
 
     The ONNX computes in int8 (`nets.int8`): all convolutions of a style, the costly ones of a segmenter.
 
@@ -77,7 +78,7 @@ def ship(
     net.load_state_dict({k: v.float() for k, v in half.items()})
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
     save_file(half, weights, {"kind": kind, "net": arch} if arch else None)
-    export_onnx(Shipped(net, kind), onnx, multiple, pictures)
+    export_onnx(Shipped(split_widens(net), kind), onnx, multiple, pictures)
     return [weights, onnx]
 
 

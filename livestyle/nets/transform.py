@@ -4,6 +4,7 @@ All heavy work of ours is dense 3x3 convolutions at a quarter and an eighth of t
 its peak; the published net's 9x9 convolutions at full resolution cost it most of its time (docs/measurements.md).
 """
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -131,6 +132,53 @@ class JohnsonNet(nn.Module):
         return x[..., m : m + height, m : m + width] * 0.6 + 0.5
 
 
+class Widen(nn.Conv2d):
+    """A 3x3 convolution over a map twice its size (each value repeated) joined with one that is of that size.
+
+    Args:
+        low, high: channels of the first map and of the second; out: of the result.
+
+    Shape: (N, low, H, W) and (N, high, 2H, 2W) to (N, out, 2H, 2W).
+    """
+
+    def __init__(self, low: int, high: int, out: int) -> None:
+        super().__init__(low + high, out, 3, padding=1)
+        self.low = low
+
+    def forward(self, x: Tensor, detail: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), detail], 1))
+
+
+class SplitWiden(nn.Module):
+    """The same sum in less than half of the products: neither the large map nor the joined one is ever made."""
+
+    def __init__(self, whole: Widen) -> None:
+        super().__init__()
+        weight, bias = whole.weight.detach(), whole.bias
+        assert bias is not None
+        out, joined = weight.shape[:2]
+        self.rise = nn.ConvTranspose2d(whole.low, out, 4, 2, 1, bias=False)
+        self.beside = nn.Conv2d(joined - whole.low, out, 3, padding=1)
+        # A value repeated 2x2, then convolved: each of the four spreads the kernel, turned round, one place further.
+        kernel = weight[:, : whole.low].flip(2, 3)
+        spread = sum(F.pad(kernel, (x, 1 - x, y, 1 - y)) for x in (0, 1) for y in (0, 1))
+        self.rise.weight = nn.Parameter(torch.as_tensor(spread).transpose(0, 1).contiguous())
+        self.beside.weight, self.beside.bias = nn.Parameter(weight[:, whole.low :].clone()), bias
+
+    def forward(self, x: Tensor, detail: Tensor) -> Tensor:
+        y: Tensor = self.rise(x) + self.beside(detail)
+        return y
+
+
+def split_widens(net: nn.Module) -> nn.Module:
+    """A copy of a net that computes the same faster, for a CPU; its weights have other names."""
+    net = copy.deepcopy(net)
+    for name, module in list(net.named_modules()):
+        if isinstance(module, Widen):
+            net.set_submodule(name, SplitWiden(module))
+    return net
+
+
 class TransformNet(nn.Module):
     """Un-shuffle by 4, residual blocks, resize by 2, join the picture's own detail, shuffle by 2.
 
@@ -149,7 +197,7 @@ class TransformNet(nn.Module):
         self.stem = ConvNorm(48, channels, 3, norm=instance_norm)
         self.trunk = nn.Sequential(*(Residual(channels) for _ in range(blocks)))
         self.detail = nn.Conv2d(12, DETAIL, 3, padding=1)
-        self.widen = nn.Conv2d(channels + DETAIL, channels // 2, 3, padding=1)
+        self.widen = Widen(channels, DETAIL, channels // 2)
         self.paint = nn.Conv2d(channels // 2, 12, 3, padding=1)
         # The four pixels that a shuffle lays side by side start alike: no checkerboard (Aitken et al. 2017).
         with torch.no_grad():
@@ -159,7 +207,6 @@ class TransformNet(nn.Module):
         x = F.pad(rgb, (BORDER,) * 4, mode="reflect")
         detail = F.relu(self.detail(F.pixel_unshuffle(x - 0.5, 2)))
         x = self.trunk(self.stem(F.pixel_unshuffle(x - 0.5, 4)))
-        x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = F.relu(self.widen(torch.cat([x, detail], 1)))
+        x = F.relu(self.widen(x, detail))
         x = F.pixel_shuffle(self.paint(x), 2) + 0.5
         return x[..., BORDER:-BORDER, BORDER:-BORDER]

@@ -18,7 +18,7 @@ Imports go strictly downward (tests/test_layers.py):
     sources  sinks  weights  nets  steady  unfinished  jobs
     overlay  canvas
     light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
-    image  cores  loopback
+    image  cores  loopback  autoquality
     errors  settings  devices  v4l2
 """
 

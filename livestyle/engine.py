@@ -7,12 +7,13 @@ import importlib.util
 import os
 import platform
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,19 @@ from numpy.typing import NDArray
 from livestyle.errors import UserError
 from livestyle.weights import Card
 
-Net = Callable[[NDArray[np.uint8]], NDArray[Any]]
 KEPT = 6  # input sizes for which a net stays ready
+
+
+class Net(Protocol):
+    """A net made ready."""
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]: ...
+
+    def prepare(self, shape: tuple[int, ...]) -> None:
+        """Be ready for images of a shape, which takes longer than computing them; from any thread."""
+
+
+PRECISIONS = ("int8", "half", "float32")  # int8 where a net's file says so; bfloat16 or float16; for tests
 
 RESULTS = {"style": ("u8", 4), "segmenter": ("f32", 3)}  # type and axes of what a net of each kind gives
 
@@ -32,13 +44,13 @@ class Engine:
 
     Args:
         name: "openvino" or "torch"; device: as the engine calls it; detail: what a person reads.
-        exact: compute in float32, for tests; else the fastest precision that the device has.
+        precision: of PRECISIONS, the coarsest that nets may compute in; none is slower for being coarser.
     """
 
     name: str
     device: str
     detail: str
-    exact: bool = False
+    precision: str = "int8"
 
     def load(self, card: Card) -> Net:
         """Prepare a card's net."""
@@ -50,7 +62,7 @@ def has_package(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def choose_engine(device: str = "auto", exact: bool = False) -> Engine:
+def choose_engine(device: str = "auto", precision: str = "int8") -> Engine:
     """The engine for `--device`: auto, cpu, cuda, cuda:N, mps, or torch:cpu.
 
     Raises:
@@ -59,7 +71,7 @@ def choose_engine(device: str = "auto", exact: bool = False) -> Engine:
     if device == "auto":
         device = _best_device()
     if device == "cpu":
-        return Engine("openvino", "CPU", f"OpenVINO on {cpu_name()}", exact)
+        return Engine("openvino", "CPU", f"OpenVINO on {cpu_name()}", precision)
     kind = device.removeprefix("torch:").partition(":")[0]
     if kind not in {"cpu", "cuda", "mps"}:
         raise UserError(f"There is no device '{device}'.", "Choose auto, cpu, cuda, cuda:N, mps or torch:cpu.")
@@ -74,7 +86,7 @@ def choose_engine(device: str = "auto", exact: bool = False) -> Engine:
     if kind == "cuda" and torch.device(target).index not in {None, *range(torch.cuda.device_count())}:
         raise UserError(f"There is no '{target}'; PyTorch finds {torch.cuda.device_count()}.", "Choose another.")
     label = torch.cuda.get_device_name(target) if kind == "cuda" else kind.upper()
-    return Engine("torch", target, f"PyTorch on {label}", exact)
+    return Engine("torch", target, f"PyTorch on {label}", precision)
 
 
 def _best_device() -> str:
@@ -136,27 +148,53 @@ class OpenVinoNet:
         if found != RESULTS.get(kind, found):
             raise UserError(f"{path} is no {kind}: it gives other results.", "Give another file.")
         self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-        if engine.exact:
+        if engine.precision != "int8":
+            compute_unrounded(self._model)
+        if engine.precision == "float32":
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._lock = threading.Lock()  # of the requests
 
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        shape = images.shape
-        if shape not in self._requests:
-            model = self._model.clone()
-            model.reshape(shape)
-            self._requests[shape] = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
+    def prepare(self, shape: tuple[int, ...]) -> None:
+        """Compile for a shape."""
+        self._request(shape)
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        with self._lock:
+            if shape in self._requests:
+                self._requests.move_to_end(shape)
+                return self._requests[shape]
+        model = self._model.clone()
+        model.reshape(shape)
+        request = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
+        with self._lock:
+            self._requests[shape] = request
             if len(self._requests) > KEPT:
                 self._requests.popitem(last=False)
-        self._requests.move_to_end(shape)
-        request = self._requests[shape]
+        return request
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        request = self._request(images.shape)
         request.infer([np.ascontiguousarray(images)], share_inputs=True)
         result: NDArray[Any] = request.get_output_tensor(0).data.copy()
         return result
 
 
+def compute_unrounded(model: Any) -> None:
+    """Take the int8 steps out of a model: what is left is the net itself.
+
+    Each is a FakeQuantize, into steps, then up to a Multiply, back from them.
+    """
+    for op in model.get_ordered_ops():
+        last = op if op.get_type_name() == "FakeQuantize" else None
+        while last and last.get_type_name() != "Multiply":
+            last = next((door.get_node() for door in last.output(0).get_target_inputs()), None)
+        if last:
+            last.output(0).replace(op.input_value(0))
+
+
 class TorchNet:
-    """A shipped net in torch: half precision on a GPU, float32 on a CPU or where exact."""
+    """A shipped net in torch: half precision on a GPU, float32 on a CPU or where asked for."""
 
     def __init__(self, engine: Engine, card: Card) -> None:
         import torch
@@ -165,13 +203,16 @@ class TorchNet:
         from livestyle.nets.shipped import load_shipped
 
         self._torch, self._device = torch, torch.device(engine.device)
-        half = not engine.exact and self._device.type != "cpu"
+        half = engine.precision != "float32" and self._device.type != "cpu"
         path = card.path(".safetensors")
         try:
             net = load_shipped(card.net, card.kind, path, card.width)
         except (RuntimeError, KeyError, SafetensorError):
             raise UserError(f"{path} does not hold a {card.net} net.", "Make it with: livestyle train style") from None
         self._net = net.to(self._device, torch.float16 if half else torch.float32).to(memory_format=torch.channels_last)
+
+    def prepare(self, shape: tuple[int, ...]) -> None:
+        """Nothing is compiled."""
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         torch = self._torch
@@ -193,7 +234,7 @@ def load_on_cpu(engine: Engine, card: Card) -> Net:
     """
     if any(name.endswith(".onnx") for name in card.files):
         return OpenVinoNet(engine, card.path(".onnx"), THREADS[card.kind], card.kind)
-    return TorchNet(choose_engine("torch:cpu", engine.exact), card)
+    return TorchNet(choose_engine("torch:cpu", engine.precision), card)
 
 
 LOADERS: dict[str, Callable[[Engine, Card], Net]] = {"openvino": load_on_cpu, "torch": TorchNet}

@@ -19,7 +19,7 @@ from livestyle.image import Image, cover, load_image, save_image, write_error, w
 from livestyle.live import Say
 from livestyle.loss_network import open_loss_network
 from livestyle.nets.vgg import LossNetwork
-from livestyle.settings import LIVE_QUALITY, QUALITIES, Settings
+from livestyle.settings import QUALITIES, Settings
 from livestyle.stylize import load_style
 from livestyle.train.style import list_pictures
 from livestyle.weights import Watch, cache_folder, sha256
@@ -102,7 +102,7 @@ def evaluate_style(
         UserError: no such style, painting, photos or loss network, or a cache that cannot be written.
     """
     engine = choose_engine(settings.device)
-    stylize = load_style(style, engine, QUALITIES[LIVE_QUALITY], settings.models)
+    stylize = load_style(style, engine, QUALITIES["best"].most, settings.models)
     device = engine.device if engine.name == "torch" else "cpu"
     network, file = open_loss_network(loss_network, device, say, settings.models)
     facts = identity(file)

@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -13,20 +14,21 @@ import numpy as np
 
 from livestyle import image as pixels
 from livestyle.bokeh import bokeh_plane
-from livestyle.engine import choose_engine
+from livestyle.engine import Engine, choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.light import SECONDS, AutoLight
 from livestyle.look import BOTH, Look, Plane
 from livestyle.region import Box, Region
 from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
-from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Settings, Size
+from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Quality, Settings, Size
 from livestyle.sources import Source, VideoFile
 from livestyle.steady import Memory, Motion, Watcher
 from livestyle.stylize import Stylizer, load_style
 
 ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
 KEPT = 6  # styles that stay ready
+RESTING = 5  # frames for which what was made of a picture that stands still is kept
 REMEMBERED = 5000  # timings of a stage
 
 
@@ -67,11 +69,13 @@ class Filter:
         name = (LIVE_QUALITY if live else STILL_QUALITY) if settings.quality == "auto" else settings.quality
         if name not in QUALITIES:
             raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
-        self.quality, self.meter = name, Meter()
+        self.quality, self.meter = QUALITIES[name], Meter()
         self.notes: list[str] = []  # what a person should know of how it runs
-        self.engine = choose_engine(settings.device)
+        self.engine = choose_engine(settings.device, self.quality.precision)
         self._models: Path | None = settings.models
-        self.segmenter, segment = load_segmenter(settings, self.engine)
+        # Mattes are those of the live view, unless told otherwise.
+        told = self.quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
+        self.segmenter, segment = load_segmenter(settings, replace(self.engine, precision=told.precision))
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
@@ -83,11 +87,31 @@ class Filter:
         self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
         self._watcher = Watcher() if live else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
-        self._styles: OrderedDict[str, tuple[Stylizer, Memory]] = OrderedDict()
+        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, Memory]] = OrderedDict()  # by name and precision
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
         self._clip: Clip | None = None
         self._known: tuple[Frame, Matte] | None = None  # the newest
-        self._pool = ThreadPoolExecutor(3, "stage")
+        self._kept = 0  # frames for which that has been kept
+        self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
+        self._pool = ThreadPoolExecutor(5, "stage")  # two styles, matte, motion, and one to make ready
+
+    def take(self, quality: Quality) -> None:
+        """Compute styles this finely from the next frame on; for the thread that renders."""
+        self.engine, self.quality = replace(self.engine, precision=quality.precision), quality
+
+    def make_ready(self, quality: Quality, look: Look, size: Size) -> bool:
+        """Whether a look can be painted this finely without delay; if not, that is begun, aside.
+
+        Args:
+            size: of the frames.
+        """
+        wanted = {style: painted_at(quality, size) for style in look.styled_planes}
+        key = frozenset(wanted.items()), quality.precision
+        if key not in self._ready:
+            engine = replace(self.engine, precision=quality.precision)
+            jobs = [self._pool.submit(self._style(style, engine)[0].prepare, at) for style, at in wanted.items()]
+            self._ready[key] = jobs
+        return all(job.done() for job in self._ready[key])
 
     def prepare(self, look: Look) -> None:
         """Load what a look needs, so that errors come before the first frame."""
@@ -107,8 +131,9 @@ class Filter:
         image = frame.image
         if look.bypass:
             return image
-        pending = None if look.is_whole else self._pool.submit(self._matte, frame)
-        painted = self._paint(frame, look, pending)
+        seen = self._pool.submit(self._watch, frame) if look.styled_planes else None
+        pending = None if look.is_whole else self._pool.submit(self._matte, frame, seen)
+        painted = self._paint(frame, look, seen.result(), pending) if seen else {}
         if pending is None:
             return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
         matte = pending.result()
@@ -127,34 +152,48 @@ class Filter:
             return self._known[1]
         return self._matte(frame)
 
+    def describe(self, size: Size) -> str:
+        """How finely frames of a size are painted, for people."""
+        width, height = self.style_size(size)
+        return f"{width}x{height}" + (f", 1 frame in {self.quality.carry + 1}" if self.quality.carry else "")
+
     def style_size(self, size: Size) -> Size:
         """At which frames of a size are stylized."""
-        return pixels.at_most(size, QUALITIES[self.quality])
+        return painted_at(self.quality, size)
 
-    def _matte(self, frame: Frame) -> Matte:
-        with self.meter.stage("segment"):
-            matte = self.matting(frame.image, frame.time)
+    def _matte(self, frame: Frame, seen: Future[Motion] | None = None) -> Matte:
+        """Made anew, but for a few frames of a picture that stands still, where the quality allows that."""
+        rests = self._known and seen and self.quality.rests and self._kept < RESTING and seen.result().is_still
+        if rests and self._known and self._known[1].shape == frame.image.shape[:2]:
+            matte, self._kept = self._known[1], self._kept + 1
+        else:
+            with self.meter.stage("segment"):
+                matte, self._kept = self.matting(frame.image, frame.time), 0
         self._known = frame, matte
         return matte
 
-    def _paint(self, frame: Frame, look: Look, pending: Future[Matte] | None) -> dict[str, Image]:
+    def _watch(self, frame: Frame) -> Motion:
+        """How the picture moved, at the size at which it is painted."""
+        small = pixels.fit(frame.image, self.style_size(size_of(frame.image)))
+        return self._watcher(small, frame.time) if self._watcher else Motion(0, small)
+
+    def _paint(self, frame: Frame, look: Look, motion: Motion, pending: Future[Matte] | None) -> dict[str, Image]:
         """The frame in each style of the look, painted where that shows; a style that shows nowhere is missing.
 
         The nets run beside the segmenter, on where their plane was before. Once the matte tells where it is, what that
         did not hold is painted anew.
         """
-        planes = look.styled_planes
-        if not planes:
-            return {}
-        full = size_of(frame.image)
-        size = self.style_size(full)
-        small = pixels.fit(frame.image, size)
-        motion = self._watcher(small, frame.time) if self._watcher else Motion(0, small)
+        planes, full, size = look.styled_planes, size_of(frame.image), size_of(motion.feed)
+        most = max(self.quality.carry, RESTING if self.quality.rests and motion.is_still else 0)
 
         def start(style: str, box: Box) -> Future[Image]:
+            stylize, memory = self._style(style)
+            if memory.will_do(motion, box, most):
+                return self._pool.submit(self._carry, memory, motion, box, full)
             self.meter.areas.append(box.area / (size[0] * size[1]))
-            return self._pool.submit(self._stylize, *self._style(style), motion, box, full)
+            return self._pool.submit(self._stylize, stylize, memory, motion, box, full)
 
+        painted = self.meter.runs["stylize"]
         boxes = {style: self._regions[plane].box(size) for style, plane in planes.items()}
         jobs = {style: start(style, box) for style, box in boxes.items() if box}
         if self._watcher and pending:
@@ -168,26 +207,29 @@ class Filter:
                     jobs.pop(style).result()  # a memory serves one painting at a time
                 if wrong and need:
                     jobs[style] = start(style, self._regions[plane].box(size) or need)
-        self.meter.runs["painted"] += any(boxes.values()) or bool(jobs)
-        return {style: job.result() for style, job in jobs.items()}
+        done = {style: job.result() for style, job in jobs.items()}
+        self.meter.runs["painted"] += self.meter.runs["stylize"] > painted
+        return done
 
     def _stylize(self, stylize: Stylizer, memory: Memory, motion: Motion, box: Box, size: Size) -> Image:
         """A box of the picture painted and steadied, laid into the rest, at a size."""
         with self.meter.stage("stylize"):
             painted = stylize(box.of(motion.feed))
-        painted = memory(painted, motion, box)
-        if painted.shape != motion.feed.shape:
-            painted, part = motion.feed.copy(), painted
-            box.of(painted)[:] = part
-        return pixels.fit(painted, size)
+        return laid(memory(painted, motion, box), motion.feed, box, size)
 
-    def _style(self, style: str) -> tuple[Stylizer, Memory]:
-        if style not in self._styles:
-            self._styles[style] = load_style(style, self.engine, sys.maxsize, self._models), Memory()
+    def _carry(self, memory: Memory, motion: Motion, box: Box, size: Size) -> Image:
+        """The same without painting: what was painted before, carried along."""
+        return laid(memory.carry(motion), motion.feed, box, size)
+
+    def _style(self, style: str, engine: Engine | None = None) -> tuple[Stylizer, Memory]:
+        engine = engine or self.engine
+        key = style, engine.precision
+        if key not in self._styles:
+            self._styles[key] = load_style(style, engine, sys.maxsize, self._models), Memory()
             if len(self._styles) > KEPT:
                 self._styles.popitem(last=False)
-        self._styles.move_to_end(style)
-        return self._styles[style]
+        self._styles.move_to_end(key)
+        return self._styles[key]
 
     def _render(
         self, plane: Plane, strength: float, look: Look, frame: Frame,
@@ -206,7 +248,7 @@ class Filter:
         if plane.kind == "blur":
             return pixels.mix(image, pixels.blur_plane(image, feed(), plane.amount), strength)
         if plane.kind == "bokeh":
-            return pixels.mix(image, bokeh_plane(image, feed(), plane.amount, QUALITIES[self.quality]), strength)
+            return pixels.mix(image, bokeh_plane(image, feed(), plane.amount, self.quality.pixels(size)), strength)
         if not painted.keys() >= {style for style, _ in plane.styles}:
             return image  # the plane shows nowhere
         first, *others = (painted[style] for style, _ in plane.styles)
@@ -241,6 +283,20 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+
+def painted_at(quality: Quality, size: Size) -> Size:
+    """At which frames of a size are stylized."""
+    return pixels.at_most(size, quality.pixels(size))
+
+
+def laid(part: Image, rest: Image, box: Box, size: Size) -> Image:
+    """A part of a picture laid into the rest of it, at a size."""
+    if part.shape != rest.shape:
+        whole = rest.copy()
+        box.of(whole)[:] = part
+        part = whole
+    return pixels.fit(part, size)
 
 
 def find_refinement(name: str, live: bool) -> Refinement:

@@ -34,6 +34,7 @@ KEPT_TAGS = {  # of EXIF: what tells of the picture, rather than of how its file
 }  # fmt: skip
 LEFT_TAGS = {0x927C, 0xA005, 0xA002, 0xA003}  # of EXIF: offsets into the file, and the size before it was turned
 MOST_PIXELS = 150_000_000
+LARGE = 540  # rows from which on an eighth of the size tells the colours near a rim as well as a quarter
 SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft
 RIM = 1 / 64  # of the height: from how far around a soft pixel takes the colours of its planes
 NEAR = 0.01  # share of the person around a pixel with which a colour can be told
@@ -71,16 +72,15 @@ def grid(size: Size) -> NDArray[np.float32]:
 
 
 def fit(image: Image, size: Size) -> Image:
-    """Scale to a size, averaging where it shrinks to half or less: by a whole factor first, six times faster."""
+    """Scale to a size, averaging where it shrinks to half or less: halved first, which is ten times faster."""
+    width, height = size
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height and not (image.shape[0] | image.shape[1]) & 1:
+        half = image.shape[1] // 2, image.shape[0] // 2
+        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
     if size == size_of(image):
         return image
-    (w, h), (width, height) = size_of(image), size
-    factor = min(w // width, h // height)
-    if factor > 1 and w % factor == h % factor == 0:
-        image = np.asarray(cv2.resize(image, (w // factor, h // factor), interpolation=cv2.INTER_AREA), np.uint8)
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    halves = max(w / width, h / height) >= 2
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if halves else cv2.INTER_LINEAR), np.uint8)
+    shrinks = max(image.shape[1] / width, image.shape[0] / height) >= 2
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8)
 
 
 def fit_short(image: Image, side: int) -> Image:
@@ -123,9 +123,26 @@ def pad_to(image: Image, multiple: int) -> Image:
 def composite(person: Image, scene: Image, matte: Matte) -> Image:
     """The person before the scene: exactly one of them where the matte is 1 or 0.
 
-    Four times faster at 720p than the NumPy expression, and within 1 of it.
+    Only soft places are computed, and copied in: three times faster at 720p than OpenCV's blendLinear.
     """
-    return np.asarray(cv2.blendLinear(person, scene, matte, 1 - matte), np.uint8)
+    levels = to_levels(matte)
+    places = soft_places(levels)
+    result = scene.copy()
+    cv2.copyTo(person, cv2.threshold(levels, 127, 255, cv2.THRESH_BINARY)[1], result)
+    alpha = matte.reshape(-1).take(places)[:, None]
+    ahead, behind = (image.reshape(-1, 3).take(places, 0).astype(np.float32) for image in (person, scene))
+    result.reshape(-1, 3)[places] = behind + alpha * (ahead - behind) + np.float32(0.5)
+    return result
+
+
+def to_levels(matte: Matte) -> NDArray[np.uint8]:
+    """A matte in 0..1 in 255 steps; faster than `to_gray`, and even between them where that is not."""
+    return np.asarray(cv2.convertScaleAbs(matte, alpha=255), np.uint8)
+
+
+def soft_places(levels: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Where a matte of levels is neither 0 nor 255, as places in the flat picture."""
+    return np.flatnonzero(np.asarray(cv2.inRange(levels, 1, 254)).view(np.bool_))
 
 
 def to_gray(matte: Matte) -> NDArray[np.uint8]:
@@ -153,14 +170,14 @@ def blur_plane(image: Image, feed: Matte, strength: float) -> Image:
     `feed` is 1 on the plane: the matte for the person, 1 - matte for the background. Strength 0..1 is a blur of up
     to a twelfth of the height.
     """
-    small, near = quarter(image, feed)
+    small, near = reduced(image, feed)
     blurred, _ = plane_colors(small, near, max(0.3, strength * small.shape[0] / 12))
     return np.asarray(cv2.resize(blurred.astype(np.uint8), size_of(image), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def quarter(image: Image, matte: Matte) -> tuple[Colors, Matte]:
-    """Both at a quarter of the size."""
-    small = max(1, image.shape[1] // 4), max(1, image.shape[0] // 4)
+def reduced(image: Image, matte: Matte, factor: int = 4) -> tuple[Colors, Matte]:
+    """Both at a part of the size."""
+    small = max(1, image.shape[1] // factor), max(1, image.shape[0] // factor)
     return fit(image, small).astype(np.float32), fit_matte(matte, small)
 
 
@@ -182,20 +199,19 @@ def person_alone(image: Image, matte: Matte) -> Image:
     With A the matte, what is left over by A * foreground + (1 - A) * background, both blurred, is given back by A
     (Forte 2021, "Approximate Fast Foreground Colour Estimation"). Only soft pixels are touched.
     """
-    soft = cv2.findNonZero(cv2.inRange(matte, SOFT, 1 - SOFT))
-    if soft is None:
+    where = np.flatnonzero(np.asarray(cv2.inRange(matte, SOFT, 1 - SOFT)).view(np.bool_))
+    if not len(where):
         return image
-    columns, rows = soft.reshape(-1, 2).T
-    small, feed = quarter(image, matte)
+    small, feed = reduced(image, matte, 4 if len(image) < LARGE else 8)
     (person, near), (scene, _) = (plane_colors(small, plane, max(1.0, RIM * len(small))) for plane in (feed, 1 - feed))
     (high, wide), (h, w) = near.shape, matte.shape
+    rows, columns = np.divmod(where.astype(np.int32), np.int32(w))
     places = rows * high // h * wide + columns * wide // w
-    where = rows * w + columns
-    alpha, mixed = matte.reshape(-1)[where, None], image.reshape(-1, 3)[where]
-    ahead, behind = person.reshape(-1, 3)[places], scene.reshape(-1, 3)[places]
+    alpha, mixed = matte.reshape(-1).take(where)[:, None], image.reshape(-1, 3).take(where, 0)
+    ahead, behind = (colors.reshape(-1, 3).take(places, 0) for colors in (person, scene))
     ahead += alpha * (mixed - alpha * ahead - (1 - alpha) * behind)
     result = image.copy()
-    known = near.reshape(-1)[places, None] > NEAR
+    known = near.reshape(-1).take(places)[:, None] > NEAR
     result.reshape(-1, 3)[where] = np.where(known, np.clip(ahead, 0, 255), mixed)
     return result
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from livestyle import IMPORTED
+from livestyle.autoquality import AutoQuality
 from livestyle.deck import Deck, Facts
 from livestyle.errors import UserError
 from livestyle.filter import REMEMBERED, Filter
@@ -21,7 +22,7 @@ from livestyle.image import Frame, Image, cover, size_of
 from livestyle.look import Look
 from livestyle.preview import Shown, scene_of
 from livestyle.recording import Recorder
-from livestyle.settings import LIVE_QUALITY, LiveSettings, Settings, Size
+from livestyle.settings import LIVE_QUALITY, QUALITIES, LiveSettings, Settings, Size
 from livestyle.sinks import Sink, Stream, Tee, open_sink
 from livestyle.sources import Latest, Paced, Source, is_camera, open_source
 
@@ -71,14 +72,21 @@ class Limits:
 
 
 def drive(
-    source: Source, filter: Filter, sink: Sink, deck: Deck, limits: Limits, say: Say, watch: Watch
+    source: Source, filter: Filter, sink: Sink, deck: Deck, limits: Limits, say: Say, watch: Watch,
+    auto: AutoQuality | None = None,
 ) -> Report:  # fmt: skip
-    """Run until the source ends, a limit is reached or the deck is over."""
+    """Run until the source ends, a limit is reached or the deck is over.
+
+    Args:
+        auto: chooses the quality while the deck's is "auto"; None leaves it as it is.
+    """
     meter, sent, first = filter.meter, 0, 0.0
     latencies: deque[float] = deque(maxlen=REMEMBERED)
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
-    render, pace = Guard(filter, source.size, deck, say), Pace()
+    render, pace = Guard(filter, source.size, deck, say, auto), Pace()
+    if auto:
+        filter.take(auto.quality)
     frames, about, camera = iter(source), f"{filter.engine.detail}, {filter.segmenter}", "on"
     while not deck.over.is_set() and sent < limits.frames:
         with meter.stage("read"):
@@ -91,7 +99,9 @@ def drive(
             sink.send(replace(frame, image=shown.picture))
         latencies.append((time.monotonic() - frame.captured) * 1000)
         sent += 1
-        deck.facts = pace.facts(sent, latencies[-1]) | {"dropped": getattr(source, "dropped", 0)}
+        deck.facts = pace.facts(sent, latencies[-1]) | {
+            "dropped": getattr(source, "dropped", 0), "quality": filter.describe(source.size)
+        }  # fmt: skip
         for key in sink.pressed():
             deck.strike(key)
         for line in deck.answers():
@@ -140,8 +150,8 @@ class Guard:
     """Calls the filter as the deck says. In a call a fault shows a placeholder in place of the picture, never the raw
     one; so do panic and a camera that is away, anywhere."""
 
-    def __init__(self, filter: Filter, size: Size, deck: Deck, say: Say) -> None:
-        self._filter, self._size, self._deck, self._say = filter, size, deck, say
+    def __init__(self, filter: Filter, size: Size, deck: Deck, say: Say, auto: AutoQuality | None = None) -> None:
+        self._filter, self._size, self._deck, self._say, self._auto = filter, size, deck, say, auto
         self._failures, self._quality = 0, deck.quality
         self._held: Shown | None = None
         self._good = deck.look  # rendered last, or to begin with
@@ -159,11 +169,9 @@ class Guard:
     def _render(self, frame: Frame, look: Look) -> Shown:
         if frame.is_blank:
             return Shown(frame, placeholder(self._size), look, hidden=True)
-        if self._deck.quality != self._quality:
-            self._quality = self._deck.quality
-            self._filter.quality = LIVE_QUALITY if self._quality == "auto" else self._quality
         try:
-            picture = self._filter(frame, look)
+            self._choose_quality(look)
+            picture = self._timed(frame, look)
         except Exception as error:
             if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
                 self._deck.refuse(look, self._good, str(error))
@@ -176,6 +184,27 @@ class Guard:
             return Shown(frame, placeholder(self._size), look, hidden=True)
         self._failures, self._good = 0, look
         return Shown(frame, picture if size_of(picture) == self._size else cover(picture, self._size), look)
+
+    def _choose_quality(self, look: Look) -> None:
+        wanted, filter, auto = self._deck.quality, self._filter, self._auto
+        if wanted == "auto" and auto:
+            if auto.quality is not filter.quality and filter.make_ready(auto.quality, look, self._size):
+                filter.take(auto.quality)
+            elif auto.is_settled:
+                filter.make_ready(auto.below, look, self._size)
+        elif wanted != self._quality:
+            filter.take(QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted])
+        self._quality = wanted
+
+    def _timed(self, frame: Frame, look: Look) -> Image:
+        """The filter's picture; automatic quality is told what it took."""
+        meter, began = self._filter.meter, time.perf_counter()
+        painted = meter.runs["painted"]
+        picture = self._filter(frame, look)
+        if self._auto and self._auto.quality is self._filter.quality:
+            styles = meter.stages["stylize"][-1] / 1000 if meter.runs["painted"] > painted else 0.0
+            self._auto.feed(frame.time, time.perf_counter() - began, styles)
+        return picture
 
 
 def placeholder(size: Size) -> Image:
@@ -264,7 +293,8 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
                 result = drive(source, filter, sink, deck, limits, say, watch)
             else:
                 with Latest(source if source.is_live else Paced(source)) as latest:
-                    result = drive(latest, filter, sink, deck, limits, say, watch)
+                    auto = AutoQuality(1 / (stream.fps or 30), source.size)
+                    result = drive(latest, filter, sink, deck, limits, say, watch, auto)
                     source.warning = latest.warning
         for line in recorder.news():
             say(line)

@@ -19,8 +19,10 @@ from livestyle.image import Frame, Image, Matte, at_most, fit, fit_matte, size_o
 from livestyle.light import light_of
 from livestyle.region import Box, bounds
 from livestyle.settings import QUALITIES, Settings, Size
-from livestyle.stylize import Stylizer, load_style
+from livestyle.stylize import load_style
 from livestyle.weights import Watch, find_cards, sha256
+
+Painter = Callable[[Image], Image]
 
 PAINTED = 800 * 800  # pixels at which a portrait is stylized
 TALL, WIDE = 0.72, 0.62  # of the painting's sides: a person is no larger where left to itself
@@ -111,11 +113,11 @@ class PaintIn:
         UserError: there is no such style, segmenter or device.
     """
 
-    def __init__(self, settings: Settings, stylize: Stylizer | str, blend: str = "harmonize") -> None:
+    def __init__(self, settings: Settings, stylize: Painter | str, blend: str = "harmonize") -> None:
         self._filter, self._blend, self._auto_light = Filter(settings, live=False), BLENDS[blend], settings.auto_light
         if isinstance(stylize, str):
-            stylize = load_style(stylize, self._filter.engine, QUALITIES["best"], settings.models)
-        self._stylize: Stylizer = stylize
+            stylize = load_style(stylize, self._filter.engine, QUALITIES["best"].most, settings.models)
+        self._stylize: Painter = stylize
 
     def prepare(self, portrait: Image, painting: Image) -> None:
         """Make the nets ready for pictures of these sizes, which takes longer than the pictures themselves."""
@@ -326,7 +328,7 @@ def pixels_around(box: Box, size: Size) -> Box:
 def gatys_stylizer(
     settings: Settings, portrait: Path, style: Path, target: Path, loss_network: Path | None, iterations: int,
     long_side: int, over: Event, say: Callable[[str], None], watch: Watch,
-) -> Stylizer | None:  # fmt: skip
+) -> Painter | None:  # fmt: skip
     """The portrait painted by optimisation beforehand, as a style; None where that was stopped.
 
     What there is of it lies beside the target, hidden, so that the same command goes on from there.

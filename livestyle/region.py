@@ -3,7 +3,6 @@
 import math
 from typing import NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +47,12 @@ class Box(NamedTuple):
         """The same place as seen from another's corner."""
         return Box(self.left - other.left, self.top - other.top, self.right - other.left, self.bottom - other.top)
 
+    def scaled(self, size: Size, other: Size) -> "Box":
+        """The same place of a picture of another size, at least a pixel wide and high."""
+        left, right = (round(x * other[0] / size[0]) for x in (self.left, self.right))
+        top, bottom = (round(y * other[1] / size[1]) for y in (self.top, self.bottom))
+        return Box(left, top, max(right, left + 1), max(bottom, top + 1))
+
 
 class Region:
     """Owns where a plane is painted: a box that holds all of it that shows.
@@ -89,8 +94,7 @@ class Region:
 
 def bounds(plane: Matte, size: Size) -> Box | None:
     """The box of all that shows of a plane, in a picture of some size; None where nothing does."""
-    rows = np.flatnonzero(cv2.reduce(plane, 1, cv2.REDUCE_MAX) > SHOWS)
-    columns = np.flatnonzero(cv2.reduce(plane, 0, cv2.REDUCE_MAX) > SHOWS)
+    rows, columns = (np.flatnonzero(plane.max(axis) > SHOWS) for axis in (1, 0))
     if not len(rows):
         return None
     x, y = size[0] / plane.shape[1], size[1] / plane.shape[0]

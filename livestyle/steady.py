@@ -25,6 +25,7 @@ LEAST = 24  # pixels: the least side at which flow and noise mean something
 WIDE, NEAR = 11, 3  # pixels: windows in which change is judged, for rest and for trust
 CHANGE = 0.04  # in 0..1, beyond the noise, at which a place is no longer the one that it was
 RISE = 0.004  # the same, at which a place no longer rests
+KNOWN = 0.8  # of the picture that must be explained by the flow for a painting to be carried along it
 CUT = 0.2  # mean trust below which it is another picture altogether
 BEND = 0.3  # pixels by which the flow differs from its surroundings' where an edge moves
 CALM, LOUD = 0.0025, 0.03  # the least and the most that counts as noise, in 0..1
@@ -41,12 +42,20 @@ class Motion:
         feed: the picture with its noise averaged out, for a net to paint.
         flow: back to the picture before; None where nothing is remembered.
         trust: in 0..1, the share of what was there before.
+        known: mean share of the picture that the flow explains; moving: the share that does not rest.
     """
 
     step: int
     feed: Image
     flow: Flow | None = None
     trust: Values | None = None
+    known: float = 0.0
+    moving: float = 1.0
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing but noise has changed."""
+        return self.moving == 0
 
 
 class Watcher:
@@ -67,7 +76,8 @@ class Watcher:
         self._seen = self._calm = None
 
     def __call__(self, image: Image, time: float) -> Motion:
-        """The motion up to this picture. A jump back, a gap of half a second or a new size starts anew.
+        """The motion up to this picture. A jump back, a gap of half a second or a new shape starts anew; at
+        another size the memory is scaled.
 
         Args:
             time: in seconds.
@@ -76,17 +86,19 @@ class Watcher:
         now, full = third(image), size_of(image)
         before, passed = self._seen, time - self._time
         self._seen, self._time = now, time
+        if before is not None and before.shape != now.shape and alike(size_of(before), size_of(now)):
+            before, self._calm = np.asarray(cv2.resize(before, size_of(now)), np.uint8), None
         if before is None or before.shape != now.shape or not 0 <= passed < GAP or min(now.shape[:2]) < LEAST:
             self._calm = None
             return Motion(self._step, image)
         flow, seen, rest, trust, noise = self._compare(now, before)
-        if trust.mean() < CUT:
+        if (known := float(trust.mean())) < CUT:
             self._calm = None
             return Motion(self._step, image)
         trust *= np.exp(-passed / (MOVING + (STILL - MOVING) * rest))
         self._seen = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
-        feed = self._averaged(image, rest, noise, passed)
-        return Motion(self._step, feed, scaled_flow(flow, full), fit_matte(trust, full))
+        feed, moving = self._averaged(image, rest, noise, passed), float((rest < 0.5).mean())
+        return Motion(self._step, feed, scaled_flow(flow, full), fit_matte(trust, full), known, moving)
 
     def _compare(self, now: Image, before: Image) -> tuple[Flow, Image, Values, Values, float]:
         """The flow back to the picture before, what it brings, where both rest, where that can be trusted, the noise.
@@ -120,6 +132,11 @@ class Watcher:
         return np.asarray(cv2.convertScaleAbs(now), np.uint8)
 
 
+def alike(one: Size, other: Size) -> bool:
+    """Whether two sizes have the same shape, to a few pixels."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= 2 * max(*one, *other)
+
+
 def third(image: Image) -> Image:
     """The picture at a third of its size; halved first, which takes a sixth of the time."""
     half, size = ((max(1, image.shape[1] // part), max(1, image.shape[0] // part)) for part in (2, 3))
@@ -147,7 +164,29 @@ class Memory:
     """Owns what one style has painted, and steadies what it paints."""
 
     def __init__(self) -> None:
-        self._last: tuple[int, Values, Box] | None = None  # step, painting, where it is
+        # The step, what was painted, where that is, in a picture of which size.
+        self._last: tuple[int, Values, Box, Size] | None = None
+        self._carried = 0  # steps since the painting was made
+
+    def will_do(self, motion: Motion, box: Box, most: int) -> bool:
+        """Whether what was painted before can be carried along to this step in place of a new painting.
+
+        Args:
+            box: where a painting is wanted; most: steps in a row.
+        """
+        if self._last is None or motion.flow is None:
+            return False
+        step, _, place, size = self._last
+        if size != size_of(motion.feed):
+            return False
+        return step + 1 == motion.step and place == box and motion.known > KNOWN and self._carried < most
+
+    def carry(self, motion: Motion) -> Image:
+        """The painting where the picture's parts are now; after `will_do`."""
+        assert self._last is not None
+        _, old, box, size = self._last
+        self._last, self._carried = (motion.step, self._brought(old, motion, box), box, size), self._carried + 1
+        return np.asarray(cv2.convertScaleAbs(self._last[1]), np.uint8)
 
     def __call__(self, painted: Image, motion: Motion, box: Box) -> Image:
         """The painting steadied; itself where nothing of the step before is remembered.
@@ -156,14 +195,21 @@ class Memory:
             painted: the new painting of the box alone; box: its place in the picture of `motion`.
         """
         now = painted.astype(np.float32)
-        step, old, place = self._last or (0, now, box)
+        size = size_of(motion.feed)
+        step, old, place, before = self._last or (0, now, box, size)
         if motion.flow is not None and motion.trust is not None and motion.step == step + 1:
+            if before != size:
+                place = place.scaled(before, size)
+                old = np.asarray(cv2.resize(old, (place.right - place.left, place.bottom - place.top)), np.float32)
             if place != box:
                 common, base = box.common(place), now.copy()
                 common.within(box).of(base)[:] = common.within(place).of(old)
                 old = base
             trust = np.ascontiguousarray(box.of(motion.trust))
-            carried = brought(old, box.of(motion.flow) + grid(size_of(trust)))
-            now = np.asarray(cv2.blendLinear(carried, now, trust, 1 - trust), np.float32)
-        self._last = motion.step, now, box
+            now = np.asarray(cv2.blendLinear(self._brought(old, motion, box), now, trust, 1 - trust), np.float32)
+        self._last, self._carried = (motion.step, now, box, size), 0
         return np.asarray(cv2.convertScaleAbs(now), np.uint8)
+
+    def _brought(self, old: Values, motion: Motion, box: Box) -> Values:
+        assert motion.flow is not None
+        return brought(old, box.of(motion.flow) + grid((box.right - box.left, box.bottom - box.top)))

@@ -1,22 +1,20 @@
 """Styles: a card or a file becomes a function on images."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from livestyle.engine import Engine
+from livestyle.engine import Engine, Net
 from livestyle.errors import UserError
 from livestyle.image import Image, at_most, fit, pad_to, size_of
+from livestyle.settings import Size
 from livestyle.weights import Card, find_card, load_card, sha256, tensor_names
 
 MULTIPLE = 8  # of the sides that any transform net takes, for files that do not say
 SIGNS = {  # of each transform net: a tensor that no other one has
     "twoscale": "down.conv.weight", "johnson": "encode.0.conv.weight", "transform": "detail.weight",
 }  # fmt: skip
-
-Stylizer = Callable[[Image], Image]  # of any size; the same size out
 
 
 def style_card(style: str, models: Path | None = None) -> Card:
@@ -64,22 +62,40 @@ def not_a_style(path: Path, kind: str) -> UserError:
     return UserError(f"{path} is a {kind}, not a style.", "Give another file.")
 
 
+class Stylizer:
+    """Paints pictures of any size, each at that size.
+
+    Args:
+        net: of a style; multiple: of the sides that it takes; pixels: the most to paint at, the result scaled back up.
+    """
+
+    def __init__(self, net: Net, multiple: int, pixels: int) -> None:
+        self._net, self._multiple, self._pixels = net, multiple, pixels
+        self._turn = threading.Lock()  # a net is one request: two planes may want it at once
+
+    def __call__(self, image: Image) -> Image:
+        size = size_of(image)
+        width, height = at_most(size, self._pixels)
+        padded = self._padded(fit(image, (width, height)))
+        with self._turn:
+            painted = np.asarray(self._net(padded[None])[0], np.uint8)
+        return fit(np.ascontiguousarray(painted[:height, :width]), size)
+
+    def prepare(self, size: Size) -> None:
+        """Make the net ready for pictures of a size; others can be painted meanwhile."""
+        width, height = at_most(size, self._pixels)
+        self._net.prepare((1, *self._padded(np.zeros((height, width, 3), np.uint8)).shape))
+
+    def _padded(self, image: Image) -> Image:
+        image = pad_to(image, self._multiple)
+        return image if min(image.shape[:2]) > 16 else pad_to(image, 32)  # the net reflects 16 px of border
+
+
 def load_style(style: str, engine: Engine, pixels: int, models: Path | None = None) -> Stylizer:
-    """A style made ready; it paints at no more than `pixels` pixels and scales the result back up.
+    """A style made ready; it paints at no more than `pixels` pixels.
 
     Raises:
         UserError: there is none of that name, or its file is damaged.
     """
     card = style_card(style, models)
-    net, turn = engine.load(card), threading.Lock()
-
-    def stylize(image: Image) -> Image:
-        size = size_of(image)
-        width, height = at_most(size, pixels)
-        small = pad_to(fit(image, (width, height)), card.multiple)
-        small = small if min(small.shape[:2]) > 16 else pad_to(small, 32)  # the net reflects 16 px of border
-        with turn:  # a net is one request: two planes may want it at once
-            painted = np.asarray(net(small[None])[0], np.uint8)
-        return fit(np.ascontiguousarray(painted[:height, :width]), size)
-
-    return stylize
+    return Stylizer(engine.load(card), card.multiple, pixels)

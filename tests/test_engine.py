@@ -28,8 +28,8 @@ def psnr(one: np.ndarray, other: np.ndarray, peak: float) -> float:  # type: ign
 def test_both_engines_give_the_same_picture(kind: str, name: str, person: Image) -> None:
     card = find_cards(kind)[name]
     images = pad_to(person[:144, 200:456], card.multiple)[None]
-    one = choose_engine("cpu", exact=True).load(card)(images)
-    other = choose_engine("torch:cpu", exact=True).load(card)(images)
+    one = choose_engine("cpu", precision="float32").load(card)(images)
+    other = choose_engine("torch:cpu", precision="float32").load(card)(images)
     assert one.shape == other.shape
     assert psnr(one, other, 255 if kind == "style" else 1) >= NEAR[kind]
 
@@ -38,7 +38,7 @@ def test_both_engines_give_the_same_picture(kind: str, name: str, person: Image)
 def test_the_fast_precision_stays_near_the_exact_one(kind: str, name: str, person: Image) -> None:
     card = find_cards(kind)[name]
     images = pad_to(person[:144, 200:456], card.multiple)[None]
-    exact, fast = (choose_engine("cpu", exact=e).load(card)(images) for e in (True, False))
+    exact, fast = (choose_engine("cpu", p).load(card)(images) for p in ("float32", "int8"))
     assert psnr(exact, fast, 255 if kind == "style" else 1) >= 30
 
 

@@ -158,7 +158,7 @@ def test_a_file_that_is_no_style_gets_one_sentence(tmp_path: Path) -> None:
 
 def test_the_style_is_painted_no_larger_than_the_quality_says(person: Image) -> None:
     with Filter(Settings(quality="fast")) as filter:
-        assert filter.style_size((1280, 720)) == (480, 270)
+        assert filter.style_size((1280, 720)) == (384, 216)
         assert filter.style_size((320, 180)) == (320, 180)
 
 

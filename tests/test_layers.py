@@ -28,7 +28,7 @@ LAYERS = (
     {"sources", "sinks", "weights", "nets", "steady", "unfinished", "jobs"},
     {"overlay", "canvas"},
     {"light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
-    {"image", "cores", "loopback"},
+    {"image", "cores", "loopback", "autoquality"},
     {"errors", "settings", "devices", "v4l2"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -90,7 +90,7 @@ class AutoQuality:
         if self._raised is not None:
             self._raised, self._wait = None, min(LONGEST, 2 * self._wait)
         lower = [level for level in range(self._level) if self._load(level) <= AIM]
-        self._go(lower[-1] if lower else 0)
+        self._go(lower[-1] if lower else self._level // 2)
 
     def _go(self, level: int) -> None:
         if level == self._level:

@@ -1,18 +1,21 @@
 """The filter: each look on each plane, and nothing that no look asks for."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
 from test_sources import write_clip
 
+from livestyle.engine import choose_engine
 from livestyle.errors import UserError
-from livestyle.filter import Filter
-from livestyle.image import Frame, Image, Matte, fit
+from livestyle.filter import Filter, Meter
+from livestyle.image import Frame, Image, Matte, fit, pad_to
 from livestyle.look import BOTH, Look, look_of, parse_plane
 from livestyle.segment import Matting
-from livestyle.settings import Settings
+from livestyle.settings import QUALITIES, Settings
 from livestyle.weights import find_cards
 
 STYLES = list(find_cards("style"))
@@ -160,6 +163,55 @@ def test_the_style_is_painted_no_larger_than_the_quality_says(person: Image) -> 
     with Filter(Settings(quality="fast")) as filter:
         assert filter.style_size((1280, 720)) == (384, 216)
         assert filter.style_size((320, 180)) == (320, 180)
+
+
+def test_the_best_quality_computes_in_half_precision_and_so_nearer_to_the_net(person: Image) -> None:
+    frame, wave = Frame(fit(person, (320, 180)), 0, 0.0), look(background=STYLES[0], person=STYLES[0])
+    outs = {}
+    for name in ("best", "balanced"):
+        with Filter(Settings(quality=name), live=False) as filter:
+            outs[name] = filter(frame, wave)
+    card = find_cards("style")[STYLES[0]]
+    exact = choose_engine("cpu", "float32").load(card)(pad_to(frame.image, card.multiple)[None])[0][:180, :320]
+    far = {name: np.abs(out.astype(int) - exact).mean() for name, out in outs.items()}
+    assert far["best"] < 0.5 * far["balanced"]
+
+
+def test_a_picture_that_stands_still_is_painted_and_cut_out_once_in_a_while(person: Image) -> None:
+    rests = replace(QUALITIES["balanced"], rests=True)
+    small = fit(person, (320, 180))
+    with Filter(Settings()) as live:
+        for quality in (QUALITIES["balanced"], rests):
+            live.take(quality)
+            live.meter = Meter()
+            for n in range(12):
+                out = live(Frame(small, n, n / 30), look(background=STYLES[0]))
+            runs = dict(live.meter.runs)
+            assert (runs["stylize"] == runs["segment"] == 12) if quality is not rests else runs["stylize"] <= 4
+        assert 1 <= runs["segment"] <= 4
+        moved = live(Frame(shifted(small, 40), 12, 12 / 30), look(background=STYLES[0]))
+        assert live.meter.runs["segment"] == runs["segment"] + 1  # one that moves is never an old one
+        assert not (moved == out).all()
+
+
+def test_every_second_frame_is_carried_where_the_quality_says_so(person: Image) -> None:
+    with Filter(Settings()) as live:
+        live.take(replace(QUALITIES["balanced"], carry=1))
+        for n in range(9):
+            live(Frame(shifted(fit(person, (320, 180)), 2 * n), n, n / 30), look(background=STYLES[0]))
+    assert live.meter.runs["segment"] == 9
+    assert live.meter.runs["stylize"] == 5
+
+
+def test_a_quality_is_made_ready_aside(person: Image) -> None:
+    fast, wave, size = QUALITIES["fast"], look(background=STYLES[0]), (640, 360)
+    with Filter(Settings()) as live:
+        deadline = monotonic() + 60
+        while not live.make_ready(fast, wave, size) and monotonic() < deadline:
+            live(Frame(fit(person, (160, 90)), 0, 0.0), wave)
+        live.take(fast)
+        assert live.describe(size) == "384x216"
+        assert live(Frame(fit(person, size), 1, 1.0), wave).shape == (360, 640, 3)
 
 
 def shifted(image: Image, by: int) -> Image:

@@ -17,7 +17,7 @@ from livestyle.live import PATIENCE, Limits, drive, placeholder
 from livestyle.look import NONE, Look, look_of, parse_plane
 from livestyle.recording import Recorder
 from livestyle.segment import Matting
-from livestyle.settings import Settings
+from livestyle.settings import QUALITIES, Settings
 from livestyle.sinks import Sink, Stream, Tee
 from livestyle.sources import Source
 from livestyle.weights import find_cards
@@ -277,7 +277,8 @@ def test_quality_changes_on_the_way() -> None:
     deck = Deck(COLOUR, quality="fast")
     with Filter(Settings(quality="fast")) as filter:
         go(Cards(4), Collect({2: "y"}), deck=deck, filter=filter)
-        assert filter.quality == deck.quality == "balanced"
+        assert deck.quality == "balanced"
+        assert filter.quality is QUALITIES["balanced"]
 
 
 def test_the_deck_is_told_how_it_goes() -> None:

@@ -155,3 +155,32 @@ def test_a_box_that_moves_keeps_what_both_hold() -> None:
     assert np.abs(common.of(out)[:-2, :-2] - kept).max() <= 1
     assert (out[:, common.right + 1 :] == 200).all()
     assert (out[common.bottom + 1 :] == 200).all()
+
+
+def test_a_painting_is_carried_along_only_while_it_will_do() -> None:
+    watcher, memory = Watcher(), Memory()
+    first = watcher(room(), 0.0)
+    assert not memory.will_do(first, WHOLE, 9)
+    memory(room(1), first, WHOLE)
+    for n in (1, 2):
+        motion = watcher(np.roll(room(), 2 * n, 1), n / 30)
+        assert memory.will_do(motion, WHOLE, 2)
+        assert not memory.will_do(motion, WHOLE, n - 1)
+        assert not memory.will_do(motion, Box(0, 0, 64, 64), 2)
+        carried = memory.carry(motion)
+        inner = np.roll(room(1), 2 * n, 1)[8:-8, 8:-8].astype(int)
+        assert np.abs(carried[8:-8, 8:-8] - inner).mean() < 6 < np.abs(room(1)[8:-8, 8:-8] - inner).mean()
+    assert not memory.will_do(watcher(np.roll(room(), 6, 1), 3 / 30), WHOLE, 2)
+    assert not memory.will_do(watcher(room(5), 4 / 30), WHOLE, 9)  # another picture
+
+
+def test_a_new_size_fades_over() -> None:
+    watcher, memory, small = Watcher(), Memory(), (144, 96)
+    memory(even(40), watcher(room(), 0.0), WHOLE)
+    seen = [
+        memory(even(200, small), watcher(cv2.resize(room(), small), n / 30), Box(0, 0, *small)).mean()
+        for n in range(1, 30)
+    ]
+    assert seen[0] < 120
+    assert all(b >= a - 0.01 for a, b in pairwise(seen))
+    assert seen[-1] > 190

@@ -39,12 +39,22 @@ class Watched(Engine):
 
     def load(self, card: Card) -> Net:
         net = super().load(card)
+        return WatchedNet(net, lambda images: self.calls.update({card.name: (card, net, images)}))
 
-        def call(images: Any) -> Any:
-            self.calls[card.name] = card, net, images
-            return net(images)
 
-        return call
+@dataclass(frozen=True)
+class WatchedNet:
+    """A net that shows what it is given."""
+
+    net: Net
+    show: Callable[[Any], None]
+
+    def __call__(self, images: Any) -> Any:
+        self.show(images)
+        return self.net(images)
+
+    def prepare(self, shape: tuple[int, ...]) -> None:
+        self.net.prepare(shape)
 
 
 def check_peak(engine: Engine) -> None:
@@ -96,7 +106,7 @@ def works_of(settings: Settings, styles: Sequence[str], engine: Engine, frame: I
     Raises:
         UserError: a style does not run in OpenVINO.
     """
-    watched = Watched(engine.name, engine.device, engine.detail, engine.exact)
+    watched = Watched(engine.name, engine.device, engine.detail, engine.precision)
     load_segmenter(settings, watched)[1](frame)
     for style in styles:
         load_style(style, watched, style_size[0] * style_size[1], settings.models)(fit(frame, style_size))

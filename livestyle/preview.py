@@ -59,7 +59,8 @@ def lines(deck: Deck) -> Iterator[Line]:
     ):
         yield (MARK if name in deck.planes else "") + f"{name}: {described(plane, strength)}", color
     kept = ", original colours" if look.keep_colors else ""
-    yield f"quality {deck.quality}{kept}", GRAY
+    painted = f": {deck.facts['quality']}" if "quality" in deck.facts else ""
+    yield f"quality {deck.quality}{painted}{kept}", GRAY
     if deck.mirror:
         yield "mirrored in this window only", GRAY
 

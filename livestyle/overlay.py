@@ -189,7 +189,7 @@ class Overlay:
         left, top, width, height = self._frame
         w, h = width // 4, height // 4
         x, y = left + width - w - margin, top + margin
-        if w and h:
+        if w and h and x > left and y + h < top + height:
             canvas[y - 1 : y + h + 1, x - 1 : x + w + 1] = WHITE
             canvas[y : y + h, x : x + w] = self._lay(original, (w, h), mirror)
 

@@ -44,9 +44,11 @@ def free(path: str) -> None:
     """Make a device a sink again that its last sender left as neither source nor sink (v4l2loopback before 0.13, with
     exclusive_caps); others are left alone."""
     with suppress(OSError):
-        driver, now = capabilities(path)
-        if driver == "v4l2 loopback" and not now & (CAPTURE | OUTPUT):
-            with opened(path) as file:
+        for _ in range(3):  # it takes one more opening until it is one
+            driver, now = capabilities(path)
+            if driver != "v4l2 loopback" or now & (CAPTURE | OUTPUT):
+                return
+            with suppress(OSError), opened(path) as file:
                 ask(file, STREAM_ON, OUTPUT_BUFFERS)  # is refused, and resets the device
 
 

@@ -2,6 +2,8 @@
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -122,6 +124,33 @@ def test_what_is_no_video_device_is_left_alone(tmp_path: Path) -> None:
     loopback.free(str(tmp_path / "none"))
     assert path.read_bytes() == b"mine"
     assert not loopback.is_loopback(str(path))
+
+
+@pytest.mark.parametrize(
+    ("driver", "now", "asked"),
+    [(LOOPBACK, 0, 1), (LOOPBACK, loopback.CAPTURE, 0), (LOOPBACK, loopback.OUTPUT, 0), (CAMERA, 0, 0)],
+)
+def test_only_what_is_stuck_is_reset_and_seen_to_be_free(
+    monkeypatch: pytest.MonkeyPatch, driver: str, now: int, asked: int
+) -> None:
+    openings: list[str] = []
+
+    @contextmanager
+    def opened(_: str) -> Iterator[int]:
+        openings.append("reset")
+        yield 3
+
+    def capabilities(_: str) -> tuple[str, int]:
+        openings.append("look")
+        return driver, loopback.OUTPUT if "reset" in openings else now
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(22, "Invalid argument")
+
+    for name, made in (("opened", opened), ("capabilities", capabilities), ("ask", refuse)):
+        monkeypatch.setattr(loopback, name, made)
+    loopback.free("/dev/video10")
+    assert openings == ["look", "reset", "look"][: 1 + 2 * asked]
 
 
 class Taker:

@@ -37,6 +37,7 @@ class Deck:
         view: what the preview shows in place of the picture, one of VIEWS, or ""; showing: what lies over it, of "hud",
         "help", "strip" and "full-screen"; mirror: of the preview. None of these reaches other sinks.
         gallery: styles in order; thumbnails: of those that are to be clicked on.
+        alarm: called at a panic, by whoever pressed, for sinks that need not wait for the driver.
         is_call: strangers may watch; facts: how the run goes, written by the driver; over: the run ends.
     """
 
@@ -51,6 +52,7 @@ class Deck:
         self.facts: Facts = {}
         self.thumbnails: dict[str, Path] = {}
         self.over = threading.Event()
+        self.alarm: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._asked: tuple[float, Look] | None = None  # until when, and what would be shown
         self._kept: dict[str, Plane] = {}  # what a plane was painted with last
@@ -330,6 +332,7 @@ def _back(deck: Deck, _: str) -> str:
 
 def _panic(deck: Deck, _: str) -> str:
     deck.panicked = True
+    deck.alarm()
     deck._stills.clear()
     return f"Hidden from everybody. To come back, press {deck.key('confirm')}."
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,7 @@ def drive(
     latencies: deque[float] = deque(maxlen=REMEMBERED)
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
+    deck.alarm = partial(sink.hide, placeholder(source.size))
     render, pace = Guard(filter, source.size, deck, say, auto), Pace()
     if auto:
         filter.take(auto.quality)

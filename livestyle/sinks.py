@@ -79,6 +79,9 @@ class Sink:
         """Take a frame."""
         raise NotImplementedError
 
+    def hide(self, image: Image) -> None:
+        """Show a picture in place of the last one, without waiting for the next frame; any thread may ask."""
+
     def pressed(self) -> list[str]:
         """Keys pressed since the last call; "quit" where the window was closed."""
         return []
@@ -220,6 +223,11 @@ class VirtualCamera(Sink):
     def send(self, frame: Frame) -> None:
         w, h = self._size
         self._pacer.send(frame.image[:h, :w].copy())  # it may be repeated when the sender has written over it
+
+    def hide(self, image: Image) -> None:
+        w, h = self._size
+        with suppress(Exception):  # raised where frames come from
+            self._pacer.send(image[:h, :w].copy())
 
     def is_watched(self) -> bool:
         """Whether another program has the camera open; those that only look what cameras there are do not count.
@@ -500,6 +508,10 @@ class Tee(Sink):
     def send(self, frame: Frame) -> None:
         for sink in self._sinks:
             sink.send(frame)
+
+    def hide(self, image: Image) -> None:
+        for sink in self._sinks:
+            sink.hide(image)
 
     def describe(self, scene: Scene) -> None:
         for sink in self._sinks:

@@ -49,6 +49,9 @@ class Collect(Sink):
     def send(self, frame: Frame) -> None:
         self.frames.append(frame)
 
+    def hide(self, image: Image) -> None:
+        self.hidden = len(self.frames), image
+
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
@@ -241,12 +244,15 @@ def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> 
 
 
 def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
+    """And sinks that can need not even wait until the picture would have been made."""
     deck, sink = Deck(COLOUR), Collect()
 
     class Slow(Faulty):
         def __call__(self, frame: Frame, look: Look) -> Image:
             if frame.index == 3:
                 deck.press("panic")  # as another thread would
+                assert sink.hidden[0] == 3
+                assert (sink.hidden[1] == placeholder((64, 48))).all()
             return super().__call__(frame, look)
 
     with Slow(range(0)) as filter:

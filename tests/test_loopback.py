@@ -15,7 +15,8 @@ from livestyle import devices, loopback, sinks
 from livestyle.devices import Device
 from livestyle.errors import UserError
 from livestyle.image import Frame
-from livestyle.sinks import Pacer, Stream, VirtualCamera, open_sink
+from livestyle.live import placeholder
+from livestyle.sinks import Null, Pacer, Stream, Tee, VirtualCamera, open_sink
 
 LOOPBACK, CAMERA = "v4l2 loopback", "uvcvideo"
 linux = pytest.mark.skipif(not devices.IS_LINUX, reason="v4l2loopback is Linux's")
@@ -258,6 +259,19 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     assert machine.freed == ["/dev/video10"]
     with pytest.raises(UserError):
         open_sink(["virtual-camera:OBS"], Stream((64, 48), 25))
+
+
+@linux
+def test_a_panic_reaches_watchers_while_the_next_frame_is_still_being_made(fake: None, machine: Machine) -> None:
+    sink = VirtualCamera("", Stream((64, 48), 25))
+    sink.send(Frame(test_card(64, 48), 0, 0.0))
+    sink._camera.wait(3)
+    pressing = threading.Thread(target=Tee([sink, Null()]).hide, args=(placeholder((64, 48)),))
+    pressing.start()
+    pressing.join()
+    sink._camera.wait(len(sink._camera.images) + 2)
+    sink.close()
+    assert (sink._camera.images[-1] == placeholder((64, 48))).all()
 
 
 @linux

@@ -26,7 +26,7 @@ from livestyle.settings import Size
 HD = 720  # rows from which clips are BT.709 by custom
 UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
 STALL = 5.0  # seconds without a frame after which a source counts as gone for good, if it cannot come back
-ABSENT = 0.4  # seconds without a frame after which a camera counts as away
+ABSENT, SLOW = 0.4, 2.5  # seconds, and intervals, without a frame after which a camera counts as away
 BLANK = 0.1  # seconds between frames that stand for a camera which is away
 RETRY = 0.2  # seconds between looks for it
 WARM_UP = 5  # reads that a camera may take to its first frame
@@ -417,7 +417,8 @@ class Latest(Source):
                 self._news.notify()
 
     def __iter__(self) -> Iterator[Frame]:
-        last, patience = Frame(np.zeros((*self.size[::-1], 3), np.uint8), -1, 0.0), ABSENT
+        absent = max(ABSENT, SLOW / self.fps)
+        last, patience = Frame(np.zeros((*self.size[::-1], 3), np.uint8), -1, 0.0), absent
         while True:
             with self._news:
                 arrived = self._news.wait_for(
@@ -425,7 +426,7 @@ class Latest(Source):
                 )
                 frame, self._frame = self._frame, None
             if frame is not None:
-                last, patience = replace(frame, index=frame.index + self._blanks), ABSENT
+                last, patience = replace(frame, index=frame.index + self._blanks), absent
             elif arrived:
                 if self._error:
                     raise self._error

@@ -176,6 +176,7 @@ def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch)
 def test_a_camera_that_is_away_is_stood_for_by_blank_frames_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sources.ABSENT < 0.5
     monkeypatch.setattr(sources, "ABSENT", 0.01)
+    monkeypatch.setattr(sources, "SLOW", 0.0)
     monkeypatch.setattr(sources, "BLANK", 0.001)
     source = Scripted(comes_back=True)
     with Latest(source) as latest:
@@ -189,6 +190,19 @@ def test_a_camera_that_is_away_is_stood_for_by_blank_frames_at_once(monkeypatch:
     for frame in taken:
         assert frame.image.shape == (8, 8, 3)
         assert not (frame.is_blank and frame.image.any())
+
+
+@pytest.mark.parametrize(("fps", "patience"), [(30.0, 0.4), (60.0, 0.4), (5.0, 0.5), (2.0, 1.25)])
+def test_a_slow_camera_is_not_taken_for_one_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, fps: float, patience: float
+) -> None:
+    source, waited = Scripted(comes_back=True), []
+    source.fps = fps
+    with Latest(source) as latest:
+        monkeypatch.setattr(latest._news, "wait_for", lambda _, timeout: waited.append(timeout))
+        assert next(iter(latest)).is_blank
+        source.end()
+    assert waited == [patience]
 
 
 def test_paced_frames_keep_their_order_and_end(texts: dict[str, str]) -> None:

@@ -111,6 +111,7 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
         more["others_share"] = run.others
         if job.peak:
+            run.begin(PEAK, "the peak")
             more["peak"] = measure_peak(run.works(settings), lambda _: run.tell("the peak"))
         if job.profile:
             more["profile"] = run.profile(settings, job.profile)
@@ -124,13 +125,14 @@ class Run:
         self, filter: Filter, jpegs: list[Jpeg], job: Job, deck: Deck, say: Say, update: Update
     ) -> None:  # fmt: skip
         self._filter, self._jpegs, self._job, self._deck, self._say = filter, jpegs, job, deck, say
-        self._update, self._start = update, time.monotonic()
+        self._update, self._done, self._planned, self._since = update, job.before, 0.0, time.monotonic()
         self.others: float | None = None  # what other processes took of the cores' time, in the newest stretch
         filter.prepare(deck.look)
         self._drive(Encoded(jpegs, job.size), Limits(frames=WARM))
 
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""
+        self.begin(seconds, "frames")
         self._filter.meter = Meter()
         frames = Encoded(self._jpegs, self._job.size, first, self._job.pace, seconds)
         others = Others()
@@ -140,25 +142,33 @@ class Run:
         return result
 
     def against(self) -> tuple[Report, dict[str, Any]]:
-        """Ours and the naive recipe in turn, ROUNDS times, each time from the same frame on; medians of both."""
+        """Ours and the naive recipe in turn, ROUNDS times, each time from the same frame on; medians of both.
+
+        Raises:
+            KeyboardInterrupt: it was ended before the first round was.
+        """
         size, seconds = self._job.size, self._job.seconds / ROUNDS
-        ours, naive = [], []
+        rounds: list[tuple[Report, Stretch]] = []
         device = "cpu" if self._filter.engine.name == "openvino" else self._filter.engine.device
+        self.begin(NAIVE, "the naive recipe")
         with Naive(self._jpegs, size, device, self._job.model_file) as recipe:
-            for number in range(ROUNDS):
-                first = number * len(self._jpegs) // ROUNDS
-                self.tell("the naive recipe")
-                naive.append(recipe.run(first, seconds))
-                ours.append(self(first, seconds))
-                if self._deck.over.is_set():
+            for first in (number * len(self._jpegs) // ROUNDS for number in range(ROUNDS)):
+                self.begin(seconds, "the naive recipe")
+                naive = recipe.run(first, seconds)
+                ours = self(first, seconds)
+                if self._deck.over.is_set():  # this round is not whole
                     break
-            return together(ours), compare(ours, naive, recipe.facts)
+                rounds.append((ours, naive))
+            if not rounds:
+                raise KeyboardInterrupt
+            reports, stretches = zip(*rounds, strict=True)
+            return together(reports), compare(reports, stretches, recipe.facts)
 
     def profile(self, settings: Settings, path: Path) -> list[dict[str, Any]]:
         """Draw where the CPU time goes; the functions and layers that take most of it."""
         with Sampler() as sampler:
             frames = self(0, self._job.seconds).frames
-        self.tell("layers")
+        self.begin(PEAK, "the nets' layers")
         costs = with_layers(sampler.costs, self.works(settings))
         draw_flame(costs, frames, path)
         return costliest(costs, frames)
@@ -169,9 +179,14 @@ class Run:
         styles = dict.fromkeys(style for plane in (look.background, look.person) for style, _ in plane.styles)
         return works_of(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
 
+    def begin(self, seconds: float, what: str) -> None:
+        """A piece of work begins that takes some seconds, about."""
+        self._done, self._planned, self._since = self._done + self._planned, seconds, time.monotonic()
+        self.tell(what)
+
     def tell(self, what: str) -> None:
         """What is at work."""
-        self._update(self._job.before + time.monotonic() - self._start, what)
+        self._update(self._done + min(self._planned, time.monotonic() - self._since), what)
 
     def _drive(self, frames: Source, limits: Limits) -> Report:
         with I420() as sink:

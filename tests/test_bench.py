@@ -21,11 +21,11 @@ from livestyle import cli, naive
 from livestyle.bench import Job, bench, compare, together
 from livestyle.charts import draw_naive
 from livestyle.cores import Others, allowed, kept_to, taken
-from livestyle.deck import open_deck
+from livestyle.deck import Deck, open_deck
 from livestyle.encoded import LEAST, Encoded, decode, encode, encoded, there_and_back
 from livestyle.errors import UserError
 from livestyle.live import Report
-from livestyle.naive import RANDOM, STAGES, Stretch
+from livestyle.naive import RANDOM, STAGES, Naive, Stretch
 from livestyle.nets.transform import JohnsonNet
 from livestyle.settings import Settings
 
@@ -160,6 +160,37 @@ def test_against_the_naive_recipe(tmp_path: Path) -> None:
     assert json.loads(json.dumps(facts))["naive"] == facts["naive"]
     draw_naive(facts, tmp_path / "c.png")
     assert (tmp_path / "c.png").is_file()
+
+
+class Ended(Naive):
+    """A recipe that is ended by Ctrl-C in its second stretch."""
+
+    def __init__(self, deck: Deck, after: int) -> None:
+        self.deck, self.left, self.facts = deck, after, {}
+
+    def __enter__(self) -> "Ended":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, first: int, seconds: float) -> Stretch:
+        self.left -= 1
+        if self.left < 0:
+            self.deck.over.set()
+        return Stretch(1, 1.0, 1.0, [1.0], {name: [1.0] for name in STAGES})
+
+
+@pytest.mark.parametrize("whole", [0, 1])
+def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
+    deck, job = open_deck(PLAIN), Job("demo", (32, 18), 0.1, naive=True, children=0)
+    monkeypatch.setattr("livestyle.bench.Naive", lambda *_: Ended(deck, whole))
+    try:
+        told = bench(PLAIN, job, deck, lambda _: None, lambda *_: None)
+    except KeyboardInterrupt:
+        assert not whole
+    else:
+        assert len(told["naive"]["ratios"]) == whole > 0
 
 
 @pytest.mark.parametrize(

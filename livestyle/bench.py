@@ -91,6 +91,7 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
 
     Raises:
         UserError: the clip cannot be read, an odd size, more busy cores than there are, or a package that is missing.
+        KeyboardInterrupt: it was ended before anything was measured.
     """
     if job.busy:
         check_cores(job.busy)
@@ -106,6 +107,8 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
     for done in range(job.children):
         update(done * CHILD, "first styled frame")
         firsts.append(first_frame(settings, job))
+        if deck.over.is_set():
+            raise KeyboardInterrupt
     with Filter(settings) as filter, taken(job.busy):
         run = Run(filter, jpegs, job, deck, say, update)
         result, more = run.against() if job.naive else (run(0, job.seconds), {})

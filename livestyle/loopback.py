@@ -76,7 +76,8 @@ def trouble(name: str) -> tuple[str, str]:
     if path and os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
         return f"You may not open {path}.", 'Run: sudo usermod -aG video "$USER", and log in again.'
     if path and os.path.exists(path) and not wanted:
-        return f"{path} is no virtual camera.", f"Choose from: {', '.join(d.path for d in made) or MODPROBE}."
+        paths = ", ".join(device.path for device in made)
+        return f"{path} is no virtual camera.", f"Choose from: {paths}." if made else f"Make one: {MODPROBE}"
     problem = f"There is no virtual camera{name and ' '}{name} to write to."
     if MODULE.exists():
         return problem, f"Make one: {RELOAD}"

@@ -6,12 +6,12 @@ Imports go strictly downward (tests/test_layers.py):
     cli_config  cli_ctl  cli_jobs
     console  completion
     bundle  cost
-    bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
+    follow  bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
     preview
     easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  peak
-    masked
+    masked  options  remote
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded
     engine
@@ -19,7 +19,7 @@ Imports go strictly downward (tests/test_layers.py):
     overlay  canvas
     light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback  autoquality
-    errors  settings  devices  v4l2
+    errors  settings  toml_text  devices  v4l2
 """
 
 import time

@@ -15,11 +15,11 @@ def main() -> None:
 
 def press(words: list[str], as_json: bool) -> int:
     """`livestyle ctl WORDS`; the exit code."""
-    from livestyle import control
+    from livestyle import remote
     from livestyle.errors import UserError
 
     try:
-        print(control.press(words, as_json=as_json))
+        print(remote.press(words, as_json=as_json))
     except UserError as error:
         print(f"{error.problem}\n{error.step}".strip(), file=sys.stderr)
         return 2

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from livestyle import __version__, cli_config, cli_ctl, cli_jobs, completion, weights
-from livestyle.config import LOOKS, Config, Reload, key_of, load_config, load_last, project_file, save_last
+from livestyle.config import Config, load_config, project_file
 from livestyle.console import bar, download, recorder, say, show, ticker
 from livestyle.errors import UserError
+from livestyle.follow import Reload, load_last, save_last
+from livestyle.options import LOOKS, key_of
 from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
 
 if TYPE_CHECKING:

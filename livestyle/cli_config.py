@@ -11,10 +11,12 @@ from typing import Annotated
 
 import typer
 
-from livestyle.config import DEFAULTS, File, Given, key_of, load_config, project_file, toml, user_file
+from livestyle.config import File, Given, load_config, project_file, user_file
 from livestyle.console import say, show
 from livestyle.deck import ACTIONS
 from livestyle.errors import UserError
+from livestyle.options import DEFAULTS, key_of
+from livestyle.toml_text import toml
 
 app = typer.Typer(
     help="What is settled once instead of typed each time. Without a command: show.",

@@ -8,8 +8,8 @@ import typer
 
 from livestyle.completion import ASIDE, actions, arguments
 from livestyle.console import say
-from livestyle.control import press, running, talk
 from livestyle.deck import ACTIONS
+from livestyle.remote import press, running, talk
 
 EPILOG = """Examples: livestyle ctl next-style  |  livestyle ctl style great_wave  |  livestyle ctl background blur:0.7
 |  livestyle ctl panic  |  livestyle ctl status --json  |  livestyle ctl list"""

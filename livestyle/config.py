@@ -9,34 +9,25 @@ picture is painted, never what is opened, written, run or hidden: see PROJECT.
 """
 
 import difflib
-import json
 import os
 import re
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from livestyle.deck import ACTIONS, Deck, bind
+from livestyle.deck import ACTIONS, bind
 from livestyle.errors import UserError
-from livestyle.look import STYLE_FILES, Look, anchored, look_of, parse_plane
-from livestyle.settings import PERSON_COUNTS, QUALITIES, LiveSettings, Settings, read_size
+from livestyle.look import STYLE_FILES, parse_plane
+from livestyle.options import DEFAULTS, PROJECT, checked, key_of, variable_of
+from livestyle.toml_text import lines_of, parse_toml
 
 VARIABLE = "LIVESTYLE_CONFIG"  # names another user file; "none": nothing but flags counts
 PROJECT_FILE = "livestyle.toml"
 LARGEST = 1 << 16  # bytes of a file
-LONGEST = 100  # lines of one statement, beyond which its line is not looked for
-LOOKS = ("background", "person", "strength", "background_strength", "person_strength", "keep_colors")
-PROJECT = (*LOOKS, "auto_light", "segmenter", "keep", "person_count", "refine", "quality", "size", "fps", "mirror")
 OTHERS = ("LIVESTYLE_CONFIG", "LIVESTYLE_PROFILE", "LIVESTYLE_DEBUG", "LIVESTYLE_PROGRESS")
-
-Read = Callable[
-    [Any], Any
-]  # a value from TOML, or the text of a variable, to what a flag takes; ValueError says why not
 
 
 @dataclass(frozen=True)
@@ -64,102 +55,6 @@ class Config:
             if quoted & words and given.origin not in problem:
                 return f"It stands in {given.origin}."
         return ""
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("a text")
-    return value
-
-
-def _source(value: Any) -> str:
-    return _text(str(value) if type(value) is int else value)
-
-
-def _bool(value: Any) -> bool:
-    known = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False, "1": True, "0": False}
-    found = value if isinstance(value, bool) else known.get(value.lower()) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("true or false")
-    return found
-
-
-def _number(low: float, high: float, whole: bool = False) -> Read:
-    def read(value: Any) -> float:
-        words = f"a {'whole ' if whole else ''}number " + (f"from {low:g} to {high:g}" if high < 1e9 else f">= {low:g}")
-        try:
-            number = (int if whole else float)(value)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(words) from None
-        if isinstance(value, bool) or not low <= number <= high or (whole and number != float(value)):
-            raise ValueError(words)
-        return number
-
-    return read
-
-
-def _one_of(*choices: str) -> Read:
-    def read(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return str(value)
-
-    return read
-
-
-def _size(value: Any) -> str:
-    read_size(_text(value))
-    return str(value)
-
-
-def _texts(value: Any) -> list[str]:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part.strip() for part in parts):
-        raise ValueError('a text, or a list of texts such as ["window", "virtual-camera"]')
-    return [part.strip() for part in parts]
-
-
-def _look(value: Any) -> str:
-    parse_plane(_text(value))
-    return str(value)
-
-
-def _person(value: Any) -> str:
-    if _look(value).startswith(("image:", "video:")):
-        raise ValueError("a look for the person; image: and video: are for the background")
-    return str(value)
-
-
-_share, _rate = _number(0, 1), _number(1, 240)
-READERS: dict[str, Read] = {
-    "background": _look, "person": _person, "strength": _share, "background_strength": _share,
-    "person_strength": _share, "keep_colors": _bool, "segmenter": _text, "keep": _text,
-    "person_count": _one_of(*PERSON_COUNTS), "model_file": _text, "refine": _text, "auto_light": _bool,
-    "device": _text, "quality": _one_of("auto", *QUALITIES), "models": _text,
-    "source": _source, "sink": _texts, "size": _size, "fps": _rate, "mirror": _bool, "private": _bool,
-    "on_demand": _bool, "frames": _number(1, 1e12, whole=True), "seconds": _number(0, 1e12), "stills": _text,
-    "recordings": _text, "gatys_style": _text,
-}  # fmt: skip
-PATHS = ("model_file", "models", "stills", "recordings", "gatys_style")
-DEFAULTS: dict[str, Any] = {  # by the names of the flags
-    name.replace("sinks", "sink"): list(value) if isinstance(value, tuple) else value
-    for name, value in (asdict(Settings()) | asdict(LiveSettings())).items()
-}
-
-
-def toml(value: Any) -> str:
-    """A value as it is written in TOML; nothing for None. JSON's texts, numbers and lists are TOML, too."""
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def key_of(name: str) -> str:
-    """A setting as it is written in files: its flag without the dashes before."""
-    return name.replace("_", "-")
-
-
-def variable_of(name: str) -> str:
-    """The variable of a setting."""
-    return f"LIVESTYLE_{name.upper()}"
 
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
@@ -236,29 +131,11 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
     known = {variable_of(name): name for name in DEFAULTS}
     for variable, text in environment.items():
         if variable in known and text:
-            yield known[variable], Given(_read(known[variable], text, f"${variable}", here()), f"${variable}")
+            yield known[variable], Given(checked(known[variable], text, f"${variable}", here()), f"${variable}")
         elif variable.startswith("LIVESTYLE_") and variable not in (*known, *OTHERS):  # or of another program
             near = nearest(variable.removeprefix("LIVESTYLE_"), map(str.upper, DEFAULTS))
             if near:
                 raise UserError(f"Nothing reads the variable {variable}.{near}", f"Run: unset {variable}")
-
-
-def _read(name: str, value: Any, origin: str, base: Path) -> Any:
-    """A value checked, its paths made absolute.
-
-    Raises:
-        UserError: it is wrong.
-    """
-    try:
-        if name in ("background", "person"):
-            value = anchored(_text(value), base)
-        value = READERS[name](value)
-    except ValueError as error:
-        shown = toml(value) if isinstance(value, bool | int | float | str) else f"a {type(value).__name__}"
-        raise UserError(f"{origin}: {key_of(name)} = {shown[:60]} is not {error}.", "Mend it there.") from None
-    except UserError as error:
-        raise UserError(f"{origin}: {error.problem}", error.step) from None
-    return str(base / Path(value).expanduser()) if name in PATHS else value
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -329,7 +206,7 @@ class File:
                     f"{origin}: '{key}' may not be set by a folder's file, which others may have made.",
                     f"Set it in {user_file()}, or by --{key_of(name)}.",
                 )
-            found[name] = Given(_read(name, value, origin, self.path.parent), origin)
+            found[name] = Given(checked(name, value, origin, self.path.parent), origin)
             self._stays_inside(name, found[name])
         return found
 
@@ -362,132 +239,3 @@ class File:
             origin = next((one.origin for name, one in found.items() if f"'{name}'" in error.problem), str(self.path))
             raise UserError(f"{origin}: {error.problem}", error.step) from None
         return found
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """Read TOML.
-
-    Raises:
-        ValueError, RecursionError: it is none.
-    """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads(text)
-
-
-def lines_of(text: str) -> dict[tuple[str, ...], int]:
-    """The line on which each table and key of a TOML text begins, counted from 1; tomllib does not tell.
-
-    A statement is the least number of whole lines that are TOML by themselves.
-    """
-    found: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    statement, start = "", 1
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        statement += line
-        try:
-            parsed = parse_toml(statement)
-        except (ValueError, RecursionError):
-            if number - start < LONGEST:
-                continue
-            parsed = {}
-        is_header = statement.lstrip().startswith("[")
-        for path in _paths(parsed):
-            found.setdefault(path if is_header else table + path, start)
-            table = path if is_header else table
-        statement, start = "", number + 1
-    return found
-
-
-def _paths(parsed: Any, depth: int = 3) -> Iterator[tuple[str, ...]]:
-    """The tables and keys that one statement names, outermost first; not deeper than a config file goes."""
-    if isinstance(parsed, dict) and depth:
-        for key, value in parsed.items():
-            yield (key,)
-            yield from ((key, *path) for path in _paths(value, depth - 1))
-
-
-class Reload:
-    """Called now and then, has a running filter adopt the looks of files as these change. What was changed by keys and
-    not in the files stays; what cannot be read is said, and all stays.
-
-    Args:
-        settings: as they were settled when the run began; default: the style of no look.
-        typed: the flags that were, which go before any file.
-    """
-
-    def __init__(
-        self, deck: Deck, settings: Settings, default: str, profile: str | None, typed: Collection[str],
-        say: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self._deck, self._settings, self._default, self._say = deck, settings, default, say
-        self._profile, self._names = profile, [name for name in LOOKS if name not in typed]
-        self._look, self._stamps = look_of(settings, default), self._stamp()
-
-    def __call__(self) -> None:
-        """See whether a file has changed."""
-        stamps = self._stamp()
-        if stamps == self._stamps or any(old and not new for old, new in zip(self._stamps, stamps, strict=True)):
-            return  # gone: an editor may be about to put it back
-        self._stamps, found = stamps, Config()
-        try:
-            found = load_config(self._profile)
-            values = {name: one.value for name, one in found.values.items()}
-            given = {name: values.get(name, DEFAULTS[name]) for name in self._names}
-            look = look_of(replace(self._settings, **given), self._default)
-            changes = {one.name: getattr(look, one.name) for one in fields(Look)}
-            changes = {name: part for name, part in changes.items() if part != getattr(self._look, name)}
-            if changes:
-                self._say(f"From your files: {self._deck.adopt(changes)}")
-            self._look = look
-        except UserError as error:
-            line = f"{error} {found.blame(error.problem)}".strip()
-            self._deck.tell(line)
-            self._say(line)
-
-    def _stamp(self) -> list[tuple[int, ...]]:
-        found: list[tuple[int, ...]] = []
-        for file in (user_file(), project_file()):
-            try:
-                facts = file.stat()
-                found.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
-            except OSError:
-                found.append(())
-        return found
-
-
-def last_file() -> Path:
-    """Where the last look is remembered."""
-    return Path(platformdirs.user_state_dir("livestyle", appauthor=False)) / "last-look.json"
-
-
-def load_last() -> dict[str, Any]:
-    """The settings of the last look; empty where there is none that can be used, or only flags are to count."""
-    if os.environ.get(VARIABLE) == "none":
-        return {}
-    try:
-        facts = json.loads(last_file().read_text("utf-8"))
-        return {name: _read(name, facts[name], "", here()) for name in LOOKS if name in facts}
-    except (OSError, ValueError, TypeError, UserError, RecursionError):
-        return {}
-
-
-def save_last(look: Look) -> None:
-    """Remember a look for the next start; where that cannot be written it is not."""
-    facts = {
-        "background": anchored(look.background.text, here()),
-        "person": anchored(look.person.text, here()),
-        "background_strength": look.background_strength,
-        "person_strength": look.person_strength,
-        "keep_colors": look.keep_colors,
-    }
-    if os.environ.get(VARIABLE) == "none":
-        return
-    file = last_file()
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(facts, indent=2), "utf-8")
-        os.replace(part, file)

@@ -54,6 +54,7 @@ class Deck:
         self.over = threading.Event()
         self.alarm: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
+        self._previous = look  # to go back to
         self._asked: tuple[float, Look] | None = None  # until when, and what would be shown
         self._kept: dict[str, Plane] = {}  # what a plane was painted with last
         self._stills: deque[bool] = deque()  # whether each is to be painted too
@@ -130,8 +131,7 @@ class Deck:
         if self.is_call and look.uncovers(self.look):
             self._asked = time.monotonic() + ASKED, look
             raise UserError("Others would see your room.", f"To show it, press {self.key('confirm')} within 5 seconds.")
-        self.look = look
-        self._keep(look)
+        self._take(look)
         return str(look)
 
     def adopt(self, changes: Mapping[str, object]) -> str:
@@ -148,11 +148,13 @@ class Deck:
             self._answers.append(answer)
             return answer
 
-    def refuse(self, look: Look, before: Look, why: str) -> None:
-        """Go back from a look that cannot be had, unless another was chosen meanwhile."""
+    def refuse(self, look: Look, good: Look, why: str) -> None:
+        """Go back from a look that cannot be had, unless another was chosen meanwhile: to the one before, or to one
+        that could be had. In a call, where that would show a room that was to be hidden, to the placeholder."""
         with self._lock:
             if self.look is look:
-                self.look = before
+                self.look = good if self._previous is look else self._previous
+                self.panicked |= self.is_call and self.look.uncovers(look)
             self.tell(why)
 
     def tell(self, answer: str) -> None:
@@ -169,6 +171,10 @@ class Deck:
             "paused": self.frozen or self.panicked, "frozen": self.frozen, "panicked": self.panicked,
             "recording": self.recording, "is_call": self.is_call, "fps": 0.0, "frames": 0, **self.facts,
         }  # fmt: skip
+
+    def _take(self, look: Look) -> None:
+        self._previous, self.look = self.look, look
+        self._keep(look)
 
     def _keep(self, look: Look) -> None:
         for name, plane in (("background", look.background), ("person", look.person)):
@@ -343,7 +349,7 @@ def _confirm(deck: Deck, _: str) -> str:
         deck.panicked = False
         return "Back again"
     if asked and time.monotonic() < asked[0]:
-        deck.look = asked[1]
+        deck._take(asked[1])
         return f"Others see it: {deck.look}"
     return "Nothing was asked"
 

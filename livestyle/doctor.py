@@ -14,11 +14,12 @@ from pathlib import Path
 from livestyle import __version__, loopback
 from livestyle.canvas import TOOLKITS, has_display
 from livestyle.config import load_config
-from livestyle.control import private, running, runtime_folder
+from livestyle.control import private
 from livestyle.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.engine import choose_engine, cpu_name, has_package
 from livestyle.errors import UserError
 from livestyle.loopback import loopbacks
+from livestyle.remote import running, runtime_folder
 from livestyle.sinks import Stream, VirtualCamera
 from livestyle.v4l2 import Mode, modes
 from livestyle.weights import cache_folder, find_cards

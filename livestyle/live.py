@@ -177,7 +177,7 @@ class Guard:
         except Exception as error:
             if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
                 self._deck.refuse(look, self._good, str(error))
-                return self._render(frame, self._good)
+                return self._render(frame, self._deck.look)
             self._failures += 1
             if not self._deck.is_call or self._failures > PATIENCE:
                 raise

@@ -13,13 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import HEADLESS
 
-from livestyle import config
+from livestyle import follow
 from livestyle.cli import remembered
-from livestyle.config import DEFAULTS, LOOKS, PROJECT, READERS, File, key_of, lines_of, load_config, variable_of
+from livestyle.config import Config, File, load_config
 from livestyle.deck import open_deck
 from livestyle.errors import UserError
+from livestyle.follow import Reload, load_last, save_last
 from livestyle.look import Look, look_of, parse_plane
+from livestyle.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
 from livestyle.settings import LiveSettings, Settings
+from livestyle.toml_text import lines_of, parse_toml, paths_in
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
     "background": ("blur:0.3", "color:#102030"), "person": ("blur:0.2", "bokeh:0.1"), "strength": (0.25, 0.5),
@@ -48,7 +51,7 @@ class Home:
         monkeypatch.setenv("LIVESTYLE_CONFIG", str(self.user))
         self.state = root / "state"
 
-    def load(self, profile: str | None = None, **variables: str) -> config.Config:
+    def load(self, profile: str | None = None, **variables: str) -> Config:
         return load_config(profile, self.variables | variables)
 
     def run(self, *arguments: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -272,11 +275,11 @@ def test_lines_are_those_of_the_statements(statements: list[str]) -> None:
     """Every key that TOML finds has a line, and its last part stands on it."""
     text = "\n".join(statements)
     try:
-        parsed = config.parse_toml(text)
+        parsed = parse_toml(text)
     except ValueError:
         return  # a key twice
     lines, found = text.splitlines(), lines_of(text)
-    for path in config._paths(parsed):
+    for path in paths_in(parsed):
         assert path in found
         assert path[-1].split(".")[-1] in lines[found[path] - 1] or path[-1] == "a"
 
@@ -339,15 +342,15 @@ def test_config_edit_writes_a_first_file_and_checks_the_result(home: Home) -> No
 
 def test_the_last_look_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("LIVESTYLE_CONFIG")
-    monkeypatch.setattr(config, "last_file", lambda: tmp_path / "state" / "last.json")
-    assert config.load_last() == {}
+    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "state" / "last.json")
+    assert load_last() == {}
     look = Look(parse_plane("starry_night+great_wave@0.25"), parse_plane("blur:0.7"), 0.5, 0.9, True)
-    config.save_last(look)
-    assert look_of(Settings(**config.load_last()), "") == look
-    assert set(config.load_last()) <= set(LOOKS)
+    save_last(look)
+    assert look_of(Settings(**load_last()), "") == look
+    assert set(load_last()) <= set(LOOKS)
     for broken in ("", "[]", "3", '{"background": 3}', '{"person": "video:gone.mp4"}', "[" * 100000):
         (tmp_path / "state" / "last.json").write_text(broken)
-        assert config.load_last() == {}
+        assert load_last() == {}
 
 
 class Editing:
@@ -359,7 +362,7 @@ class Editing:
         values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}
         asked = Settings(**(values | typed_looks))
         self.deck = open_deck(asked)
-        self.reload = config.Reload(self.deck, asked, "great_wave", None, tuple(typed_looks), self.said.append)
+        self.reload = Reload(self.deck, asked, "great_wave", None, tuple(typed_looks), self.said.append)
 
     def write(self, text: str) -> None:
         part = self.home.user.with_suffix(".part")
@@ -426,13 +429,13 @@ def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
 
 def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("LIVESTYLE_CONFIG")
-    monkeypatch.setattr(config, "last_file", lambda: tmp_path / "last.json")
-    config.save_last(Look(parse_plane("my_style")))
+    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "last.json")
+    save_last(Look(parse_plane("my_style")))
     assert remembered(Settings(strength=0.5)) == Settings(strength=0.5)
-    config.save_last(Look(parse_plane("starry_night"), background_strength=0.3))
+    save_last(Look(parse_plane("starry_night"), background_strength=0.3))
     assert remembered(Settings()).background == "starry_night"
     assert remembered(Settings(), is_call=True) == Settings()  # so faint that the room shows
-    config.save_last(Look(parse_plane("starry_night")))
+    save_last(Look(parse_plane("starry_night")))
     assert remembered(Settings(), is_call=True).background == "starry_night"
     monkeypatch.setenv("LIVESTYLE_CONFIG", "none")
     assert remembered(Settings()) == Settings()
@@ -440,8 +443,8 @@ def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.Monkey
 
 def test_a_folder_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(config, "last_file", lambda: tmp_path / "file" / "last.json")
-    config.save_last(Look(parse_plane("blur")))
+    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "file" / "last.json")
+    save_last(Look(parse_plane("blur")))
 
 
 def test_a_job_heeds_no_config(card: Path, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from test_cli import HEADLESS
 
 from livestyle import control
-from livestyle.control import CLIENTS, LONGEST, Control, ask, connect, doors, running, talk
+from livestyle.control import CLIENTS, LONGEST, Control
 from livestyle.deck import open_deck
 from livestyle.errors import UserError
+from livestyle.remote import ask, connect, doors, running, talk
 from livestyle.settings import Settings
 
 needs_unix = pytest.mark.skipif(not control.HAS_UNIX, reason="has no Unix sockets")
@@ -414,6 +415,7 @@ def test_a_live_run_is_driven_from_another_process(shell: Shell, tmp_path: Path)
     assert next(name for name in backgrounds if name == "blur:0.4")
     assert "1" in shell.ctl("list", "--json")
     shell.file.write_text("")
+    assert next(name for name in backgrounds if name == first["background"])
     shell.ctl("background", "color:#102030")
     assert shell.ctl("quit") == "The end\n"
     assert watch.wait(20) == 0

@@ -13,7 +13,7 @@ from livestyle.deck import Deck
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image, load_image
 from livestyle.jobs import Jobs
-from livestyle.live import PATIENCE, Limits, drive, placeholder
+from livestyle.live import PATIENCE, Guard, Limits, drive, placeholder
 from livestyle.look import NONE, Look, look_of, parse_plane
 from livestyle.recording import Recorder
 from livestyle.segment import Matting
@@ -310,3 +310,33 @@ def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: b
     assert (result.frames, deck.look) == (6, COLOUR)
     assert all((frame.image[0, 0] == (128, 64, 32)).all() for frame in sink.frames)
     assert any("bad.onnx" in line for line in sink.notices)
+
+
+def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> None:
+    """In a call: the room was shown, a damaged style was to hide it. Then nothing is shown, until it is asked for."""
+    (tmp_path / "bad.onnx").write_bytes(b"no net")
+    sink = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=True)
+    deck = Deck(Look(NONE))
+    go(Cards(6), sink, deck=deck)
+    shown = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
+    assert shown == [True] * 3 + [False] * 3
+    assert deck.panicked
+
+
+def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> None:
+    """Though that was not seen yet; unless it cannot be had either."""
+    (tmp_path / "bad.onnx").write_bytes(b"no net")
+    (tmp_path / "worse.onnx").write_bytes(b"no net")
+    for first in ("color:#102030", str(tmp_path / "worse.onnx")):
+        deck = Deck(COLOUR)
+        deck.press(f"background {first}")
+        deck.press(f"background {tmp_path / 'bad.onnx'}")
+        filter = Filter(Settings())
+        with filter:
+            guard = Guard(filter, (64, 48), deck, print)
+            guard._good = COLOUR
+            frame = next(iter(Cards()))
+            guard(frame)
+            shown = guard(frame)
+        assert deck.look.background.text == (first if first.startswith("color") else "color:#804020")
+        assert shown.look == deck.look

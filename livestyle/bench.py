@@ -241,7 +241,8 @@ def first_frame(settings: Settings, job: Job) -> float:
     command += ["--model-file", str(settings.model_file)] if settings.model_file else []
     command += ["--models", str(settings.models)] if settings.models else []
     bare = os.environ | {"LIVESTYLE_CONFIG": "none"}
-    child = subprocess.run(command, capture_output=True, text=True, check=False, env=bare)
+    # A session of its own: Ctrl-C is ours to end in good order, not the child's.
+    child = subprocess.run(command, capture_output=True, text=True, check=False, env=bare, start_new_session=True)
     if child.returncode:
         raise UserError(f"A child run failed: {child.stderr.strip()}", "Try: livestyle doctor")
     return float(json.loads(child.stdout)["first_frame_s"])

@@ -1161,7 +1161,10 @@ def keep_memory() -> None:
 def run(arguments: list[str], known: set[str]) -> int:
     """The exit code of a command line: 0 done, 2 the user can mend it, 1 a fault of ours."""
     try:
-        return int(app(arguments, prog_name="livestyle", standalone_mode=False) or 0)
+        code = int(app(arguments, prog_name="livestyle", standalone_mode=False) or 0)
+        if code == 128 + signal.SIGINT:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        return code
     except KeyboardInterrupt:
         recorder.stopped()
         say("Stopped.")

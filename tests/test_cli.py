@@ -246,6 +246,17 @@ def test_an_unwritable_folder(tmp_path: Path, card: Path) -> None:
     assert "/proc/out.png cannot be written" in said
 
 
+def test_ctrl_c_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from livestyle import cli
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.LISTS, "sinks", interrupted)
+    assert cli.run(["list", "sinks"], {"list"}) == 0
+    assert capsys.readouterr().err.strip() == "Stopped."
+
+
 def test_a_fault_of_ours_is_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from livestyle import cli
 

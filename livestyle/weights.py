@@ -2,12 +2,9 @@
 
 import difflib
 import hashlib
-import http.client
 import json
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,7 +18,6 @@ KINDS = {"style": "styles", "segmenter": "segmenters", "loss-network": "loss-net
 MEND = "Install livestyle again, or train the model again."
 HEADER = 100_000_000  # bytes of a safetensors file's header at most, as the format has it
 PATIENCE = 10.0  # seconds without a byte after which a download is given up
-NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 Watch = Callable[[float, str], None]  # the share that is done, in 0..1, and a note
 
@@ -211,6 +207,9 @@ def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
         Unreachable: no connection, or no such file.
         UserError: another file than expected, or no room for it.
     """
+    import http.client
+    import urllib.error
+
     from livestyle.image import write_error, written_aside  # which import OpenCV
 
     try:
@@ -221,7 +220,7 @@ def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
     with written_aside(target) as part:
         try:
             found = _download(url, part, watch)
-        except NETWORK_ERRORS as error:
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()  # it is the reply, too
             cause = getattr(error, "reason", None) or error
@@ -234,6 +233,8 @@ def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
 
 def _download(url: str, target: Path, watch: Watch) -> str:
     """Write what a URL gives to a file; its SHA-256."""
+    import urllib.request
+
     found, done = hashlib.sha256(), 0
     with urllib.request.urlopen(_trusted(url), timeout=PATIENCE) as reply, target.open("wb") as file:
         _trusted(reply.url)  # where it was sent on to

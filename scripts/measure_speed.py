@@ -8,6 +8,7 @@ between the marks `<!-- speed -->` and `<!-- cost -->` of docs/measurements.md a
 import argparse
 import datetime
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -72,7 +73,8 @@ def bench(*flags: str) -> dict[str, Any]:
     """The JSON of a bench; its bar is shown."""
     print("livestyle bench", *flags, file=sys.stderr)
     command = [sys.executable, "-m", "livestyle", "bench", *flags, "--json"]
-    found: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    bare = os.environ | {"LIVESTYLE_CONFIG": "none"}
+    found: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=bare).stdout)
     return found
 
 
@@ -99,12 +101,13 @@ def speed_words(facts: dict[str, Any]) -> str:
 
 def naive_words(facts: dict[str, Any]) -> str:
     """What was measured of the naive recipe."""
-    theirs, size = facts["naive"], "x".join(map(str, facts["size"]))
+    theirs = facts["naive"]
+    size, painted = ("x".join(map(str, facts[name])) for name in ("size", "style_size"))
     return (
         f"The naive recipe ({theirs['segmenter']}, weights {theirs['segmenter_weights']}; {theirs['style']}, weights "
         f"{theirs['style_weights']}; {theirs['threads']} threads) in turn with ours at {size}: "
         f"{facts['naive_fps']:.2f} fps, {facts['naive_cpu_ms_per_frame']:.0f} CPU ms per frame, latency "
-        f"{facts['naive_latency_ms']['p50']:.0f} ms; ours {facts['fps']:.1f} fps, **{facts['ratio']:.1f} times** as "
+        f"{facts['naive_latency_ms']['p50']:.0f} ms; ours, which paints at {painted}, {facts['fps']:.1f} fps, **{facts['ratio']:.1f} times** as "
         f"many, at 1/{theirs['cpu_ratio']:.1f} of the CPU time.\n\n![The stages of both](pictures/naive.png)"
     )
 

@@ -163,7 +163,7 @@ def lay_speed(axes: "Axes", rows: Sequence[Row], most: int) -> None:
     lines = [Line2D([], [], color=SHADES[styles], marker="o", markersize=4, label=STYLES[styles]) for styles in SHADES]
     lines += [Line2D([], [], color="gray", linestyle=dash(count, most), label=cores_words(count)) for count in cores]
     lines.append(Line2D([], [], color="gray", linestyle=":", linewidth=1, label=f"{ALLOWED}, {cores_words(most)}"))
-    axes.legend(handles=lines, frameon=False, fontsize=8)
+    axes.legend(handles=lines, loc="lower left", frameon=False, fontsize=8)
     plain(axes)
 
 

@@ -107,8 +107,9 @@ def naive_words(facts: dict[str, Any]) -> str:
         f"The naive recipe ({theirs['segmenter']}, weights {theirs['segmenter_weights']}; {theirs['style']}, weights "
         f"{theirs['style_weights']}; {theirs['threads']} threads) in turn with ours at {size}: "
         f"{facts['naive_fps']:.2f} fps, {facts['naive_cpu_ms_per_frame']:.0f} CPU ms per frame, latency "
-        f"{facts['naive_latency_ms']['p50']:.0f} ms; ours, which paints at {painted}, {facts['fps']:.1f} fps, **{facts['ratio']:.1f} times** as "
-        f"many, at 1/{theirs['cpu_ratio']:.1f} of the CPU time.\n\n![The stages of both](pictures/naive.png)"
+        f"{facts['naive_latency_ms']['p50']:.0f} ms; ours, which paints at {painted}, {facts['fps']:.1f} fps, "
+        f"**{facts['ratio']:.1f} times** as many, at 1/{theirs['cpu_ratio']:.1f} of the CPU time.\n\n"
+        "![The stages of both](pictures/naive.png)"
     )
 
 

@@ -8,6 +8,7 @@ Imports go strictly downward (tests/test_layers.py):
     bundle  cost
     follow  bench  doctor  evaluate  evaluate_style  leak  sheets  stills  paint_in
     live  studio  train  config
+    guard
     preview
     easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  peak

@@ -4,11 +4,12 @@ import sys
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of
 KEPT = 6  # styles that stay ready
 RESTING = 5  # frames for which what was made of a picture that stands still is kept
 REMEMBERED = 5000  # timings of a stage
+T = TypeVar("T")
 
 
 class Meter:
@@ -92,6 +94,7 @@ class Filter:
         self._clip: Clip | None = None
         self._known: tuple[Frame, Matte] | None = None  # the newest
         self._kept = 0  # frames for which that has been kept
+        self._begun: list[Future[Any]] = []  # parts of the frame being rendered
         self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
         self._pool = ThreadPoolExecutor(5, "stage")  # two styles, matte, motion, and one to make ready
 
@@ -128,11 +131,13 @@ class Filter:
 
     def __call__(self, frame: Frame, look: Look) -> Image:
         """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done."""
+        wait(self._begun)  # of a frame that failed
+        self._begun.clear()
         image = frame.image
         if look.bypass:
             return image
-        seen = self._pool.submit(self._watch, frame) if look.styled_planes else None
-        pending = None if look.is_whole else self._pool.submit(self._matte, frame, seen)
+        seen = self._begin(self._watch, frame) if look.styled_planes else None
+        pending = None if look.is_whole else self._begin(self._matte, frame, seen)
         painted = self._paint(frame, look, seen.result(), pending) if seen else {}
         if pending is None:
             return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
@@ -145,6 +150,12 @@ class Filter:
             if self._auto_light and look.background.kind in ELSEWHERE:
                 person = self._auto_light(person, matte, image, scene, frame.time)
             return pixels.composite(person, scene, matte)
+
+    def _begin(self, do: Callable[..., T], *args: object) -> "Future[T]":
+        """Do a part of a frame, aside."""
+        job = self._pool.submit(do, *args)
+        self._begun.append(job)
+        return job
 
     def matte(self, frame: Frame) -> Matte:
         """The person's matte, of the frame's size; that of the frame rendered last is at hand, if it had one."""
@@ -167,6 +178,7 @@ class Filter:
         if rests and self._known and self._known[1].shape == frame.image.shape[:2]:
             matte, self._kept = self._known[1], self._kept + 1
         else:
+            self._known = None  # where this fails, the next frame is not to keep what an older one had
             with self.meter.stage("segment"):
                 matte, self._kept = self.matting(frame.image, frame.time), 0
         self._known = frame, matte
@@ -189,9 +201,9 @@ class Filter:
         def start(style: str, box: Box) -> Future[Image]:
             stylize, memory = self._style(style)
             if memory.will_do(motion, box, most):
-                return self._pool.submit(self._carry, memory, motion, box, full)
+                return self._begin(self._carry, memory, motion, box, full)
             self.meter.areas.append(box.area / (size[0] * size[1]))
-            return self._pool.submit(self._stylize, stylize, memory, motion, box, full)
+            return self._begin(self._stylize, stylize, memory, motion, box, full)
 
         painted = self.meter.runs["stylize"]
         boxes = {style: self._regions[plane].box(size) for style, plane in planes.items()}

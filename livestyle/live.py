@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from livestyle import IMPORTED
@@ -19,11 +18,11 @@ from livestyle.autoquality import AutoQuality
 from livestyle.deck import Deck, Facts
 from livestyle.errors import UserError
 from livestyle.filter import REMEMBERED, Filter
-from livestyle.image import Frame, Image, cover, size_of
+from livestyle.guard import Guard, placeholder
 from livestyle.look import Look
-from livestyle.preview import Shown, scene_of
+from livestyle.preview import scene_of
 from livestyle.recording import Recorder
-from livestyle.settings import LIVE_QUALITY, QUALITIES, LiveSettings, Settings, Size
+from livestyle.settings import LiveSettings, Settings, Size
 from livestyle.sinks import Sink, Stream, Tee, open_sink
 from livestyle.sources import Latest, Paced, Source, is_camera, open_source
 
@@ -32,7 +31,6 @@ Watch = Callable[[int], None]  # the frames done so far
 PRESENCE = {
     "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
 }  # fmt: skip
-PATIENCE = 90  # frames in a row that may fail in a call before the run ends
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def drive(
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
     deck.alarm = partial(sink.hide, placeholder(source.size))
-    render, pace = Guard(filter, source.size, deck, say, auto), Pace()
+    render, pace = Guard(filter, source.size, deck, say, auto, source.is_live), Pace()
     if auto:
         filter.take(auto.quality)
     frames, about, camera = iter(source), f"{filter.engine.detail}, {filter.segmenter}", "on"
@@ -97,7 +95,7 @@ def drive(
             break
         shown = render(frame)
         with meter.stage("write"):
-            sink.describe(scene_of(deck, shown, about, filter.matte))
+            sink.describe(scene_of(deck, shown, about, render.matte))
             sink.send(replace(frame, image=shown.picture))
         latencies.append((time.monotonic() - frame.captured) * 1000)
         sent += 1
@@ -108,7 +106,7 @@ def drive(
             deck.strike(key)
         for line in deck.answers():
             sink.notice(line)
-        news = [*deck.attend(shown.frame, shown.picture, shown.look, filter.matte), *sink.news()]
+        news = [*deck.attend(shown.frame, shown.picture, shown.look, render.matte), *sink.news()]
         rests = limits.on_demand and not sink.is_watched()
         source.rest(rests)
         if (state := "on" if not frame.is_blank else "off" if rests else "away") != camera:
@@ -117,7 +115,7 @@ def drive(
         for line in news:
             sink.notice(line)
             say(line)
-        if not (first or frame.is_blank):
+        if not (first or shown.hidden):
             first, started, cpu = process_age(), time.monotonic(), time.process_time()
         watch(sent)
     spent = time.monotonic() - started, time.process_time() - cpu
@@ -146,79 +144,6 @@ class Pace:
         fps = (len(self._recent) - 1) / (last - first) if last > first else 0.0
         late = sorted(ms for _, ms in self._recent)[len(self._recent) // 2]
         return {"frames": frames, "fps": round(fps, 1), "latency_ms": round(late, 1)}
-
-
-class Guard:
-    """Calls the filter as the deck says. In a call a fault shows a placeholder in place of the picture, never the raw
-    one; so do panic and a camera that is away, anywhere."""
-
-    def __init__(self, filter: Filter, size: Size, deck: Deck, say: Say, auto: AutoQuality | None = None) -> None:
-        self._filter, self._size, self._deck, self._say, self._auto = filter, size, deck, say, auto
-        self._failures, self._quality = 0, deck.quality
-        self._held: Shown | None = None
-        self._good = deck.look  # rendered last, or to begin with
-
-    def __call__(self, frame: Frame) -> Shown:
-        """What to send, of the size agreed with the sinks."""
-        deck = self._deck
-        if not deck.panicked and not (deck.frozen and self._held):
-            look = deck.look  # read once: a key press may replace it meanwhile
-            self._held = self._render(frame, look)
-        if deck.panicked or self._held is None:  # asked last: it may have come while the picture was made
-            return Shown(frame, placeholder(self._size), deck.look, hidden=True)
-        return self._held
-
-    def _render(self, frame: Frame, look: Look) -> Shown:
-        if frame.is_blank:
-            return Shown(frame, placeholder(self._size), look, hidden=True)
-        try:
-            self._choose_quality(look)
-            picture = self._timed(frame, look)
-        except Exception as error:
-            if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
-                self._deck.refuse(look, self._good, str(error))
-                return self._render(frame, self._deck.look)
-            self._failures += 1
-            if not self._deck.is_call or self._failures > PATIENCE:
-                raise
-            if self._failures == 1:
-                self._say(f"Hidden behind a placeholder: {error}")
-            return Shown(frame, placeholder(self._size), look, hidden=True)
-        self._failures, self._good = 0, look
-        return Shown(frame, picture if size_of(picture) == self._size else cover(picture, self._size), look)
-
-    def _choose_quality(self, look: Look) -> None:
-        wanted, filter, auto = self._deck.quality, self._filter, self._auto
-        if wanted == "auto" and auto:
-            if auto.quality is not filter.quality and filter.make_ready(auto.quality, look, self._size):
-                filter.take(auto.quality)
-            elif auto.is_settled:
-                filter.make_ready(auto.below, look, self._size)
-        elif wanted != self._quality:
-            filter.take(QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted])
-        self._quality = wanted
-
-    def _timed(self, frame: Frame, look: Look) -> Image:
-        """The filter's picture; automatic quality is told what it took."""
-        meter, began = self._filter.meter, time.perf_counter()
-        painted = meter.runs["painted"]
-        picture = self._filter(frame, look)
-        if self._auto and self._auto.quality is self._filter.quality:
-            styles = meter.stages["stylize"][-1] / 1000 if meter.runs["painted"] > painted else 0.0
-            self._auto.feed(frame.time, time.perf_counter() - began, styles)
-        return picture
-
-
-def placeholder(size: Size) -> Image:
-    """What is shown instead of a picture that must not be."""
-    width, height = size
-    image = np.full((height, width, 3), 32, np.uint8)
-    text, scale = "paused", height / 300
-    (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 2)
-    where = (width - w) // 2, (height + h) // 2
-    return np.asarray(
-        cv2.putText(image, text, where, cv2.FONT_HERSHEY_SIMPLEX, scale, (200, 200, 200), 2, cv2.LINE_AA), np.uint8
-    )
 
 
 def report(

@@ -12,12 +12,17 @@ from livestyle.overlay import BACKGROUND, GRAY, PERSON, Line, Scene
 
 @dataclass(frozen=True)
 class Shown:
-    """What everybody sees: the picture, the frame that it was made of, and how; or a placeholder that hides it."""
+    """What everybody sees: the picture, the frame that it was made of, and how; or a placeholder that hides it.
+
+    Args:
+        is_old: the picture, with a sign, stands in for one that is late.
+    """
 
     frame: Frame
     picture: Image
     look: Look
     hidden: bool = False
+    is_old: bool = False
 
 
 def scene_of(deck: Deck, shown: Shown, about: str, matte: Callable[[Frame], Matte]) -> Scene:
@@ -71,6 +76,8 @@ def badges(deck: Deck, shown: Shown) -> Iterator[tuple[str, str]]:
         yield f"HIDDEN from everybody; {deck.key('confirm')}: come back", "alert"
     elif shown.hidden:
         yield "HIDDEN from everybody: a fault, or no camera", "alert"
+    elif shown.is_old:
+        yield "LATE: the last safe picture is shown", "alert"
     if deck.recording:
         yield "REC", "alert"
     if deck.frozen:

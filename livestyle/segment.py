@@ -36,6 +36,9 @@ RADIUS = 0.01  # of the guided filter's window, as a share of the matte's short 
 EPSILON = 3e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
 CALM = 3e-2  # the same for frames in a row: with less, noise and movement would redraw the edge in each
 STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
+ROUNDING = 1e-3  # by which a matte may be beyond 0..1
+FULL, NEARLY = 0.98, 0.8  # shares of the picture from which the person fills it, or soon may
+RISE = 0.3  # seconds from nearly to full, below which that was no person who came nearer
 SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
 
 
@@ -236,8 +239,35 @@ def refine(matte: Matte, gray: Gray, small: Gray | None = None, epsilon: float =
     return np.asarray(np.clip(full, 0, 1, out=full), np.float32)
 
 
+class Jumps:
+    """Tells a matte that jumps to the whole picture from a person who comes so near: that one fills it step by step.
+
+    A whole matte without such steps, the first one too, is refused for as long as it lasts.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None  # when it became nearly full
+        self._last = -math.inf
+
+    def check(self, matte: Matte, time: float) -> None:
+        """Raises RuntimeError for a jump; time: in seconds."""
+        share = float(cv2.mean(matte)[0])
+        if not 0 <= time - self._last < RISE or share <= NEARLY:
+            self._since = None  # what happened in a gap nobody knows
+        self._last = time
+        if share >= FULL and (self._since is None or time - self._since < RISE):
+            self._since = None
+            raise RuntimeError("the matte covers the whole picture at once")
+        if self._since is None and share > NEARLY:
+            self._since = time
+
+
 class Matting:
-    """Image and time to matte at the image's size: segment, smooth, refine. Owns the memory over time."""
+    """Image and time to matte at the image's size: segment, smooth, refine. Owns the memory over time.
+
+    Raises:
+        RuntimeError: a matte that is none, or jumps where `jumps` is set; others: what the segmenter raises.
+    """
 
     def __init__(
         self, segmenter: Segmenter, smoother: Smoother | None = None, refinement: Refinement = GUIDED,
@@ -245,9 +275,14 @@ class Matting:
     ) -> None:  # fmt: skip
         self._segment, self._smooth, self._refinement, self._choose = segmenter, smoother, refinement, choose
         self.size: Size = (0, 0)  # at which the segmenter last ran
+        self.jumps: Jumps | None = None  # where a whole matte would uncover what must be hidden
 
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
         matte = self._segment(image)
+        if not (matte.min() >= -ROUNDING and matte.max() <= 1 + ROUNDING):  # so is NaN
+            raise RuntimeError("the segmenter's matte is not in 0..1")
+        if self.jumps:
+            self.jumps.check(matte, time)
         self.size = size_of(matte)
         if self._choose:
             matte = self._choose(matte)

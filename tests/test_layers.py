@@ -18,6 +18,7 @@ LAYERS = (
     {"bundle", "cost"},
     {"follow", "bench", "doctor", "evaluate", "evaluate_style", "leak", "sheets", "stills", "paint_in"},
     {"live", "studio", "train", "config"},
+    {"guard"},
     {"preview"},
     {"easel", "memory", "deck", "control", "flame"},
     {"filter", "album", "recipe", "naive", "charts", "recording", "peak"},

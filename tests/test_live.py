@@ -11,9 +11,10 @@ from conftest import test_card
 from livestyle.album import Album
 from livestyle.deck import Deck
 from livestyle.filter import Filter
+from livestyle.guard import PATIENCE, Guard, placeholder
 from livestyle.image import Frame, Image, load_image
 from livestyle.jobs import Jobs
-from livestyle.live import PATIENCE, Guard, Limits, drive, placeholder
+from livestyle.live import Limits, drive
 from livestyle.look import NONE, Look, look_of, parse_plane
 from livestyle.recording import Recorder
 from livestyle.segment import Matting
@@ -333,10 +334,10 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
         deck.press(f"background {tmp_path / 'bad.onnx'}")
         filter = Filter(Settings())
         with filter:
-            guard = Guard(filter, (64, 48), deck, print)
-            guard._good = COLOUR
+            render = Guard(filter, (64, 48), deck, print)
+            render._good = COLOUR
             frame = next(iter(Cards()))
-            guard(frame)
-            shown = guard(frame)
+            render(frame)
+            shown = render(frame)
         assert deck.look.background.text == (first if first.startswith("color") else "color:#804020")
         assert shown.look == deck.look

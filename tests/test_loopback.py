@@ -14,8 +14,8 @@ from conftest import test_card
 from livestyle import devices, loopback, sinks
 from livestyle.devices import Device
 from livestyle.errors import UserError
+from livestyle.guard import placeholder
 from livestyle.image import Frame
-from livestyle.live import placeholder
 from livestyle.sinks import Null, Pacer, Stream, Tee, VirtualCamera, open_sink
 
 LOOPBACK, CAMERA = "v4l2 loopback", "uvcvideo"

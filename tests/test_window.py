@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from livestyle.canvas import TOOLKITS
+from livestyle.guard import placeholder
 from livestyle.image import load_image, save_image
 from livestyle.jobs import CANCELLED, Jobs
-from livestyle.live import placeholder
 from livestyle.sources import open_source
 from livestyle.weights import find_card, find_cards
 

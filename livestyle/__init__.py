@@ -18,7 +18,7 @@ Imports go strictly downward (tests/test_layers.py):
     engine
     sources  sinks  weights  nets  steady  unfinished  jobs
     overlay  canvas
-    light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
+    faults  light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback  autoquality
     errors  settings  toml_text  devices  v4l2
 """

@@ -66,7 +66,8 @@ class Guard:
     def __call__(self, frame: Frame) -> Shown:
         """What to send, of the size agreed with the sinks."""
         deck = self._deck
-        if not deck.panicked and not (deck.frozen and self._held):
+        held = self._held if deck.frozen else None
+        if not deck.panicked and (held is None or held.look.uncovers(deck.look)):
             look = deck.look  # read once: a key press may replace it meanwhile
             self._held = self._in_time(frame, look, self._worker) if self._worker else self._render(frame, look)
         if deck.panicked or self._held is None:  # asked last: it may have come while the picture was made

@@ -1,11 +1,11 @@
-"""Where frames come from: cameras, video files and URLs, stills, and the demo clip."""
+"""Where frames come from: cameras, video files and URLs, stills, the demo clip, and a camera that fails on purpose."""
 
 import contextlib
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 from livestyle.devices import Device, find_again, identify, video_devices
 from livestyle.errors import UserError
+from livestyle.faults import AWAY, RUNS, Fault, camera_faults, scaled, scene, seed_of
 from livestyle.image import READABLE, Frame, Image, cover, load_image, size_of
 from livestyle.settings import Size
 
@@ -357,6 +358,46 @@ class Still(Source):
             index += 1
 
 
+class Faults(Source):
+    """A synthetic person before a camera that fails as it is told; for tests.
+
+    Args:
+        faults: what the camera does, in turn; it ends with them.
+        clock: seconds; nap: waits for so many. As of a real camera, unless told otherwise.
+    """
+
+    is_live = comes_back = True
+
+    def __init__(
+        self, faults: Iterable[Fault], size: Size | None = None, fps: float | None = None,
+        clock: Callable[[], float] = time.monotonic, nap: Callable[[float], object] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.size, self.fps = "camera with faults", size or (640, 360), fps or 30.0
+        self._faults, self._clock, self._over = faults, clock, threading.Event()
+        self._nap = nap or self._over.wait
+
+    def __iter__(self) -> Iterator[Frame]:
+        start, index, size = self._clock(), 0, self.size
+        for fault in self._faults:
+            if self._over.is_set():
+                return
+            until = self._clock() + fault.seconds
+            if fault.kind == "resizes":
+                size = scaled(self.size, fault.scale)
+            if fault.kind in AWAY:  # as Reconnecting tells it; then it is silent
+                yield Frame(np.zeros((*self.size[::-1], 3), np.uint8), index, self._clock() - start, is_blank=True)
+                index, size = index + 1, self.size
+            while (now := self._clock()) < until and not self._over.is_set():
+                start = start if index else now
+                if fault.kind in RUNS:
+                    yield Frame(scene(size, now - start)[0], index, now - start, now)
+                index += fault.kind in (*RUNS, "drops")
+                self._nap(1 / self.fps)
+
+    def end(self) -> None:
+        self._over.set()
+
+
 class Paced(Source):
     """A source that gives each frame at its time, as a camera does."""
 
@@ -474,10 +515,14 @@ class SourceKind:
 
 SOURCES = (
     SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
+    SourceKind(
+        "faults", "for tests: a camera that fails, by a seed", lambda t: t.startswith("faults:"),
+        lambda t, s, f: Faults(camera_faults(seed_of(t)), s, f),
+    ),
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
     SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), Still),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: VideoFile(t, s)),
-)
+)  # fmt: skip
 
 
 def kind_of(text: str) -> SourceKind:

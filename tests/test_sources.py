@@ -30,7 +30,7 @@ def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), f
 @pytest.fixture
 def texts(tmp_path: Path, card: Path) -> dict[str, str]:
     """A source's text per row of SOURCES that needs no camera."""
-    return {"demo": "demo", "still": str(card), "video": str(write_clip(tmp_path / "clip.mp4"))}
+    return {"demo": "demo", "still": str(card), "faults": "faults:0", "video": str(write_clip(tmp_path / "clip.mp4"))}
 
 
 def test_every_kind_of_source_is_tested(texts: dict[str, str]) -> None:
@@ -39,7 +39,7 @@ def test_every_kind_of_source_is_tested(texts: dict[str, str]) -> None:
         assert sources.kind_of(text).name == name
 
 
-@pytest.mark.parametrize("name", ["demo", "still", "video"])
+@pytest.mark.parametrize("name", ["demo", "still", "faults", "video"])
 @pytest.mark.parametrize("size", [None, (50, 30)])
 def test_frames_are_whole_and_in_order(texts: dict[str, str], name: str, size: tuple[int, int] | None) -> None:
     with open_source(texts[name], size) as source:

@@ -1,0 +1,274 @@
+"""Whatever fails, and in whatever order: no pixel of the room reaches a sink while the look hides it."""
+
+import math
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livestyle import guard
+from livestyle.deck import Deck
+from livestyle.engine import Engine
+from livestyle.errors import UserError
+from livestyle.faults import (
+    CAMERA_FAULTS,
+    ERRORS,
+    SEGMENTER_FAULTS,
+    STALLS,
+    Fault,
+    FaultySegmenter,
+    camera_faults,
+    is_room,
+    scene,
+    segmenter_faults,
+)
+from livestyle.filter import Filter
+from livestyle.guard import placeholder
+from livestyle.image import Frame, Image
+from livestyle.live import Limits, Report, drive
+from livestyle.look import Look, look_of
+from livestyle.segment import Matting, Smoother, load_segmenter
+from livestyle.settings import Settings
+from livestyle.sinks import Sink
+from livestyle.sources import Faults, open_source
+from livestyle.steady import Memory
+
+SIZE = 96, 64
+FPS = 20.0
+LOOKS = {
+    "colour": look_of(Settings(background="color:#204020"), ""),
+    "style": look_of(Settings(background="starry_night"), ""),
+    "bare": look_of(Settings(background="none"), ""),
+    "both": look_of(Settings(background="color:#204020", person="starry_night"), ""),
+    "blended": look_of(Settings(background="great_wave+starry_night@0.5"), ""),
+}
+
+
+class Clock:
+    """Time that stands still but where somebody waits. Threads sleep by it; nobody really does."""
+
+    def __init__(self) -> None:
+        self.now, self._sleepers, self._news = 0.0, list[float](), threading.Condition()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        """For the driver's thread: time goes on."""
+        with self._news:
+            self.now += seconds
+            self._sleepers = [until for until in self._sleepers if until > self.now]
+            self._news.notify_all()
+
+    def sleep(self, seconds: float) -> None:
+        """For all others."""
+        with self._news:
+            until = self.now + seconds
+            self._sleepers.append(until)
+            self._news.notify_all()
+            assert self._news.wait_for(lambda: self.now >= until, 60)
+
+    def is_done(self, job: Future[Any], seconds: float) -> bool:
+        """In place of guard.is_done: time goes on only while all that is left to do is asleep."""
+        job.add_done_callback(lambda _: self._tell())
+        end = self.now + seconds
+        while True:
+            with self._news:
+                assert self._news.wait_for(lambda: job.done() or self._sleepers, 60)
+                if job.done():
+                    return True
+                wake = min(self._sleepers)
+            if wake > end:
+                self.pass_by(end - self.now)
+                return False
+            self.pass_by(max(0.0, wake - self.now))
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+
+class Painted(Filter):
+    """Styles are flat colours, whose painter fails as it is told."""
+
+    def __init__(self, faults: Iterator[str], clock: Clock) -> None:
+        super().__init__(Settings(segmenter="kmeans", quality="fast"))
+        self._faults, self._clock = faults, clock
+        self._memories: dict[str, Memory] = {}
+
+    def _style(self, style: str, engine: Engine | None = None) -> Any:
+        memory = self._memories.setdefault(style, Memory())
+        return self._paint_flat, memory
+
+    def _paint_flat(self, image: Image) -> Image:
+        fault = next(self._faults, "works")
+        if fault == STALLS:
+            self._clock.sleep(1.0)
+        if fault in ERRORS:
+            raise ERRORS[fault]("on purpose")
+        return np.full_like(image, (20, 120, 20))
+
+
+@dataclass
+class Audience(Sink):
+    """Strangers: what they saw, and whether the look hid the room then; keys are pressed at their frames."""
+
+    deck: Deck
+    keys: dict[int, str]
+    name: str = "audience"
+    is_call: bool = True
+    seen: list[tuple[Image, bool, int]] = field(default_factory=list)
+
+    def send(self, frame: Frame) -> None:
+        look = self.deck.look
+        self.seen.append((frame.image.copy(), not (look.bypass or look.is_bare), frame.index))
+
+    def hide(self, image: Image) -> None:
+        self.seen.append((image, True, -1))
+
+    def pressed(self) -> list[str]:
+        key = self.keys.pop(len(self.seen), None)
+        return [key] if key else []
+
+
+def perform(
+    look: Look, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
+) -> tuple[Audience, Report]:
+    clock, deck = Clock(), Deck(look, ("starry_night", "great_wave"))
+    audience = Audience(deck, keys)
+    source = Faults(camera, SIZE, FPS, clock, clock.pass_by)
+    with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
+        filter.matting = Matting(FaultySegmenter(iter(segmenter), clock.sleep), Smoother())
+        try:
+            report = drive(source, filter, audience, deck, Limits(frames=150), lambda _: None, lambda _: None)
+        finally:
+            clock.pass_by(math.inf)
+    return audience, report
+
+
+def runs_of(kinds: tuple[str, ...], most: int) -> st.SearchStrategy[list[str]]:
+    """Faults for some frames each, and frames between them on which all is well."""
+    run = st.tuples(st.sampled_from(kinds), st.integers(1, 20), st.integers(0, 12))
+    return st.lists(run, max_size=most).map(
+        lambda runs: [k for kind, n, ok in runs for k in [kind] * n + ["works"] * ok]
+    )
+
+
+def shows_room(image: Image) -> bool:
+    """Whether any pixel, with all around it, is the room's: single ones at the edge of who moves are no fault's."""
+    return bool(cv2.erode(is_room(image).astype(np.uint8), np.ones((3, 3), np.uint8)).any())
+
+
+CAMERAS = st.lists(
+    st.builds(
+        Fault, st.sampled_from([*CAMERA_FAULTS, "works", "works"]), st.sampled_from([0.1, 0.4, 1.0]),
+        st.sampled_from([0.5, 0.7, 1.3]),
+    ) | st.just(Fault("stalls", 3600.0)),
+    max_size=6,
+).map(lambda faults: [Fault("works", 1.0), *faults, Fault("works", 1.0)])  # fmt: skip
+PAINTER_FAULTS = (*ERRORS, STALLS)
+KEYS: st.SearchStrategy[dict[int, str]] = st.dictionaries(
+    st.integers(1, 60),
+    st.sampled_from(
+        ["o", "enter", "p", "space", "background color:#204020", "background none", "background great_wave"]
+    ),
+    max_size=6,
+) | st.just({})
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["colour", "style", "blended", "bare"]),
+    CAMERAS,
+    runs_of(SEGMENTER_FAULTS, 6),
+    runs_of(PAINTER_FAULTS, 4),
+    KEYS,
+)
+def test_no_pixel_of_the_room_is_shown_where_the_look_hides_it(
+    name: str, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
+) -> None:
+    audience, _ = perform(LOOKS[name], camera, segmenter, painter, keys)
+    for image, hides, index in audience.seen:
+        assert image.shape == (*SIZE[::-1], 3)
+        assert not (hides and shows_room(image)), f"frame {index}"
+
+
+def test_the_same_run_without_faults_shows_the_person_on_every_frame() -> None:
+    """So that the promise is not kept by showing nothing; and with no look at all the room is there to be seen."""
+    for look in (look for name, look in LOOKS.items() if name != "bare"):
+        audience, report = perform(look, [Fault("works", 2.0)], [], [], {})
+        assert report.frames >= 39
+        assert not any((image == placeholder(SIZE)).all() for image, _, _ in audience.seen)
+    bare, _ = perform(LOOKS["bare"], [Fault("works", 2.0)], [], [], {})
+    assert all(is_room(image).mean() > 0.3 for image, _, _ in bare.seen)
+
+
+def test_a_picture_is_sent_at_least_every_third_of_a_second_while_the_filter_is_stuck() -> None:
+    clock = Clock()
+    times = []
+
+    class Timed(Audience):
+        def send(self, frame: Frame) -> None:
+            times.append(clock.now)
+            super().send(frame)
+
+    deck = Deck(LOOKS["colour"])
+    source = Faults([Fault("works", 6.0)], SIZE, FPS, clock, clock.pass_by)
+    with patch.object(guard, "is_done", clock.is_done), Painted(iter(()), clock) as filter:
+        filter.matting = Matting(FaultySegmenter(iter([*["works"] * 9, STALLS] * 4), clock.sleep), Smoother())
+        drive(source, filter, Timed(deck, {}), deck, Limits(), lambda _: None, lambda _: None)
+        clock.pass_by(math.inf)
+    assert max(np.diff(times)) <= guard.STUCK + 1 / FPS + 1e-6
+    assert len(times) > 45
+
+
+def test_a_picture_that_stands_still_does_not_show_what_is_hidden_meanwhile() -> None:
+    """Frozen while bypassed, then painted again: it is not the camera's own that goes on to stand there."""
+    keys = {3: "o", 4: "enter", 6: "space", 9: "o"}
+    audience, _ = perform(LOOKS["colour"], [Fault("works", 1.0)], [], [], keys)
+    raw = [shows_room(image) for image, _, _ in audience.seen]
+    assert raw[:12] == [False] * 4 + [True] * 5 + [False] * 3
+    assert (audience.seen[-1][0] == audience.seen[10][0]).all()
+
+
+@pytest.mark.parametrize("kind", SEGMENTER_FAULTS)
+def test_a_segmenter_fails_as_it_is_told(kind: str) -> None:
+    naps: list[float] = []
+    image, truth = scene(SIZE, 1.0)
+    segment = FaultySegmenter(iter([kind]), naps.append)
+    if kind in ERRORS:
+        with pytest.raises(ERRORS[kind]):
+            segment(image)
+    else:
+        assert (segment(image) == truth).all() == (kind in ("works", STALLS))
+    assert (segment(image) == truth).all()
+    assert bool(naps) == (kind == STALLS)
+
+
+def test_a_seed_says_what_fails_and_in_time_everything_does() -> None:
+    assert list(islice(camera_faults(3), 50)) == list(islice(camera_faults(3), 50))
+    assert {fault.kind for fault in islice(camera_faults(3), 200)} == set(CAMERA_FAULTS)
+    assert list(islice(segmenter_faults(3), 900)) == list(islice(segmenter_faults(3), 900))
+    assert set(islice(segmenter_faults(3), 9000)) == set(SEGMENTER_FAULTS)
+
+
+def test_they_are_opened_by_name() -> None:
+    with open_source("faults:7", SIZE, 30) as source, Filter(Settings(segmenter="faults:7")) as filter:
+        image = next(iter(source)).image
+        assert filter.segmenter == "faults:7"
+        assert image.shape == (*SIZE[::-1], 3)
+        assert (load_segmenter(Settings(segmenter="faults:7"), filter.engine)[1](image) == ~is_room(image)).all()
+    for text in ("faults:", "faults:x", "faults:-1"):
+        with pytest.raises(UserError, match=r"faults:1"):
+            open_source(text)
+        with pytest.raises(UserError, match=r"faults:1"):
+            load_segmenter(Settings(segmenter=text), filter.engine)

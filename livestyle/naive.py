@@ -82,10 +82,10 @@ def check_naive(model_file: Path | None) -> None:
     for name in ("torch", "torchvision"):
         if not has_package(name):
             raise UserError(f"The naive recipe needs the package {name}.", "Run: pip install 'livestyle[torch]'")
-    if model_file and (lacking := install_command(SEGMENTERS["mediapipe"])):
-        raise UserError("--model-file is for MediaPipe, which is not installed.", f"Run: {lacking}")
     if model_file and not model_file.is_file():
         raise UserError(f"There is no file {model_file}.", "Check --model-file.")
+    if model_file and (lacking := install_command(SEGMENTERS["mediapipe"])):
+        raise UserError("--model-file is for MediaPipe, which is not installed.", f"Run: {lacking}")
 
 
 # What follows runs in that process.

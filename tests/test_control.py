@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +164,12 @@ def test_an_endless_line_is_cut_off(folder: Path, desk: Desk) -> None:
 def test_slow_clients_keep_nobody_out_and_are_dropped(folder: Path, desk: Desk) -> None:
     slow = [raw(folder) for _ in range(CLIENTS + 8)]
     for link in slow:
-        link.send(b"{")
+        with suppress(BrokenPipeError, ConnectionResetError):  # those beyond CLIENTS may be gone already
+            link.send(b"{")
     assert ask(["still"], folder=folder)["answer"] == "did still"
     for link in slow:
-        assert everything(link) == b""  # each is closed by the filter
+        with suppress(ConnectionResetError):
+            assert everything(link) == b""  # each is closed by the filter
         link.close()
 
 

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import fromarray
 
 from livestyle.deck import open_deck
 from livestyle.filter import Filter
-from livestyle.image import Frame, Image, save_image
+from livestyle.image import Frame, Image, fit, save_image
 from livestyle.look import look_of
 from livestyle.overlay import Overlay
 from livestyle.preview import Shown, scene_of
@@ -22,6 +23,15 @@ LOOKS = {
     "blur": Settings(background="blur:0.7"),
 }
 WARM = 10  # frames for the matte to settle
+TURNS = (  # of the moving picture
+    Settings(background="none"),
+    Settings(background="great_wave"),
+    Settings(background="starry_night"),
+    Settings(background="seine_at_grande_jatte"),
+    Settings(background="none", person="udnie"),
+    Settings(background="wheat_field_cypresses", person="woman_with_a_hat"),
+)
+TURN, MOVING, PACE = 28, (400, 225), 2  # frames of each, the size, and one frame in so many
 
 
 def main() -> None:
@@ -36,9 +46,21 @@ def main() -> None:
             pictures = [filter(frame, look_of(settings, "")) for frame in frames]
             save_image(folder / f"{name}.jpg", pictures[-1])
     save_image(folder / "window.jpg", preview(frames))
+    save_moving(folder / "moving.webp")
     with Filter(Settings()) as filter:
         mattes = [filter.matte(frame) for frame in frames]
         save_image(folder / "matte.jpg", np.repeat(to_gray(mattes[-1])[..., None], 3, axis=2))
+
+
+def save_moving(path: Path) -> None:
+    """Six looks one after the other, as a moving picture."""
+    pictures, looks = [], [look_of(settings, "") for settings in TURNS]
+    with open_source("demo") as source, Filter(Settings()) as filter:
+        for number, frame in zip(range(TURN * len(looks)), source, strict=False):
+            picture = filter(frame, looks[number // TURN])
+            if number % PACE == 0:
+                pictures.append(fromarray(fit(picture, MOVING)))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40 * PACE, loop=0, quality=60, method=6)
 
 
 def preview(frames: list[Frame]) -> Image:

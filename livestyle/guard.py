@@ -52,6 +52,7 @@ class Guard:
     ) -> None:
         self._filter, self._size, self._deck, self._say, self._auto = filter, size, deck, say, auto
         self._failures, self._quality = 0, deck.quality
+        self._is_even = True  # nothing is being made ready, which would make frames late
         self._good = deck.look  # rendered last, or to begin with
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
         self._worker = Worker() if deck.is_call and is_live else None
@@ -141,8 +142,9 @@ class Guard:
         if wanted == "auto" and auto:
             if auto.quality is not filter.quality and filter.make_ready(auto.quality, look, self._size):
                 filter.take(auto.quality)
+                self._is_even = True
             elif auto.is_settled:
-                filter.make_ready(auto.below, look, self._size)
+                self._is_even = filter.make_ready(auto.below, look, self._size)
         elif wanted != self._quality:
             filter.take(QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted])
         self._quality = wanted
@@ -152,7 +154,7 @@ class Guard:
         meter, began = self._filter.meter, time.perf_counter()
         painted = meter.runs["painted"]
         picture = self._filter(frame, look)
-        if self._auto and self._auto.quality is self._filter.quality:
+        if self._auto and self._is_even and self._auto.quality is self._filter.quality:
             styles = meter.stages["stylize"][-1] / 1000 if meter.runs["painted"] > painted else 0.0
             self._auto.feed(frame.time, time.perf_counter() - began, styles)
         return picture

@@ -12,7 +12,7 @@ Imports go strictly downward (tests/test_layers.py):
     preview
     easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  peak
-    masked  options  remote
+    masked  options  remote  planes
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded
     engine
@@ -20,7 +20,7 @@ Imports go strictly downward (tests/test_layers.py):
     overlay  canvas
     faults  light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback  autoquality
-    errors  settings  toml_text  devices  v4l2
+    errors  settings  toml_text  devices  v4l2  meter
 """
 
 import time

@@ -19,7 +19,7 @@ from livestyle.deck import Deck
 from livestyle.encoded import Encoded, Jpeg, decode, encoded
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
-from livestyle.filter import Filter, Meter
+from livestyle.filter import Filter
 from livestyle.flame import Sampler, check_flame, costliest, draw_flame, with_layers
 from livestyle.image import Frame
 from livestyle.live import Limits, Report, Say, drive
@@ -136,7 +136,7 @@ class Run:
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""
         self.begin(seconds, "frames")
-        self._filter.meter = Meter()
+        self._filter.meter.reset()
         frames = Encoded(self._jpegs, self._job.size, first, self._job.pace, seconds)
         others = Others()
         with Latest(frames) if self._job.pace else frames as source:

@@ -1,15 +1,12 @@
 """The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
 
-import sys
-import time
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,40 +16,36 @@ from livestyle.engine import Engine, choose_engine
 from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.light import SECONDS, AutoLight
-from livestyle.look import BOTH, Look, Plane
-from livestyle.region import Box, Region
+from livestyle.look import Look, Plane
+from livestyle.planes import Jobs, Painting, Planes, painted_at
 from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
 from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Quality, Settings, Size
 from livestyle.sources import Source, VideoFile
-from livestyle.steady import Memory, Motion, Watcher
-from livestyle.stylize import Stylizer, load_style
+from livestyle.steady import Motion
 
 ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
-KEPT = 6  # styles that stay ready
-RESTING = 5  # frames for which what was made of a picture that stands still is kept
-REMEMBERED = 5000  # timings of a stage
-T = TypeVar("T")
+KEPT = 6  # pictures behind that stay ready
+RESTING = 5  # frames for which the matte of a picture that stands still is kept
+Following = Callable[[Frame], Frame | None]
 
 
-class Meter:
-    """Milliseconds per stage: the newest few thousand, and how often each stage ran."""
+def nothing(frame: Frame) -> Frame | None:
+    """No frame follows."""
+    return None
 
-    def __init__(self) -> None:
-        self.stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-        self.runs: Counter[str] = Counter()  # and on how many frames any style was "painted"
-        self.areas: deque[float] = deque(maxlen=REMEMBERED)  # of what styles painted, as shares of the picture
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
-        start = time.perf_counter()
-        yield
-        self.stages[name].append((time.perf_counter() - start) * 1000)
-        self.runs[name] += 1
+@dataclass
+class Begun:
+    """A frame at work.
 
-    def median(self, name: str) -> float:
-        """Median of a stage, 0 where it never ran."""
-        return round(float(np.median(self.stages[name])), 3) if self.stages.get(name) else 0.0
+    Args:
+        painting: where a style shows; matte: where the look has two planes, and whether it was made anew.
+    """
+
+    frame: Frame
+    look: Look
+    painting: Painting | None
+    matte: Future[tuple[Matte, bool]] | None
 
 
 class Filter:
@@ -71,13 +64,12 @@ class Filter:
         name = (LIVE_QUALITY if live else STILL_QUALITY) if settings.quality == "auto" else settings.quality
         if name not in QUALITIES:
             raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
-        self.quality, self.meter = QUALITIES[name], Meter()
+        quality = QUALITIES[name]
         self.notes: list[str] = []  # what a person should know of how it runs
-        self.engine = choose_engine(settings.device, self.quality.precision)
-        self._models: Path | None = settings.models
+        engine = choose_engine(settings.device, quality.precision)
         # Mattes are those of the live view, unless told otherwise.
-        told = self.quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
-        self.segmenter, segment = load_segmenter(settings, replace(self.engine, precision=told.precision))
+        told = quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
+        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=told.precision))
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
@@ -87,40 +79,42 @@ class Filter:
         self.matting = Matting(segment, Smoother() if live else None, refinement, choose)
         self.alone = refinement.alone  # the person's own colours where a matte is soft
         self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
-        self._watcher = Watcher() if live else None
-        self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
-        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, Memory]] = OrderedDict()  # by name and precision
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
         self._clip: Clip | None = None
-        self._known: tuple[Frame, Matte] | None = None  # the newest
-        self._kept = 0  # frames for which that has been kept
-        self._begun: list[Future[Any]] = []  # parts of the frame being rendered
-        self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
-        self._pool = ThreadPoolExecutor(5, "stage")  # two styles, matte, motion, and one to make ready
+        self._known: deque[tuple[Frame, Matte]] = deque(maxlen=2)  # the newest: of the next frame, and of this one
+        self._kept = 0  # frames for which the newest has been kept
+        self._matting_turn = threading.Lock()
+        self._now: Begun | None = None  # the frame rendered last
+        self._ahead: Future[Begun | None] | None = None  # the one after it
+        # Of two frames each: two styles, matte, motion, what begins them; and one to make ready.
+        self._pool = ThreadPoolExecutor(11, "stage")
+        self._planes = Planes(quality, engine, settings.models, self._pool, steadied=live)
+        self.meter = self._planes.meter
+
+    @property
+    def quality(self) -> Quality:
+        """How finely styles are computed."""
+        return self._planes.quality
+
+    @property
+    def engine(self) -> Engine:
+        """What computes them."""
+        return self._planes.engine
 
     def take(self, quality: Quality) -> None:
         """Compute styles this finely from the next frame on; for the thread that renders."""
-        self.engine, self.quality = replace(self.engine, precision=quality.precision), quality
+        planes = self._planes
+        planes.engine, planes.quality = replace(planes.engine, precision=quality.precision), quality
 
     def make_ready(self, quality: Quality, look: Look, size: Size) -> bool:
-        """Whether a look can be painted this finely without delay; if not, that is begun, aside.
-
-        Args:
-            size: of the frames.
-        """
-        wanted = {style: painted_at(quality, size) for style in look.styled_planes}
-        key = frozenset(wanted.items()), quality.precision
-        if key not in self._ready:
-            engine = replace(self.engine, precision=quality.precision)
-            jobs = [self._pool.submit(self._style(style, engine)[0].prepare, at) for style, at in wanted.items()]
-            self._ready[key] = jobs
-        return all(job.done() for job in self._ready[key])
+        """Whether a look can be painted this finely, at a size of frames, without delay; if not, that is begun."""
+        return self._planes.make_ready(quality, look, size)
 
     def prepare(self, look: Look) -> None:
         """Load what a look needs, so that errors come before the first frame."""
         for plane in (look.background, look.person):
             for style, _ in plane.styles:
-                self._style(style)
+                self._planes.style(style)
                 alone = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
                 if alone and self.engine.name == "openvino":
                     self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
@@ -129,19 +123,57 @@ class Filter:
             if plane.kind == "video":
                 self._moving(plane.path, 0.0, (16, 16))
 
-    def __call__(self, frame: Frame, look: Look) -> Image:
-        """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done."""
-        wait(self._begun)  # of a frame that failed
-        self._begun.clear()
-        image = frame.image
+    def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+        """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done.
+
+        Args:
+            following: waits for the frame after a frame, and returns it or None; called aside, so that the work at
+            that one begins while this one is finished. With the same look: where another comes next, it is in vain.
+        """
+        now = self._take_up(frame, look)
+        matte, is_new = now.matte.result() if now.matte else (None, False)
+        jobs = self._planes.finish(now.painting, matte) if now.painting else {}
+        if following is not nothing:
+            self._ahead = self._pool.submit(self._look_ahead, following, now, jobs)
+        painted = {style: job.result() for style, job in jobs.items()}
+        self.meter.runs["cut out"] += is_new
+        self.meter.runs["painted"] += bool(now.painting and now.painting.anew)
+        return self._composed(now, painted, matte)
+
+    def _take_up(self, frame: Frame, look: Look) -> Begun:
+        """A frame at work: the one that was begun ahead, or begun now. Nothing works at others any more."""
+        ahead, self._ahead = self._ahead, None
+        begun = ahead.result() if ahead else None
+        self._let_go(self._now)
+        if begun is None or begun.frame is not frame or begun.look != look:
+            self._let_go(begun)
+            begun = self._begin(frame, look, {})
+        self._now = begun
+        return begun
+
+    def _look_ahead(self, following: Following, now: Begun, before: Jobs) -> Begun | None:
+        frame = following(now.frame)
+        return None if frame is None or frame.is_blank else self._begin(frame, now.look, before)
+
+    def _begin(self, frame: Frame, look: Look, before: Jobs) -> Begun:
+        painting = self._planes.begin(frame, look, before) if look.styled_planes and not look.bypass else None
+        seen = painting.seen if painting else None
+        return Begun(frame, look, painting, None if look.is_whole else self._pool.submit(self._matte, frame, seen))
+
+    def _let_go(self, begun: Begun | None) -> None:
+        """Wait until nothing works at a frame any more: one that failed, or was begun in vain."""
+        if begun and begun.painting:
+            self._planes.forget(begun.painting)
+        if begun and begun.matte:
+            wait([begun.matte])
+
+    def _composed(self, now: Begun, painted: dict[str, Image], matte: Matte | None) -> Image:
+        """The picture of what was made of a frame."""
+        frame, look, image = now.frame, now.look, now.frame.image
         if look.bypass:
             return image
-        seen = self._begin(self._watch, frame) if look.styled_planes else None
-        pending = None if look.is_whole else self._begin(self._matte, frame, seen)
-        painted = self._paint(frame, look, seen.result(), pending) if seen else {}
-        if pending is None:
+        if matte is None:
             return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
-        matte = pending.result()
         scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
         person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
         with self.meter.stage("composite"):
@@ -151,17 +183,9 @@ class Filter:
                 person = self._auto_light(person, matte, image, scene, frame.time)
             return pixels.composite(person, scene, matte)
 
-    def _begin(self, do: Callable[..., T], *args: object) -> "Future[T]":
-        """Do a part of a frame, aside."""
-        job = self._pool.submit(do, *args)
-        self._begun.append(job)
-        return job
-
     def matte(self, frame: Frame) -> Matte:
         """The person's matte, of the frame's size; that of the frame rendered last is at hand, if it had one."""
-        if self._known and self._known[0] is frame:
-            return self._known[1]
-        return self._matte(frame)
+        return self._matte(frame)[0]
 
     def describe(self, size: Size) -> str:
         """How finely frames of a size are painted, for people."""
@@ -172,76 +196,29 @@ class Filter:
         """At which frames of a size are stylized."""
         return painted_at(self.quality, size)
 
-    def _matte(self, frame: Frame, seen: Future[Motion] | None = None) -> Matte:
-        """Made anew, but for a few frames of a picture that stands still, where the quality allows that."""
-        rests = self._known and seen and self.quality.rests and self._kept < RESTING and seen.result().is_still
-        if rests and self._known and self._known[1].shape == frame.image.shape[:2]:
-            matte, self._kept = self._known[1], self._kept + 1
-        else:
-            self._known = None  # where this fails, the next frame is not to keep what an older one had
-            with self.meter.stage("segment"):
-                matte, self._kept = self.matting(frame.image, frame.time), 0
-        self._known = frame, matte
-        return matte
+    def _matte(self, frame: Frame, seen: Future[Motion] | None = None) -> tuple[Matte, bool]:
+        """Made anew, as is told, but where it is known, and for a few frames of a picture that stands still, where the
+        quality allows that."""
+        with self._matting_turn:
+            for other, matte in self._known:
+                if other is frame:
+                    return matte, False
+            newest = self._known[-1][1] if self._known else None
+            rests = seen and self.quality.rests and self._kept < RESTING and seen.result().is_still
+            if newest is not None and rests and newest.shape == frame.image.shape[:2]:
+                matte, self._kept = newest, self._kept + 1
+            else:
+                with self.meter.stage("segment"):
+                    matte, self._kept = self._new_matte(frame), 0
+            self._known.append((frame, matte))
+            return matte, self._kept == 0
 
-    def _watch(self, frame: Frame) -> Motion:
-        """How the picture moved, at the size at which it is painted."""
-        small = pixels.fit(frame.image, self.style_size(size_of(frame.image)))
-        return self._watcher(small, frame.time) if self._watcher else Motion(0, small)
-
-    def _paint(self, frame: Frame, look: Look, motion: Motion, pending: Future[Matte] | None) -> dict[str, Image]:
-        """The frame in each style of the look, painted where that shows; a style that shows nowhere is missing.
-
-        The nets run beside the segmenter, on where their plane was before. Once the matte tells where it is, what that
-        did not hold is painted anew.
-        """
-        planes, full, size = look.styled_planes, size_of(frame.image), size_of(motion.feed)
-        most = max(self.quality.carry, RESTING if self.quality.rests and motion.is_still else 0)
-
-        def start(style: str, box: Box) -> Future[Image]:
-            stylize, memory = self._style(style)
-            if memory.will_do(motion, box, most):
-                return self._begin(self._carry, memory, motion, box, full)
-            self.meter.areas.append(box.area / (size[0] * size[1]))
-            return self._begin(self._stylize, stylize, memory, motion, box, full)
-
-        painted = self.meter.runs["stylize"]
-        boxes = {style: self._regions[plane].box(size) for style, plane in planes.items()}
-        jobs = {style: start(style, box) for style, box in boxes.items() if box}
-        if self._watcher and pending:
-            matte = pending.result()
-            mattes = {"background": 1 - matte, "person": matte}
-            shown = {p: self._regions[p].shown(mattes[p], size, frame.time) for p in {*planes.values()} - {BOTH}}
-            for style, plane in planes.items():
-                need, held = shown.get(plane, boxes[style]), boxes[style]
-                wrong = need is None or held is None or not held.holds(need)
-                if wrong and style in jobs:
-                    jobs.pop(style).result()  # a memory serves one painting at a time
-                if wrong and need:
-                    jobs[style] = start(style, self._regions[plane].box(size) or need)
-        done = {style: job.result() for style, job in jobs.items()}
-        self.meter.runs["painted"] += self.meter.runs["stylize"] > painted
-        return done
-
-    def _stylize(self, stylize: Stylizer, memory: Memory, motion: Motion, box: Box, size: Size) -> Image:
-        """A box of the picture painted and steadied, laid into the rest, at a size."""
-        with self.meter.stage("stylize"):
-            painted = stylize(box.of(motion.feed))
-        return laid(memory(painted, motion, box), motion.feed, box, size)
-
-    def _carry(self, memory: Memory, motion: Motion, box: Box, size: Size) -> Image:
-        """The same without painting: what was painted before, carried along."""
-        return laid(memory.carry(motion), motion.feed, box, size)
-
-    def _style(self, style: str, engine: Engine | None = None) -> tuple[Stylizer, Memory]:
-        engine = engine or self.engine
-        key = style, engine.precision
-        if key not in self._styles:
-            self._styles[key] = load_style(style, engine, sys.maxsize, self._models), Memory()
-            if len(self._styles) > KEPT:
-                self._styles.popitem(last=False)
-        self._styles.move_to_end(key)
-        return self._styles[key]
+    def _new_matte(self, frame: Frame) -> Matte:
+        try:
+            return self.matting(frame.image, frame.time)
+        except Exception:
+            self._known.clear()  # the next frame is not to keep what an older one had
+            raise
 
     def _render(
         self, plane: Plane, strength: float, look: Look, frame: Frame,
@@ -295,20 +272,6 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
-
-
-def painted_at(quality: Quality, size: Size) -> Size:
-    """At which frames of a size are stylized."""
-    return pixels.at_most(size, quality.pixels(size))
-
-
-def laid(part: Image, rest: Image, box: Box, size: Size) -> Image:
-    """A part of a picture laid into the rest of it, at a size."""
-    if part.shape != rest.shape:
-        whole = rest.copy()
-        box.of(whole)[:] = part
-        part = whole
-    return pixels.fit(part, size)
 
 
 def find_refinement(name: str, live: bool) -> Refinement:

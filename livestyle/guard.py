@@ -16,7 +16,7 @@ import numpy as np
 
 from livestyle.autoquality import AutoQuality
 from livestyle.deck import Deck
-from livestyle.filter import Filter
+from livestyle.filter import Filter, Following, nothing
 from livestyle.image import Frame, Image, Matte, cover, size_of
 from livestyle.look import Look
 from livestyle.preview import Shown
@@ -39,6 +39,7 @@ class Guard:
 
     Args:
         size: of the pictures, as agreed with the sinks; is_live: frames come whether the filter is done or not.
+        following: gives the frame after a frame before its turn, so that the filter can begin it.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class Guard:
         say: Callable[[str], None],
         auto: AutoQuality | None = None,
         is_live: bool = False,
+        following: Following = nothing,
     ) -> None:
         self._filter, self._size, self._deck, self._say, self._auto = filter, size, deck, say, auto
-        self._failures, self._quality = 0, deck.quality
+        self._failures, self._quality, self._following = 0, deck.quality, following
         self._is_even = True  # nothing is being made ready, which would make frames late
         self._good = deck.look  # rendered last, or to begin with
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
@@ -153,7 +155,7 @@ class Guard:
         """The filter's picture; automatic quality is told what it took."""
         meter, began = self._filter.meter, time.perf_counter()
         painted = meter.runs["painted"]
-        picture = self._filter(frame, look)
+        picture = self._filter(frame, look, self._following)
         if self._auto and self._is_even and self._auto.quality is self._filter.quality:
             styles = meter.stages["stylize"][-1] / 1000 if meter.runs["painted"] > painted else 0.0
             self._auto.feed(frame.time, time.perf_counter() - began, styles)

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,9 +18,11 @@ from livestyle import IMPORTED
 from livestyle.autoquality import AutoQuality
 from livestyle.deck import Deck, Facts
 from livestyle.errors import UserError
-from livestyle.filter import REMEMBERED, Filter
+from livestyle.filter import Filter
 from livestyle.guard import Guard, placeholder
+from livestyle.image import Frame
 from livestyle.look import Look
+from livestyle.meter import REMEMBERED, Meter
 from livestyle.preview import scene_of
 from livestyle.recording import Recorder
 from livestyle.settings import LiveSettings, Settings, Size
@@ -84,13 +87,13 @@ def drive(
     started, cpu = time.monotonic(), time.process_time()
     deck.is_call = limits.private or sink.is_call
     deck.alarm = partial(sink.hide, placeholder(source.size))
-    render, pace = Guard(filter, source.size, deck, say, auto, source.is_live), Pace()
+    frames, pace = Lookahead(source, meter), Pace()
+    render = Guard(filter, source.size, deck, say, auto, source.is_live, frames.after)
     if auto:
         filter.take(auto.quality)
-    frames, about, camera = iter(source), f"{filter.engine.detail}, {filter.segmenter}", "on"
+    about, camera = f"{filter.engine.detail}, {filter.segmenter}", "on"
     while not deck.over.is_set() and sent < limits.frames:
-        with meter.stage("read"):
-            frame = next(frames, None)
+        frame = frames.take()
         if frame is None or frame.time >= limits.seconds:
             break
         shown = render(frame)
@@ -120,6 +123,43 @@ def drive(
         watch(sent)
     spent = time.monotonic() - started, time.process_time() - cpu
     return report(source, filter, deck.look, sent, *spent, first, latencies)
+
+
+class Lookahead:
+    """The frames of a source in turn, the next of which can be had before its turn; from two threads."""
+
+    def __init__(self, source: Source, meter: Meter) -> None:
+        self._frames, self._meter, self._turn = iter(source), meter, threading.Lock()
+        self._taken: Frame | None = None  # the newest
+        self._next: Frame | None = None
+        self._error: BaseException | None = None
+
+    def take(self) -> Frame | None:
+        """The next frame, None at the end. Raises what the source does."""
+        with self._turn:
+            self._taken, self._next = self._next or self._read(), None
+            if self._error:
+                raise self._error
+            return self._taken
+
+    def after(self, frame: Frame) -> Frame | None:
+        """The frame after one that was taken, whether or not it was taken, too; None where there is none, for whatever
+        reason."""
+        with self._turn:
+            if self._taken is not frame:
+                return self._taken
+            self._next = self._next or self._read()
+            return self._next
+
+    def _read(self) -> Frame | None:
+        if self._error:
+            return None
+        try:
+            with self._meter.stage("read"):
+                return next(self._frames, None)
+        except BaseException as error:  # raised again where frames are taken
+            self._error = error
+            return None
 
 
 def process_age() -> float:
@@ -171,7 +211,7 @@ def report(
         rss_mb=peak_memory(),
         style_size=filter.style_size(source.size),
         matte_size=filter.matting.size,
-        segment_share=round(meter.runs["segment"] / frames, 3) if frames else 0.0,
+        segment_share=round(meter.runs["cut out"] / frames, 3) if frames else 0.0,
         stylize_share=round(meter.runs["painted"] / frames, 3) if frames else 0.0,
         stylize_area=round(float(np.mean(meter.areas)), 3) if meter.areas else 0.0,
     )

@@ -74,7 +74,7 @@ def warped(array: Values, flow: Flow) -> Values:
 
     Bilinear; what would come from outside takes the border's value.
     """
-    moved = cv2.remap(array, targets(flow), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    moved = cv2.remap(array, targets(flow), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 

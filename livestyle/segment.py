@@ -170,8 +170,8 @@ class Smoother:
         flow = self._flow.calc(now, before, None)  # type: ignore[call-overload]
         places = flow + grid(size_of(now))
         # Cubic: carried from frame to frame, a matte would soon be blurred by linear interpolation.
-        carried = cv2.remap(old, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-        seen = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        carried = cv2.remap(old, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        seen = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         change = cv2.blur(cv2.absdiff(now, seen), (5, 5)).astype(np.float32) / np.float32(255)
         noise = min(float(np.median(change[::4, ::4])), NOISE)
         bend = np.maximum(

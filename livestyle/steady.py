@@ -146,12 +146,12 @@ def third(image: Image) -> Image:
 def scaled_flow(flow: Flow, size: Size) -> Flow:
     """A flow at another size, in its pixels."""
     times = size[0] / flow.shape[1], size[1] / flow.shape[0]
-    return np.asarray(cv2.resize(cv2.multiply(flow, times), size), np.float32)  # type: ignore[call-overload]
+    return np.asarray(cv2.resize(cv2.multiply(flow, times), size), np.float32)
 
 
 def brought(array: NDArray[Any], places: Flow) -> NDArray[Any]:
     """The values that were at each pixel's place, (x, y); of the border where that is outside. Bilinear."""
-    return np.asarray(cv2.remap(array, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))  # type: ignore[call-overload]
+    return np.asarray(cv2.remap(array, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def change(now: Image, before: Image, window: int) -> Values:

@@ -11,7 +11,7 @@ from test_sources import write_clip
 
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
-from livestyle.filter import Filter, Meter
+from livestyle.filter import Filter
 from livestyle.image import Frame, Image, Matte, fit, pad_to
 from livestyle.look import BOTH, Look, look_of, parse_plane
 from livestyle.segment import Matting
@@ -183,7 +183,7 @@ def test_a_picture_that_stands_still_is_painted_and_cut_out_once_in_a_while(pers
     with Filter(Settings()) as live:
         for quality in (QUALITIES["balanced"], rests):
             live.take(quality)
-            live.meter = Meter()
+            live.meter.reset()
             for n in range(12):
                 out = live(Frame(small, n, n / 30), look(background=STYLES[0]))
             runs = dict(live.meter.runs)
@@ -319,3 +319,34 @@ def test_the_matte_of_the_frame_rendered_last_is_at_hand(person: Image) -> None:
         filter(second, look_of(Settings(background="none"), ""))  # needs no matte
         assert filter.matte(second).shape == person.shape[:2]
         assert filter.meter.runs["segment"] == 2
+
+
+@pytest.mark.parametrize(
+    "flags", [{}, {"background": "none", "person": STYLES[1]}, {"background": STYLES[0], "person": STYLES[0]},
+              {"background": STYLES[0], "person": STYLES[1]}, {"background": "blur"}],
+    ids=str,
+)  # fmt: skip
+def test_a_frame_begun_ahead_looks_as_if_it_had_not_been(flags: dict[str, object], person: Image) -> None:
+    frames = [Frame(shifted(fit(person, (320, 180)), 3 * n), n, n / 30) for n in range(6)]
+    outs = []
+    for ahead in (False, True):
+        following = dict(zip(map(id, frames), [*frames[1:], None], strict=True))
+        with Filter(Settings()) as live:
+            more = (lambda frame, following=following: following[id(frame)],) if ahead else ()
+            outs.append([live(frame, look(**flags), *more) for frame in frames])
+    for one, other in zip(*outs, strict=True):
+        assert (one == other).all()
+
+
+def test_what_was_begun_in_vain_is_never_shown(person: Image) -> None:
+    """Another look, or another frame, than was expected."""
+    small = fit(person, (320, 180))
+    frames = [Frame(shifted(small, 9 * n), n, n / 30) for n in range(4)]
+    blue, red = (look(background=f"color:#{color}") for color in ("0000ff", "ff0000"))
+    with Filter(Settings()) as live, Filter(Settings()) as plain:
+        live(frames[0], blue, lambda _: frames[1])
+        assert (live(frames[1], red, lambda _: frames[2])[0, 0] == (255, 0, 0)).all()
+        skipped = live(frames[3], red)
+        for frame in (*frames[:2], frames[3]):
+            wanted = plain(frame, red)
+    assert np.abs(skipped.astype(int) - wanted).mean() < 0.5  # the smoother has seen frame 2

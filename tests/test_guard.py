@@ -13,7 +13,7 @@ from conftest import test_card
 
 from livestyle import guard
 from livestyle.deck import Deck
-from livestyle.filter import Filter
+from livestyle.filter import Begun, Filter, Following, nothing
 from livestyle.guard import Guard, placeholder, signed
 from livestyle.image import Frame, Image, Matte
 from livestyle.look import Look, look_of
@@ -32,7 +32,7 @@ class Numbered(Filter):
         super().__init__(Settings())
         self.stuck, self.entered, self.go_on = stuck, threading.Event(), threading.Event()
 
-    def __call__(self, frame: Frame, look: Look) -> Image:
+    def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
         if frame.index in self.stuck:
             self.entered.set()
             assert self.go_on.wait(30)
@@ -226,8 +226,8 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
         filter(frame(0), COLOUR)
         with pytest.raises(RuntimeError):
             filter(frame(1), COLOUR)
-        assert filter._known is None
-        filter._begin(linger)
+        assert not filter._known
+        filter._now = Begun(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
         threading.Timer(0.05, stop.set).start()
         filter(frame(2), COLOUR)
         assert ended.is_set()

@@ -22,7 +22,7 @@ LAYERS = (
     {"preview"},
     {"easel", "memory", "deck", "control", "flame"},
     {"filter", "album", "recipe", "naive", "charts", "recording", "peak"},
-    {"masked", "options", "remote"},
+    {"masked", "options", "remote", "planes"},
     {"segment", "stylize", "gatys", "look"},
     {"segmenters", "crf", "matting", "loss_network", "encoded"},
     {"engine"},
@@ -30,7 +30,7 @@ LAYERS = (
     {"overlay", "canvas"},
     {"faults", "light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
     {"image", "cores", "loopback", "autoquality"},
-    {"errors", "settings", "toml_text", "devices", "v4l2"},
+    {"errors", "settings", "toml_text", "devices", "v4l2", "meter"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -127,7 +127,10 @@ def openvino_core() -> Any:
     Its CPU plugin gives the thread that makes it a stack for signals, and frees that with the core, from whatever
     thread: the next signal, such as Ctrl-C, would then crash the first one.
     """
-    return import_openvino().Core()
+    ov = import_openvino()
+    # Its table of types is made on first use by whoever holds two locks then: two threads at once would hang for ever.
+    ov.Type.u8.to_dtype()
+    return ov.Core()
 
 
 class OpenVinoNet:
@@ -223,7 +226,7 @@ class TorchNet:
 
 # A style costs ten times what a matte does, so it sets the frame rate; OpenVINO's threads (TBB) do not spin while they
 # wait, and leave room for others.
-THREADS = {"style": min(4, os.cpu_count() or 1), "segmenter": 1}
+THREADS = {"style": 1, "segmenter": 1}
 
 
 def load_on_cpu(engine: Engine, card: Card) -> Net:

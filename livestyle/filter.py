@@ -177,7 +177,10 @@ class Filter:
         scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
         person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
         with self.meter.stage("composite"):
-            if person is image and scene is not image:
+            keeps = person is image and scene is not image
+            if keeps and self.alone is pixels.person_alone and not self._auto_light:
+                return pixels.person_before(image, scene, matte)
+            if keeps:
                 person = self.alone(image, matte)
             if self._auto_light and look.background.kind in ELSEWHERE:
                 person = self._auto_light(person, matte, image, scene, frame.time)

@@ -196,12 +196,36 @@ def plane_colors(image: Colors, feed: Matte, sigma: float) -> tuple[Colors, Matt
 def person_alone(image: Image, matte: Matte) -> Image:
     """The picture with the person's own colours where the matte is soft: no rim of the old background before a new one.
 
-    With A the matte, what is left over by A * foreground + (1 - A) * background, both blurred, is given back by A
-    (Forte 2021, "Approximate Fast Foreground Colour Estimation"). Only soft pixels are touched.
+    Only soft pixels are touched.
     """
     where = np.flatnonzero(np.asarray(cv2.inRange(matte, SOFT, 1 - SOFT)).view(np.bool_))
     if not len(where):
         return image
+    result = image.copy()
+    result.reshape(-1, 3)[where] = own_colors(image, matte, where)
+    return result
+
+
+def person_before(image: Image, scene: Image, matte: Matte) -> Image:
+    """The person of a picture before another scene, in their own colours: `composite(person_alone(...), ...)`, with
+    what is soft computed once."""
+    levels = to_levels(matte)
+    places = soft_places(levels)
+    result = scene.copy()
+    cv2.copyTo(image, cv2.threshold(levels, 127, 255, cv2.THRESH_BINARY)[1], result)
+    if len(places):
+        alpha = matte.reshape(-1).take(places)[:, None]
+        ahead, behind = own_colors(image, matte, places), scene.reshape(-1, 3).take(places, 0).astype(np.float32)
+        result.reshape(-1, 3)[places] = behind + alpha * (ahead - behind) + np.float32(0.5)
+    return result
+
+
+def own_colors(image: Image, matte: Matte, where: NDArray[np.intp]) -> Colors:
+    """The person's own colours at some places of the flat picture, (N, 3); the picture's, where they cannot be told.
+
+    With A the matte, what is left over by A * foreground + (1 - A) * background, both blurred, is given back by A
+    (Forte 2021, "Approximate Fast Foreground Colour Estimation").
+    """
     small, feed = reduced(image, matte, 4 if len(image) < LARGE else 8)
     (person, near), (scene, _) = (plane_colors(small, plane, max(1.0, RIM * len(small))) for plane in (feed, 1 - feed))
     (high, wide), (h, w) = near.shape, matte.shape
@@ -210,10 +234,8 @@ def person_alone(image: Image, matte: Matte) -> Image:
     alpha, mixed = matte.reshape(-1).take(where)[:, None], image.reshape(-1, 3).take(where, 0)
     ahead, behind = (colors.reshape(-1, 3).take(places, 0) for colors in (person, scene))
     ahead += alpha * (mixed - alpha * ahead - (1 - alpha) * behind)
-    result = image.copy()
     known = near.reshape(-1).take(places)[:, None] > NEAR
-    result.reshape(-1, 3)[where] = np.where(known, np.clip(ahead, 0, 255), mixed)
-    return result
+    return np.where(known, np.clip(ahead, 0, 255), mixed).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)

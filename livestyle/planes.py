@@ -82,8 +82,10 @@ class Planes:
         motion, planes = painting.seen.result(), painting.look.styled_planes
         if self._watcher and matte is not None:
             size, time = size_of(motion.feed), painting.frame.time
-            mattes = {"background": 1 - matte, "person": matte}
-            shown = {p: self._regions[p].shown(mattes[p], size, time) for p in {*planes.values()} - {BOTH}}
+            shown = {
+                plane: self._regions[plane].shown(matte if plane == "person" else 1 - matte, size, time)
+                for plane in {*planes.values()} - {BOTH}
+            }
             for style, plane in planes.items():
                 need, held = shown.get(plane, painting.boxes[style]), painting.boxes[style]
                 wrong = need is None or held is None or not held.holds(need)

@@ -31,14 +31,14 @@ class Quality:
 
 QUALITIES = {
     "fast": Quality(0, 384 * 216, 384 * 216),
-    "balanced": Quality(1 / 4, 512 * 288, 960 * 540),
+    "balanced": Quality(1 / 4, 480 * 270, 960 * 540),
     "best": Quality(1, 0, 1920 * 1080, "half"),
 }
 LADDER = (  # what "auto" goes up and down, from the cheapest
     Quality(0, 320 * 180, 320 * 180, carry=2, rests=True),
     Quality(0, 384 * 216, 384 * 216, carry=1, rests=True),
-    Quality(1 / 4, 512 * 288, 960 * 540, carry=1, rests=True),
-    Quality(1 / 4, 512 * 288, 960 * 540, rests=True),
+    Quality(1 / 4, 480 * 270, 960 * 540, carry=1, rests=True),
+    Quality(1 / 4, 480 * 270, 960 * 540, rests=True),
     Quality(9 / 16, 640 * 360, 1280 * 720, rests=True),
     Quality(1, 640 * 360, 1920 * 1080, rests=True),
 )

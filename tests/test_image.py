@@ -41,6 +41,17 @@ def test_composite_lies_between_and_is_exact_at_the_ends(scene) -> None:  # type
     assert np.abs(out.astype(int) - turned).max() <= 1
 
 
+@given(scenes())
+def test_a_person_before_a_scene_is_the_person_alone_laid_over_it(scene) -> None:  # type: ignore[no-untyped-def]
+    image, behind, matte = scene
+    out = pixels.person_before(image, behind, matte)
+    assert (out[matte == 1] == image[matte == 1]).all()
+    assert (out[matte == 0] == behind[matte == 0]).all()
+    apart = np.abs(out.astype(int) - pixels.composite(pixels.person_alone(image, matte), behind, matte)).max(2)
+    assert apart[(matte > pixels.SOFT) & (matte < 1 - pixels.SOFT)].max(initial=0) <= 1
+    assert apart.max() <= 255 * pixels.SOFT + 1
+
+
 @given(scenes(), st.floats(0, 1))
 def test_mix_is_exact_at_the_ends_and_between(scene, share: float) -> None:  # type: ignore[no-untyped-def]
     one, other, _ = scene

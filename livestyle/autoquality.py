@@ -51,8 +51,8 @@ class AutoQuality:
         """Take what a frame took.
 
         Args:
-            time: of the frame; busy: seconds until it was done; styles: those of them that styles were painted in, 0
-            where a painting was carried along.
+            time: of the frame; busy: seconds that the longest of its stages took; styles: that styles were painted
+            in, 0 where a painting was carried along.
         """
         if self._settling:
             self._settling -= 1

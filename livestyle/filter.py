@@ -174,9 +174,9 @@ class Filter:
             return image
         if matte is None:
             return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
-        scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
-        person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
         with self.meter.stage("composite"):
+            scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
+            person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
             keeps = person is image and scene is not image
             if keeps and self.alone is pixels.person_alone and not self._auto_light:
                 return pixels.person_before(image, scene, matte)

@@ -1,7 +1,6 @@
 """What others may see. It fails closed: for what cannot be shown a placeholder stands in, or the last safe picture."""
 
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -152,13 +151,17 @@ class Guard:
         self._quality = wanted
 
     def _timed(self, frame: Frame, look: Look) -> Image:
-        """The filter's picture; automatic quality is told what it took."""
-        meter, began = self._filter.meter, time.perf_counter()
+        """The filter's picture; automatic quality is told what it took.
+
+        Frames overlap, so what counts is the stage that takes longest, not how long a frame was on its way.
+        """
+        meter = self._filter.meter
         painted = meter.runs["painted"]
         picture = self._filter(frame, look, self._following)
         if self._auto and self._is_even and self._auto.quality is self._filter.quality:
-            styles = meter.stages["stylize"][-1] / 1000 if meter.runs["painted"] > painted else 0.0
-            self._auto.feed(frame.time, time.perf_counter() - began, styles)
+            styles = meter.newest("stylize") if meter.runs["painted"] > painted else 0.0
+            stages = (styles, meter.newest("segment"), meter.newest("composite"))
+            self._auto.feed(frame.time, max(stages) / 1000, styles / 1000)
         return picture
 
 

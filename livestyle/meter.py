@@ -31,6 +31,10 @@ class Meter:
         for record in (self.stages, self.runs, self.areas):
             record.clear()
 
+    def newest(self, name: str) -> float:
+        """What a stage took last, 0 where it never ran."""
+        return self.stages[name][-1] if self.stages.get(name) else 0.0
+
     def median(self, name: str) -> float:
         """Median of a stage, 0 where it never ran."""
         return round(float(np.median(self.stages[name])), 3) if self.stages.get(name) else 0.0

@@ -271,7 +271,7 @@ def test_a_person_is_painted_in_a_box_that_never_cuts(person: Image) -> None:
             assert untouched[mattes[-1] == 1].mean() < 0.01
             assert untouched[mattes[-1] == 0].all()
     assert live.meter.areas[0] == 1
-    assert max(list(live.meter.areas)[1:4]) < 0.8
+    assert max(list(live.meter.areas)[1:4]) <= 0.8
     assert live.meter.runs["painted"] == 7 < len(live.meter.areas)
 
 

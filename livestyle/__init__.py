@@ -17,7 +17,7 @@ Imports go strictly downward (tests/test_layers.py):
     segmenters  crf  matting  loss_network  encoded
     engine
     sources  sinks  weights  nets  steady  unfinished  jobs
-    overlay  canvas
+    overlay  canvas  sound
     faults  light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback  autoquality
     errors  settings  toml_text  devices  v4l2  meter

@@ -5,12 +5,13 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from livestyle.train.style import StyleTraining
 
 S, L = Settings(), LiveSettings()
+GRACE = 0.5  # seconds that a thread may take to end
 settled = Config()  # what files and variables say, once a command that heeds them runs
 
 app = typer.Typer(
@@ -153,6 +155,9 @@ def live(
         metavar="DIR", help="Where the keys s and g save stills (default: livestyle in your pictures).")] = L.stills,
     recordings: Annotated[Path | None, typer.Option(
         metavar="DIR", help="Where the key r records to (default: livestyle in your videos).")] = L.recordings,
+    microphone: Annotated[str | None, typer.Option(
+        metavar="NAME", help="Heard in recordings and clips: default, or see: livestyle list microphones.",
+        autocompletion=completion.microphones)] = L.microphone,
     gatys_style: Annotated[Path | None, typer.Option(
         metavar="PICTURE", help="What the key g paints from: the shipped styles come without their paintings.",
     )] = L.gatys_style,
@@ -721,7 +726,8 @@ def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
 
 @app.command("list", epilog="Example: livestyle list styles --json")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="styles, segmenters, loss-networks, cameras or sinks.")],
+    what: Annotated[str, typer.Argument(
+        metavar="WHAT", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")],
     models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What there is, where it comes from, under which licence and data terms."""
@@ -769,6 +775,12 @@ def _camera_rows(_: Path | None) -> list[dict[str, Any]]:
     return [{"name": d, "title": n, "license": "", "source": d} for d, n in list_cameras().items()]
 
 
+def _microphone_rows(_: Path | None) -> list[dict[str, Any]]:
+    from livestyle.sound import microphones
+
+    return [{"name": name, "title": name, "license": "", "source": "PortAudio"} for name in microphones()]
+
+
 def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
     from livestyle.sinks import SINKS
 
@@ -786,7 +798,8 @@ def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
 
 LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
     "styles": lambda models: _cards("style", models), "segmenters": _segmenters,
-    "loss-networks": lambda models: _cards("loss-network", models), "cameras": _camera_rows, "sinks": _sink_rows,
+    "loss-networks": lambda models: _cards("loss-network", models), "cameras": _camera_rows,
+    "microphones": _microphone_rows, "sinks": _sink_rows,
 }  # fmt: skip
 
 
@@ -1144,6 +1157,19 @@ def main() -> None:
         arguments.insert(0, "live")
     code = run(arguments, known)
     recorder.end(code)
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process: at once where a thread is still inside a library. Python's own end would tear it apart there,
+    and the library then aborts the process."""
+    left = [t for t in threading.enumerate() if t.daemon and not isinstance(t, threading._DummyThread)]
+    for thread in left:
+        thread.join(GRACE)
+    if any(thread.is_alive() for thread in left):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

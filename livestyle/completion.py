@@ -42,6 +42,15 @@ def segmenters(incomplete: str) -> list[str]:
     return starting(incomplete, names_of("segmenter"))
 
 
+def microphones(incomplete: str) -> list[str]:
+    """Of --microphone."""
+    from livestyle.sound import microphones as found
+
+    with suppress(UserError):
+        return starting(incomplete, found())
+    return []
+
+
 def qualities(incomplete: str) -> list[str]:
     """Of --quality."""
     return starting(incomplete, ["auto", *QUALITIES])

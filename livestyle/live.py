@@ -26,7 +26,8 @@ from livestyle.meter import REMEMBERED, Meter
 from livestyle.preview import scene_of
 from livestyle.recording import Recorder
 from livestyle.settings import LiveSettings, Settings, Size
-from livestyle.sinks import Sink, Stream, Tee, open_sink
+from livestyle.sinks import Sink, Stream, Tee, is_shown, open_sink
+from livestyle.sound import Microphone
 from livestyle.sources import Latest, Paced, Source, is_camera, open_source
 
 Say = Callable[[str], None]  # a line for people
@@ -246,6 +247,8 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
         filter.prepare(deck.look)
         deck.mirror = is_camera(live.source) if live.mirror is None else live.mirror
         stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
+        if live.microphone and (source.is_live or is_shown(live.sinks)):
+            stream = replace(stream, microphone=partial(Microphone, live.microphone, lambda: deck.panicked))
         with open_sink(live.sinks, stream) as opened, Recorder(live.recordings, stream, deck) as recorder:
             sink = Tee([opened, recorder])
             say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")

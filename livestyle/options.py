@@ -89,7 +89,7 @@ READERS: dict[str, Read] = {
     "device": _text, "quality": _one_of("auto", *QUALITIES), "models": _text,
     "source": _source, "sink": _texts, "size": _size, "fps": _rate, "mirror": _bool, "private": _bool,
     "on_demand": _bool, "frames": _number(1, 1e12, whole=True), "seconds": _number(0, 1e12), "stills": _text,
-    "recordings": _text, "gatys_style": _text,
+    "recordings": _text, "microphone": _text, "gatys_style": _text,
 }  # fmt: skip
 PATHS = ("model_file", "models", "stills", "recordings", "gatys_style")
 DEFAULTS: dict[str, Any] = {  # by the names of the flags

@@ -29,7 +29,8 @@ class Switch(Protocol):
 
 
 class Recorder(Sink):
-    """Matroska with H.264 (VP9 where there is no H.264), without sound; named by date and time, none ever overwritten.
+    """Matroska with H.264 (VP9 where there is no H.264), with what the stream's microphone hears;
+    named by date and time, none ever overwritten.
 
     What is written stays playable up to the last second when the process is killed. Frames that the encoder cannot keep
     up with are left out and counted; the sender never waits for it.
@@ -131,6 +132,7 @@ class Take(threading.Thread):
             first = first or frame
             last = frame.time - first.time
             clip.write(replace(frame, time=last))
+            self._news.extend(clip.news())
             if time.monotonic() - looked >= LOOK:
                 looked = time.monotonic()
                 if is_full(folder):

@@ -86,6 +86,7 @@ class LiveSettings:
     seconds: float | None = None
     stills: Path | None = None  # None: a folder among the user's pictures
     recordings: Path | None = None  # None: a folder among the user's videos
+    microphone: str | None = None  # that recordings and clips hear; "default" is the system's
     gatys_style: Path | None = None  # what stills are painted from where a style's own painting is not known
 
 

@@ -20,18 +20,14 @@ from livestyle.errors import UserError
 from livestyle.image import Frame, Image, aside, pad_to, write_error
 from livestyle.overlay import Overlay, Scene
 from livestyle.settings import Size
+from livestyle.sound import Copied, Microphone, Sound, Spoken
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
-PORTABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
 CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
 HD = 720
 BT709, BT601 = 1, 6  # among FFmpeg's colour spaces
-HEARD = 0.05  # seconds before the first frame whose sound is kept: codecs warm up in packets before zero
 TAIL = 0.1  # seconds by which the sound may outlast the picture
 CODECS = {  # the first that FFmpeg was built with
     # No B-frames: with frames at uneven times they make the container's duration wrong.
@@ -54,6 +50,7 @@ class Stream:
         size: of the frames; fps: nominal rate; audio: a file whose sound is copied, from `audio_start` on;
         is_bt709: the colour space of a clip; None leaves it to the size.
         is_matte: the frames are grey mattes, kept visually lossless and full range.
+        microphone: opens the one that is heard in a clip without another sound.
     """
 
     size: Size
@@ -62,6 +59,7 @@ class Stream:
     audio_start: float = 0.0
     is_bt709: bool | None = None
     is_matte: bool = False
+    microphone: Callable[[], Microphone] | None = None
 
 
 class Sink:
@@ -353,6 +351,9 @@ class VideoFile(Sink):
             if self._writer:
                 self._writer.write(frame)
 
+    def news(self) -> list[str]:
+        return self._writer.news() if self._writer else []
+
     def close(self) -> None:
         with self._discarding():
             if self._writer and self._writer.finish():
@@ -384,7 +385,8 @@ class Clip:
         full = stream.is_matte
         self._fps = stream.fps
         self._last = -1  # ticks
-        self._sound: _Sound | None = None
+        self._sound: Sound | None = None
+        self._microphone: Microphone | None = None
         begins_with_index = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
         self._container = av.open(str(path), "w", options=LASTING if is_lasting else begins_with_index)
         codec = next(name for name in CODECS if name in av.codecs_available)
@@ -404,13 +406,18 @@ class Clip:
             "dst_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
         }  # fmt: skip
         if stream.audio:
-            self._sound = _Sound(stream.audio, stream.audio_start, self._container)
+            self._sound = Copied(stream.audio, stream.audio_start, self._container)
+        elif stream.microphone:
+            self._microphone = stream.microphone()
+            self._sound = Spoken(self._microphone, self._container)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and the sound up to it."""
         import av
 
         picture = av.VideoFrame.from_ndarray(pad_to(frame.image, 2), format="rgb24").reformat(**self._colours)
+        if self._sound and self._last < 0:
+            self._sound.begin(frame.captured - frame.time)
         self._last = max(self._last + 1, round(frame.time * CLOCK))
         picture.pts, picture.time_base = self._last, Fraction(1, CLOCK)
         picture.duration = round(CLOCK / self._fps)
@@ -424,10 +431,13 @@ class Clip:
             return False
         self._container.mux(self._video.encode(None))
         if self._sound:
-            self._sound.write_until(self._last / CLOCK + 1 / self._fps + TAIL)
-            self._sound.close()
+            self._sound.finish(self._last / CLOCK + 1 / self._fps + TAIL)
         self._container.close()
         return True
+
+    def news(self) -> list[str]:
+        """What people should read of the sound since the last call."""
+        return list(self._microphone.news()) if self._microphone else []
 
     def abandon(self) -> None:
         """Close without caring what comes of it."""
@@ -436,64 +446,6 @@ class Clip:
                 self._sound.close()
         with suppress(Exception):
             self._container.close()
-
-
-class _Sound:
-    """Copies a file's first sound track, packet by packet; turned into AAC where the clip cannot hold its codec."""
-
-    def __init__(self, path: Path, start: float, output: "OutputContainer") -> None:
-        import av
-
-        self._input = av.open(str(path))
-        source = self._source = self._input.streams.audio[0]
-        self._output = output
-        self._start = start
-        name = source.codec_context.name
-        self._copies = name in PORTABLE or ("matroska" in output.format.name and name in output.supported_codecs)
-        self._packets = self._input.demux(source)
-        self._next: Packet[Any] | None = None
-        self._ended = False
-        self._track: AudioStream
-        if self._copies:
-            self._track = output.add_stream_from_template(source)
-        else:
-            layout = "mono" if source.codec_context.channels == 1 else "stereo"
-            self._track = output.add_stream("aac", rate=source.codec_context.sample_rate, layout=layout)
-
-    def write_until(self, seconds: float) -> None:
-        """Write what is heard before a time since the first frame."""
-        import av
-
-        while not self._ended:
-            if self._next is None:
-                self._next = next(self._packets, None)
-                if self._next is None or self._next.dts is None:
-                    self._ended = True
-                    break
-            at = float((self._next.pts or 0) * (self._next.time_base or 1)) - self._start
-            if at > seconds:
-                break
-            packet, self._next = self._next, None
-            if at > -HEARD:
-                with suppress(av.error.InvalidDataError):
-                    self._write(packet)
-
-    def _write(self, packet: "Packet[Any]") -> None:
-        if self._copies:
-            ticks = round(self._start / (packet.time_base or 1))
-            packet.pts, packet.dts = (packet.pts or 0) - ticks, (packet.dts or 0) - ticks
-            packet.stream = self._track
-            self._output.mux(packet)
-            return
-        for heard in self._source.decode(packet):
-            self._output.mux(self._track.encode(heard))
-
-    def close(self) -> None:
-        """Flush the encoder, if there is one, and close the file."""
-        if not self._copies:
-            with suppress(Exception):
-                self._output.mux(self._track.encode(None))
-        self._input.close()
 
 
 class Tee(Sink):
@@ -560,6 +512,11 @@ SINKS = {
     "file": SinkKind("file:PATH", "a video file", lambda rest, stream: VideoFile(Path(rest), stream)),
     "null": SinkKind("null", "nowhere", lambda rest, stream: Null()),
 }
+
+
+def is_shown(texts: Sequence[str]) -> bool:
+    """Whether one of the sinks named shows frames at their own pace."""
+    return any(text.startswith(("window", "virtual-camera")) for text in texts)
 
 
 def open_sink(texts: Sequence[str], stream: Stream) -> Tee:

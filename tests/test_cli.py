@@ -297,3 +297,32 @@ def test_completion_is_installed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "livestyle", "--install-completion", "bash"]
     subprocess.run(command, env=HEADLESS | {"HOME": str(tmp_path)}, check=True, capture_output=True)
     assert any("_LIVESTYLE_COMPLETE" in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+
+STUCK = """
+import builtins, sys, threading, time
+import cv2, numpy as np
+from livestyle.cli import leave
+
+class Slow:  # so that the thread comes out of the library while Python is being taken down
+    def __del__(self, sleep=time.sleep): sleep(3)
+
+image, inside = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8), threading.Event()
+def work():
+    while True:
+        inside.set()
+        cv2.medianBlur(image, 31)
+threading.Thread(target=work, daemon=True).start()
+inside.wait()
+builtins.slow = Slow()
+print("said")
+{end}
+"""
+
+
+@pytest.mark.parametrize(("end", "code"), [("leave(0)", 0), ("leave(2)", 2)])
+def test_a_thread_inside_a_library_does_not_abort_the_end(end: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK.format(end=end)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "said\n", "")

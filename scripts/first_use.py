@@ -1,4 +1,4 @@
-"""A first use, as a stranger has it: install, window, a style, a still, a recording, control from a second shell, the end.
+"""A first use, as a stranger has it: install, window, a style, a still, a recording, a second shell, the end.
 
 Makes a wheel of this tree, installs it into a new virtual environment and drives the program with a mouse and keys on a
 virtual screen, in an empty home. Every step is checked and timed; the exit code is 1 where one fails. Needs Xvfb,
@@ -57,7 +57,8 @@ class Stranger:
         for made in (home, runtime, out):
             made.mkdir(parents=True, exist_ok=True)
         runtime.chmod(0o700)
-        self.environment |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "PATH": f"{self.bin}:{os.environ['PATH']}"}
+        paths = f"{self.bin}:{os.environ['PATH']}"
+        self.environment |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "PATH": paths}
         self.home = home
         self.lines: queue.Queue[str] = queue.Queue()
         self.said: list[str] = []
@@ -115,9 +116,8 @@ class Stranger:
 def screen(stranger: Stranger) -> Iterator[None]:
     """A virtual X screen."""
     reader, writer = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", f"{SCREEN}x24"], pass_fds=[writer], stderr=subprocess.DEVNULL
-    )
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", f"{SCREEN}x24"]
+    server = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
     stranger.environment["DISPLAY"] = f":{os.read(reader, 16).decode().strip()}"
     try:
@@ -267,7 +267,7 @@ def main() -> int:
                 step("a recording", lambda: record(stranger, window))
                 step("a second shell", lambda: control(stranger))
                 step("the end", lambda: end(stranger, process))
-                print(f"from the first command to its end: {time.monotonic() - began:.0f} s; what was seen is in {stranger.out}")
+                print(f"from the first command to its end: {time.monotonic() - began:.0f} s; seen: {stranger.out}")
             except (AssertionError, subprocess.SubprocessError, StopIteration) as error:
                 print(f"FAIL {type(error).__name__}: {error}")
                 return 1

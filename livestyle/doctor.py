@@ -21,6 +21,7 @@ from livestyle.errors import UserError
 from livestyle.loopback import loopbacks
 from livestyle.remote import running, runtime_folder
 from livestyle.sinks import Stream, VirtualCamera
+from livestyle.sound import microphones
 from livestyle.v4l2 import Mode, modes
 from livestyle.weights import cache_folder, find_cards
 
@@ -161,7 +162,8 @@ def _virtual_camera() -> Iterator[Check]:
         with VirtualCamera("", Stream((640, 360), 30.0)) as camera:
             yield Check("virtual camera", True, camera.name)
     except UserError as error:
-        yield Check("virtual camera", False, error.problem, error.step.removeprefix("Make one: "))
+        fix = error.step.removeprefix("Make one: ").partition("\n")[0]
+        yield Check("virtual camera", False, error.problem, fix)
 
 
 def _obs() -> Iterator[Check]:
@@ -198,8 +200,21 @@ def _pipewire() -> Iterator[Check]:
     version = said("pipewire", "--version").partition("libpipewire ")[2].split()
     portals = sorted(name for name in running if name.startswith("xdg-desktop-por"))
     detail = f"{' '.join(version[:1])} running".strip() if is_on else "not running (optional)"
+    if is_on and not loopback.MODULE.exists():
+        detail += f"; it is no virtual camera by itself: {loopback.WITHOUT}"
     yield Check("PipeWire", True, detail)
-    yield Check("camera portal", True, "running" if portals else "not running (optional; sandboxed programs ask it)")
+    words = "running" if portals else "not running (optional; sandboxed programs ask it for cameras and shared windows)"
+    yield Check("camera portal", True, words)
+
+
+def _microphone() -> Iterator[Check]:
+    """What recordings can hear."""
+    try:
+        found = microphones()
+        yield Check("microphone", True, ", ".join(found) or "none found (optional; for --microphone)")
+    except UserError as error:
+        command = error.step.removeprefix("Run: ")
+        yield Check("microphone", True, f"not to be heard (optional; for --microphone: {command})")
 
 
 def processes() -> set[str]:
@@ -280,8 +295,8 @@ def _config() -> Iterator[Check]:
 
 
 CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _display, _models,
-    _config, _room,
+    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _microphone, _display,
+    _models, _config, _room,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ LABEL = "livestyle"
 MODULE = Path("/sys/module/v4l2loopback")
 MODPROBE = f"sudo modprobe v4l2loopback video_nr=10 card_label={LABEL} exclusive_caps=1"
 RELOAD = f"sudo modprobe -r v4l2loopback && {MODPROBE}"
+WITHOUT = "livestyle live, and share its window in the call, or capture it in OBS."
 AT_START = (
     "echo v4l2loopback | sudo tee /etc/modules-load.d/v4l2loopback.conf && "
     f"echo options {MODPROBE.removeprefix('sudo modprobe ')} | sudo tee /etc/modprobe.d/v4l2loopback.conf"
@@ -81,7 +82,7 @@ def trouble(name: str) -> tuple[str, str]:
     problem = f"There is no virtual camera{name and ' '}{name} to write to."
     if MODULE.exists():
         return problem, f"Make one: {RELOAD}"
-    return problem, f"Make one: {install_command()}{MODPROBE}"
+    return problem, f"Make one: {install_command()}{MODPROBE}\nWithout one: {WITHOUT}"
 
 
 def install_command() -> str:

@@ -37,6 +37,7 @@ PAINT = (32, 64, 96)
 PATIENCE = 240.0  # seconds: emulated machines are slow
 SET_CONTROL, RED = 0xC008561C, 7  # of videodev2.h and vivid
 FLIPS = 8
+LEAST = 0.8  # of the camera's own rate
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 PAGE = """<video autoplay playsinline></video><script>
 const wait = ms => new Promise(r => setTimeout(r, ms));
@@ -225,8 +226,17 @@ def near(colours: np.ndarray, truth: np.ndarray | int, tolerance: int = 6) -> bo
     return bool(np.abs(colours.astype(int) - truth).max() <= tolerance)
 
 
+def bare_rate(guest: Guest) -> float:
+    """Of frames that a program sees which reads the camera itself: what this machine can, which others may share."""
+    with Reader(guest, device=guest.camera) as reader:
+        start = reader.wait(lambda _: True)
+        end = reader.wait(lambda _: True, since=start + 5)
+        return sum(start < at <= end for at, *_ in reader.frames) / (end - start)
+
+
 def pictures(guest: Guest) -> str:
     """Size, colours and rate, as OpenCV and FFmpeg read them."""
+    bare = bare_rate(guest)
     with guest.live(), Reader(guest, "opencv") as reader:
         start = reader.wait(lambda colours: near(colours, guest.truth))
         reader.wait(lambda _: True, since=start + 5)
@@ -237,7 +247,7 @@ def pictures(guest: Guest) -> str:
         assert {size for _, size, *_ in frames} == {SIZE}
         assert error <= 6, f"colours are off by {error}"
         assert len({number for _, _, number, _ in frames}) >= 15, "the picture stands still"
-        assert rate >= 12, f"{rate:.1f} frames per second"
+        assert rate >= LEAST * bare, f"{rate:.1f} frames per second of {bare:.1f}"
     with guest.live():
         raw = subprocess.run(
             ["ffmpeg", "-v", "error", "-f", "v4l2", "-i", guest.loopback, "-frames:v", "20", "-f", "rawvideo",
@@ -249,7 +259,7 @@ def pictures(guest: Guest) -> str:
         assert len(images) == 20
         assert theirs <= 6, f"FFmpeg's colours are off by {theirs}"
     return (
-        f"{SIZE[0]}x{SIZE[1]}, {rate:.1f} fps of 15, gaps p50 {np.median(gaps):.0f} ms, "
+        f"{SIZE[0]}x{SIZE[1]}, {rate:.1f} fps of the camera's {bare:.1f}, gaps p50 {np.median(gaps):.0f} ms, "
         f"p99 {np.percentile(gaps, 99):.0f} ms; "
         f"colours off by {error} of 255 (OpenCV), {theirs} (FFmpeg)"
     )
@@ -266,6 +276,7 @@ def painted(guest: Guest) -> str:
 
 def steady(guest: Guest) -> str:
     """The camera is slower than it says: frames are repeated."""
+    bare = bare_rate(guest)
     guest.control("percentage_of_dropped_buffers", 40)
     try:
         with guest.live(), Reader(guest) as reader:
@@ -274,11 +285,11 @@ def steady(guest: Guest) -> str:
             times = [at for at, *_ in reader.frames if at >= start]
             fresh = len({number for at, _, number, _ in reader.frames if at >= start})
             rate, share = (len(times) - 1) / (times[-1] - times[0]), fresh / len(times)
-            assert rate >= 12, f"{rate:.1f} frames per second"
+            assert rate >= LEAST * bare, f"{rate:.1f} frames per second of {bare:.1f}"
             assert share < 0.8, "the camera was not slow"
     finally:
         guest.control("percentage_of_dropped_buffers", 0)
-    return f"{rate:.1f} fps of 15, of which {share:.0%} are new"
+    return f"{rate:.1f} fps of the camera's own {bare:.1f}, of which {share:.0%} are new"
 
 
 def _away_and_back(guest: Guest, rounds: int, leave: Callable[[], None], come: Callable[[], None]) -> str:

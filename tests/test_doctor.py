@@ -229,3 +229,29 @@ def test_a_folder_for_sockets_that_is_not_ours_is_named(monkeypatch: pytest.Monk
     monkeypatch.setattr(doctor, "runtime_folder", refused)
     check = next(check for check in doctor._config() if check.name == "ctl")
     assert (check.ok, bool(check.fix)) == (False, True)
+
+
+def test_without_the_module_what_works_today_is_said(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pipewire-0").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert "share its window" not in next(doctor._pipewire()).detail
+    _unload(machine)
+    assert "share its window" in next(doctor._pipewire()).detail
+    assert loopback.trouble("")[1].splitlines()[1] == f"Without one: {loopback.WITHOUT}"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"), [(["default", "Headset"], "default, Headset"), ([], "none found"), (None, "pip install")]
+)
+def test_microphones_are_listed(found: list[str] | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> list[str]:
+        if found is None:
+            raise UserError("A microphone needs a package.", "Run: pip install it")
+        return found
+
+    monkeypatch.setattr(doctor, "microphones", look)
+    check = only(doctor._microphone())
+    assert check.ok
+    assert words in check.detail

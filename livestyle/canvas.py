@@ -254,6 +254,12 @@ def qt_platform() -> str:
     return WAYLAND if has_wayland_display() else XCB
 
 
+QT = "pip install 'livestyle[window]'"
+QT_LIBRARIES = (  # of X, which Qt does not bring
+    "sudo apt install libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxkbcommon-x11-0"
+)
+
+
 def why_no_qt() -> str:
     """Why PySide6 opens no window here, or "". Qt ends the process where it cannot, so this looks first."""
     try:
@@ -333,7 +339,7 @@ def open_canvas(size: Size, toolkit: str = "") -> Canvas:
             "Write a clip instead: livestyle live --source demo --sink file:demo.mp4 --seconds 5",
         )
     told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    raise UserError(f"No window opens here ({told}).", "Run: pip install 'livestyle[window]'")
+    raise UserError(f"No window opens here ({told}).", f"Run: {QT_LIBRARIES if '.so' in told else QT}")
 
 
 def why_no_opencv() -> str:

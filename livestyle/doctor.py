@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livestyle import __version__, loopback
-from livestyle.canvas import TOOLKITS, has_display
+from livestyle.canvas import QT, QT_LIBRARIES, TOOLKITS, has_display
 from livestyle.config import load_config
 from livestyle.control import private
 from livestyle.devices import IS_LINUX, Device, holders, video_devices
@@ -238,7 +238,7 @@ def _display() -> Iterator[Check]:
     reasons = {name: why() for name, (why, _) in TOOLKITS.items()}
     lacking = "; ".join(f"not {name}: {reason}" for name, reason in reasons.items() if reason)
     works = [name for name, reason in reasons.items() if not reason]
-    fix = "" if works else "pip install 'livestyle[window]'"
+    fix = "" if works else QT_LIBRARIES if ".so" in lacking else QT
     yield Check("window", bool(works), "; ".join([*works[:1], *([lacking] if lacking else [])]), fix)
 
 

@@ -105,7 +105,7 @@ class Take(threading.Thread):
         self._news.append(words)
 
     def _record(self, path: Path) -> None:
-        self._news.append(f"Recording to {path}.")
+        self._news.append(f"Recording to {path}{', with sound' if self._stream.microphone else ''}.")
         clip = Clip(path, self._stream, is_lasting=True)
         try:
             seconds = self._encode(clip, path.parent)

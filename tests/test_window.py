@@ -78,11 +78,14 @@ def wait_for(screen: dict[str, str], title: str) -> None:
 
 
 @pytest.mark.parametrize("toolkit", TOOLKITS)
-def test_keys_and_clicks_reach_the_filter(screen: dict[str, str], tmp_path: Path, toolkit: str) -> None:
+def test_keys_and_clicks_reach_the_filter(
+    screen: dict[str, str], tmp_path: Path, toolkit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Next style, bypass, a click on the first style, panic and quit, seen in the clip written beside the window; what
     lies over the picture there is not in the clip."""
-    if toolkit == "qt":
-        pytest.importorskip("PySide6")
+    monkeypatch.setenv("DISPLAY", screen["DISPLAY"])
+    if why := TOOLKITS[toolkit][0]():
+        pytest.skip(why)
     out = tmp_path / "seen.mp4"
     command = [
         *(sys.executable, "-m", "livestyle", "live", "--source", "demo", "--sink", f"window:{toolkit}"),
@@ -166,3 +169,40 @@ def test_closing_the_window_ends_the_run(screen: dict[str, str]) -> None:
     ask_to_close(screen["DISPLAY"], int(window))
     _, stderr = running.communicate(timeout=120)
     assert running.returncode == 0, stderr
+
+
+@pytest.fixture
+def compositor(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """The environment of a Wayland compositor without a screen, and without any X server."""
+    if not shutil.which("weston"):
+        pytest.skip("needs weston")
+    folder = tmp_path / "runtime"
+    folder.mkdir(0o700)
+    place = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "XDG_STATE_HOME": str(tmp_path / "states")}
+    place.pop("DISPLAY", None)
+    command = ["weston", "--backend=headless-backend.so", "--socket=wayland-9", "--idle-time=0"]
+    server = subprocess.Popen(command, env=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert server.stdout
+    assert any("weston-desktop-shell" in line for line in server.stdout), "weston did not start"
+    yield {**place, "WAYLAND_DISPLAY": "wayland-9"}
+    server.terminate()
+    server.communicate()
+
+
+def test_the_window_opens_on_wayland(compositor: dict[str, str]) -> None:
+    """Qt's does; OpenCV's needs X, and says so."""
+    pytest.importorskip("PySide6")
+    command = [sys.executable, "-m", "livestyle", "live", "--source", "demo", "--background", "blur", "--frames", "5"]
+    shown, refused = (
+        subprocess.run(
+            [*command, "--sink", f"window:{toolkit}", "--json"], env=compositor, capture_output=True, text=True,
+            check=False, timeout=120,
+        )
+        for toolkit in ("qt", "opencv")
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "window (Qt)" in shown.stderr
+    assert json.loads(shown.stdout)["frames"] == 5
+    assert refused.returncode == 2
+    assert "it needs an X server" in refused.stderr
+    assert "livestyle[window]" in refused.stderr

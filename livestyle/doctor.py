@@ -36,7 +36,10 @@ PACKAGES = (
     "pyvirtualcam",
     "pillow",
 )
-EXTRAS = {"torch": "livestyle[torch]", "mediapipe": "livestyle[mediapipe]"}
+EXTRAS = {
+    "torch": "torch", "mediapipe": "mediapipe", "PySide6-Essentials": "window", "sounddevice": "microphone",
+    "pillow-heif": "heif", "pymatting": "matting",
+}  # fmt: skip
 USUAL = ("MJPG", "YUYV", "NV12", "H264")  # formats of cameras
 LEAST_DISK = 1.0  # GB
 REINSTALL = "pip install --force-reinstall livestyle"
@@ -70,8 +73,8 @@ def _packages() -> Iterator[Check]:
         fix = f"pip uninstall -y {' '.join(doubles)} && pip install --force-reinstall opencv-contrib-python"
         yield Check("one OpenCV", False, f"{', '.join(doubles)} overwrites opencv-contrib-python", fix)
     for name, extra in EXTRAS.items():
-        found = importlib.metadata.version(name) if _has(name) else f"not installed (optional: pip install '{extra}')"
-        yield Check(f"extra {name}", True, found)
+        lacking = f"not installed (optional: pip install 'livestyle[{extra}]')"
+        yield Check(f"extra {name}", True, importlib.metadata.version(name) if _has(name) else lacking)
 
 
 def _has(distribution: str) -> bool:

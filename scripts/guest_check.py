@@ -37,7 +37,7 @@ PAINT = (32, 64, 96)
 PATIENCE = 240.0  # seconds: emulated machines are slow
 SET_CONTROL, RED = 0xC008561C, 7  # of videodev2.h and vivid
 FLIPS = 8
-LEAST_IDLE = 0.1  # share of the cores' time; below it they had no time left
+NAP, TOO_LATE = 0.02, 0.015  # seconds
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 PAGE = """<video autoplay playsinline></video><script>
 const wait = ms => new Promise(r => setTimeout(r, ms));
@@ -227,15 +227,22 @@ def near(colours: np.ndarray, truth: np.ndarray | int, tolerance: int = 6) -> bo
 
 
 class Rate:
-    """Judges frames a second, unless this machine had no time left while they were counted."""
+    """Judges frames a second, unless this machine is too busy for any program to keep a rate: emulated ones that share
+    their cores wake who sleeps late."""
 
     def __init__(self) -> None:
-        self._idle, self._all = self._look()
+        self._late: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sleep, daemon=True)
+        self._thread.start()
 
-    def _look(self) -> tuple[int, int]:
-        """What the cores have done since the start, in ticks: waited, and all."""
-        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        return ticks[3] + ticks[4], sum(ticks)
+    def _sleep(self) -> None:
+        wanted = time.monotonic()
+        while not self._over.is_set():
+            wanted += NAP
+            time.sleep(max(0.0, wanted - time.monotonic()))
+            self._late.append(time.monotonic() - wanted)
+            wanted = time.monotonic()
 
     def judged(self, fps: float) -> str:
         """The rate in words.
@@ -243,11 +250,12 @@ class Rate:
         Raises:
             AssertionError: it is too low.
         """
-        idle, all_ = self._look()
-        share = (idle - self._idle) / max(1, all_ - self._all)
-        is_full = share < LEAST_IDLE
-        assert fps >= 12 or is_full, f"{fps:.1f} frames per second, with the cores idle for {share:.0%}"
-        return f"{fps:.1f} fps of 15{' (NOT JUDGED: no core was free)' if is_full else ''}"
+        self._over.set()
+        self._thread.join()
+        late = float(np.percentile(self._late, 90))
+        assert fps >= 12 or late > TOO_LATE, f"{fps:.1f} frames per second; sleepers wake {late * 1000:.0f} ms late"
+        too_busy = f" (NOT JUDGED: sleepers wake {late * 1000:.0f} ms late)" if late > TOO_LATE else ""
+        return f"{fps:.1f} fps of 15{too_busy}"
 
 
 def pictures(guest: Guest) -> str:

@@ -53,8 +53,12 @@ def test_every_key_is_in_the_readme() -> None:
 
 
 def test_links_and_pictures_are_there() -> None:
+    heads = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^#+ (.*)$", README, re.M)}
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+        if target.startswith("#"):
+            assert target[1:] in heads, target
+        else:
+            assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
 def test_modules_are_named() -> None:

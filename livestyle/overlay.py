@@ -106,9 +106,9 @@ class Overlay:
         self._frame: Box = (0, 0, 1, 1)
 
     def notice(self, text: str) -> None:
-        """Show a line for a moment; the longer, the longer."""
-        until = time.monotonic() + min(LONG, SHORT + len(text) / 20)
-        self._notices = [*self._notices[-2:], (until, text.replace(str(Path.home()), "~"))]
+        """Show a line for a moment; the longer, the longer. One that is still there is not shown twice."""
+        until, text = time.monotonic() + min(LONG, SHORT + len(text) / 20), text.replace(str(Path.home()), "~")
+        self._notices = [*[note for note in self._notices if note[1] != text][-2:], (until, text)]
 
     def at(self, x: int, y: int) -> str:
         """What lies there to be clicked on: "style NAME", "split" for the dividing line, or ""."""
@@ -312,7 +312,9 @@ def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, 
         words = name.replace("_", " ")
         face = font(max(SMALLEST, min(letters, int(letters * (size[0] - 8) / font(letters).getlength(words)))))
         pen.rectangle((0, size[1] - letters * 3 // 2, size[0], size[1]), (0, 0, 0, 190))
-        pen.text((size[0] // 2, size[1] - letters * 3 // 4), words, (*WHITE, 255), face, anchor="mm")
+        # Where it is too long even in the smallest letters, its beginning tells more than its middle.
+        left, anchor = (size[0] // 2, "mm") if face.getlength(words) <= size[0] - 4 else (3, "lm")
+        pen.text((left, size[1] - letters * 3 // 4), words, (*WHITE, 255), face, anchor=anchor)
     thick = max(2, size[1] // 25)
     for at, color in enumerate(rim):
         inset = at * thick

@@ -210,3 +210,11 @@ def test_the_matte_is_computed_only_where_it_is_seen_and_may_fail() -> None:
     deck.press("matte")
     assert scene_of(deck, shown, "", matte).matte is None
     assert len(asked) == 1
+
+
+def test_the_same_notice_is_shown_once(clock: list[float]) -> None:
+    once, thrice = Overlay(), Overlay()
+    for _ in range(3):
+        thrice.notice("the same")
+    once.notice("the same")
+    assert (once.draw(PICTURE, BARE, SIZE) == thrice.draw(PICTURE, BARE, SIZE)).all()

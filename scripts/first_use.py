@@ -162,6 +162,7 @@ def pick(stranger: Stranger, window: str) -> str:
         stranger.xdotool("mousemove", "--window", window, *places[0], "click", "1")
         places.reverse()  # two clicks at one place are a double click
         time.sleep(0.5)
+    time.sleep(1)  # until it is painted
     stranger.screenshot("3-mouse")
     stranger.press(window, "t")
     time.sleep(1)  # OpenCV's window takes one key a frame

@@ -189,6 +189,8 @@ while True:
 
     def _work(self) -> None:
         for line in self._process.stdout or ():
+            if not line.endswith("\n"):
+                return  # ended in mid-line
             at, w, h, number, colours = line.split("|")
             with self._news:
                 self.frames.append((float(at), (int(w), int(h)), int(number), np.array(json.loads(colours))))

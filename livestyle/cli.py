@@ -5,12 +5,13 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,7 +21,7 @@ from livestyle.console import bar, download, recorder, say, show, ticker
 from livestyle.errors import UserError
 from livestyle.follow import Reload, load_last, save_last
 from livestyle.options import LOOKS, key_of
-from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
+from livestyle.settings import STAGE, STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
 
 if TYPE_CHECKING:
     from livestyle.deck import Deck
@@ -1144,6 +1145,15 @@ def main() -> None:
         arguments.insert(0, "live")
     code = run(arguments, known)
     recorder.end(code)
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, even while a net is stuck in a driver: Python would wait for its thread for ever."""
+    if any(thread.name.startswith(STAGE) for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -9,7 +9,8 @@ import weakref
 from collections.abc import Callable
 from itertools import count, islice
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -17,9 +18,10 @@ import pytest
 from conftest import test_card
 from test_faults import FPS, LOOKS, SIZE, perform, shows_room
 from test_live import Cards, Collect, go
+from test_loopback import FakeCamera
 from test_sources import Desk, FakeCapture
 
-from livestyle import queued, sources
+from livestyle import devices, queued, sinks, sources
 from livestyle.devices import Device
 from livestyle.engine import Engine, choose_engine
 from livestyle.errors import UserError
@@ -31,7 +33,7 @@ from livestyle.queued import Queued, open_sinks
 from livestyle.recording import claim
 from livestyle.segment import Matting
 from livestyle.settings import Settings
-from livestyle.sinks import Sink, Stream, Tee, VideoFile
+from livestyle.sinks import Sink, Stream, Tee, VideoFile, VirtualCamera
 from livestyle.sources import Latest, Paced, Source, open_source
 
 STREAM = Stream((64, 48), 25)
@@ -212,6 +214,34 @@ def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.
     assert not Counted.alive
     assert threading.active_count() == before[0]
     assert (len(list(handles.iterdir())) if handles.is_dir() else 0) == before[1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nobody tells who watches")
+def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "video10"
+    device.touch()
+
+    def camera(*size: int, device: object, **facts: Any) -> FakeCamera:
+        return FakeCamera(*size, device=str(tmp_path / "video10"), **facts)
+
+    driver = SimpleNamespace(Camera=camera, PixelFormat=SimpleNamespace(RGB="rgb"))
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
+    monkeypatch.setattr(sinks, "IS_LINUX", False)  # no module is asked what the device is
+    monkeypatch.setattr(devices, "PROCESSES", tmp_path)
+    for patience in ("GLANCE", "LINGER"):
+        monkeypatch.setattr(sinks, patience, 0.0)
+    with VirtualCamera("", STREAM) as sink:
+        seen, held = set(), set()
+        assert not sink.is_watched()  # from now on it is watched who watches
+        for index in range(100):
+            sink.send(Frame(test_card(64, 48), index, index / 25))
+            with device.open():
+                seen.add((sink.is_watched(), sink.is_watched()))
+            seen.add((sink.is_watched(), sink.is_watched()))
+            held.add((threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))))
+        sink._camera.wait(len(sink._camera.images) + 2)  # pictures go on
+    assert seen == {(False, True), (True, False)}
+    assert len(held) == 1
 
 
 def test_a_clip_that_is_closed_holds_nothing() -> None:

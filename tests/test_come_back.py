@@ -60,11 +60,18 @@ class Slow(Sink):
         self.end = "discarded"
 
 
+def quick() -> Filter:
+    """A filter that finds nobody, at once."""
+    filter = Filter(Settings(segmenter="kmeans"))
+    filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
+    return filter
+
+
 def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
     """Nothing is taken until all is sent: were it waited for, this would not end."""
     disk, watched = Slow(), Collect(is_call=True)
     with Tee([Queued(disk), watched]) as tee:
-        go(Cards(40), tee)  # type: ignore[arg-type]
+        go(Cards(40), tee, filter=quick())  # type: ignore[arg-type]
         disk.gate.set()
     assert len(watched.frames) == 40
     assert disk.taken == list(range(len(disk.taken)))
@@ -293,7 +300,7 @@ def test_the_clock_of_the_wall_may_step_without_anybody_noticing(
     assert asking <= {"jobs", "bench", "evaluate", "evaluate_style"}
     monkeypatch.setattr(time, "time", lambda: -1e9)
     sink = Collect(is_call=True)
-    go(Cards(9), sink)
+    go(Cards(9), sink, filter=quick())
     assert len(sink.frames) == 9
     monkeypatch.setattr(time, "strftime", lambda *_: "2026-11-27_12-00-00")  # the same second again, an hour back
     names = [claim(tmp_path).name for _ in range(3)]

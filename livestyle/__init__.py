@@ -11,7 +11,7 @@ Imports go strictly downward (tests/test_layers.py):
     guard
     preview
     easel  memory  deck  control  flame
-    filter  album  recipe  naive  charts  recording  peak
+    filter  album  recipe  naive  charts  recording  queued  peak
     masked  options  remote  planes
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded

@@ -21,7 +21,7 @@ from livestyle.console import bar, download, recorder, say, show, ticker
 from livestyle.errors import UserError
 from livestyle.follow import Reload, load_last, save_last
 from livestyle.options import LOOKS, key_of
-from livestyle.settings import STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
+from livestyle.settings import STAGE, STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
 
 if TYPE_CHECKING:
     from livestyle.deck import Deck
@@ -1160,10 +1160,17 @@ def main() -> None:
     leave(code)
 
 
+def is_foreign(thread: threading.Thread) -> bool:
+    """Whether a library made it."""
+    return isinstance(thread, threading._DummyThread)
+
+
 def leave(code: int) -> NoReturn:
-    """End the process: at once where a thread is still inside a library. Python's own end would tear it apart there,
-    and the library then aborts the process."""
-    left = [t for t in threading.enumerate() if t.daemon and not isinstance(t, threading._DummyThread)]
+    """End the process: at once where a thread is still inside a library, or stuck there for ever.
+
+    Python's own end would wait for it, or tear it apart, and the library then abort the process.
+    """
+    left = [t for t in threading.enumerate() if (t.daemon or t.name.startswith(STAGE)) and not is_foreign(t)]
     for thread in left:
         thread.join(GRACE)
     if any(thread.is_alive() for thread in left):

@@ -4,7 +4,9 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -19,13 +21,14 @@ from livestyle.light import SECONDS, AutoLight
 from livestyle.look import Look, Plane
 from livestyle.planes import Jobs, Painting, Planes, painted_at
 from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
-from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STILL_QUALITY, Quality, Settings, Size
+from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STAGE, STILL_QUALITY, Quality, Settings, Size
 from livestyle.sources import Source, VideoFile
 from livestyle.steady import Motion
 
 ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
 KEPT = 6  # pictures behind that stay ready
 RESTING = 5  # frames for which the matte of a picture that stands still is kept
+PATIENCE = 3.0  # seconds for threads to end
 Following = Callable[[Frame], Frame | None]
 
 
@@ -69,6 +72,7 @@ class Filter:
         engine = choose_engine(settings.device, quality.precision)
         # Mattes are those of the live view, unless told otherwise.
         told = quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
+        self._settings, self._matte_precision = settings, told.precision
         self.segmenter, segment = load_segmenter(settings, replace(engine, precision=told.precision))
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
@@ -87,7 +91,7 @@ class Filter:
         self._now: Begun | None = None  # the frame rendered last
         self._ahead: Future[Begun | None] | None = None  # the one after it
         # Of two frames each: two styles, matte, motion, what begins them; and one to make ready.
-        self._pool = ThreadPoolExecutor(11, "stage")
+        self._pool = ThreadPoolExecutor(11, STAGE)
         self._planes = Planes(quality, engine, settings.models, self._pool, steadied=live)
         self.meter = self._planes.meter
 
@@ -105,6 +109,19 @@ class Filter:
         """Compute styles this finely from the next frame on; for the thread that renders."""
         planes = self._planes
         planes.engine, planes.quality = replace(planes.engine, precision=quality.precision), quality
+
+    def fall_back(self) -> bool:
+        """Compute on the CPU from the next frame on; False where it does already. For the thread that renders."""
+        if self.engine.device.upper() == "CPU":
+            return False
+        ahead, self._ahead = self._ahead, None
+        self._let_go(self._now)
+        with suppress(Exception):  # of the same GPU
+            self._let_go(ahead.result() if ahead else None)
+        engine = choose_engine("cpu", self.engine.precision)
+        self.matting.take(load_segmenter(self._settings, replace(engine, precision=self._matte_precision))[1])
+        self._planes.move(engine)
+        return True
 
     def make_ready(self, quality: Quality, look: Look, size: Size) -> bool:
         """Whether a look can be painted this finely, at a size of frames, without delay; if not, that is begun."""
@@ -265,8 +282,10 @@ class Filter:
         return pixels.cover(self._clip.image_at(at), size)
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
+        """End the threads; one that is stuck in a driver is left behind."""
+        ending = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
+        ending.start()
+        ending.join(PATIENCE)
         if self._clip:
             self._clip.close()
 

@@ -126,6 +126,8 @@ class Guard:
             picture = self._timed(frame, look)
             picture = picture if size_of(picture) == self._size else cover(picture, self._size)
         except Exception as error:
+            if isinstance(error, RuntimeError) and self._falls_back(error):
+                return self._render(frame, look)
             if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
                 self._deck.refuse(look, self._good, str(error))
                 return self._render(frame, self._deck.look)
@@ -137,6 +139,17 @@ class Guard:
             return self._hidden(frame, look)
         self._failures, self._good = 0, look
         return Shown(frame, picture, look)
+
+    def _falls_back(self, error: RuntimeError) -> bool:
+        """Whether it was a GPU's, such as that of one that was reset: the CPU goes on."""
+        device = self._filter.engine.detail
+        if not self._filter.fall_back():
+            return False
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        words = f"{device} failed ({reason}): {self._filter.engine.detail} goes on, slower."
+        self._say(words)
+        self._deck.tell(words)
+        return True
 
     def _choose_quality(self, look: Look) -> None:
         wanted, filter, auto = self._deck.quality, self._filter, self._auto

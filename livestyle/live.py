@@ -24,9 +24,10 @@ from livestyle.image import Frame
 from livestyle.look import Look
 from livestyle.meter import REMEMBERED, Meter
 from livestyle.preview import scene_of
+from livestyle.queued import open_sinks
 from livestyle.recording import Recorder
 from livestyle.settings import LiveSettings, Settings, Size
-from livestyle.sinks import Sink, Stream, Tee, is_shown, open_sink
+from livestyle.sinks import Sink, Stream, Tee, is_shown
 from livestyle.sound import Microphone
 from livestyle.sources import Latest, Paced, Source, is_camera, open_source
 
@@ -92,13 +93,14 @@ def drive(
     render = Guard(filter, source.size, deck, say, auto, source.is_live, frames.after)
     if auto:
         filter.take(auto.quality)
-    about, camera = f"{filter.engine.detail}, {filter.segmenter}", "on"
+    camera = "on"
     while not deck.over.is_set() and sent < limits.frames:
         frame = frames.take()
         if frame is None or frame.time >= limits.seconds:
             break
         shown = render(frame)
         with meter.stage("write"):
+            about = f"{filter.engine.detail}, {filter.segmenter}"  # a GPU that fails is left
             sink.describe(scene_of(deck, shown, about, render.matte))
             sink.send(replace(frame, image=shown.picture))
         latencies.append((time.monotonic() - frame.captured) * 1000)
@@ -249,7 +251,10 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
         stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
         if live.microphone and (source.is_live or is_shown(live.sinks)):
             stream = replace(stream, microphone=partial(Microphone, live.microphone, lambda: deck.panicked))
-        with open_sink(live.sinks, stream) as opened, Recorder(live.recordings, stream, deck) as recorder:
+        with (
+            open_sinks(live.sinks, stream, source.is_live) as opened,
+            Recorder(live.recordings, stream, deck) as recorder,
+        ):
             sink = Tee([opened, recorder])
             say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
@@ -266,7 +271,7 @@ def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch
                     auto = AutoQuality(1 / (stream.fps or 30), source.size)
                     result = drive(latest, filter, sink, deck, limits, say, watch, auto)
                     source.warning = latest.warning
-        for line in recorder.news():
+        for line in sink.news():
             say(line)
         if source.warning:
             say(f"Warning: {source.warning}")

@@ -64,6 +64,12 @@ class Planes:
         self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, Memory]] = OrderedDict()  # by name and precision
         self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
 
+    def move(self, engine: Engine) -> None:
+        """Compute elsewhere from now on; nothing may be at work."""
+        self.engine = engine
+        self._styles.clear()
+        self._ready.clear()
+
     def begin(self, frame: Frame, look: Look, before: Jobs) -> Painting:
         """Watch a frame, and paint it where its planes were before; all of that aside."""
         seen = self._pool.submit(self._watch, frame, self.quality)

@@ -280,6 +280,10 @@ class Matting:
         self.size: Size = (0, 0)  # at which the segmenter last ran
         self.jumps: Jumps | None = None  # where a whole matte would uncover what must be hidden
 
+    def take(self, segmenter: Segmenter) -> None:
+        """Segment with another from now on; what is known of the time before stays."""
+        self._segment = segmenter
+
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
         matte = self._segment(image)
         if not (matte.min() >= -ROUNDING and matte.max() <= 1 + ROUNDING):  # so is NaN

@@ -46,6 +46,7 @@ START = 3  # where on it
 PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
 STYLE_ARCHS = ("twoscale", "transform", "johnson")
+STAGE = "stage"  # what the names of the threads that compute frames begin with
 LARGEST_SIDE = 16384
 LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
 

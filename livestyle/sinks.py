@@ -452,44 +452,44 @@ class Tee(Sink):
     """Several sinks as one."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = tuple(sinks)
+        self.sinks = tuple(sinks)
         self.name = ", ".join(sink.name for sink in sinks)
         self.is_live = any(sink.is_live for sink in sinks)
         self.is_call = any(sink.is_call for sink in sinks)
 
     def send(self, frame: Frame) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.send(frame)
 
     def hide(self, image: Image) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.hide(image)
 
     def describe(self, scene: Scene) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.describe(scene)
 
     def notice(self, text: str) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.notice(text)
 
     def pressed(self) -> list[str]:
-        return [key for sink in self._sinks for key in sink.pressed()]
+        return [key for sink in self.sinks for key in sink.pressed()]
 
     def news(self) -> list[str]:
-        return [line for sink in self._sinks for line in sink.news()]
+        return [line for sink in self.sinks for line in sink.news()]
 
     def is_watched(self) -> bool:
-        return any([sink.is_watched() for sink in self._sinks])
+        return any([sink.is_watched() for sink in self.sinks])
 
     def close(self) -> None:
         with ExitStack() as stack:  # closes all, even if one fails
-            for sink in self._sinks:
+            for sink in self.sinks:
                 stack.callback(sink.close)
 
     def discard(self) -> None:
         with ExitStack() as stack:
-            for sink in self._sinks:
+            for sink in self.sinks:
                 stack.callback(sink.discard)
 
 

@@ -29,6 +29,7 @@ UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
 STALL = 5.0  # seconds without a frame after which a source counts as gone for good, if it cannot come back
 ABSENT, SLOW = 0.4, 2.5  # seconds, and intervals, without a frame after which a camera counts as away
 BLANK = 0.1  # seconds between frames that stand for a camera which is away
+LATE = 1.0  # seconds by which a clip may be behind its time
 RETRY = 0.2  # seconds between looks for it
 WARM_UP = 5  # reads that a camera may take to its first frame
 # OpenCV waits 10 seconds for a frame of a frozen camera; it reads this, in seconds, when it waits for the first time.
@@ -330,6 +331,7 @@ class VideoFile(Source):
             self.warning = f"{self.name} ends early: {shown} of {self.total} frames could be read."
 
     def close(self) -> None:
+        self._images = iter(())  # which hold the decoder, its threads, and this
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -410,7 +412,9 @@ class Paced(Source):
     def __iter__(self) -> Iterator[Frame]:
         start = time.monotonic()
         for frame in self._source:
-            time.sleep(max(0.0, start + frame.time - time.monotonic()))
+            wait = start + frame.time - time.monotonic()
+            start += -wait if wait < -LATE else 0.0  # the machine slept: what was missed is not run through
+            time.sleep(max(0.0, wait))
             yield replace(frame, captured=time.monotonic())
         self.warning = self._source.warning
 

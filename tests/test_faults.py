@@ -1,6 +1,7 @@
 """Whatever fails, and in whatever order: no pixel of the room reaches a sink while the look hides it."""
 
 import math
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -185,7 +186,10 @@ KEYS: st.SearchStrategy[dict[int, str]] = st.dictionaries(
 ) | st.just({})
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("SCHEDULES", "0"))  # more than usual, and others each time
+
+
+@settings(max_examples=EXAMPLES or 60, deadline=None, derandomize=not EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(["colour", "style", "blended", "bare"]),
     CAMERAS,

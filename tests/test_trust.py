@@ -25,7 +25,7 @@ from livestyle.errors import UserError
 from livestyle.faults import FaultySegmenter, scene
 from livestyle.filter import Filter
 from livestyle.guard import PATIENCE, placeholder
-from livestyle.image import Frame, size_of
+from livestyle.image import Frame, Image, size_of
 from livestyle.live import Limits, drive
 from livestyle.segment import Matting, Smoother
 from livestyle.settings import Settings
@@ -62,8 +62,8 @@ class Desk:
         self.camera = camera
         return camera
 
-    def frame(self, *fields: Any, **others: Any) -> Frame:
-        return Frame(*fields, captured=self.now, **others)
+    def frame(self, image: Image, index: int, time: float, is_blank: bool = False) -> Frame:
+        return Frame(image, index, time, self.now, is_blank)
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -245,10 +245,10 @@ def test_a_fault_that_stays_ends_the_call_with_nothing_of_the_room_seen(patient:
 def test_a_driver_that_fails_ends_the_call_with_nothing_of_the_room_handed_on(
     monkeypatch: pytest.MonkeyPatch, patient: None
 ) -> None:
-    handed = []
+    handed = list[Image]()
 
     class Failing(FakeCamera):
-        def send(self, image: np.ndarray) -> None:  # type: ignore[type-arg]
+        def send(self, image: Image) -> None:
             if len(handed) == 4:
                 raise OSError("the driver is gone")
             handed.append(image.copy())

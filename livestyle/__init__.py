@@ -12,6 +12,7 @@ Imports go strictly downward (tests/test_layers.py):
     preview
     easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  peak
+    ondevice
     masked  options  remote  planes
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded

@@ -22,6 +22,7 @@ LAYERS = (
     {"preview"},
     {"easel", "memory", "deck", "control", "flame"},
     {"filter", "album", "recipe", "naive", "charts", "recording", "peak"},
+    {"ondevice"},
     {"masked", "options", "remote", "planes"},
     {"segment", "stylize", "gatys", "look"},
     {"segmenters", "crf", "matting", "loss_network", "encoded"},

@@ -138,6 +138,8 @@ class Filter:
         with self.meter.stage("filter"):
             if self._resident and self._resident.takes(look, self.matting) and not self._auto_light:
                 self._let_go(self._caught_up())
+                if following is not nothing:  # it is read meanwhile
+                    self._pool.submit(following, frame)
                 return self._resident(frame, look, self.matting, self.quality)
             return self._staged(frame, look, following)
 
@@ -147,10 +149,9 @@ class Filter:
 
         return Resident(self.engine.device, lambda style: self._planes.style(style)[0], self._picture, self.meter, live)
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether frames are launched from CUDA graphs by now."""
-        return self._resident is not None and self._resident.is_recorded
+    def settle(self) -> bool:
+        """Wait for what is made ready aside after the first frames; whether they are launched from CUDA graphs then."""
+        return self._resident is not None and self._resident.settle()
 
     def _staged(self, frame: Frame, look: Look, following: Following) -> Image:
         """The same in stages, side by side."""

@@ -11,7 +11,7 @@ other: each fills the device by itself. What must be CUDA is in `Link` and `Grap
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any, cast
 
@@ -35,9 +35,23 @@ from livestyle.stylize import Stylizer
 
 KINDS = {"none", "color", "image", "blur", "style"}  # looks that are rendered here
 KEPT = 4  # programs that stay ready
-AFTER = 4  # frames of one program before it is recorded
+AFTER = 3  # frames of one program before it is recorded
 Tensors = dict[str, Tensor]
 Function = Callable[[Tensors], Tensors]
+
+
+class Used(threading.local):
+    """The constants that a thread uses, where `by` is a list: a recording needs them for as long as it is played."""
+
+    by: list[Tensor] | None = None
+
+    def __call__(self, constant: Tensor) -> Tensor:
+        if self.by is not None:
+            self.by.append(constant)
+        return constant
+
+
+used = Used()
 
 
 def size_of(image: Tensor) -> Size:
@@ -76,7 +90,7 @@ def shrinking(length: int, to: int, device: torch.device) -> Tensor:
 
 def blur(image: Tensor, kernel: tuple[float, ...]) -> Tensor:
     """Convolve with a kernel along both sides."""
-    rows, columns = (blurring(length, kernel, image.device) for length in image.shape[2:])
+    rows, columns = (used(blurring(length, kernel, image.device)) for length in image.shape[2:])
     return rows @ image @ columns.T
 
 
@@ -95,7 +109,8 @@ def area(image: Tensor, size: Size) -> Tensor:
     width, height = size_of(image)
     if (width, height) == (2 * size[0], 2 * size[1]):
         return F.avg_pool2d(image, 2)
-    return shrinking(height, size[1], image.device) @ image @ shrinking(width, size[0], image.device).T
+    rows, columns = used(shrinking(height, size[1], image.device)), used(shrinking(width, size[0], image.device))
+    return rows @ image @ columns.T
 
 
 def fit(image: Tensor, size: Size) -> Tensor:
@@ -213,7 +228,7 @@ def brought(image: Tensor, flow: Tensor) -> Tensor:
 
     Places are cut off at the border, where zeros beyond it weigh nothing: not every device knows its repetition.
     """
-    places = own_places(size_of(image), image.device) + flow
+    places = used(own_places(size_of(image), image.device)) + flow
     steps = [2 / max(1, length - 1) for length in size_of(image)]
     grid = torch.stack([places[:, axis] * steps[axis] - 1 for axis in (0, 1)], -1).clamp(-1, 1)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
@@ -282,6 +297,7 @@ class Graph:
 
     def __init__(self, function: Function, example: Tensors, device: torch.device) -> None:
         self._given = example
+        self._constants: list[Tensor] = []
         with self._turn, torch.inference_mode(), torch.cuda.device(device):
             stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
@@ -291,8 +307,10 @@ class Graph:
             stream.synchronize()
             self._graph = torch.cuda.CUDAGraph()
             # Frames go on meanwhile, from another thread: what that does must not spoil the recording.
+            used.by = self._constants
             with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
                 self._made = function(example)
+            used.by = None
             torch.cuda.synchronize()
 
     def takes(self, given: Tensors) -> bool:
@@ -478,11 +496,12 @@ class Resident:
         (matte,) = self._link.down([self._cut[1]])
         return cast(Matte, matte[0, 0])
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether frames of the look and size rendered last are launched from recordings (CUDA graphs)."""
-        newest = next(reversed(self._programs.values()), None)
-        return newest is not None and newest.begin.is_recorded and newest.finish.is_recorded
+    def settle(self) -> bool:
+        """Wait for what is recorded aside; whether frames of the look and size rendered last are launched from CUDA
+        graphs by now."""
+        parts = [part for program in self._programs.values() for part in (program.begin, program.finish)]
+        wait([part.graph for part in parts if part.graph])
+        return bool(parts) and all(part.is_recorded for part in parts[-2:])
 
     def close(self) -> None:
         """End the thread."""

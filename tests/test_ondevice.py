@@ -265,6 +265,18 @@ def test_a_segmenter_of_another_kind_goes_the_other_way(clip: list[Image]) -> No
         assert not filter._resident._step
 
 
+def test_a_recording_knows_the_constants_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, constants = up(test_card(64, 48)), []  # type: ignore[var-annotated]
+    monkeypatch.setattr(ondevice.used, "by", constants)
+    ondevice.blur(image, (0.25, 0.5, 0.25))
+    ondevice.fit(image, (20, 41))
+    ondevice.brought(image, torch.zeros(1, 2, 48, 64))
+    assert [tuple(constant.shape) for constant in constants] == [(48, 48), (64, 64), (41, 48), (20, 64), (1, 2, 48, 64)]
+    monkeypatch.undo()
+    ondevice.blur(image, (0.25, 0.5, 0.25))
+    assert len(constants) == 5
+
+
 def test_a_recording_stands_in_once_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The protocol of recordings, with a stand-in for CUDA's: never before the first frames, only for what it knows."""
     from concurrent.futures import ThreadPoolExecutor

@@ -13,7 +13,7 @@ Imports go strictly downward (tests/test_layers.py):
     easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  peak
     ondevice
-    masked  options  remote  planes
+    masked  options  remote  planes  tensors
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded
     engine

@@ -23,7 +23,7 @@ LAYERS = (
     {"easel", "memory", "deck", "control", "flame"},
     {"filter", "album", "recipe", "naive", "charts", "recording", "peak"},
     {"ondevice"},
-    {"masked", "options", "remote", "planes"},
+    {"masked", "options", "remote", "planes", "tensors"},
     {"segment", "stylize", "gatys", "look"},
     {"segmenters", "crf", "matting", "loss_network", "encoded"},
     {"engine"},

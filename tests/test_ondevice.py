@@ -13,16 +13,17 @@ from conftest import test_card
 from torch import Tensor
 
 from livestyle import image as pixels
-from livestyle import ondevice, segment, steady
+from livestyle import ondevice, segment, steady, tensors
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image, Matte, fit
 from livestyle.look import look_of
-from livestyle.ondevice import Graph, Recorded, Tensors, as_bytes, as_picture
+from livestyle.ondevice import Graph, Recorded, Tensors
 from livestyle.region import Box
 from livestyle.segment import Jumps, Matting
 from livestyle.settings import QUALITIES, Settings
 from livestyle.sources import open_source
 from livestyle.steady import Memory, Motion
+from livestyle.tensors import as_bytes, as_picture
 from livestyle.weights import find_cards
 
 STYLES = list(find_cards("style"))
@@ -55,16 +56,16 @@ def up(image: Image | Matte) -> Tensor:
 
 
 TWINS: dict[str, tuple[Callable[..., Image], Callable[..., Tensor]]] = {  # of an image, another one and a matte
-    "composite": (lambda i, o, m: pixels.composite(i, o, m), lambda i, o, m: ondevice.composite(i, o, m)),
-    "person_before": (lambda i, o, m: pixels.person_before(i, o, m), lambda i, o, m: ondevice.person_before(i, o, m)),
-    "mix": (lambda i, o, m: pixels.mix(i, o, 0.3), lambda i, o, m: ondevice.mix(i, o, 0.3)),
-    "keep_colors": (lambda i, o, m: pixels.keep_colors(o, i), lambda i, o, m: ondevice.keep_colors(o, i)),
-    "blur_plane": (lambda i, o, m: pixels.blur_plane(i, m, 0.6), lambda i, o, m: ondevice.blur_plane(i, m, 0.6)),
-    "third": (lambda i, o, m: steady.third(i), lambda i, o, m: ondevice.third(i)),
-    "fit to half": (lambda i, o, m: fit(i, (80, 45)), lambda i, o, m: ondevice.fit(i, (80, 45))),
-    "fit to a part": (lambda i, o, m: fit(i, (50, 41)), lambda i, o, m: ondevice.fit(i, (50, 41))),
-    "fit to more": (lambda i, o, m: fit(i, (200, 150)), lambda i, o, m: ondevice.fit(i, (200, 150))),
-    "pad_to": (lambda i, o, m: pixels.pad_to(i, 16), lambda i, o, m: ondevice.padded(i, 16)),
+    "composite": (lambda i, o, m: pixels.composite(i, o, m), lambda i, o, m: tensors.composite(i, o, m)),
+    "person_before": (lambda i, o, m: pixels.person_before(i, o, m), lambda i, o, m: tensors.person_before(i, o, m)),
+    "mix": (lambda i, o, m: pixels.mix(i, o, 0.3), lambda i, o, m: tensors.mix(i, o, 0.3)),
+    "keep_colors": (lambda i, o, m: pixels.keep_colors(o, i), lambda i, o, m: tensors.keep_colors(o, i)),
+    "blur_plane": (lambda i, o, m: pixels.blur_plane(i, m, 0.6), lambda i, o, m: tensors.blur_plane(i, m, 0.6)),
+    "third": (lambda i, o, m: steady.third(i), lambda i, o, m: tensors.third(i)),
+    "fit to half": (lambda i, o, m: fit(i, (80, 45)), lambda i, o, m: tensors.fit(i, (80, 45))),
+    "fit to a part": (lambda i, o, m: fit(i, (50, 41)), lambda i, o, m: tensors.fit(i, (50, 41))),
+    "fit to more": (lambda i, o, m: fit(i, (200, 150)), lambda i, o, m: tensors.fit(i, (200, 150))),
+    "pad_to": (lambda i, o, m: pixels.pad_to(i, 16), lambda i, o, m: tensors.padded(i, 16)),
 }
 
 
@@ -90,10 +91,10 @@ def test_the_edge_is_drawn_alike(size: tuple[int, int]) -> None:
     small = fit(gray, (64, 36))
     for epsilon in (segment.EPSILON, segment.CALM):
         wanted = segment.refine(blob(64, 36), gray, small, epsilon)
-        found = ondevice.refine(up(blob(64, 36)), up(gray), up(small), epsilon)[0, 0].numpy()
+        found = tensors.refine(up(blob(64, 36)), up(gray), up(small), epsilon)[0, 0].numpy()
         assert np.abs(found - wanted).max() < 0.01
         assert ((found == 0) == (wanted == 0)).mean() > 0.99
-    assert (ondevice.grayscale(up(test_card(*size)))[0, 0].numpy() == gray).mean() > 0.98
+    assert (tensors.grayscale(up(test_card(*size)))[0, 0].numpy() == gray).mean() > 0.98
 
 
 def test_a_painting_is_brought_along_alike() -> None:
@@ -101,7 +102,7 @@ def test_a_painting_is_brought_along_alike() -> None:
     old, now = (cv2.GaussianBlur(test_card(96, 64, seed), (9, 9), 0) for seed in (0, 1))
     flow = cv2.GaussianBlur(draw.normal(0, 30, (64, 96, 2)).astype(np.float32), (31, 31), 0)
     flow[:8] -= 50  # from beyond the border, too
-    brought = ondevice.brought(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
+    brought = tensors.brought(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
     memory, box = Memory(), Box(0, 0, 96, 64)
     memory(old, Motion(1, now), box)
     wanted = memory(now, Motion(2, now, flow, np.ones((64, 96), np.float32), 1.0, 0.0), box)
@@ -267,13 +268,13 @@ def test_a_segmenter_of_another_kind_goes_the_other_way(clip: list[Image]) -> No
 
 def test_a_recording_knows_the_constants_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     image, constants = up(test_card(64, 48)), []  # type: ignore[var-annotated]
-    monkeypatch.setattr(ondevice.used, "by", constants)
-    ondevice.blur(image, (0.25, 0.5, 0.25))
-    ondevice.fit(image, (20, 41))
-    ondevice.brought(image, torch.zeros(1, 2, 48, 64))
+    monkeypatch.setattr(tensors.used, "by", constants)
+    tensors.blur(image, (0.25, 0.5, 0.25))
+    tensors.fit(image, (20, 41))
+    tensors.brought(image, torch.zeros(1, 2, 48, 64))
     assert [tuple(constant.shape) for constant in constants] == [(48, 48), (64, 64), (41, 48), (20, 64), (1, 2, 48, 64)]
     monkeypatch.undo()
-    ondevice.blur(image, (0.25, 0.5, 0.25))
+    tensors.blur(image, (0.25, 0.5, 0.25))
     assert len(constants) == 5
 
 

@@ -12,7 +12,8 @@ Imports go strictly downward (tests/test_layers.py):
     preview
     easel  memory  deck  control  flame
     filter  album  recipe  naive  charts  recording  queued  peak
-    masked  options  remote  planes
+    ondevice
+    masked  options  remote  planes  tensors
     segment  stylize  gatys  look
     segmenters  crf  matting  loss_network  encoded
     engine

@@ -112,7 +112,7 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
     with Filter(settings) as filter, taken(job.busy):
         run = Run(filter, jpegs, job, deck, say, update)
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
-        more["others_share"] = run.others
+        more |= {"others_share": run.others, "filter_ms": run.filter_ms, "cuda_graphs": run.graphs}
         if job.peak:
             run.begin(PEAK, "the peak")
             more["peak"] = measure_peak(run.works(settings), lambda _: run.tell("the peak"))
@@ -131,7 +131,9 @@ class Run:
         self._update, self._done, self._planned, self._since = update, job.before, 0.0, time.monotonic()
         self.others: float | None = None  # what other processes took of the cores' time, in the newest stretch
         filter.prepare(deck.look)
+        self._calls: list[float] = []
         self._drive(Encoded(jpegs, job.size), Limits(frames=WARM))
+        self.graphs = filter.settle()
 
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""
@@ -142,7 +144,15 @@ class Run:
         with Latest(frames) if self._job.pace else frames as source:
             result = self._drive(source, Limits())
         self.others = others.share()
+        self._calls += self._filter.meter.stages["filter"]
         return result
+
+    @property
+    def filter_ms(self) -> dict[str, float]:
+        """What the filter alone took for the frames so far; on a GPU from upload to download, on the CPU the part of a
+        frame that was left when its turn came."""
+        marks = np.percentile(self._calls or [0.0], (50, 95))
+        return {f"p{p}": round(float(v), 2) for p, v in zip((50, 95), marks, strict=True)}
 
     def against(self) -> tuple[Report, dict[str, Any]]:
         """Ours and the naive recipe in turn, ROUNDS times, each time from the same frame on; medians of both.

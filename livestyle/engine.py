@@ -197,7 +197,7 @@ def compute_unrounded(model: Any) -> None:
 
 
 class TorchNet:
-    """A shipped net in torch: half precision on a GPU, float32 on a CPU or where asked for."""
+    """A shipped net in torch, `module`: half precision on a GPU, float32 on a CPU or where asked for."""
 
     def __init__(self, engine: Engine, card: Card) -> None:
         import torch
@@ -212,7 +212,8 @@ class TorchNet:
             net = load_shipped(card.net, card.kind, path, card.width)
         except (RuntimeError, KeyError, SafetensorError):
             raise UserError(f"{path} does not hold a {card.net} net.", "Make it with: livestyle train style") from None
-        self._net = net.to(self._device, torch.float16 if half else torch.float32).to(memory_format=torch.channels_last)
+        dtype = torch.float16 if half else torch.float32
+        self.module = net.to(self._device, dtype).to(memory_format=torch.channels_last)
 
     def prepare(self, shape: tuple[int, ...]) -> None:
         """Nothing is compiled."""
@@ -220,7 +221,7 @@ class TorchNet:
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         torch = self._torch
         with torch.inference_mode():
-            result: NDArray[Any] = self._net(torch.from_numpy(images).to(self._device)).cpu().numpy()
+            result: NDArray[Any] = self.module(torch.from_numpy(images).to(self._device)).cpu().numpy()
         return result
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoo
 from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STAGE, STILL_QUALITY, Quality, Settings, Size
 from livestyle.sources import Source, VideoFile
 from livestyle.steady import Motion
+
+if TYPE_CHECKING:
+    from livestyle.ondevice import Resident
 
 ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
 KEPT = 6  # pictures behind that stay ready
@@ -94,6 +98,7 @@ class Filter:
         self._pool = ThreadPoolExecutor(11, STAGE)
         self._planes = Planes(quality, engine, settings.models, self._pool, steadied=live)
         self.meter = self._planes.meter
+        self._resident = self._on_device(live) if engine.name == "torch" else None
 
     @property
     def quality(self) -> Quality:
@@ -118,6 +123,9 @@ class Filter:
         self._let_go(self._now)
         with suppress(Exception):  # of the same GPU
             self._let_go(ahead.result() if ahead else None)
+        if self._resident:
+            self._resident.close()
+            self._resident = None
         engine = choose_engine("cpu", self.engine.precision)
         self.matting.take(load_segmenter(self._settings, replace(engine, precision=self._matte_precision))[1])
         self._planes.move(engine)
@@ -147,6 +155,26 @@ class Filter:
             following: waits for the frame after a frame, and returns it or None; called aside, so that the work at
             that one begins while this one is finished. With the same look: where another comes next, it is in vain.
         """
+        with self.meter.stage("filter"):
+            if self._resident and self._resident.takes(look, self.matting) and not self._auto_light:
+                self._let_go(self._caught_up())
+                if following is not nothing:  # it is read meanwhile
+                    self._pool.submit(following, frame)
+                return self._resident(frame, look, self.matting, self.quality)
+            return self._staged(frame, look, following)
+
+    def _on_device(self, live: bool) -> "Resident":
+        """What renders with all pixels on the device; it imports PyTorch."""
+        from livestyle.ondevice import Resident
+
+        return Resident(self.engine.device, lambda style: self._planes.style(style)[0], self._picture, self.meter, live)
+
+    def settle(self) -> bool:
+        """Wait for what is made ready aside after the first frames; whether they are launched from CUDA graphs then."""
+        return self._resident is not None and self._resident.settle()
+
+    def _staged(self, frame: Frame, look: Look, following: Following) -> Image:
+        """The same in stages, side by side."""
         now = self._take_up(frame, look)
         matte, is_new = now.matte.result() if now.matte else (None, False)
         jobs = self._planes.finish(now.painting, matte) if now.painting else {}
@@ -159,13 +187,18 @@ class Filter:
 
     def _take_up(self, frame: Frame, look: Look) -> Begun:
         """A frame at work: the one that was begun ahead, or begun now. Nothing works at others any more."""
-        ahead, self._ahead = self._ahead, None
-        begun = ahead.result() if ahead else None
-        self._let_go(self._now)
+        begun = self._caught_up()
         if begun is None or begun.frame is not frame or begun.look != look:
             self._let_go(begun)
             begun = self._begin(frame, look, {})
         self._now = begun
+        return begun
+
+    def _caught_up(self) -> Begun | None:
+        """What was begun ahead, if anything; nothing works at the frame before any more."""
+        ahead, self._ahead = self._ahead, None
+        begun = ahead.result() if ahead else None
+        self._let_go(self._now)
         return begun
 
     def _look_ahead(self, following: Following, now: Begun, before: Jobs) -> Begun | None:
@@ -205,7 +238,8 @@ class Filter:
 
     def matte(self, frame: Frame) -> Matte:
         """The person's matte, of the frame's size; that of the frame rendered last is at hand, if it had one."""
-        return self._matte(frame)[0]
+        at_hand = self._resident.matte(frame) if self._resident else None
+        return self._matte(frame)[0] if at_hand is None else at_hand
 
     def describe(self, size: Size) -> str:
         """How finely frames of a size are painted, for people."""
@@ -286,6 +320,8 @@ class Filter:
         ending = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
         ending.start()
         ending.join(PATIENCE)
+        if self._resident:
+            self._resident.close()
         if self._clip:
             self._clip.close()
 

@@ -19,7 +19,7 @@ from livestyle.filter import Filter, Following, nothing
 from livestyle.image import Frame, Image, Matte, cover, size_of
 from livestyle.look import Look
 from livestyle.preview import Shown
-from livestyle.segment import Jumps
+from livestyle.segment import Jumps, UnsafeMatteError
 from livestyle.settings import LIVE_QUALITY, QUALITIES, Size
 
 Jobs = SimpleQueue[Callable[[], None] | None]
@@ -126,7 +126,7 @@ class Guard:
             picture = self._timed(frame, look)
             picture = picture if size_of(picture) == self._size else cover(picture, self._size)
         except Exception as error:
-            if isinstance(error, RuntimeError) and self._falls_back(error):
+            if is_of_device(error) and self._falls_back(error):
                 return self._render(frame, look)
             if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
                 self._deck.refuse(look, self._good, str(error))
@@ -140,7 +140,7 @@ class Guard:
         self._failures, self._good = 0, look
         return Shown(frame, picture, look)
 
-    def _falls_back(self, error: RuntimeError) -> bool:
+    def _falls_back(self, error: Exception) -> bool:
         """Whether it was a GPU's, such as that of one that was reset: the CPU goes on."""
         device = self._filter.engine.detail
         if not self._filter.fall_back():
@@ -176,6 +176,11 @@ class Guard:
             stages = (styles, meter.newest("segment"), meter.newest("composite"))
             self._auto.feed(frame.time, max(stages) / 1000, styles / 1000)
         return picture
+
+
+def is_of_device(error: Exception) -> bool:
+    """Whether an error may be that of what computes."""
+    return isinstance(error, RuntimeError) and not isinstance(error, UnsafeMatteError)
 
 
 class Worker:

@@ -72,16 +72,20 @@ REFINEMENTS = {  # by --refine
 }
 
 
-def card_segmenter(card: Card, engine: Engine) -> Segmenter:
+class CardSegmenter:
     """A segmenter of ours, its input within the card's area; what `scaled_size` leaves of it is reflected."""
-    net = engine.load(card)
 
-    def segment(image: Image) -> Matte:
-        width, height = scaled_size(size_of(image), card.pixels, card.multiple)
-        matte = net(pad_to(fit(image, (width, height)), card.multiple)[None])[0]
+    def __init__(self, card: Card, engine: Engine) -> None:
+        self.card, self.net = card, engine.load(card)
+
+    def __call__(self, image: Image) -> Matte:
+        width, height = self.size(size_of(image))
+        matte = self.net(pad_to(fit(image, (width, height)), self.card.multiple)[None])[0]
         return np.ascontiguousarray(matte[:height, :width], np.float32)
 
-    return segment
+    def size(self, size: Size) -> Size:
+        """Of the matte of a picture of some size."""
+        return scaled_size(size, self.card.pixels, self.card.multiple)
 
 
 def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
@@ -123,7 +127,7 @@ def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
     card = find_card("segmenter", name, settings.models, [*SEGMENTERS, *TRAINABLE])
     class_numbers(card.name, settings.keep, people())
     refuse_model_file(card.name, settings)
-    return card.name, card_segmenter(card, engine)
+    return card.name, CardSegmenter(card, engine)
 
 
 class Smoother:
@@ -242,6 +246,10 @@ def refine(matte: Matte, gray: Gray, small: Gray | None = None, epsilon: float =
     return np.asarray(np.clip(full, 0, 1, out=full), np.float32)
 
 
+class UnsafeMatteError(RuntimeError):
+    """A matte that might uncover what must be hidden; whatever computed it did not fail."""
+
+
 class Jumps:
     """Tells a matte that jumps to the whole picture from a person who comes so near: that one fills it step by step.
 
@@ -253,14 +261,14 @@ class Jumps:
         self._last = -math.inf
 
     def check(self, matte: Matte, time: float) -> None:
-        """Raises RuntimeError for a jump; time: in seconds."""
+        """Raises UnsafeMatteError for a jump; time: in seconds."""
         share = float(cv2.mean(matte)[0])
         if not 0 <= time - self._last < RISE or share <= NEARLY:
             self._since = None  # what happened in a gap nobody knows
         self._last = time
         if share >= FULL and (self._since is None or time - self._since < RISE):
             self._since = None
-            raise RuntimeError("the matte covers the whole picture at once")
+            raise UnsafeMatteError("the matte covers the whole picture at once")
         if self._since is None and share > NEARLY:
             self._since = time
 
@@ -269,38 +277,56 @@ class Matting:
     """Image and time to matte at the image's size: segment, smooth, refine. Owns the memory over time.
 
     Raises:
-        RuntimeError: a matte that is none, or jumps where `jumps` is set; others: what the segmenter raises.
+        UnsafeMatteError: a matte that is none, or jumps where `jumps` is set; others: what the segmenter raises.
     """
 
     def __init__(
         self, segmenter: Segmenter, smoother: Smoother | None = None, refinement: Refinement = GUIDED,
         choose: MainPerson | None = None,
     ) -> None:  # fmt: skip
-        self._segment, self._smooth, self._refinement, self._choose = segmenter, smoother, refinement, choose
+        self.segmenter, self._smooth, self.refinement, self._choose = segmenter, smoother, refinement, choose
         self.size: Size = (0, 0)  # at which the segmenter last ran
         self.jumps: Jumps | None = None  # where a whole matte would uncover what must be hidden
 
     def take(self, segmenter: Segmenter) -> None:
         """Segment with another from now on; what is known of the time before stays."""
-        self._segment = segmenter
+        self.segmenter = segmenter
 
     def __call__(self, image: Image, time: float = 0.0) -> Matte:
-        matte = self._segment(image)
+        matte = self._checked(self.segmenter(image), time)
+        matte = self._refined(matte, image, time)
+        return self.refinement.after(matte, image) if self.refinement.after else matte
+
+    @property
+    def epsilon(self) -> float:
+        """Of the guided filter."""
+        return CALM if self._smooth else EPSILON
+
+    def steadied(self, matte: Matte, gray: Gray, time: float) -> Matte:
+        """What a segmenter gave, checked and smoothed; to be refined where the picture is.
+
+        Args:
+            gray: the picture, of the matte's size.
+
+        Raises:
+            UnsafeMatteError: as a call.
+        """
+        matte = self._checked(matte, time)
+        return self._smooth(matte, gray, time) if self._smooth else matte
+
+    def _checked(self, matte: Matte, time: float) -> Matte:
         if not (matte.min() >= -ROUNDING and matte.max() <= 1 + ROUNDING):  # so is NaN
-            raise RuntimeError("the segmenter's matte is not in 0..1")
+            raise UnsafeMatteError("the segmenter's matte is not in 0..1")
         if self.jumps:
             self.jumps.check(matte, time)
         self.size = size_of(matte)
-        if self._choose:
-            matte = self._choose(matte)
-        matte = self._refined(matte, image, time)
-        return self._refinement.after(matte, image) if self._refinement.after else matte
+        return self._choose(matte) if self._choose else matte
 
     def _refined(self, matte: Matte, image: Image, time: float) -> Matte:
         gray = grayscale(image)
-        if self._refinement.before:
-            return refine(self._refinement.before(matte, image), gray)
+        if self.refinement.before:
+            return refine(self.refinement.before(matte, image), gray)
         if self._smooth:
             small = fit(gray, self.size)
-            return refine(self._smooth(matte, small, time), gray, small, CALM)
+            return refine(self._smooth(matte, small, time), gray, small, self.epsilon)
         return refine(matte, gray)

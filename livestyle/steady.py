@@ -58,6 +58,22 @@ class Motion:
         return self.moving == 0
 
 
+@dataclass(frozen=True)
+class Glimpse:
+    """The same at a third of the size.
+
+    Args:
+        flow: in its pixels; keep: in 0..1, the share of the pictures before in one without noise; None where there is
+            next to none.
+    """
+
+    flow: Flow
+    trust: Values
+    keep: Values | None
+    known: float
+    moving: float
+
+
 class Watcher:
     """Tells how pictures move, owning the memory of them.
 
@@ -83,22 +99,30 @@ class Watcher:
             time: in seconds.
         """
         self._step += 1
-        now, full = third(image), size_of(image)
+        seen, full = self.glimpse(third(image), time), size_of(image)
+        feed = self._averaged(image, seen.keep if seen else None)
+        if seen is None:
+            return Motion(self._step, feed)
+        return Motion(
+            self._step, feed, scaled_flow(seen.flow, full), fit_matte(seen.trust, full), seen.known, seen.moving
+        )
+
+    def glimpse(self, now: Image, time: float) -> Glimpse | None:
+        """How a picture, at a third of the size, follows from those before it; None where nothing is remembered."""
         before, passed = self._seen, time - self._time
         self._seen, self._time = now, time
         if before is not None and before.shape != now.shape and alike(size_of(before), size_of(now)):
-            before, self._calm = np.asarray(cv2.resize(before, size_of(now)), np.uint8), None
+            before = np.asarray(cv2.resize(before, size_of(now)), np.uint8)
         if before is None or before.shape != now.shape or not 0 <= passed < GAP or min(now.shape[:2]) < LEAST:
-            self._calm = None
-            return Motion(self._step, image)
+            return None
         flow, seen, rest, trust, noise = self._compare(now, before)
         if (known := float(trust.mean())) < CUT:
-            self._calm = None
-            return Motion(self._step, image)
+            return None
         trust *= np.exp(-passed / (MOVING + (STILL - MOVING) * rest))
         self._seen = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
-        feed, moving = self._averaged(image, rest, noise, passed), float((rest < 0.5).mean())
-        return Motion(self._step, feed, scaled_flow(flow, full), fit_matte(trust, full), known, moving)
+        loud = min(1.0, (noise - HEARD[0]) / (HEARD[1] - HEARD[0]))
+        keep = rest * np.float32(loud * math.exp(-passed / NOISY)) if loud > 0 else None
+        return Glimpse(flow, trust, keep, known, float((rest < 0.5).mean()))
 
     def _compare(self, now: Image, before: Image) -> tuple[Flow, Image, Values, Values, float]:
         """The flow back to the picture before, what it brings, where both rest, where that can be trusted, the noise.
@@ -118,15 +142,14 @@ class Watcher:
         trust = np.exp(-np.square(np.maximum(change(now, seen, NEAR) - MARGIN * noise, 0) / CHANGE) - bend / BEND)
         return flow, seen, rest, trust, noise
 
-    def _averaged(self, image: Image, rest: Values, noise: float, passed: float) -> Image:
+    def _averaged(self, image: Image, keep: Values | None) -> Image:
         """The picture with its noise averaged out where it rests; itself where it has next to none."""
-        loud = min(1.0, (noise - HEARD[0]) / (HEARD[1] - HEARD[0]))
-        if loud <= 0:
+        if keep is None:
             self._calm = None
             return image
         now = image.astype(np.float32)
-        if self._calm is not None:
-            keep = fit_matte(rest * np.float32(loud * math.exp(-passed / NOISY)), size_of(image))
+        if self._calm is not None and self._calm.shape == image.shape:
+            keep = fit_matte(keep, size_of(image))
             now = np.asarray(cv2.blendLinear(self._calm, now, keep, 1 - keep), np.float32)
         self._calm = now
         return np.asarray(cv2.convertScaleAbs(now), np.uint8)

@@ -70,7 +70,7 @@ class Stylizer:
     """
 
     def __init__(self, net: Net, multiple: int, pixels: int) -> None:
-        self._net, self._multiple, self._pixels = net, multiple, pixels
+        self.net, self.multiple, self._pixels = net, multiple, pixels
         self._turn = threading.Lock()  # a net is one request: two planes may want it at once
 
     def __call__(self, image: Image) -> Image:
@@ -78,16 +78,16 @@ class Stylizer:
         width, height = at_most(size, self._pixels)
         padded = self._padded(fit(image, (width, height)))
         with self._turn:
-            painted = np.asarray(self._net(padded[None])[0], np.uint8)
+            painted = np.asarray(self.net(padded[None])[0], np.uint8)
         return fit(np.ascontiguousarray(painted[:height, :width]), size)
 
     def prepare(self, size: Size) -> None:
         """Make the net ready for pictures of a size; others can be painted meanwhile."""
         width, height = at_most(size, self._pixels)
-        self._net.prepare((1, *self._padded(np.zeros((height, width, 3), np.uint8)).shape))
+        self.net.prepare((1, *self._padded(np.zeros((height, width, 3), np.uint8)).shape))
 
     def _padded(self, image: Image) -> Image:
-        image = pad_to(image, self._multiple)
+        image = pad_to(image, self.multiple)
         return image if min(image.shape[:2]) > 16 else pad_to(image, 32)  # the net reflects 16 px of border
 
 

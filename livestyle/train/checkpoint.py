@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.image import write_error, written_aside
+from livestyle.files import write_error, written_aside
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms, summary
 from livestyle.train.ranks import Ranks
 

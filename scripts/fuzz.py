@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CORPUS = Path(__file__).parents[1] / "tests" / "corpus"
+CORPUS = Path(os.environ.get("FUZZ_CORPUS") or Path(__file__).parents[1] / "tests" / "corpus")
 MEMORY = 3 << 30  # bytes of addresses that a parser may take beyond what it has once all is imported
-PATIENCE = 30.0  # seconds that one input may take on a busy machine
+BUSY, STUCK = 20.0, 120.0  # seconds of the processor, and of the clock, that one input may take
 LARGEST = 1 << 17  # bytes of an input
 LIFE = 5000  # inputs that one child parses
 FRAMES = 12  # of a clip
@@ -249,7 +249,10 @@ class Child:
             self.process.stdin.write(header.encode() + b"\n" + given.data)
         with selectors.DefaultSelector() as ready:
             ready.register(self.process.stdout, selectors.EVENT_READ)
-            is_silent = not ready.select(PATIENCE)
+            until, most = time.monotonic() + STUCK, self.spent() + BUSY
+            while not (found := ready.select(1.0)) and time.monotonic() < until and self.spent() < most:
+                pass
+        is_silent = not found
         line = b"" if is_silent else self.process.stdout.readline()
         if line:
             return dict(json.loads(line))
@@ -258,6 +261,13 @@ class Child:
         self.said.seek(0)
         said = self.said.read().decode(errors="replace")[-2000:]
         return {"fault": f"{'hang' if is_silent else f'death by {-code}'}\n{said}"}
+
+    def spent(self) -> float:
+        """Seconds of the processor that it has had; on a busy machine these count."""
+        with suppress(OSError, IndexError):
+            ticks = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+        return 0.0
 
     def close(self) -> None:
         """End it."""

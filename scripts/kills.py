@@ -281,7 +281,7 @@ def warm() -> None:
     from livestyle.train.curves import draw
 
     with tempfile.TemporaryDirectory() as place:
-        draw([], Path(place) / "warm.png")
+        draw([{"images": 1, "training": {"loss": 1.0}, "validation": {}}], Path(place) / "warm.png")
     torch.set_num_threads(1)
 
 

@@ -193,7 +193,7 @@ def check_card(card: Card) -> None:
     if card.kind not in KINDS or not all(isinstance(word, str) and word.isprintable() for word in words):
         raise ValueError("it holds what no card may hold")
     for name, digest in card.files.items():
-        if not name or name.startswith(".") or any(sign in name for sign in "/\\:"):
+        if not 0 < len(name) < 200 or name.startswith(".") or any(sign in name for sign in "/\\:"):
             raise ValueError(f"it names {shown(name[:40])}, which is not beside it")
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ValueError(f"{shown(name)} has no SHA-256")

@@ -148,9 +148,9 @@ class OpenVinoNet:
         with self._reading():
             self._model = openvino_core().read_model(path)
             door, result = self._model.inputs[0], self._model.outputs[0]
-        if door.get_element_type() != ov.Type.u8 or len(door.get_partial_shape()) != 4:
+        if door.get_element_type() != ov.Type.u8 or axes_of(door) != 4:
             raise UserError(f"{path} does not take uint8 pictures (N, H, W, 3).", "Make it with: livestyle train style")
-        found = result.get_element_type().get_type_name(), len(result.get_partial_shape())
+        found = result.get_element_type().get_type_name(), axes_of(result)
         if found != RESULTS.get(kind, found):
             raise UserError(f"{path} is no {kind}: it gives other results.", "Give another file.")
         self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
@@ -197,6 +197,12 @@ class OpenVinoNet:
         request.infer([np.ascontiguousarray(images)], share_inputs=True)
         result: NDArray[Any] = request.get_output_tensor(0).data.copy()
         return result
+
+
+def axes_of(door: Any) -> int:
+    """How many axes a net's input or result has; -1 where the net does not say."""
+    rank = door.get_partial_shape().rank
+    return rank.get_length() if rank.is_static else -1
 
 
 def check_sizes(model: Any) -> None:

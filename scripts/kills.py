@@ -57,9 +57,7 @@ def train(folder: Path, minutes: float = 60.0) -> None:
     from livestyle.train import checkpoint, curves
 
     checkpoint.EVERY = 0.0
-    curves.draw = lambda points, path: Image.new("L", (8, 8)).save(
-        path, "PNG"
-    )  # the chart, which takes most of the time
+    curves.draw = lambda points, path: Image.new("L", (8, 8)).save(path, "PNG")  # charts take longest
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(), torch.nn.Conv2d(64, 3, 3))
     optimizer = torch.optim.Adam(net.parameters())
 
@@ -284,6 +282,9 @@ def warm() -> None:
     from livestyle.train import checkpoint  # noqa: F401
 
     torch.set_num_threads(1)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    torch.optim.Adam([weight]).step()  # the first step imports as much again
 
 
 if __name__ == "__main__":

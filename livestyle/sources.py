@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -269,8 +269,10 @@ class VideoFile(Source):
         is_url = "://" in self._path
         options = {"max_pixels": str(CLIP_PIXELS)} | ({} if is_url else {"format_whitelist": single_files()})
         try:
-            container = av.open(
-                self._path, options=options, metadata_errors="replace", timeout=(10, 10) if is_url else None
+            # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
+            more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+            container: InputContainer = av.open(
+                self._path, options=options, timeout=(10, 10) if is_url else None, **more
             )
         except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
             is_list = getattr(error, "errno", 0) == errno.EINVAL and not is_url

@@ -7,7 +7,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,12 +270,15 @@ def fetch(url: str, digest: str, target: Path, watch: Watch) -> Path:
         with locked(lock, wait=False) as mine:
             if mine is None:
                 raise UserError(f"Another process is fetching {target}.", "Wait for it, then run this again.")
-            _persist(url, digest, part, watch, by_hand)
-            if not sha256(part).startswith(digest):
-                part.unlink()
-                raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", by_hand)
-            put(part, target)
-        lock.unlink(missing_ok=True)
+            try:
+                _persist(url, digest, part, watch, by_hand)
+                if not sha256(part).startswith(digest):
+                    part.unlink()
+                    raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", by_hand)
+                put(part, target)
+            finally:
+                with suppress(OSError):  # Windows removes nothing that is open
+                    lock.unlink()
     except OSError as error:
         raise write_error(target, error) from None
     return target

@@ -21,6 +21,7 @@ Imports go strictly downward (tests/test_layers.py):
     overlay  canvas  sound
     faults  light  blending  bokeh  composites  metrics  region  painter  paintings  loss_curve
     image  cores  loopback  autoquality
+    files  onnx_file
     errors  settings  toml_text  devices  v4l2  meter
 """
 

@@ -17,7 +17,7 @@ from livestyle.config import load_config
 from livestyle.devices import video_devices
 from livestyle.doctor import Check
 from livestyle.errors import UserError
-from livestyle.image import written_aside
+from livestyle.files import written_aside
 from livestyle.loopback import MODULE
 from livestyle.v4l2 import modes
 

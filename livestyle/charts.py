@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from livestyle.engine import has_package
 from livestyle.errors import UserError
-from livestyle.image import aside, written_aside
+from livestyle.files import check_target, written_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def check_chart(path: Path) -> None:
         raise UserError("The chart needs the package matplotlib.", "Run: pip install 'livestyle[torch]'")
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} is no name of a PNG.", "End it in .png.")
-    aside(path)
+    check_target(path)
 
 
 def save_chart(figure: "Figure", path: Path) -> None:

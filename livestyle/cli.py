@@ -491,7 +491,7 @@ def measure_grid(settings: Settings, source: str, seconds: float, folder: Path, 
     from livestyle import cost
     from livestyle.charts import check_chart, draw_cost
     from livestyle.deck import Deck
-    from livestyle.image import written_aside
+    from livestyle.files import written_aside
     from livestyle.look import NONE, Look
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from livestyle.config import File, Given, load_config, project_file, user_file
 from livestyle.console import say, show
 from livestyle.deck import ACTIONS
 from livestyle.errors import UserError
+from livestyle.files import written_aside
 from livestyle.options import DEFAULTS, key_of
 from livestyle.toml_text import toml
 
@@ -122,6 +123,7 @@ def _create(file: Path, context: typer.Context) -> None:
     keys = "".join(f"# {one.name} = {toml(one.key)}\n" for one in ACTIONS if one.key and one.name != "style")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(TEMPLATE.format(settings=settings, keys=keys), "utf-8")
+        with written_aside(file) as part:
+            part.write_text(TEMPLATE.format(settings=settings, keys=keys), "utf-8")
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}.", "Check its folder's rights.") from None

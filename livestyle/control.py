@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 
 from livestyle.errors import UserError
-from livestyle.jobs import locked
+from livestyle.files import locked
 from livestyle.remote import HAS_UNIX, LONGEST, PATIENCE, Facts, runtime_folder
 
 BACKLOG = 1 << 16  # bytes that may wait for a client to read them

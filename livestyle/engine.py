@@ -9,9 +9,11 @@ import platform
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.errors import UserError
-from livestyle.weights import Card
+from livestyle.onnx_file import check_onnx
+from livestyle.weights import Card, shown
 
 KEPT = 6  # input sizes for which a net stays ready
+GROWTH = 256  # times the bytes of the input that a value on the way may take; in our nets it is 32 at most
+MANY = 1 << 20  # bytes of an input, below which more growth is no harm
 
 
 class Net(Protocol):
@@ -138,16 +143,14 @@ class OpenVinoNet:
 
     def __init__(self, engine: Engine, path: Path, threads: int = 1, kind: str = "") -> None:
         ov = import_openvino()
-        try:
+        check_onnx(path)
+        self._path = path
+        with self._reading():
             self._model = openvino_core().read_model(path)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"{path} is not an ONNX net that can be read: {reason}", "Give another file.") from None
-        door = self._model.inputs[0]
-        if door.get_element_type() != ov.Type.u8 or len(door.get_partial_shape()) != 4:
+            door, result = self._model.inputs[0], self._model.outputs[0]
+        if door.get_element_type() != ov.Type.u8 or axes_of(door) != 4:
             raise UserError(f"{path} does not take uint8 pictures (N, H, W, 3).", "Make it with: livestyle train style")
-        result = self._model.outputs[0]
-        found = result.get_element_type().get_type_name(), len(result.get_partial_shape())
+        found = result.get_element_type().get_type_name(), axes_of(result)
         if found != RESULTS.get(kind, found):
             raise UserError(f"{path} is no {kind}: it gives other results.", "Give another file.")
         self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
@@ -158,6 +161,17 @@ class OpenVinoNet:
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._lock = threading.Lock()  # of the requests
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What OpenVINO cannot make of a file is the file's fault; it raises several kinds of errors."""
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = ([line for line in str(error).splitlines() if line.strip()] or ["no reason given"])[-1]
+            raise UserError(
+                f"{self._path} is not an ONNX net that can be read: {shown(reason)}.", "Give another file."
+            ) from None
+
     def prepare(self, shape: tuple[int, ...]) -> None:
         """Compile for a shape."""
         self._request(shape)
@@ -167,9 +181,11 @@ class OpenVinoNet:
             if shape in self._requests:
                 self._requests.move_to_end(shape)
                 return self._requests[shape]
-        model = self._model.clone()
-        model.reshape(shape)
-        request = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
+        with self._reading():
+            model = self._model.clone()
+            model.reshape(shape)
+            check_sizes(model)
+            request = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
         with self._lock:
             self._requests[shape] = request
             if len(self._requests) > KEPT:
@@ -181,6 +197,24 @@ class OpenVinoNet:
         request.infer([np.ascontiguousarray(images)], share_inputs=True)
         result: NDArray[Any] = request.get_output_tensor(0).data.copy()
         return result
+
+
+def axes_of(door: Any) -> int:
+    """How many axes a net's input or result has; -1 where the net does not say."""
+    rank = door.get_partial_shape().rank
+    return rank.get_length() if rank.is_static else -1
+
+
+def check_sizes(model: Any) -> None:
+    """See, before anything is computed, that no value between input and result is absurdly large.
+
+    Raises:
+        ValueError: one is.
+    """
+    most = GROWTH * max(MANY, prod(model.inputs[0].get_shape()))
+    for op in model.get_ops():
+        if op.get_output_size() and op.get_output_partial_shape(0).is_static and op.output(0).get_tensor().size > most:
+            raise ValueError("what it computes on the way does not fit into memory")
 
 
 def compute_unrounded(model: Any) -> None:

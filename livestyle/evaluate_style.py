@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from livestyle.engine import choose_engine
+from livestyle.files import write_error, written_aside
 from livestyle.gatys import Goal, measure, paint, painting_grams, set_goal
-from livestyle.image import Image, cover, load_image, save_image, write_error, written_aside
+from livestyle.image import Image, cover, load_image, save_image
 from livestyle.live import Say
 from livestyle.loss_network import open_loss_network
 from livestyle.nets.vgg import LossNetwork

@@ -19,7 +19,7 @@ from typing import Any
 import livestyle
 from livestyle.engine import openvino_core
 from livestyle.errors import UserError
-from livestyle.image import aside, written_aside
+from livestyle.files import check_target, written_aside
 from livestyle.peak import Work, graph
 
 EVERY = 0.005  # seconds between samples
@@ -49,7 +49,7 @@ def check_flame(path: Path) -> None:
         raise UserError("This system does not tell what each thread spends.", "Profile on Linux.")
     if path.suffix.lower() != ".svg":
         raise UserError(f"{path} is no name of an SVG.", "End it in .svg.")
-    aside(path)
+    check_target(path)
 
 
 class Sampler:

@@ -13,6 +13,7 @@ import platformdirs
 from livestyle.config import VARIABLE, Config, here, load_config, project_file, user_file
 from livestyle.deck import Deck
 from livestyle.errors import UserError
+from livestyle.files import written_aside
 from livestyle.look import Look, anchored, look_of
 from livestyle.options import DEFAULTS, LOOKS, checked
 from livestyle.settings import Settings
@@ -95,8 +96,7 @@ def save_last(look: Look) -> None:
     if os.environ.get(VARIABLE) == "none":
         return
     file = last_file()
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    with suppress(OSError):
+    with suppress(OSError, UserError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(facts, indent=2), "utf-8")
-        os.replace(part, file)
+        with written_aside(file) as part:
+            part.write_text(json.dumps(facts, indent=2), "utf-8")

@@ -1,11 +1,9 @@
 """Image, Matte, Frame, and the pure functions on their pixels. RGB everywhere; BGR exists at the doors only."""
 
 import json
-import os
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.errors import UserError
+from livestyle.files import written_aside
 from livestyle.settings import Size
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -33,6 +32,12 @@ KEPT_TAGS = {  # of EXIF: what tells of the picture, rather than of how its file
     "Artist", "Copyright", "Rating", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject",
 }  # fmt: skip
 LEFT_TAGS = {0x927C, 0xA005, 0xA002, 0xA003}  # of EXIF: offsets into the file, and the size before it was turned
+BROKEN = (  # what Pillow raises at a damaged file
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
+    RuntimeError, struct.error,
+)  # fmt: skip
+# As Pillow calls the kinds that are read; it knows many more, one of which (EPS) runs another program.
+KINDS = ["PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
 MOST_PIXELS = 150_000_000
 LARGE = 540  # rows from which on an eighth of the size tells the colours near a rim as well as a quarter
 SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft
@@ -276,7 +281,7 @@ def load_srgb(path: Path) -> Image:
         own = ImageCms.ImageCmsProfile(BytesIO(facts.icc))
         shown = ImageCms.profileToProfile(Pil.fromarray(image), own, ImageCms.createProfile("sRGB"))
         return np.asarray(shown, np.uint8)
-    except ImageCms.PyCMSError:
+    except (ImageCms.PyCMSError, OSError):
         return image
 
 
@@ -297,9 +302,10 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, Facts]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures: the limit here is our own
             Pil.MAX_IMAGE_PIXELS = None
-            if path.suffix.lower() in HEIF and path.is_file():
+            is_heif = path.suffix.lower() in HEIF and path.is_file()
+            if is_heif:
                 _know_heif(path)
-            with Pil.open(path) as file:
+            with Pil.open(path, formats=[*KINDS, "HEIF"] if is_heif else KINDS) as file:
                 if short:
                     file.draft(None, (short, short))
                 if file.width * file.height > MOST_PIXELS:
@@ -310,7 +316,9 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, Facts]:
         raise
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.", "Check the name.") from None
-    except (OSError, SyntaxError, ValueError, Pil.DecompressionBombError) as error:
+    except MemoryError:
+        raise UserError(f"{path} needs more memory than there is.", "Scale it down first.") from None
+    except BROKEN as error:
         reason = "is cut short" if "truncated" in str(error) else "is not a picture that can be read"
         raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURES)}).") from None
 
@@ -368,46 +376,8 @@ def _exif(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa:
             inner = {tag: value for tag, value in found.get_ifd(part).items() if tag not in LEFT_TAGS}
             kept.update({part: inner} if inner else {})
         return kept.tobytes() if kept else b""
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
+    except BROKEN:
         return b""  # damaged: the picture itself is not
-
-
-def aside(path: Path) -> Path:
-    """Where to write what will be renamed to `path` once it is whole.
-
-    Raises:
-        UserError: the folder is missing, or the path is a folder.
-    """
-    if not path.parent.is_dir():
-        raise UserError(f"There is no folder {path.parent}.", "Create it first.")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder.", "Give a file name.")
-    return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-
-
-def write_error(path: Path, error: Exception) -> UserError:
-    """Why a file could not be written."""
-    if isinstance(error, PermissionError):
-        return UserError(f"{path} cannot be written.", "Choose a folder that you may write to.")
-    reason = getattr(error, "strerror", None) or str(error)
-    return UserError(f"{path} cannot be written: {reason}.", "Free space, or write elsewhere.")
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to it at the end, removed if anything fails.
-
-    Raises:
-        UserError: the folder is missing or not writable, or the disk is full.
-    """
-    part = aside(path)
-    try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise write_error(path, error) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_image(path: Path, image: NDArray[np.uint8], facts: Facts = NO_FACTS) -> None:
@@ -444,9 +414,9 @@ def load_notes(path: Path) -> dict[str, str]:
     from PIL import Image as Pil
 
     try:
-        with Pil.open(path) as file:
+        with Pil.open(path, formats=("PNG", "JPEG")) as file:
             if file.format == "JPEG":
                 return dict(json.loads(file.info.get("comment", b"{}")))
             return {name: text for name, text in file.info.items() if isinstance(name, str) and isinstance(text, str)}
-    except (OSError, SyntaxError, ValueError, TypeError):
+    except (*BROKEN, MemoryError):
         return {}

@@ -24,6 +24,7 @@ from typing import Any
 import platformdirs
 
 from livestyle.errors import UserError
+from livestyle.files import locked, written_aside
 
 WAITING, RUNNING, DONE, FAILED, STOPPED, CANCELLED = "waiting", "running", "done", "failed", "stopped", "cancelled"
 ENDED = (DONE, FAILED, STOPPED, CANCELLED)
@@ -256,7 +257,8 @@ class Jobs:
         return _load(self._place(job) / "progress.json")
 
     def _write(self, job: Job) -> Job:
-        _save(self._place(job) / "job.json", asdict(job))
+        with written_aside(self._place(job) / "job.json") as part:
+            part.write_text(json.dumps(asdict(job), indent=2), "utf-8")
         return job
 
 
@@ -293,7 +295,9 @@ class Recorder:
         if self._file is not None:
             self._facts |= facts
             with suppress(OSError):  # nobody to tell any more: the work goes on
-                _save(self._file, self._facts)
+                part = self._file.with_suffix(".part")
+                part.write_text(json.dumps(self._facts, indent=2), "utf-8")
+                os.replace(part, self._file)
 
 
 def detached(last: bool = False, keep: int | None = None) -> dict[str, Any]:
@@ -338,39 +342,6 @@ def _load(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _save(file: Path, facts: dict[str, Any]) -> None:
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(facts, indent=2), "utf-8")
-    os.replace(part, file)
-
-
-@contextmanager
-def locked(file: Path, wait: bool = True) -> Iterator[int | None]:
-    """A lock, as its descriptor; None where another has it and `wait` is False. Held until it is closed everywhere."""
-    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        yield lock if _take(lock, wait) else None
-    finally:
-        os.close(lock)
-
-
-def _take(lock: int, wait: bool) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(lock, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        if wait:
-            raise
-        return False
-    return True
 
 
 if __name__ == "__main__":

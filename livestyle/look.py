@@ -1,5 +1,6 @@
 """What the picture should be now: a look for each plane, and its parser."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -110,8 +111,16 @@ def anchored(look: str, base: Path) -> str:
     """A LOOK whose path is relative to a folder, as one that holds anywhere."""
     head, colon, rest = look.partition(":")
     if colon and head in ("image", "video"):
-        return f"{head}:{base / Path(rest).expanduser()}"
-    return str(base / Path(look).expanduser()) if look.lower().endswith(STYLE_FILES) else look
+        return f"{head}:{base / at_home(rest)}"
+    return str(base / at_home(look)) if look.lower().endswith(STYLE_FILES) else look
+
+
+def at_home(path: str) -> Path:
+    """A path whose ~ is the user's home; left as it is where there is none, such as that of a user unknown."""
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError):
+        return Path(path)
 
 
 def _none(text: str, rest: str) -> Plane:
@@ -134,14 +143,14 @@ def _color(text: str, rest: str) -> Plane:
 def _file(text: str, rest: str) -> Plane:
     if not rest:
         raise _unreadable(text)
-    if not Path(rest).is_file():
+    if not os.path.isfile(rest):
         raise UserError(f"There is no file {rest}.", "Check the name.")
     return Plane(text.partition(":")[0], text, path=rest)
 
 
 def _style(text: str) -> Plane:
     if text.lower().endswith(STYLE_FILES):
-        if not Path(text).is_file():
+        if not os.path.isfile(text):
             raise UserError(f"There is no file {text}.", "Check the name.")
         return Plane("style", text, ((text, 1.0),))
     blend = re.fullmatch(r"([\w.-]+)(?:\+([\w.-]+)(?:@([^@]*))?)?", text)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from livestyle.errors import UserError
-from livestyle.image import written_aside
+from livestyle.files import written_aside
 
 Row = tuple[str, int, int, dict[str, float]]  # plane, width and height of the scale, losses after an iteration
 

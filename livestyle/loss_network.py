@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from livestyle import weights
 from livestyle.errors import UserError
-from livestyle.image import written_aside
+from livestyle.files import written_aside
 from livestyle.nets.vgg import LossNetwork, from_tensors, load_loss_network
 from livestyle.weights import Unreachable, cache_folder, fetch, find_card, sha256
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.errors import UserError
-from livestyle.look import anchored, parse_plane
+from livestyle.look import anchored, at_home, parse_plane
 from livestyle.settings import PERSON_COUNTS, QUALITIES, LiveSettings, Settings, read_size
 from livestyle.toml_text import toml
 
@@ -123,4 +123,4 @@ def checked(name: str, value: Any, origin: str, base: Path) -> Any:
         raise UserError(f"{origin}: {key_of(name)} = {shown[:60]} is not {error}.", "Mend it there.") from None
     except UserError as error:
         raise UserError(f"{origin}: {error.problem}", error.step) from None
-    return str(base / Path(value).expanduser()) if name in PATHS else value
+    return str(base / at_home(value)) if name in PATHS else value

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from livestyle import image as pixels
 from livestyle.blending import BLENDS
 from livestyle.errors import UserError
+from livestyle.files import check_target
 from livestyle.filter import Filter
 from livestyle.image import Frame, Image, Matte, at_most, fit, fit_matte, size_of
 from livestyle.light import light_of
@@ -89,7 +90,7 @@ def is_picture(path: Path) -> bool:
 
 def check(portrait: Path, painting: Path, target: Path, style: Path | None, blend: str, alone: bool) -> None:
     """Raises UserError, before minutes are spent, where the result could not be made or written."""
-    pixels.aside(target)
+    check_target(target)
     if target.suffix.lower() not in pixels.PICTURES:
         raise UserError(f"{target} does not say what kind of picture to write.", "End it in .png or .jpg.")
     if alone and target.suffix.lower() in pixels.OPAQUE:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from livestyle import weights
 from livestyle.engine import Engine, has_package
 from livestyle.errors import UserError
-from livestyle.image import Image, Matte, fit, size_of, written_aside
+from livestyle.files import written_aside
+from livestyle.image import Image, Matte, fit, size_of
 from livestyle.settings import Settings, Size
 from livestyle.weights import fetch, model_folders, sha256, user_folder
 

@@ -1,6 +1,5 @@
 """Where finished pictures go: a window, a virtual camera, a video file, nowhere; and several at once."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,8 @@ from livestyle import loopback
 from livestyle.canvas import TITLE, TOOLKITS, Event, open_canvas
 from livestyle.devices import IS_LINUX, Openings
 from livestyle.errors import UserError
-from livestyle.image import Frame, Image, aside, pad_to, write_error
+from livestyle.files import Aside, write_error
+from livestyle.image import Frame, Image, pad_to
 from livestyle.overlay import Overlay, Scene
 from livestyle.settings import Size
 from livestyle.sound import Copied, Microphone, Sound, Spoken
@@ -329,9 +329,9 @@ class VideoFile(Sink):
         self._writer: Clip | None = None
         if path.suffix.lower() not in CLIPS:
             raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
-        self._part = aside(path)
+        self._aside = Aside(path)
         with self._discarding():
-            self._writer = Clip(self._part, stream)
+            self._writer = Clip(self._aside.part, stream)
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
@@ -357,14 +357,14 @@ class VideoFile(Sink):
     def close(self) -> None:
         with self._discarding():
             if self._writer and self._writer.finish():
-                os.replace(self._part, self._path)
+                self._aside.keep()
         self.discard()
 
     def discard(self) -> None:
         writer, self._writer = self._writer, None
         if writer:
             writer.abandon()
-        self._part.unlink(missing_ok=True)
+        self._aside.close()
 
 
 class Clip:

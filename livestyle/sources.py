@@ -1,21 +1,24 @@
 """Where frames come from: cameras, video files and URLs, stills, the demo clip, and a camera that fails on purpose."""
 
 import contextlib
+import errno
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.container import InputContainer
 
 from livestyle.devices import Device, find_again, identify, video_devices
@@ -26,6 +29,12 @@ from livestyle.settings import Size
 
 HD = 720  # rows from which clips are BT.709 by custom
 UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
+CLIP_PIXELS = 36_000_000  # of a clip's picture at most: 8K
+PLAYLISTS = {
+    "concat", "dash", "hls", "applehttp", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest", "lavfi",
+    "image2", "image2pipe", "tty", "txd",
+}  # fmt: skip
+MOST_BROKEN = 100  # packets of a clip, after which it is given up
 STALL = 5.0  # seconds without a frame after which a source counts as gone for good, if it cannot come back
 ABSENT, SLOW = 0.4, 2.5  # seconds, and intervals, without a frame after which a camera counts as away
 BLANK = 0.1  # seconds between frames that stand for a camera which is away
@@ -257,16 +266,35 @@ class VideoFile(Source):
         av.logging.set_level(None)
         if "://" not in self._path and not os.path.isfile(self._path):
             raise UserError(f"There is no file {self._path}.", "Check the name.")
+        is_url = "://" in self._path
+        options = {"max_pixels": str(CLIP_PIXELS)} | ({} if is_url else {"format_whitelist": single_files()})
         try:
-            container = av.open(self._path, timeout=(10, 10) if "://" in self._path else None)
-        except (av.FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
+            more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+            container: InputContainer = av.open(
+                self._path, options=options, timeout=(10, 10) if is_url else None, **more
+            )
+        except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+            is_list = getattr(error, "errno", 0) == errno.EINVAL and not is_url
+            reason = "it lists other files" if is_list else getattr(error, "strerror", None) or str(error)
             raise UserError(f"{self._path} is not a video that can be read: {reason}.", "Give another file.") from None
-        if not container.streams.video:
+        try:
+            self._check_pictures(container)
+        except UserError:
             container.close()
-            raise UserError(f"{self._path} holds no video.", "Give a clip with pictures.")
+            raise
         container.streams.video[0].thread_type = "AUTO"
+        container.streams.video[0].codec_context.options = {"max_pixels": str(CLIP_PIXELS)}
         return container
+
+    def _check_pictures(self, container: "InputContainer") -> None:
+        if not container.streams.video:
+            raise UserError(f"{self._path} holds no video.", "Give a clip with pictures.")
+        if container.streams.video[0].codec_context is None:
+            raise UserError(f"{self._path} is encoded in a way that FFmpeg does not know.", "Give another file.")
+        width, height = container.streams.video[0].width, container.streams.video[0].height
+        if width * height > CLIP_PIXELS:
+            raise UserError(f"{self._path} has {width}x{height} pixels.", "Scale it down first.")
 
     def _promised(self, container: "InputContainer") -> int | None:
         """How many frames the header speaks of: by number, or by the duration where that is the pictures' own."""
@@ -281,33 +309,34 @@ class VideoFile(Source):
 
     def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
         import av
-        from av.video.reformatter import Colorspace
 
         broken, shown = 0, 0
         packets = container.demux(container.streams.video[0])
-        while True:
+        while broken <= MOST_BROKEN:
             try:
-                frames = next(packets).decode()
+                images = [(self._picture(frame), frame.time) for frame in next(packets).decode()]
             except StopIteration:
                 break
             except av.error.EOFError:
                 break
-            except av.FFmpegError:
+            except (av.FFmpegError, OSError, ValueError, MemoryError):
                 broken += 1
-                if broken > 100:
-                    break
                 continue
-            for frame in frames:
-                # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
-                guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD else None
-                image = np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=guess), np.uint8)
-                turns = round(-frame.rotation / 90) % 4
-                image = np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
-                self.is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
-                yield image, float(frame.time) if frame.time is not None else shown / 30
+            for image, at in images:
+                yield image, float(at) if at is not None else shown / 30
                 shown += 1
         if broken:
             self.warning = f"{self._path}: {broken} broken frames were left out."
+
+    def _picture(self, frame: "VideoFrame") -> Image:
+        from av.video.reformatter import Colorspace
+
+        # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
+        guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD else None
+        image = np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=guess), np.uint8)
+        turns = round(-frame.rotation / 90) % 4
+        self.is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
+        return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
 
     def __iter__(self) -> Iterator[Frame]:
         index, offset = 0, 0.0
@@ -335,6 +364,14 @@ class VideoFile(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+
+@lru_cache(1)
+def single_files() -> str:
+    """FFmpeg's formats but those whose files name other files or addresses to read."""
+    import av
+
+    return ",".join(sorted(av.formats_available - PLAYLISTS))
 
 
 class Demo(VideoFile):

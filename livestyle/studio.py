@@ -11,8 +11,8 @@ from time import monotonic
 import numpy as np
 import torch
 
+from livestyle import files, memory
 from livestyle import image as pixels
-from livestyle import memory
 from livestyle.easel import Easel, join
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
@@ -202,7 +202,7 @@ def last_losses(history: list[Row]) -> dict[str, dict[str, float]]:
 
 def check_target(source: Path, target: Path) -> None:
     """Raises UserError, before minutes are spent, where the result could not be written."""
-    pixels.aside(target)
+    files.check_target(target)
     if target.suffix.lower() not in pixels.PICTURES:
         names = ", ".join(pixels.PICTURES)
         raise UserError(f"{target} does not say what kind of picture to write.", f"End it in {names}.")

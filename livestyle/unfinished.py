@@ -9,7 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from livestyle.image import Image, write_error, written_aside
+from livestyle.files import write_error, written_aside
+from livestyle.image import Image
 from livestyle.loss_curve import Row
 
 

@@ -31,6 +31,7 @@ LAYERS = (
     {"overlay", "canvas", "sound"},
     {"faults", "light", "blending", "bokeh", "composites", "metrics", "region", "painter", "paintings", "loss_curve"},
     {"image", "cores", "loopback", "autoquality"},
+    {"files", "onnx_file"},
     {"errors", "settings", "toml_text", "devices", "v4l2", "meter"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from livestyle import weights
 from livestyle.errors import UserError
+from livestyle.files import locked
 from livestyle.weights import KINDS, fetch, find_card, find_cards, load_card, model_folders, sha256
 
 CARDS = [card for kind in KINDS for card in find_cards(kind).values()]
@@ -80,12 +82,21 @@ def test_sha256_is_the_files_own(tmp_path: Path) -> None:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` by path; `cut` is how many bytes of it really come."""
+    """Serves `content` by path, and sends on what is in `moved`.
+
+    Attributes:
+        cut: how many bytes of each answer really come; claimed: how many it says; deaf: it knows no ranges.
+        asked: the range that each request was for.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content: dict[str, bytes] = {}
+        self.moved: dict[str, str] = {}
         self.cut: int | None = None
+        self.claimed: str | None = None
+        self.deaf = False
+        self.asked: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -93,13 +104,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        span = self.headers.get("Range")
+        self.server.asked.append(span)
+        if self.path in self.server.moved:
+            self.send_response(302)
+            self.send_header("Location", self.server.moved[self.path])
+            return self.end_headers()
         body = self.server.content.get(self.path)
         if body is None:
             return self.send_error(404)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        start = int(span.removeprefix("bytes=").removesuffix("-")) if span and not self.server.deaf else 0
+        if start and start >= len(body):
+            return self.send_error(416)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", self.server.claimed or str(len(body) - start))
         self.end_headers()
-        self.wfile.write(body[: self.server.cut])
+        self.wfile.write(body[start:][: self.server.cut])
 
     def log_message(self, format: str, *args: object) -> None: ...
 
@@ -108,7 +130,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def serving() -> Iterator[Server]:
     """A server that runs."""
     with Server() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
@@ -121,11 +143,19 @@ def server() -> Iterator[Server]:
         yield server
 
 
+def quietly(done: float, note: str) -> None: ...
+
+
+def left(folder: Path) -> set[str]:
+    """What lies in a folder, but for locks."""
+    return {file.name for file in folder.iterdir() if file.suffix != ".lock"}
+
+
 def fetch_error(url: str, digest: str, target: Path) -> UserError:
-    """Why a fetch failed; nothing of it may be left."""
+    """Why a fetch failed; nothing of it may be left but a part to go on from."""
     with pytest.raises(UserError) as caught:
-        fetch(url, digest, target, lambda done, note: None)
-    assert list(target.parent.iterdir()) == []
+        fetch(url, digest, target, quietly)
+    assert left(target.parent) <= {f".{target.name}.part"}
     assert url in caught.value.problem
     return caught.value
 
@@ -141,7 +171,7 @@ def test_a_file_is_fetched_and_checked(server: Server, tmp_path: Path, length: i
     target = tmp_path / "new" / "folder" / "a"
     assert fetch(f"{server.url}/a", DIGEST[:length], target, lambda done, note: shares.append(done)) == target
     assert target.read_bytes() == BODY
-    assert [file.name for file in target.parent.iterdir()] == ["a"]
+    assert left(target.parent) == {"a"}
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
@@ -153,10 +183,87 @@ def test_another_file_than_expected_is_refused(server: Server, tmp_path: Path) -
     assert str(tmp_path / "a") in error.step
 
 
-@pytest.mark.parametrize("cut", [0, 1, len(BODY) - 1])
-def test_a_file_that_is_cut_short_is_refused(server: Server, tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("cut", [0, 1, len(BODY) // 10])
+def test_a_file_that_is_cut_short_again_and_again_is_kept_for_later(server: Server, tmp_path: Path, cut: int) -> None:
     server.content["/a"], server.cut = BODY, cut
-    assert "whole" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+    assert (
+        f"broke off after {weights.ATTEMPTS * cut} of" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+    )
+    server.cut = None
+    server.asked.clear()
+    assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+    assert server.asked == [f"bytes={weights.ATTEMPTS * cut}-" if cut else None]
+    assert left(tmp_path) == {"a"}
+
+
+def test_a_file_that_is_cut_short_is_gone_on_with_at_once(server: Server, tmp_path: Path) -> None:
+    server.content["/a"], server.cut = BODY, len(BODY) // 3 + 1
+    assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+    assert len(server.asked) == 3
+
+
+def test_a_server_without_ranges_begins_anew(server: Server, tmp_path: Path) -> None:
+    server.content["/a"], server.deaf = BODY, True
+    (tmp_path / ".a.part").write_bytes(BODY[:1000])
+    assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("begun", [BODY[:-1] + b"x", BODY + b"x", b"x" * 1000], ids=["as long", "longer", "shorter"])
+def test_a_part_of_something_else_is_noticed(server: Server, tmp_path: Path, begun: bytes) -> None:
+    server.content["/a"] = BODY
+    (tmp_path / ".a.part").write_bytes(begun)
+    if len(begun) < len(BODY):
+        assert "did not come whole" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+        assert left(tmp_path) == set()
+    assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+
+
+def test_a_part_that_is_whole_is_not_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / ".a.part").write_bytes(BODY)
+    assert fetch("https://no.invalid/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("claimed", ["10", str(len(BODY) + 10), "-5", "9" * 30, "many"])
+def test_a_server_that_lies_about_the_length_is_caught(server: Server, tmp_path: Path, claimed: str) -> None:
+    server.content["/a"], server.claimed = BODY, claimed
+    try:
+        fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly)
+    except UserError as error:
+        assert left(tmp_path) <= {".a.part"}
+        assert server.url in error.problem
+    else:
+        assert (tmp_path / "a").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("claimed", [None, "1000", "5000000000"])
+def test_a_file_that_is_too_large_is_left(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claimed: str | None
+) -> None:
+    monkeypatch.setattr(weights, "LARGEST", 100_000 if claimed is None else 999)
+    server.content["/a"], server.claimed = BODY, claimed
+    assert "has more than" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+    assert left(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "place", ["file:///etc/hosts", "https://example.com/a", "ftp://example.com/a", "http://127.0.0.1:1/a"]
+)
+def test_a_server_that_sends_elsewhere_is_not_followed(server: Server, tmp_path: Path, place: str) -> None:
+    server.moved["/a"] = place
+    assert fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+    assert left(tmp_path) == set()
+    assert len(server.asked) == 1
+
+
+def test_another_path_of_the_same_server_is_followed(server: Server, tmp_path: Path) -> None:
+    server.moved["/a"], server.content["/b"] = "/b", BODY
+    assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+
+
+def test_two_processes_do_not_fetch_the_same(server: Server, tmp_path: Path) -> None:
+    server.content["/a"] = BODY
+    with locked(tmp_path / ".a.lock"), pytest.raises(UserError, match="Another process is fetching"):
+        fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly)
 
 
 def test_a_file_that_is_not_there_is_said(server: Server, tmp_path: Path) -> None:
@@ -181,7 +288,7 @@ def test_only_https_is_trusted(tmp_path: Path, url: str) -> None:
     assert "https" in fetch_error(url, DIGEST, tmp_path / "a").problem
 
 
-def test_an_interrupted_fetch_leaves_nothing(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_fetch_goes_on(server: Server, tmp_path: Path) -> None:
     def interrupt(done: float, note: str) -> None:
         raise KeyboardInterrupt
 
@@ -189,5 +296,7 @@ def test_an_interrupted_fetch_leaves_nothing(server: Server, tmp_path: Path) -> 
     (tmp_path / "a").write_bytes(b"before")
     with pytest.raises(KeyboardInterrupt):
         fetch(f"{server.url}/a", DIGEST, tmp_path / "a", interrupt)
-    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    assert left(tmp_path) == {"a", ".a.part"}
     assert (tmp_path / "a").read_bytes() == b"before"
+    assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
+    assert server.asked == [None, f"bytes={1 << 18}-"]

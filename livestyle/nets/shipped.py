@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from livestyle.files import written_aside
 from livestyle.nets import classic, deeplab, transform, unet
 from livestyle.nets.blocks import fold
 from livestyle.nets.transform import split_widens
@@ -77,7 +78,8 @@ def ship(
     half = {k: v.half().contiguous() for k, v in net.state_dict().items()}
     net.load_state_dict({k: v.float() for k, v in half.items()})
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
-    save_file(half, weights, {"kind": kind, "net": arch} if arch else None)
+    with written_aside(weights) as part:
+        save_file(half, part, {"kind": kind, "net": arch} if arch else None)
     export_onnx(Shipped(split_widens(net), kind), onnx, multiple, pictures)
     return [weights, onnx]
 
@@ -100,7 +102,8 @@ def export_onnx(net: Shipped, path: Path, multiple: int, pictures: Sequence[Tens
     compute_in_int8(model.graph, measured if net.kind == "style" else None)
     store_half(model.graph)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    with written_aside(path) as part:
+        part.write_bytes(model.SerializeToString())
 
 
 def store_half(graph: Any) -> None:

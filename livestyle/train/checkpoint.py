@@ -15,13 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.image import write_error, written_aside
+from livestyle.files import write_error, written_aside
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms, summary
 from livestyle.train.ranks import Ranks
 
 Facts = dict[str, float | int | str]
 Step = Callable[[float, int], tuple[int, Terms]]
 
+EVERY = 60.0  # seconds between checkpoints
 LEAP, IN_A_ROW = 50.0, 5  # a training has broken when its loss is so many times the usual one for so many steps
 MOST_SETBACKS = 5  # after so many without a good minute between them, it is given up
 ANEW = "Remove it to begin anew, or give another NAME or --runs."
@@ -218,7 +219,7 @@ def train_by_the_clock(
         sound = alarm.is_sound(terms, recent)
         if sound:
             recent = {name: 0.95 * recent.get(name, value) + 0.05 * value for name, value in terms.items()}
-        due = over or (sound and spent - last > 60)
+        due = over or (sound and spent - last > EVERY)
         if alarm.rings or (due and not (sound and is_finite(nets))):
             halved, setbacks, alarm = halved + 1, setbacks + 1, Alarm()
             rate = peaks[0] * 0.5**halved

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
-from livestyle.image import written_aside
+from livestyle.files import written_aside
 
 Terms = dict[str, float]  # named losses, and the score MEAN_IU where there is one
 

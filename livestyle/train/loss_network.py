@@ -18,8 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from livestyle.files import written_aside
 from livestyle.gatys import as_batch
-from livestyle.image import load_image, written_aside
+from livestyle.image import load_image
 from livestyle.nets import losses
 from livestyle.nets.vgg import LossNetwork
 from livestyle.train.checkpoint import Facts, Report, load_checkpoint, train_by_the_clock

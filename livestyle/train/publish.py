@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
+from livestyle.files import write_error
 from livestyle.gatys import as_batch
-from livestyle.image import Image, cover, fit, save_image, write_error
+from livestyle.image import Image, cover, fit, save_image
 from livestyle.look import PARSERS, STYLE_FILES
 from livestyle.nets.blocks import fold, of_style
 from livestyle.nets.shipped import Shipped, build, ship

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The core without PyTorch, with the lowest versions that pyproject.toml allows: scripts/lowest.sh [PYTHON [highest]]
+# Installs into a folder that is removed at the end, and runs the tests that need no PyTorch.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+"${1:-python3.10}" -m venv "$place/venv"
+"$place/venv/bin/pip" install --quiet uv
+"$place/venv/bin/uv" pip install --quiet --python "$place/venv/bin/python" --resolution "${2:-lowest-direct}" \
+  . "pytest>=8" "hypothesis>=6.100"
+"$place/venv/bin/uv" pip list --python "$place/venv/bin/python"
+# What needs a package that is not there is skipped, not failed: whole files of it are left out here.
+mapfile -t tests < <(grep -LE '^ *(import|from) (torch|matplotlib|onnx|safetensors|sklearn)|import_torch' tests/test_*.py)
+cp -r tests scripts README.md pyproject.toml livestyle/demo.mp4 "$place/"
+cd "$place" && PYTHONPATH= "$place/venv/bin/python" -m pytest -q "${tests[@]}"

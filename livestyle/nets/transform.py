@@ -14,11 +14,9 @@ from torch import Tensor, nn
 
 from livestyle.nets.blocks import Affine, Border, ConvNorm
 
-# Reflected once around the picture and cut off again, so that the zero padding of the convolutions, which reaches this
-# far with any weight, draws no frame. The shipped net makes do with half of that, and mirrors its outermost pixels,
-# where a line may show: a twelfth less to compute at 512x288.
+# Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
+# which reaches this far with any weight, draws no frame.
 BORDER = 16
-MARGIN, RIM = 8, 6
 DETAIL = 16  # channels of the picture itself at half resolution, which the head draws its finest strokes along
 
 
@@ -206,10 +204,9 @@ class TransformNet(nn.Module):
             self.paint.weight.copy_(self.paint.weight[::4].repeat_interleave(4, 0))
 
     def forward(self, rgb: Tensor) -> Tensor:
-        x = F.pad(rgb, (MARGIN,) * 4, mode="reflect")
+        x = F.pad(rgb, (BORDER,) * 4, mode="reflect")
         detail = F.relu(self.detail(F.pixel_unshuffle(x - 0.5, 2)))
         x = self.trunk(self.stem(F.pixel_unshuffle(x - 0.5, 4)))
         x = F.relu(self.widen(x, detail))
         x = F.pixel_shuffle(self.paint(x), 2) + 0.5
-        cut = MARGIN + RIM
-        return F.pad(x[..., cut:-cut, cut:-cut], (RIM,) * 4, mode="reflect")
+        return x[..., BORDER:-BORDER, BORDER:-BORDER]

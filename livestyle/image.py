@@ -37,7 +37,7 @@ BROKEN = (  # what Pillow raises at a damaged file
     RuntimeError, struct.error,
 )  # fmt: skip
 # As Pillow calls the kinds that are read; it knows many more, one of which (EPS) runs another program.
-KINDS = ["PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
+KINDS = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
 MOST_PIXELS = 150_000_000
 LARGE = 540  # rows from which on an eighth of the size tells the colours near a rim as well as a quarter
 SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft

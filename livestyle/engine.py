@@ -153,7 +153,11 @@ class OpenVinoNet:
         found = result.get_element_type().get_type_name(), axes_of(result)
         if found != RESULTS.get(kind, found):
             raise UserError(f"{path} is no {kind}: it gives other results.", "Give another file.")
-        self._config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+        # Not pinned: OpenVINO would put the first thread of every net onto the same core, and the others idle.
+        self._config = {
+            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
+        }  # fmt: skip
         if engine.precision != "int8":
             compute_unrounded(self._model)
         if engine.precision == "float32":

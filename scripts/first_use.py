@@ -152,7 +152,9 @@ def first_picture(stranger: Stranger) -> str:
 
 def pick(stranger: Stranger, window: str) -> str:
     """A style by its number, then one with the mouse."""
-    stranger.press(window, "7")
+    names = [style["name"] for style in json.loads(stranger.run("livestyle", "list", "styles", "--json"))]
+    number = str(names.index("the_scream") + 1)
+    stranger.press(window, number)
     stranger.sees("the_scream")
     stranger.screenshot("2-number-key")
     stranger.press(window, "t")
@@ -166,7 +168,7 @@ def pick(stranger: Stranger, window: str) -> str:
     stranger.screenshot("3-mouse")
     stranger.press(window, "t")
     time.sleep(1)  # OpenCV's window takes one key a frame
-    return "The Scream by 7, Bayeux Tapestry by a click"
+    return f"The Scream by {number}, Bayeux Tapestry by a click"
 
 
 def still(stranger: Stranger, window: str) -> str:

@@ -24,7 +24,8 @@ from livestyle.errors import UserError
 from livestyle.onnx_file import check_onnx
 from livestyle.weights import Card, shown
 
-KEPT = 6  # input sizes for which a net stays ready
+ROOM, LEAST = 160, 4  # MB that nets made ready for a size of input may take together; so many stay ready even so
+WEIGHTS, PER_PIXEL = 8, 55e-6  # MB that one takes: of its own, and for each pixel of its input (docs/measurements.md)
 GROWTH = 256  # times the bytes of the input that a value on the way may take; in our nets it is 32 at most
 MANY = 1 << 20  # bytes of an input, below which more growth is no harm
 
@@ -138,8 +139,39 @@ def openvino_core() -> Any:
     return ov.Core()
 
 
+class Ready:
+    """Owns the requests of all nets, each compiled for one shape of input: those used last, as far as there is room."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[object, tuple[int, ...]], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, net: object, shape: tuple[int, ...]) -> Any:
+        """A net's request for a shape; None where it has to be compiled."""
+        with self._lock:
+            if (net, shape) in self._kept:
+                self._kept.move_to_end((net, shape))
+            return self._kept.get((net, shape))
+
+    def keep(self, net: object, shape: tuple[int, ...], request: Any) -> None:
+        """Keep one more, and let go of what there is no room for."""
+        with self._lock:
+            self._kept[net, shape] = request
+            self._kept.move_to_end((net, shape))
+            while len(self._kept) > LEAST and sum(cost_of(shape) for _, shape in self._kept) > ROOM:
+                self._kept.popitem(last=False)
+
+
+def cost_of(shape: tuple[int, ...]) -> float:
+    """About how many MB a net takes that is made ready for (N, H, W, 3)."""
+    return WEIGHTS + PER_PIXEL * prod(shape[:3])
+
+
+READY = Ready()
+
+
 class OpenVinoNet:
-    """An ONNX net compiled for each input size it meets, the last few kept."""
+    """An ONNX net, compiled for each input size it meets."""
 
     def __init__(self, engine: Engine, path: Path, threads: int = 1, kind: str = "") -> None:
         ov = import_openvino()
@@ -162,8 +194,7 @@ class OpenVinoNet:
             compute_unrounded(self._model)
         if engine.precision == "float32":
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
-        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
-        self._lock = threading.Lock()  # of the requests
+        self._key = object()  # in READY, which outlives it
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -181,19 +212,14 @@ class OpenVinoNet:
         self._request(shape)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        with self._lock:
-            if shape in self._requests:
-                self._requests.move_to_end(shape)
-                return self._requests[shape]
+        if (found := READY.find(self._key, shape)) is not None:
+            return found
         with self._reading():
             model = self._model.clone()
             model.reshape(shape)
             check_sizes(model)
             request = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
-        with self._lock:
-            self._requests[shape] = request
-            if len(self._requests) > KEPT:
-                self._requests.popitem(last=False)
+        READY.keep(self._key, shape, request)
         return request
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:

@@ -133,6 +133,8 @@ class Planes:
             engine = replace(self.engine, precision=quality.precision)
             jobs = [self._pool.submit(self.style(style, engine)[0].prepare, at) for style, at in wanted.items()]
             self._ready[key] = jobs
+            for old in list(self._ready)[:-2]:  # what is painted and what is next; others may have been let go since
+                del self._ready[old]
         return all(job.done() for job in self._ready[key])
 
     def _watch(self, frame: Frame, quality: Quality) -> Motion:

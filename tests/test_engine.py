@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from livestyle.engine import choose_engine
+from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of
 from livestyle.errors import UserError
 from livestyle.image import Image, pad_to
 from livestyle.weights import find_cards
@@ -83,7 +85,7 @@ def test_signals_arrive_after_a_net_is_dropped_in_another_thread() -> None:
     script = """
 import gc, signal, sys, threading
 import numpy as np
-from livestyle.engine import choose_engine
+from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of
 from livestyle.weights import find_cards
 
 heard = []
@@ -102,3 +104,17 @@ for _ in range(20):
 sys.exit(len(heard) != 20)
 """
     assert subprocess.run([sys.executable, "-c", script], timeout=120).returncode == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.sampled_from([90, 270, 540, 1080])), min_size=1, max_size=40))
+def test_nets_made_ready_stay_within_their_room_and_those_used_last_stay(uses: list[tuple[int, int]]) -> None:
+    ready = Ready()
+    for net, height in uses:
+        shape = (1, height, height * 16 // 9, 3)
+        if ready.find(net, shape) is None:
+            ready.keep(net, shape, (net, shape))
+    there = [key for key in {(net, (1, h, h * 16 // 9, 3)) for net, h in uses} if ready.find(*key)]
+    assert len(there) <= LEAST or sum(cost_of(shape) for _, shape in there) <= ROOM
+    last = list(dict.fromkeys((net, (1, h, h * 16 // 9, 3)) for net, h in reversed(uses)))
+    assert set(last[: min(LEAST, len(last))]) <= set(there)
+    assert len(there) == len(last) or sum(cost_of(shape) for _, shape in last[: len(there) + 1]) > ROOM

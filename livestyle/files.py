@@ -3,12 +3,20 @@
 import glob
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from livestyle.errors import UserError
+
+RESERVE = 300 << 20  # bytes that what is recorded in a call leaves free on a disk
+
+
+def is_full(folder: Path) -> bool:
+    """Whether less than RESERVE is free."""
+    return shutil.disk_usage(folder).free < RESERVE
 
 
 def check_target(path: Path) -> None:

@@ -1,15 +1,19 @@
 """A sink that may be slow, or fail, without the call noticing: it works on a thread of its own."""
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from queue import Empty, Full, Queue
 
 from livestyle.errors import UserError
+from livestyle.files import RESERVE, is_full
 from livestyle.image import Frame
 from livestyle.sinks import Sink, Stream, Tee, VideoFile, open_sink
 
 ROOM = 12  # frames that may wait: 33 MB at 1280x720
+LOOK = 1.0  # seconds between looks at the disk
 POLL = 0.1  # seconds after which the end is noticed
 PATIENCE = 10.0  # seconds for what waits, at the end
 
@@ -20,11 +24,12 @@ class Queued(Sink):
 
     Args:
         sink: has no keys and no watchers of its own; is_alone: no other sink is left if it fails, so the run ends.
+        folder: where it writes; it ends there, whole, before the disk is full.
     """
 
-    def __init__(self, sink: Sink, is_alone: bool = False) -> None:
+    def __init__(self, sink: Sink, is_alone: bool = False, folder: Path | None = None) -> None:
         self.name, self.is_live, self.is_call = sink.name, sink.is_live, sink.is_call
-        self._sink, self._is_alone = sink, is_alone
+        self._sink, self._is_alone, self._folder = sink, is_alone, folder
         self._frames: Queue[Frame] = Queue(ROOM)
         self._over, self._left_out, self._news = threading.Event(), 0, list[str]()
         self._error: Exception | None = None
@@ -51,12 +56,21 @@ class Queued(Sink):
         return news
 
     def _work(self) -> None:
+        looked = time.monotonic()
         try:
             while (frame := self._next()) is not None:
                 self._sink.send(frame)
+                if self._folder and time.monotonic() - looked >= LOOK:
+                    looked = time.monotonic()
+                    self._end_before_full(self._folder)
         except Exception as error:  # raised again at the end
             self._error = error
             self._news.append(str(error) if isinstance(error, UserError) else f"{self.name} failed: {error}")
+
+    def _end_before_full(self, folder: Path) -> None:
+        if is_full(folder):
+            self._sink.close()
+            raise UserError(f"{self.name} ends here: less than {RESERVE >> 20} MB are free in {folder}.", "Free space.")
 
     def _next(self) -> Frame | None:
         """What to send; None at the end."""
@@ -110,4 +124,4 @@ def open_sinks(texts: Sequence[str], stream: Stream, is_live: bool) -> Tee:
     if not (is_live or tee.is_live):
         return tee
     alone = len(tee.sinks) == 1
-    return Tee([Queued(sink, alone) if isinstance(sink, VideoFile) else sink for sink in tee.sinks])
+    return Tee([Queued(sink, alone, sink.folder) if isinstance(sink, VideoFile) else sink for sink in tee.sinks])

@@ -1,7 +1,6 @@
 """What the sinks show, recorded while a switch is on: encoded on a thread of its own, playable after any end."""
 
 import os
-import shutil
 import threading
 import time
 from collections import deque
@@ -13,11 +12,11 @@ from typing import Protocol
 import platformdirs
 
 from livestyle.errors import UserError
+from livestyle.files import RESERVE, is_full
 from livestyle.image import Frame
 from livestyle.sinks import Clip, Sink, Stream
 
 ROOM = 12  # frames that may wait to be encoded: 33 MB at 1280x720
-RESERVE = 300 << 20  # bytes that are left free on the disk
 LOOK = 1.0  # seconds between looks at the disk
 POLL = 0.1  # seconds after which a recording that ends notices it
 
@@ -138,11 +137,6 @@ class Take(threading.Thread):
                 if is_full(folder):
                     self._fail(f"Recording ended: less than {RESERVE >> 20} MB are free in {folder}.")
                     return last
-
-
-def is_full(folder: Path) -> bool:
-    """Whether less than RESERVE is free."""
-    return shutil.disk_usage(folder).free < RESERVE
 
 
 def claim(folder: Path) -> Path:

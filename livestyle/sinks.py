@@ -325,7 +325,7 @@ class VideoFile(Sink):
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:
-        self.name, self._path, self._stream = str(path), path, stream
+        self.name, self.folder, self._path, self._stream = str(path), path.absolute().parent, path, stream
         self._writer: Clip | None = None
         if path.suffix.lower() not in CLIPS:
             raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")

@@ -112,6 +112,22 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
     sink.close()
 
 
+def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
+    monkeypatch.setattr(queued, "LOOK", 0.0)
+    monkeypatch.setattr(queued, "is_full", lambda folder: next(fills))
+    sink = Queued(VideoFile(file, STREAM), False, tmp_path)
+    for index in range(10):
+        sink.send(Frame(test_card(64, 48), index, index / 25))
+    sink._thread.join(30)
+    assert ["ends here" in words for words in sink.news()] == [True]
+    with pytest.raises(UserError, match="300 MB"):
+        sink.close()
+    with open_source(str(file)) as clip:
+        assert len(list(clip)) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
 def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path) -> None:
     for is_live in (False, True):
         with open_sinks([f"file:{tmp_path / 'a.mp4'}", "null"], STREAM, is_live) as tee:

@@ -50,27 +50,19 @@ def livestyle(*words: object) -> None:
 
 
 def train(folder: Path, minutes: float = 60.0) -> None:
-    """A small net in the loop of all trainings, a checkpoint and a point of its curves after each step."""
-    import torch
+    """A style by the command that people use, a checkpoint, a preview and a point of its curves after each step."""
     from PIL import Image
 
     from livestyle.train import checkpoint, curves
+    from livestyle.weights import find_card
 
     checkpoint.EVERY = 0.0
     curves.draw = lambda points, path: Image.new("L", (8, 8)).save(path, "PNG")  # charts take longest
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(), torch.nn.Conv2d(64, 3, 3))
-    optimizer = torch.optim.Adam(net.parameters())
-
-    def step(progress: float, images: int) -> tuple[int, dict[str, float]]:
-        loss = net(torch.rand(2, 3, 32, 32)).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return 2, {"loss": float(loss.detach())}
-
-    file = folder / "runs" / "tiny.safetensors"
-    for _ in checkpoint.train_by_the_clock({"net": net}, optimizer, file, minutes, 0, step):
-        pass
+    livestyle(
+        "train", "style", folder / "painting.png", "tiny", "--minutes", minutes, "--loss-network", "compact",
+        "--from", find_card("style", "great_wave").path(".safetensors"), "--runs", folder / "runs",
+        "--out", folder / "models",
+    )  # fmt: skip
 
 
 def trained(folder: Path) -> float:
@@ -97,6 +89,11 @@ def finish_training(folder: Path) -> None:
     from livestyle.train.checkpoint import load_facts
 
     train(folder, float(load_facts(folder / "runs" / "tiny.safetensors")["seconds"]) / 60 + 0.02)
+    from livestyle.weights import find_card
+
+    card = find_card("style", "tiny", folder / "models")
+    assert card.path(".safetensors").is_file()
+    assert card.path(".onnx").is_file()
 
 
 def paint(folder: Path, iterations: int = 100_000) -> None:
@@ -207,7 +204,7 @@ def recorded(folder: Path) -> float:
 
 
 WORKS = {
-    "training": Work(train, trained, finish_training, 4.0, frozenset({"runs"})),
+    "training": Work(train, trained, finish_training, 12.0, frozenset({"runs", "models"})),
     "painting": Work(paint, painted, None, 6.0, frozenset({"out.png", "out.png.part.safetensors"})),
     "stills": Work(save_stills, saved, save_one, 0.6, frozenset({"still.png", "livestyle"})),
     "recording": Work(record, recorded, None, 3.0, frozenset({"clips"})),
@@ -279,7 +276,7 @@ def warm() -> None:
     import torch
 
     from livestyle import cli, studio  # noqa: F401
-    from livestyle.train import checkpoint  # noqa: F401
+    from livestyle.train import style  # noqa: F401
 
     torch.set_num_threads(1)
     weight = torch.nn.Parameter(torch.zeros(1))

@@ -1,5 +1,6 @@
 """The command line: with `console` the only place that prints, and the only one that ends the process."""
 
+import _thread
 import json
 import os
 import shlex
@@ -18,7 +19,7 @@ import typer
 from livestyle import __version__, cli_config, cli_ctl, cli_jobs, completion, weights
 from livestyle.config import Config, load_config, project_file
 from livestyle.console import bar, download, recorder, say, show, ticker
-from livestyle.errors import UserError
+from livestyle.errors import Stuck, UserError
 from livestyle.follow import Reload, load_last, save_last
 from livestyle.options import LOOKS, key_of
 from livestyle.settings import STAGE, STYLE_ARCHS, TRAINABLE, LiveSettings, Settings, Size, read_size
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from livestyle.train.style import StyleTraining
 
 S, L = Settings(), LiveSettings()
+STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
 GRACE = 0.5  # seconds that a thread may take to end
 settled = Config()  # what files and variables say, once a command that heeds them runs
 
@@ -1110,18 +1112,36 @@ def frame_count(source: str) -> int | None:
 
 @contextmanager
 def stopping(deck: "Deck") -> Iterator[None]:
-    """Ctrl-C and termination end the run in good order; a second Ctrl-C at once."""
+    """Ctrl-C and termination end the run in good order, leaving a filter that is stuck; a second Ctrl-C at once."""
+    late = threading.Event()
 
     def stop(number: int, _: Any) -> None:
-        if deck.over.is_set():
+        if late.is_set():
+            late.clear()
+            if deck.driving:
+                raise Stuck(f"The filter did not answer for {STOP:g} s and was left; what was written is whole.")
+        elif deck.over.is_set():
             raise KeyboardInterrupt
-        deck.over.set()
-        recorder.stopped()
+        else:
+            deck.over.set()
+            recorder.stopped()
+            timer.start()
+
+    def nudge() -> None:
+        late.set()
+        if hasattr(signal, "pthread_kill"):  # which ends what the first thread waits for
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
+
+    timer = threading.Timer(STOP, nudge)
+    timer.daemon = True
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -1199,6 +1219,9 @@ def run(arguments: list[str], known: set[str]) -> int:
         if code == 128 + signal.SIGINT:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         return code
+    except Stuck as error:
+        say(f"{error}\nPlease report it with the output of: livestyle doctor")
+        return 1
     except KeyboardInterrupt:
         recorder.stopped()
         say("Stopped.")

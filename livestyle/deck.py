@@ -38,7 +38,8 @@ class Deck:
         "help", "strip" and "full-screen"; mirror: of the preview. None of these reaches other sinks.
         gallery: styles in order; thumbnails: of those that are to be clicked on.
         alarm: called at a panic, by whoever pressed, for sinks that need not wait for the driver.
-        is_call: strangers may watch; facts: how the run goes, written by the driver; over: the run ends.
+        is_call: strangers may watch; facts: how the run goes, written by the driver; over: the run ends;
+            driving: frames are made, written by the driver.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Deck:
         self.frozen = self.panicked = self.recording = self.is_call = False
         self.facts: Facts = {}
         self.thumbnails: dict[str, Path] = {}
-        self.over = threading.Event()
+        self.over, self.driving = threading.Event(), False
         self.alarm: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._previous = look  # to go back to

@@ -1,4 +1,4 @@
-"""The one error that a user can mend."""
+"""The error that a user can mend, and the end of a run that is stuck."""
 
 
 class UserError(Exception):
@@ -12,3 +12,7 @@ class UserError(Exception):
     def __init__(self, problem: str, step: str = "") -> None:
         super().__init__(f"{problem} {step}".strip())
         self.problem, self.step = problem, step
+
+
+class Stuck(BaseException):
+    """Ctrl-C on a run whose filter does not answer: nothing that mends faults of a frame may take it for one."""

@@ -93,7 +93,7 @@ def drive(
     render = Guard(filter, source.size, deck, say, auto, source.is_live, frames.after)
     if auto:
         filter.take(auto.quality)
-    camera = "on"
+    camera, deck.driving = "on", True
     while not deck.over.is_set() and sent < limits.frames:
         frame = frames.take()
         if frame is None or frame.time >= limits.seconds:
@@ -124,6 +124,7 @@ def drive(
         if not (first or shown.hidden):
             first, started, cpu = process_age(), time.monotonic(), time.process_time()
         watch(sent)
+    deck.driving = False
     spent = time.monotonic() - started, time.process_time() - cpu
     return report(source, filter, deck.look, sent, *spent, first, latencies)
 

@@ -15,7 +15,7 @@ import numpy as np
 from livestyle import loopback
 from livestyle.canvas import TITLE, TOOLKITS, Event, open_canvas
 from livestyle.devices import IS_LINUX, Openings
-from livestyle.errors import UserError
+from livestyle.errors import Stuck, UserError
 from livestyle.files import Aside, write_error
 from livestyle.image import Frame, Image, pad_to
 from livestyle.overlay import Overlay, Scene
@@ -109,8 +109,8 @@ class Sink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        # What was recorded until the camera went away is kept.
-        if kind is None or issubclass(kind, UserError):
+        # What was recorded until the camera went away, or a net was stuck, is kept.
+        if kind is None or issubclass(kind, (UserError, Stuck)):
             self.close()
         else:
             self.discard()

@@ -103,6 +103,40 @@ def test_ctrl_c_leaves_a_whole_file(tmp_path: Path) -> None:
     assert not [p for p in tmp_path.iterdir() if "part" in p.name]
 
 
+STUCK_NET = """
+import ctypes, itertools, threading
+from livestyle import cli, engine, filter
+calls, real, render, stuck = itertools.count(), engine.OpenVinoNet.__call__, filter.Filter.__call__, threading.Event()
+def call(self, images):
+    if next(calls) < 30:
+        return real(self, images)
+    stuck.set()
+    while True:
+        ctypes.CDLL(None).pause()
+def rendered(self, *given):
+    if stuck.is_set():
+        print("waits", flush=True)
+    return render(self, *given)
+engine.OpenVinoNet.__call__, filter.Filter.__call__, cli.STOP = call, rendered, 0.2
+cli.main()
+"""
+
+
+def test_ctrl_c_ends_a_run_whose_net_is_stuck_and_keeps_its_clip(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    command = [sys.executable, "-c", STUCK_NET, "live", "--source", "demo", "--sink", f"file:{out}", "--private"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=HEADLESS)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "waits\n"
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 1, said
+    assert "did not answer" in said
+    with open_source(str(out)) as source:
+        assert list(source)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
+
+
 def test_video_keeps_frames_times_and_sound(tmp_path: Path) -> None:
     import av
 

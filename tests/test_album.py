@@ -106,6 +106,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: P
 
 
 def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Path, jobs: Jobs, painting: Path) -> None:
+    pytest.importorskip("torch")
     settings = Settings(segmenter="unet", models=tmp_path)
     look = Look(parse_plane("blur"), parse_plane(f"image:{painting}"), person_strength=0.7, keep_colors=True)
     with Album(settings, tmp_path / "stills", jobs=jobs) as album:
@@ -132,6 +133,7 @@ def test_the_end_of_a_job_is_told_while_the_filter_runs(
 
 
 def test_a_painting_that_is_not_here_is_asked_for_and_the_still_is_kept(tmp_path: Path, jobs: Jobs) -> None:
+    pytest.importorskip("torch")
     with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
         album.take(shot(), paint=True)
     saved, asked = album.news()

@@ -14,6 +14,7 @@ STAGES = {"read": 1.0, "segment": 9.0, "stylize": 20.0, "composite": 2.0, "write
 
 
 def test_the_stages_of_both_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     naive = {"stages_ms": {name: 20 * value for name, value in STAGES.items()}}
     facts = {"size": [640, 360], "fps": 40.0, "naive_fps": 1.5, "ratio": 26.7, "stages_ms": STAGES, "naive": naive}
     facts["latency_ms"] = {"p50": 30.0}
@@ -23,6 +24,7 @@ def test_the_stages_of_both_are_drawn(tmp_path: Path) -> None:
 
 
 def test_a_chart_that_cannot_be_is_refused_first(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     with pytest.raises(UserError, match=r"\.png"):
         check_chart(tmp_path / "chart.pdf")
     with pytest.raises(UserError, match="no folder"):

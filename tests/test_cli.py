@@ -252,6 +252,8 @@ def test_bench_prints_the_contracts_object() -> None:
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence_and_exit_code_2(arguments: tuple[str, ...], names: tuple[str, ...]) -> None:
+    if arguments[0] == "train":
+        pytest.importorskip("torch")
     if arguments == ("live",) and Path("/dev/video0").exists():
         pytest.skip("this machine has a camera")
     said = livestyle(*arguments, code=2).stderr

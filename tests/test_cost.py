@@ -64,12 +64,14 @@ def test_looks_have_no_style_one_and_two() -> None:
 
 
 def test_a_grid_without_a_cpu_engine_is_refused() -> None:
+    pytest.importorskip("torch")
     with pytest.raises(UserError, match="OpenVINO"):
         next(cost.measure_cost(Settings(device="torch:cpu"), "demo", cost.SIZES, 1.0))
 
 
 def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """With invented figures: as many rows as were promised, in all three files."""
+    pytest.importorskip("matplotlib")
     monkeypatch.setattr(cost, "allowed", lambda: [0, 1])
     rows = [
         cost.row(facts(1e5 * cores / (size[1] * (styles + 1)), 20 + 20 * styles, 20.0 * styles, size), styles, cores)

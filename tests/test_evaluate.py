@@ -87,12 +87,14 @@ def test_published_figures_stand_beside_ours() -> None:
 
 @pytest.mark.parametrize("table", [{"fcn8s": ROW, "segnet": "not here", "kmeans": ROW}, {"kmeans": ROW}, {"a": "no"}])
 def test_a_chart_is_drawn(tmp_path: Path, table: dict[str, evaluate.Row | str]) -> None:
+    pytest.importorskip("matplotlib")
     draw_segmenters(table, 7, tmp_path / "chart.png")
     assert load_image(tmp_path / "chart.png").shape[1] > 800
     assert [file.name for file in tmp_path.iterdir()] == ["chart.png"]
 
 
 def test_segmenters_as_typed(pairs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     command = ["evaluate", "segmenters", "--data", pairs, "--only", ",".join(["kmeans", *UNTRAINED])]
     found = json.loads(livestyle(*command, "--chart", tmp_path / "c.png", "--json").stdout)
     assert list(found["segmenters"]) == ["kmeans", *UNTRAINED]

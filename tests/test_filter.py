@@ -139,6 +139,7 @@ def test_an_unknown_style_is_said_before_the_first_frame(ready: Filter) -> None:
 
 
 def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
     ours = find_cards("style")[STYLES[0]].path(".onnx")
     mine = tmp_path / "mine.onnx"
     mine.write_bytes(ours.read_bytes())

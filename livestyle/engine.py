@@ -186,10 +186,8 @@ class OpenVinoNet:
         if found != RESULTS.get(kind, found):
             raise UserError(f"{path} is no {kind}: it gives other results.", "Give another file.")
         # Not pinned: OpenVINO would put the first thread of every net onto the same core, and the others idle.
-        self._config = {
-            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,
-        }  # fmt: skip
+        self._config = {"NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+        self._threads = threads
         if engine.precision != "int8":
             compute_unrounded(self._model)
         if engine.precision == "float32":
@@ -218,7 +216,8 @@ class OpenVinoNet:
             model = self._model.clone()
             model.reshape(shape)
             check_sizes(model)
-            request = openvino_core().compile_model(model, "CPU", self._config).create_infer_request()
+            config = self._config | {"INFERENCE_NUM_THREADS": threads_for(shape, self._threads)}
+            request = openvino_core().compile_model(model, "CPU", config).create_infer_request()
         READY.keep(self._key, shape, request)
         return request
 
@@ -293,6 +292,12 @@ class TorchNet:
 # would cost a seventh. With more cores a style, three times as dear as a matte, takes half of them. OpenVINO's threads
 # (TBB) do not spin while they wait, and leave room for others.
 THREADS = {"style": max(1, min(4, (os.cpu_count() or 1) // 2)), "segmenter": 1}
+LARGE = 300_000  # pixels of an input, above which a net is what a frame waits for, and takes twice the threads
+
+
+def threads_for(shape: tuple[int, ...], threads: int) -> int:
+    """How many a net takes for (N, H, W, 3), of which it takes `threads` for a small one."""
+    return min(2 * threads, os.cpu_count() or 1) if prod(shape[:3]) > LARGE else threads
 
 
 def load_on_cpu(engine: Engine, card: Card) -> Net:

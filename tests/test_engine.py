@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of
+from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of, threads_for
 from livestyle.errors import UserError
 from livestyle.image import Image, pad_to
 from livestyle.weights import find_cards
@@ -85,7 +85,7 @@ def test_signals_arrive_after_a_net_is_dropped_in_another_thread() -> None:
     script = """
 import gc, signal, sys, threading
 import numpy as np
-from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of
+from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of, threads_for
 from livestyle.weights import find_cards
 
 heard = []
@@ -118,3 +118,10 @@ def test_nets_made_ready_stay_within_their_room_and_those_used_last_stay(uses: l
     last = list(dict.fromkeys((net, (1, h, h * 16 // 9, 3)) for net, h in reversed(uses)))
     assert set(last[: min(LEAST, len(last))]) <= set(there)
     assert len(there) == len(last) or sum(cost_of(shape) for _, shape in last[: len(there) + 1]) > ROOM
+
+
+def test_a_large_input_takes_more_threads_but_no_more_than_there_are() -> None:
+    cores = os.cpu_count() or 1
+    assert threads_for((1, 270, 480, 3), 1) == 1
+    assert threads_for((1, 540, 960, 3), 1) == min(2, cores)
+    assert threads_for((1, 540, 960, 3), cores) == cores

@@ -645,6 +645,8 @@ def evaluate_style_(
     photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that it was not made from; 8 are taken.")],
     loss_network: LossNetworkFile = None, size: Side = 256,
     iterations: Annotated[int, typer.Option(min=1, help="Of the optimisation that it is held against.")] = 100,
+    reference: Annotated[str | None, typer.Option(
+        metavar="STYLE", help="Another style of the same painting, as of --arch johnson, to be held against.")] = None,
     device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Style and content loss on photos, and the iterations of Gatys et al. 2016 that they equal (minutes; cached)."""
@@ -653,7 +655,9 @@ def evaluate_style_(
 
     settings = settings_from(locals())
     with bar("Gatys", 1.0) as update:
-        score = evaluate_style(settings, name, style_image, photos, loss_network, size, iterations, say, update)
+        score = evaluate_style(
+            settings, name, style_image, photos, loss_network, size, iterations, say, update, reference
+        )
     show_score(score, as_json)
 
 
@@ -722,8 +726,8 @@ def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
     """A table of figures, or a JSON object."""
     if as_json:
         return print(json.dumps(asdict(score)))
-    values = {key: " ".join(v.values()) if isinstance(v, dict) else str(v) for key, v in asdict(score).items()}
-    show([{"figure": key.replace("_", " "), "value": value} for key, value in values.items()])
+    values = {k: " ".join(map(str, v.values())) if isinstance(v, dict) else str(v) for k, v in asdict(score).items()}
+    show([{"figure": k.replace("_", " "), "value": value} for k, value in values.items() if value != "None"])
 
 
 @app.command("list", epilog="Example: livestyle list styles --json")

@@ -21,7 +21,7 @@ from livestyle.live import Say
 from livestyle.loss_network import open_loss_network
 from livestyle.nets.vgg import LossNetwork
 from livestyle.settings import QUALITIES, Settings
-from livestyle.stylize import load_style
+from livestyle.stylize import Stylizer, load_style
 from livestyle.train.style import list_pictures
 from livestyle.weights import Watch, cache_folder, sha256
 
@@ -41,6 +41,7 @@ class StyleScore:
         gatys_iterations: after how many the optimisation's mean total loss is the style's.
         images, size: how many photos, and the side of the squares that were cut from them.
         loss_network: name and SHA-256 of its file.
+        reference: another style's name or file, its total loss on the same, and ours over that; None without.
     """
 
     style: str
@@ -51,6 +52,7 @@ class StyleScore:
     images: int
     size: int
     loss_network: dict[str, str]
+    reference: dict[str, str | float] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Trial:
 
 def evaluate_style(
     settings: Settings, style: str, painting: Path, photos: Path, loss_network: Path | None, size: int,
-    iterations: int, say: Say, watch: Watch,
+    iterations: int, say: Say, watch: Watch, reference: str | None = None,
 ) -> StyleScore:  # fmt: skip
     """Measure a style as the live filter runs it, beside the optimisation from the photo itself.
 
@@ -98,12 +100,15 @@ def evaluate_style(
         settings: device and models; style: a name or file; painting: what it was made from.
         loss_network: as `open_loss_network` takes it.
         size: side of the squares; iterations: of the optimisation, at least 1.
+        reference: another style's name or file, held against it.
 
     Raises:
         UserError: no such style, painting, photos or loss network, or a cache that cannot be written.
     """
     engine = choose_engine(settings.device)
-    stylize = load_style(style, engine, QUALITIES["best"].most, settings.models)
+    most = QUALITIES["best"].most
+    stylize = load_style(style, engine, most, settings.models)
+    other = load_style(reference, engine, most, settings.models) if reference else None
     device = engine.device if engine.name == "torch" else "cpu"
     network, file = open_loss_network(loss_network, device, say, settings.models)
     facts = identity(file)
@@ -111,9 +116,12 @@ def evaluate_style(
     if len(trials) < IMAGES:
         say(f"{photos} holds {len(trials)} of the {IMAGES} pictures that are usual: the figures are less sure.")
 
-    rows = [measure(trial.goal, stylize(trial.image)) for trial in trials]
-    means = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
+    means = mean_losses(trials, stylize)
     total = means["total"]
+    beside: dict[str, str | float] | None = None
+    if reference and other:
+        theirs = mean_losses(trials, other)["total"]
+        beside = {"style": reference, "total_loss": round(theirs, 5), "ratio": round(total / theirs, 3)}
     curve = [statistics.fmean(losses) for losses in zip(*gatys_curves(trials, iterations, watch), strict=True)]
     if total > curve[0]:
         say(f"'{style}' has a higher loss than the photos themselves.")
@@ -128,7 +136,14 @@ def evaluate_style(
         images=len(trials),
         size=size,
         loss_network=facts,
+        reference=beside,
     )
+
+
+def mean_losses(trials: Sequence[Trial], stylize: Stylizer) -> dict[str, float]:
+    """What a style's pictures of the photos lose, by kind, in the mean."""
+    rows = [measure(trial.goal, stylize(trial.image)) for trial in trials]
+    return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
 
 def set_trials(network: LossNetwork, network_hash: str, painting: Path, photos: Path, size: int) -> list[Trial]:

@@ -20,7 +20,10 @@ from livestyle.nets.vgg import CONVOLUTIONS, WIDTHS, load_loss_network
 from livestyle.settings import Settings
 from livestyle.weights import sha256
 
-KEYS = ["style", "style_loss", "content_loss", "total_loss", "gatys_iterations", "images", "size", "loss_network"]
+KEYS = [
+    "style", "style_loss", "content_loss", "total_loss", "gatys_iterations", "images", "size", "loss_network",
+    "reference",
+]  # fmt: skip
 SIZE = 64
 
 
@@ -79,6 +82,16 @@ def evaluate(place: Path, nets: Path | None, iterations: int = 2, **other: objec
     options |= {"loss_network": nets, "size": SIZE, "iterations": iterations, "say": said.append, "watch": silent}
     score = evaluate_style.evaluate_style(Settings(device="cpu"), **{**options, **other})  # type: ignore[arg-type]
     return score, said
+
+
+def test_a_reference_is_measured_on_the_same_photos(place: Path, nets: Path) -> None:
+    score, _ = evaluate(place, nets, reference="udnie")
+    alone, _ = evaluate(place, nets, style="udnie")
+    assert alone.reference is None
+    assert score.reference == {
+        "style": "udnie", "total_loss": alone.total_loss,
+        "ratio": pytest.approx(score.total_loss / alone.total_loss, abs=1e-3),
+    }  # fmt: skip
 
 
 @pytest.fixture

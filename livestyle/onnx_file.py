@@ -21,6 +21,29 @@ INSIDE = {  # by message: which of its fields are messages
         5: "tensor", 6: "inner graph", 10: "tensor", 11: "inner graph", 22: "sparse tensor", 23: "sparse tensor",
     },
 }  # fmt: skip
+INPUT, OPERATION, DOMAIN = 1, 4, 7  # fields of a node
+# What a net may compute, and how many inputs that takes at least: readers rely on these to be there, and crash.
+OPERATIONS = {
+    name: least
+    for least, names in {
+        0: "Constant",
+        1: """
+            Abs ArgMax ArgMin AveragePool Cast Ceil Celu Clip Concat ConstantOfShape Cos DepthToSpace Elu Erf Exp
+            Flatten Floor Gelu GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity LeakyRelu Log
+            LogSoftmax LRN Max MaxPool Mean Min Mish Neg Not Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean
+            ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Resize Round Selu Shape Sigmoid Sign Sin Size
+            Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sum Tanh Transpose
+        """,
+        2: """
+            Add And Conv ConvTranspose CumSum DequantizeLinear Div Equal Expand Gather GatherElements GatherND Gemm
+            Greater GreaterOrEqual GridSample LayerNormalization Less LessOrEqual MatMul Mod Mul Or Pad Pow PRelu
+            QuantizeLinear Reshape Sub Tile Unsqueeze
+        """,
+        3: "InstanceNormalization Range ScatterND Slice Where",
+        5: "BatchNormalization",
+    }.items()
+    for name in names.split()
+}
 REFUSED = ("function", "inner graph", "sparse tensor")  # livestyle writes none of them; loops are inner graphs
 DIMS, TYPE, RAW, OUTSIDE, PLACE = 1, 2, 9, 13, 14  # fields of a tensor
 TYPED = {4: 4, 5: 1, 6: 1, 7: 1, 10: 8, 11: 1}  # where its values are not raw: bytes of one at least
@@ -62,10 +85,29 @@ def _check(data: mmap.mmap) -> None:
             inner = INSIDE[kind].get(number)
             if inner in REFUSED:
                 raise ValueError(f"it holds a {inner}")
+            if inner == "node":
+                _check_node(data, begin, stop)
             if inner:
                 waiting.append((inner, begin, stop))
     if graphs != 1:
         raise ValueError("it holds no net")
+
+
+def _check_node(data: mmap.mmap, start: int, end: int) -> None:
+    """See that a node's operation is a known one, and that it has the inputs which that takes."""
+    inputs, operation = list[bool](), ""
+    for number, _, begin, stop in fields_of(data, start, end):
+        if number == INPUT:
+            inputs.append(stop > begin)  # without a name it is left out
+        elif number == OPERATION:
+            operation = data[begin:stop].decode("ascii", "replace")
+        elif number == DOMAIN and stop > begin and data[begin:stop] != b"ai.onnx":
+            raise ValueError("it holds an operation of another kind than ONNX's own")
+    least = OPERATIONS.get(operation)
+    if least is None:
+        raise ValueError(f"it holds an operation that no net here needs, '{operation if operation.isalnum() else '?'}'")
+    if len(inputs) < least or not all(inputs[:least]):
+        raise ValueError(f"its operation '{operation}' lacks an input")
 
 
 def _check_tensor(data: mmap.mmap, found: list[Field]) -> None:

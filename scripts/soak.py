@@ -79,7 +79,8 @@ def doings(seed: int) -> Iterator[tuple[str, ...]]:
 def sample(pid: int, status: dict[str, Any], seconds: float) -> Sample:
     """How a process is: MB, handles, threads, and what it says of itself."""
     kept = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-    own = sum(int(kept[name].split()[0]) for name in ("Private_Clean", "Private_Dirty")) / 1024
+    # Not Private_*: pages of libraries count there while no other process has them open.
+    own = sum(int(kept[name].split()[0]) for name in ("Anonymous", "Swap")) / 1024
     resident = int(kept["Rss"].split()[0]) / 1024
     return {
         "seconds": round(seconds, 1), "rss_mb": round(resident, 1), "own_mb": round(own, 1),

@@ -45,10 +45,12 @@ def outside(place: str) -> bytes:
     return field(13, entry) + field(14, 1)
 
 
-def net(weights: bytes, operation: str = "Add", attribute: bytes = b"") -> bytes:
-    """A model: images (n, h, w, 3) and the weights "w" into an operation."""
-    node = field(1, "images") + field(1, "w") + field(2, "result") + field(4, operation)
-    node += field(5, attribute) if attribute else b""
+def net(
+    weights: bytes, operation: str = "Add", attribute: bytes = b"", inputs: str = "images w", domain: str = ""
+) -> bytes:
+    """A model: images (n, h, w, 3) and the weights "w" into an operation; an input "-" has no name."""
+    node = b"".join(field(1, name.strip("-")) for name in inputs.split()) + field(2, "result") + field(4, operation)
+    node += (field(5, attribute) if attribute else b"") + (field(7, domain) if domain else b"")
     doors = []
     for name, sides in (("images", (b"n", b"h", b"w")), ("result", (b"m", b"i", b"x"))):
         shape = b"".join(field(1, field(2, side)) for side in sides) + field(1, field(1, 3))
@@ -79,6 +81,10 @@ HOSTILE = {
     "grows by rows": (net(tensor("w", [8], 7, ints(0, FAR, 0, 0, 0, 0, 0, 0)), "Pad"), "fit into memory"),
     "grows by copies": (net(tensor("w", [4], 7, ints(1, FAR, 1, 1)), "Tile"), "fit into memory"),
     "grows by shape": (net(tensor("w", [4], 7, ints(FAR, 32, 32, 3)), "Expand"), "fit into memory"),
+    "without pads": (net(FAIR, "Pad", inputs="images"), "'Pad' lacks an input"),  # OpenVINO's reader would crash
+    "without weights": (net(FAIR, "Conv", inputs="images -"), "'Conv' lacks an input"),
+    "unknown": (net(FAIR, "System\x1b[2J"), "no net here needs, '\\?'"),
+    "of others": (net(FAIR, domain="com.microsoft"), "another kind than ONNX's own"),
     "no net": (field(1, 8), "holds no net"),
     "cut": (net(FAIR)[:-9], "damaged"),
     "empty": (b"", "empty"),

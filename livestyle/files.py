@@ -55,15 +55,24 @@ class Aside:
         self._path = path
         with suppress(OSError):
             remove_leftovers(path)
-        self.part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
         try:
-            self._held = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            while not self._begin(path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")):
+                pass
         except OSError as error:
             raise write_error(path, error) from None
+
+    def _begin(self, part: Path) -> bool:
+        """Make the file; False where another process, which clears up, took it for a leftover before it was locked."""
+        self.part, self._held = part, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if sys.platform == "win32":  # where a file that is held cannot be renamed
             os.close(self._held)
-        else:
-            take(self._held, wait=False)
+            return True
+        with suppress(OSError):  # some file systems know no locks
+            take(self._held, wait=True)
+        if part.exists():
+            return True
+        os.close(self._held)
+        return False
 
     def keep(self) -> None:
         """It is whole: let it take the name.

@@ -111,6 +111,23 @@ def test_two_processes_write_the_same_file_and_it_is_one_of_theirs(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == ["same.txt"]
 
 
+@needs_posix
+def test_who_clears_up_may_come_before_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process finds the new file not locked yet, and removes it as a leftover."""
+    take, removed = files.take, list[Path]()
+
+    def late(lock: int, wait: bool) -> bool:
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            removed[0].unlink()
+        return take(lock, wait)
+
+    monkeypatch.setattr(files, "take", late)
+    write(tmp_path / "a.txt", "whole")
+    assert len(removed) == 1
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.txt", "whole")]
+
+
 def test_two_albums_in_one_folder_take_no_name_twice(tmp_path: Path) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     shot = Shot(picture, np.zeros((8, 8), np.float32), picture, Look(parse_plane("none")), taken=1e9)

@@ -13,7 +13,8 @@ from livestyle.weights import Card, find_card, load_card, sha256, tensor_names
 
 MULTIPLE = 8  # of the sides that any transform net takes, for files that do not say
 SIGNS = {  # of each transform net: a tensor that no other one has
-    "twoscale": "down.conv.weight", "johnson": "encode.0.conv.weight", "transform": "detail.weight",
+    "twoscale": "down.conv.weight", "johnson": "encode.0.conv.weight", "transform": "widen.weight",
+    "slim": "join.weight",
 }  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def test_a_shipped_style_paints_in_int8_what_its_net_paints(name: str) -> None:
     assert float(card.figures["int8_psnr"]) >= LIKE
     kinds = [node.op_type for node in onnx.load(card.path(".onnx")).graph.node]
     convolutions = kinds.count("Conv") + kinds.count("ConvTranspose")
-    assert kinds.count("QuantizeLinear") == 2 * convolutions == 30  # what is read, and weights
+    assert kinds.count("QuantizeLinear") == 2 * convolutions > 20  # what is read, and weights
     exact, picture = (
         load_shipped(card.net, card.kind, card.path(".safetensors")).net,
         cover(test_card(320, 180), (320, 184)),

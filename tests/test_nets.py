@@ -12,7 +12,7 @@ from livestyle.engine import Engine, OpenVinoNet
 from livestyle.nets import classic, losses
 from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import NETS, build, load_shipped, ship
-from livestyle.nets.transform import Widen, even_contrast, split_widens
+from livestyle.nets.transform import DETAIL, SlimNet, Widen, even_contrast, evened, split_widens
 from livestyle.nets.vgg import WIDTHS, LossNetwork
 from livestyle.train.segmenter import ARCHS
 from livestyle.train.style import ARCHS as STYLES
@@ -55,6 +55,18 @@ def test_contrast_is_evened_out() -> None:
     torch.testing.assert_close(even.mean((2, 3)), torch.zeros(1, 3), atol=1e-5, rtol=0)
     assert (faint.std() / even.std()).item() == pytest.approx(1, abs=0.2)
     assert even_contrast(torch.full((1, 3, 8, 8), 0.7)).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_both_halves_are_made_as_loud_without_a_change() -> None:
+    net = SlimNet().eval()
+    net.detail.weight *= 0.01
+    image = picture(32, 48)
+    even = evened(net, [image])
+    torch.testing.assert_close(even(image), net(image), rtol=1e-4, atol=1e-5)
+    strokes, detail = even.halves(image)
+    assert detail.shape[1] == DETAIL
+    torch.testing.assert_close(strokes.max(), detail.max())
 
 
 def tried(name: str) -> torch.nn.Module:

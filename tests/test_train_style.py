@@ -33,7 +33,7 @@ from livestyle.train.muon import Muon, orthogonal
 from livestyle.train.photos import Feed, Photos, photos_of
 from livestyle.train.publish import gallery_facts, load_trained, publish, publish_styles, reserve
 from livestyle.train.ranks import Ranks, joined
-from livestyle.train.style import StyleTraining, fresh_net, load_painting, train_style
+from livestyle.train.style import TAUGHT, StyleTraining, fresh_net, load_painting, train_style
 from livestyle.weights import Card, find_cards, save_card, sha256
 
 HERE = Path(__file__).parent
@@ -78,18 +78,19 @@ def short_training(job: StyleTraining, told: list[str] | None = None, die_after:
 
     `spoil` is called after each step with its number, the net and the losses, and returns the losses.
     """
-    time, step, reports = SimpleNamespace(now=0.0), style.step, list[Report]()
+    time, reports = SimpleNamespace(now=0.0), list[Report]()
 
-    def timed(net: torch.nn.Module, *arguments: Any) -> dict[str, float]:
+    def timed(step: Any, net: torch.nn.Module, *arguments: Any) -> dict[str, float]:
         time.now += SECONDS
-        terms = step(net, *arguments)
+        terms: dict[str, float] = step(net, *arguments)
         return spoil(round(time.now / SECONDS), net, terms) if spoil else terms
 
     stopped = SimpleNamespace(monotonic=lambda: time.now)
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        for module, name, value in ((checkpoint, "time", stopped), (curves, "time", stopped), (style, "step", timed),
-                                    (style, "CROP", 64)):  # fmt: skip
+        for module, name, value in ((checkpoint, "time", stopped), (curves, "time", stopped), (style, "CROP", 64),
+                                    *((style, name, partial(timed, getattr(style, name)))
+                                      for name in ("step", "imitate"))):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
         for report in train_style(job, (told if told is not None else []).append):
             reports.append(report)
@@ -164,6 +165,24 @@ def constant_style(models: Path, name: str, colour: tuple[float, float, float]) 
     save_file({key: value.half() for key, value in fold(net).state_dict().items()}, folder / "w.safetensors")
     files = {"w.safetensors": sha256(folder / "w.safetensors")}
     save_card(Card(name, "style", name, "twoscale", files, "MIT", "me", "none", "none", multiple=8), folder)
+
+
+def test_a_teacher_is_learnt_from_first(folder: Path) -> None:
+    constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
+    reports = short_training(job_in(folder, arch="slim", teacher="red", models=folder / "models"))
+    first = round(TAUGHT * STEPS)
+    assert [set(report.terms) == {"likeness"} for report in reports] == [True] * first + [False] * (STEPS - first)
+    assert reports[first - 1].terms["likeness"] < reports[0].terms["likeness"]
+    assert {"content", "style"} <= set(reports[-1].terms)
+
+
+def test_a_teacher_that_is_not_there_is_named(folder: Path) -> None:
+    constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
+    with pytest.raises(UserError, match="no style 'blue'"):
+        short_training(job_in(folder, teacher="blue", models=folder / "models"))
+    (folder / "models/styles/red/w.safetensors").unlink()
+    with pytest.raises(UserError, match="is missing"):
+        short_training(job_in(folder, teacher="red", models=folder / "models"))
 
 
 def test_a_training_starts_from_the_nearest_style(folder: Path) -> None:

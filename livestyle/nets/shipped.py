@@ -13,7 +13,10 @@ from livestyle.nets import classic, deeplab, transform, unet
 from livestyle.nets.blocks import fold
 from livestyle.nets.transform import split_widens
 
+OPSET, IR = 18, 10  # of ONNX
+
 NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
+    "slim": lambda _: transform.SlimNet(),
     "transform": lambda _: transform.TransformNet(),
     "twoscale": lambda _: transform.TwoScaleNet(),
     "johnson": lambda _: transform.JohnsonNet(),
@@ -80,26 +83,46 @@ def ship(
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
     with written_aside(weights) as part:
         save_file(half, part, {"kind": kind, "net": arch} if arch else None)
-    export_onnx(Shipped(split_widens(net), kind), onnx, multiple, pictures)
+    if isinstance(net, transform.SlimNet):
+        write_onnx(slim_model(net, pictures), onnx)
+    else:
+        export_onnx(Shipped(split_widens(net), kind), onnx, multiple, pictures)
     return [weights, onnx]
+
+
+def slim_model(net: transform.SlimNet, pictures: Sequence[Tensor]) -> Any:
+    """The ONNX model of a style's net, in int8 where there are pictures to measure."""
+    import onnx
+
+    from livestyle.nets.graph import slim_graph
+    from livestyle.nets.int8 import measured_reads
+
+    net = transform.evened(net, pictures) if pictures else net
+    graph = slim_graph(net, measured_reads(net, pictures))
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
 
 
 def export_onnx(net: Shipped, path: Path, multiple: int, pictures: Sequence[Tensor] = ()) -> None:
     """One ONNX file for any batch and size, its convolutions in int8 as `ship` tells, other large weights in fp16."""
-    import onnx
-
     from livestyle.nets.int8 import compute_in_int8, measured_reads
 
     example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
     program = torch.onnx.export(
-        net.eval(), (example,), dynamo=True, opset_version=18, input_names=["images"], output_names=["result"],
+        net.eval(), (example,), dynamo=True, opset_version=OPSET, input_names=["images"], output_names=["result"],
         dynamic_shapes={"images": axes}, verbose=False, optimize=True,
     )  # fmt: skip
     assert program is not None
     model = program.model_proto
     measured = {f"net.{name}": read for name, read in measured_reads(net.net, pictures).items()}
     compute_in_int8(model.graph, measured if net.kind == "style" else None)
+    write_onnx(model, path)
+
+
+def write_onnx(model: Any, path: Path) -> None:
+    """Write a model, its large weights in fp16."""
+    import onnx
+
     store_half(model.graph)
     onnx.checker.check_model(model)
     with written_aside(path) as part:

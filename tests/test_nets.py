@@ -124,6 +124,16 @@ def test_the_gradient_of_gram_is_right(layout: torch.memory_format) -> None:
     torch.testing.assert_close(features.grad, flat.grad, rtol=1e-5, atol=1e-6)
 
 
+def test_a_grid_is_told_from_strokes() -> None:
+    wall, dots = torch.full((1, 3, 64, 96), 0.5), torch.zeros(1, 3, 64, 96)
+    dots[..., ::4, ::4] = 0.1
+    assert losses.grid_loss(wall) == 0
+    assert losses.grid_loss(wall + dots).item() == pytest.approx(0.1**2 * 15 / 256, rel=1e-4)
+    assert losses.grid_loss(wall + 0.1 * torch.randn(wall.shape)) < 0.3 * losses.grid_loss(wall + dots)
+    ramp = torch.linspace(0, 1, 96).expand_as(wall)
+    assert losses.grid_loss(ramp) < 0.3 * losses.grid_loss(wall + dots)
+
+
 def test_gram_survives_half_precision() -> None:
     features = torch.rand(1, 4, 180, 320) * 40
     assert torch.isfinite(losses.gram(features.half())).all()

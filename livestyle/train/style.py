@@ -35,6 +35,7 @@ ARCHS = {"slim": 4, "twoscale": 8, "transform": 4, "johnson": 4}  # what can be 
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
 TAUGHT = 0.4  # of the time that goes to what a teacher paints: an eighth of the cost, but it blurs what it cannot tell
 LIKENESS = 100  # times the mean squared difference from what the teacher paints
+GRID = 200  # times `losses.grid_loss`: a grid that is just to be seen costs a fiftieth of the rest
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
 SHIFT, TURN = 3.0, 0.01  # its movement: in pixels, and in radians and shares of the size
@@ -284,6 +285,7 @@ def step(
         "content": losses.content_loss(maps, content),
         "style": job.style_weight * losses.style_loss(maps, targets),
         "tv": job.tv_weight * losses.tv_loss(painted.float()),
+        "grid": GRID * losses.grid_loss(painted.float()),
         # the picture is cut at 0 and 1: what lies beyond is pulled back
         "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
     }

@@ -865,7 +865,7 @@ def train_style_(
                                        "the styles that there are the most alike; none.")] = "nearest",
     teacher: Annotated[str, typer.Option(metavar="STYLE", help="A style of the same painting, of any architecture, "
                                          "whose pictures are learnt from first: much faster.")] = "",
-    arch: Annotated[str, typer.Option(help="slim, transform, twoscale or johnson.")] = "transform",
+    arch: Annotated[str, typer.Option(help="slim, transform, twoscale or johnson.")] = "slim",
     still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: StyleLicense = "yours",

@@ -58,7 +58,7 @@ class StyleTraining:
     photos: Photos
     network: LossNetwork  # on the device
     checkpoint: Path
-    arch: str = "transform"
+    arch: str = "slim"
     minutes: float = 20.0
     teacher: str = ""  # a style of the same painting, by name or file, whose pictures are learnt from first
     init: str = NEAREST  # that, NOTHING, or a checkpoint or model of other styles to start from

@@ -13,7 +13,7 @@ from onnx import GraphProto, TensorProto, helper, numpy_helper
 from torch import nn
 
 from livestyle.nets.int8 import Range, map_steps, rounding, weight_steps
-from livestyle.nets.transform import GRAY, SLIM_BORDER, SlimNet
+from livestyle.nets.transform import BORDER, GRAY, SlimNet
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +71,7 @@ def slim_graph(net: SlimNet, reads: Mapping[str, Range]) -> GraphProto:
     """
     graph, exact = Graph(), not reads
     held = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    picture = graph.add("Pad", "images", graph.constant(pads_of_bytes(SLIM_BORDER)), mode="reflect")
+    picture = graph.add("Pad", "images", graph.constant(pads_of_bytes(BORDER)), mode="reflect")
     picture = graph.add("Transpose", picture, perm=[0, 3, 1, 2])
 
     def seen(block: int, name: str) -> str:
@@ -118,7 +118,7 @@ def slim_graph(net: SlimNet, reads: Mapping[str, Range]) -> GraphProto:
     painted = graph.convolve(joined, weight * 255, bias * 255 + 127.5, exact=exact)
     whole = graph.constant(1, np.float32), graph.constant(0, np.uint8)
     painted = graph.add("DepthToSpace", graph.add("QuantizeLinear", painted, *whole), blocksize=2)
-    inside = [graph.constant(corner) for corner in ([SLIM_BORDER] * 2, [-SLIM_BORDER] * 2, [2, 3])]
+    inside = [graph.constant(corner) for corner in ([BORDER] * 2, [-BORDER] * 2, [2, 3])]
     graph.add("Transpose", graph.add("Slice", painted, *inside), perm=[0, 2, 3, 1], result="result")
     return graph.finished("slim")
 

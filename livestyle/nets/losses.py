@@ -76,7 +76,8 @@ def grid_loss(images: Tensor) -> Tensor:
     The variance over the places, each averaged over BLOCKS x BLOCKS blocks, whose strokes lie one way and another.
     """
     means = F.avg_pool2d(F.pixel_unshuffle(images, BLOCK), BLOCKS)
-    return means.unflatten(1, (images.shape[1], BLOCK**2)).var(2, unbiased=False).mean()
+    places = means.view(*images.shape[:2], BLOCK**2, -1)
+    return places.var(2, unbiased=False).mean()
 
 
 def matte_losses(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:

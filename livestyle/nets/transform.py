@@ -17,7 +17,6 @@ from livestyle.nets.blocks import Affine, Border, ConvNorm
 # Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
 # which reaches this far with any weight, draws no frame.
 BORDER = 16
-SLIM_BORDER = 8  # of the net that is trained with so little
 GRAY = 128 / 255  # what lies beyond it, a whole byte: the net is 0 there, and computes on bytes the same
 DETAIL = 16  # channels of the picture itself at half resolution, which the head draws its finest strokes along
 
@@ -243,11 +242,11 @@ class SlimNet(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         x = F.relu(self.join(torch.cat(self.halves(rgb), 1)))
         x = F.pixel_shuffle(self.paint(x), 2) + 0.5
-        return x[..., SLIM_BORDER:-SLIM_BORDER, SLIM_BORDER:-SLIM_BORDER]
+        return x[..., BORDER:-BORDER, BORDER:-BORDER]
 
     def halves(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """What is joined: the trunk's map, and the picture's own detail."""
-        x = F.pad(rgb, (SLIM_BORDER,) * 4, mode="reflect") - GRAY
+        x = F.pad(rgb, (BORDER,) * 4, mode="reflect") - GRAY
         strokes = F.pixel_shuffle(F.relu(self.trunk(self.stem(F.pixel_unshuffle(x, 4)))), 2)
         return strokes, F.relu(self.detail(F.pixel_unshuffle(x, 2)))
 

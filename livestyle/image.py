@@ -1,6 +1,7 @@
 """Image, Matte, Frame, and the pure functions on their pixels. RGB everywhere; BGR exists at the doors only."""
 
 import json
+import os
 import struct
 import warnings
 from collections.abc import Mapping
@@ -40,9 +41,12 @@ BROKEN = (  # what Pillow raises at a damaged file
 KINDS = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
 MOST_PIXELS = 150_000_000
 LARGE = 540  # rows from which on an eighth of the size tells the colours near a rim as well as a quarter
+THREADS = max(1, (os.cpu_count() or 1) // 4)  # of OpenCV: as much work is done side by side as there are stages
 SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft
 RIM = 1 / 64  # of the height: from how far around a soft pixel takes the colours of its planes
 NEAR = 0.01  # share of the person around a pixel with which a colour can be told
+
+cv2.setNumThreads(THREADS)
 
 
 @dataclass(frozen=True)

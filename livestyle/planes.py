@@ -89,7 +89,7 @@ class Planes:
         if self._watcher and matte is not None:
             size, time = size_of(motion.feed), painting.frame.time
             shown = {
-                plane: self._regions[plane].shown(matte if plane == "person" else 1 - matte, size, time)
+                plane: self._regions[plane].shown(matte, size, time, rest=plane != "person")
                 for plane in {*planes.values()} - {BOTH}
             }
             for style, plane in planes.items():

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,13 +73,14 @@ class Region:
             self._size, self._box, self._fitted = size, Box(0, 0, *size), -math.inf
         return self._box
 
-    def shown(self, plane: Matte, size: Size, time: float) -> Box | None:
+    def shown(self, matte: Matte, size: Size, time: float, *, rest: bool = False) -> Box | None:
         """The bounds of a plane now, None where it is nowhere. After it `box` is one that holds them.
 
         Args:
-            plane: 1 on the plane, of any size; size: of the picture that is painted; time: in seconds.
+            matte: 1 on the plane, of any size; size: of the picture that is painted; time: in seconds.
+            rest: the plane is what the matte leaves.
         """
-        held, need = self.box(size), bounds(plane, size)
+        held, need = self.box(size), bounds(matte, size, rest=rest)
         if need is None:
             self._box = None
             return None
@@ -92,14 +94,15 @@ class Region:
         return need
 
 
-def bounds(plane: Matte, size: Size) -> Box | None:
-    """The box of all that shows of a plane, in a picture of some size; None where nothing does."""
-    rows, columns = (np.flatnonzero(plane.max(axis) > SHOWS) for axis in (1, 0))
-    if not len(rows):
+def bounds(matte: Matte, size: Size, *, rest: bool = False) -> Box | None:
+    """The box of all that shows of a plane, or of the rest, in a picture of some size; None where nothing does."""
+    low, high = (-1.0, 1 - SHOWS) if rest else (SHOWS, 2.0)
+    left, top, width, height = cv2.boundingRect(cv2.inRange(matte, low, high))
+    if not width:
         return None
-    x, y = size[0] / plane.shape[1], size[1] / plane.shape[0]
-    right, bottom = math.ceil((columns[-1] + 1) * x), math.ceil((rows[-1] + 1) * y)
-    return Box(math.floor(columns[0] * x), math.floor(rows[0] * y), min(size[0], right), min(size[1], bottom))
+    x, y = size[0] / matte.shape[1], size[1] / matte.shape[0]
+    right, bottom = math.ceil((left + width) * x), math.ceil((top + height) * y)
+    return Box(math.floor(left * x), math.floor(top * y), min(size[0], right), min(size[1], bottom))
 
 
 def grown(box: Box, size: Size, share: float) -> Box:

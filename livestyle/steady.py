@@ -18,7 +18,7 @@ from livestyle.metrics import Flow, Values
 from livestyle.region import Box
 from livestyle.settings import Size
 
-STILL, MOVING = 0.15, 0.05  # seconds: time constants of a painting where the picture rests, and where it moves
+STILL, MOVING = 0.12, 0.05  # seconds: time constants of a painting where the picture rests, and where it moves
 NOISY = 0.3  # seconds: time constant of the picture itself, where it rests and is noisy
 GAP = 0.5  # seconds after which nothing is as it was
 LEAST = 24  # pixels: the least side at which flow and noise mean something
@@ -27,7 +27,7 @@ CHANGE = 0.04  # in 0..1, beyond the noise, at which a place is no longer the on
 RISE = 0.004  # the same, at which a place no longer rests
 KNOWN = 0.8  # of the picture that must be explained by the flow for a painting to be carried along it
 CUT = 0.2  # mean trust below which it is another picture altogether
-BEND = 0.3  # pixels by which the flow differs from its surroundings' where an edge moves
+BEND = 0.9  # pixels by which the flow differs from its surroundings' where an edge moves
 CALM, LOUD = 0.0025, 0.03  # the least and the most that counts as noise, in 0..1
 MARGIN = 1.3  # of the noise that counts as none
 HEARD = 0.0035, 0.0045  # from which noise on it is averaged out, and from which on in full

@@ -39,7 +39,8 @@ def test_a_box_holds_all_of_the_plane_and_lies_in_the_picture(part: tuple[Box, t
 def test_bounds_are_those_of_what_shows(part: tuple[Box, tuple[int, int]]) -> None:
     box, size = part
     assert bounds(plane(box, size), size) == box
-    assert bounds(plane(box, size, 0.003), size) is None
+    assert bounds(1 - plane(box, size), size, rest=True) == box
+    assert bounds(plane(box, size, 0.003), size) is bounds(1 - plane(box, size, 0.003), size, rest=True) is None
 
 
 def test_bounds_at_another_size_lose_nothing() -> None:

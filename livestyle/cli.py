@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from livestyle.live import Report
     from livestyle.stills import Still
     from livestyle.train.checkpoint import Report as TrainReport
-    from livestyle.train.publish import StyleFacts
-    from livestyle.train.style import StyleTraining
 
 S, L = Settings(), LiveSettings()
 STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
@@ -865,7 +863,7 @@ def train_style_(
                                        "the styles that there are the most alike; none.")] = "nearest",
     teacher: Annotated[str, typer.Option(metavar="STYLE", help="A style of the same painting, of any architecture, "
                                          "whose pictures are learnt from first: much faster.")] = "",
-    arch: Annotated[str, typer.Option(help="slim, transform, twoscale or johnson.")] = "slim",
+    arch: Annotated[str, typer.Option(help="slim, or johnson, the published one.")] = "slim",
     still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: StyleLicense = "yours",
@@ -881,77 +879,33 @@ def train_style_(
     if arch not in STYLE_ARCHS:
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(STYLE_ARCHS)}.")
     need_torch()
-    from livestyle.train.publish import StyleFacts
-    from livestyle.train.style import StyleTraining
-
-    facts = StyleFacts(name, title or name, origin or str(picture.absolute()), license, data, default)
-    job = partial(
-        StyleTraining, arch=arch, minutes=minutes, teacher=teacher, init=start, still_weight=still, learning_rate=rate,
-        batch=batch, seed=seed,
-    )  # fmt: skip
-    train_styles([picture], [facts], job, runs / f"{name}.safetensors", out, photos, my_photos, loss_network, device)
-
-
-@train_app.command(
-    "gallery", epilog="Example: livestyle train gallery wave.jpg scream.jpg stars.jpg --photos photos/ --minutes 120"
-)
-def train_gallery_(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Paintings; files name styles.")],
-    photos: PhotosFolder = None, my_photos: MyPhotos = False, minutes: Train = 120.0,
-    loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
-    run: Annotated[str, typer.Option(metavar="NAME", help="Of the checkpoint, RUNS/NAME.safetensors.")] = "gallery",
-    start: Annotated[str, typer.Option("--from", metavar="FILE", help="A gallery's checkpoint, or none.")] = "none",
-    still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
-    license: StyleLicense = "yours", data: StyleData = "", device: TrainDevice = "cpu", seed: int = 0,
-) -> None:  # fmt: skip
-    """Train several styles at once, whose nets share their convolutions: what one learns serves all.
-
-    Each becomes a style of its own; one that is there already keeps its title, origin and place.
-    """
-    need_torch()
-    from livestyle.train.publish import gallery_facts
-    from livestyle.train.style import StyleTraining
-
-    facts = gallery_facts([picture.stem for picture in pictures], out, license, data)
-    job = partial(
-        StyleTraining, arch="twoscale", minutes=minutes, init=start, still_weight=still, learning_rate=rate,
-        batch=batch, seed=seed,
-    )  # fmt: skip
-    train_styles(pictures, facts, job, runs / f"{run}.safetensors", out, photos, my_photos, loss_network, device)
-
-
-def train_styles(
-    pictures: list[Path], styles: "list[StyleFacts]", make: "Callable[..., StyleTraining]", checkpoint: Path,
-    out: Path | None, photos: Path | None, my_photos: bool, loss_network: Path | None, device: str,
-) -> None:  # fmt: skip
-    """Train, and publish each style, where this process is the first of those that train."""
-    from livestyle.loss_network import open_loss_network
+    from livestyle.loss_network import open_loss_network, quicker
     from livestyle.train.photos import photos_of
-    from livestyle.train.publish import publish_styles, reserve
+    from livestyle.train.publish import StyleFacts, publish_style, reserve
     from livestyle.train.ranks import joined, training_device
-    from livestyle.train.style import load_painting, train_style
+    from livestyle.train.style import StyleTraining, load_painting, train_style
     from livestyle.weights import user_folder
 
     models = out or user_folder()
-    for picture, style in zip(pictures, styles, strict=True):  # what is wrong is said before anything is fetched
-        reserve(style.name, models)
-        load_painting(picture)
+    reserve(name, models)  # what is wrong is said before anything is fetched
+    load_painting(picture)
     found = photos_of(photos, my_photos)
     with joined(training_device(device)) as ranks:
         tell = say if ranks.first else lambda line: None
         if photos is None and not my_photos:
             tell(f"Trains on {found.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
         network, _ = open_loss_network(loss_network, ranks.device, tell)
-        job = make(
-            tuple(pictures), photos=found, network=network, checkpoint=checkpoint,
-            models=out if out and out.is_dir() else None, ranks=ranks,
+        job = StyleTraining(
+            picture, found, network, runs / f"{name}.safetensors", None if teacher else quicker(network), arch, minutes,
+            teacher, start, still_weight=still, learning_rate=rate, batch=batch,
+            models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
         )  # fmt: skip
         follow(train_style(job, tell), ranks.first)
         if not ranks.first:
             return
-    publish_styles(job, styles, models, command_line(), demo_picture())
-    for style in styles:
-        say(f"{style.name} is in {models}; try: livestyle live --background {style.name}")
+    facts = StyleFacts(name, title or name, origin or str(picture.absolute()), license, data, default)
+    publish_style(job, facts, models, command_line(), demo_picture())
+    say(f"{name} is in {models}; try: livestyle live --background {name}")
 
 
 @train_app.command(

@@ -11,11 +11,8 @@ from livestyle.image import Image, at_most, fit, pad_to, size_of
 from livestyle.settings import Size
 from livestyle.weights import Card, find_card, load_card, sha256, tensor_names
 
-MULTIPLE = 8  # of the sides that any transform net takes, for files that do not say
-SIGNS = {  # of each transform net: a tensor that no other one has
-    "twoscale": "down.conv.weight", "johnson": "encode.0.conv.weight", "transform": "widen.weight",
-    "slim": "join.weight",
-}  # fmt: skip
+MULTIPLE = 4  # of the sides that any transform net takes, for files that do not say
+SIGNS = {"johnson": "encode.0.conv.weight", "slim": "join.weight"}  # a tensor that no other transform net has
 
 
 def style_card(style: str, models: Path | None = None) -> Card:

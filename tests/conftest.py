@@ -10,6 +10,8 @@ from livestyle.image import Image
 from livestyle.sources import open_source
 
 os.environ["LIVESTYLE_CONFIG"] = "none"  # whoever runs the tests may have a config of their own
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread in each of several processes is faster than several in each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

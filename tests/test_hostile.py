@@ -153,7 +153,7 @@ def installed(folder: Path, change: Callable[[dict[str, object], Path], None]) -
     place.mkdir(parents=True)
     (place / "mine.onnx").write_bytes(net(FAIR))
     facts: dict[str, object] = {
-        "name": "mine", "kind": "style", "title": "Mine", "net": "twoscale", "license": "MIT", "source": "a",
+        "name": "mine", "kind": "style", "title": "Mine", "net": "slim", "license": "MIT", "source": "a",
         "data": "b", "command": "c", "figures": {}, "files": {"mine.onnx": sha256(place / "mine.onnx")},
     }  # fmt: skip
     change(facts, place)

@@ -43,7 +43,7 @@ def test_the_set_up_is_two_lines() -> None:
     lines = [line for line in BLOCKS.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2
     assert lines[0].endswith("livestyle live")
-    assert lines[1].endswith("pytest")
+    assert lines[1].endswith("pytest -n 2 --dist loadfile")
 
 
 def test_every_key_is_in_the_readme() -> None:

@@ -44,9 +44,9 @@ def test_files_that_hold_something_else_are_refused_by_name(tmp_path: Path) -> N
     for net, facts, words in (
         ("unet", None, "does not hold a style that livestyle knows"),
         ("unet", {"kind": "segmenter", "net": "unet"}, "is a segmenter, not a style"),
-        ("twoscale", {"facts": "{}"}, "is a training's checkpoint"),
-        ("twoscale", {"kind": "style", "net": "newer"}, "does not hold a style that livestyle knows"),
-        ("twoscale", {"kind": "style", "net": "johnson"}, "does not hold a johnson net"),
+        ("slim", {"facts": "{}"}, "is a training's checkpoint"),
+        ("slim", {"kind": "style", "net": "newer"}, "does not hold a style that livestyle knows"),
+        ("slim", {"kind": "style", "net": "johnson"}, "does not hold a johnson net"),
     ):
         path = style_file(tmp_path, net, facts)
         with pytest.raises(UserError, match=rf"{net}\.safetensors {words}"):
@@ -87,7 +87,7 @@ def test_any_bytes_are_told_from_a_style(text: bytes, tmp_path: Path) -> None:
 
 
 def test_the_header_is_what_the_library_reads(tmp_path: Path) -> None:
-    path = style_file(tmp_path, "twoscale", {"kind": "style"})
+    path = style_file(tmp_path, "slim", {"kind": "style"})
     assert tensor_names(path) == ({"kind": "style"}, set(load_file(path)))
 
 

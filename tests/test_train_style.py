@@ -22,19 +22,17 @@ from conftest import test_card
 from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
-from livestyle.gatys import as_batch
 from livestyle.image import Image, load_image, save_image
-from livestyle.nets.blocks import choose, fold
-from livestyle.nets.shipped import build, load_shipped
+from livestyle.nets.transform import SlimNet
 from livestyle.nets.vgg import LossNetwork
 from livestyle.train import checkpoint, curves, photos, style
-from livestyle.train.checkpoint import Facts, Report, load_checkpoint, load_facts, train_by_the_clock
+from livestyle.train.checkpoint import Facts, Report, load_facts, train_by_the_clock
 from livestyle.train.muon import Muon, orthogonal
 from livestyle.train.photos import Feed, Photos, photos_of
-from livestyle.train.publish import gallery_facts, load_trained, publish, publish_styles, reserve
+from livestyle.train.publish import load_trained, publish, reserve
 from livestyle.train.ranks import Ranks, joined
-from livestyle.train.style import TAUGHT, StyleTraining, fresh_net, load_painting, train_style
-from livestyle.weights import Card, find_cards, save_card, sha256
+from livestyle.train.style import SKETCHED, TAUGHT, StyleTraining, load_painting, train_style
+from livestyle.weights import Card, save_card, sha256
 
 HERE = Path(__file__).parent
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
@@ -61,11 +59,10 @@ def folder(tmp_path: Path) -> Path:
 
 def job_in(folder: Path, name: str = "tiny", **flags: Any) -> StyleTraining:
     found = {
-        "pictures": (folder / "painting.png",),
+        "picture": folder / "painting.png",
         "photos": photos_of(folder / "photos"),
         "network": small_network(),
         "checkpoint": folder / f"runs/{name}.safetensors",
-        "arch": "twoscale",
         "minutes": STEPS * SECONDS / 60,
         "init": "none",
     }
@@ -144,7 +141,7 @@ def test_another_painting_does_not_go_on_with_a_training(folder: Path) -> None:
 def test_a_checkpoint_that_is_damaged_or_of_another_net_is_named(folder: Path) -> None:
     short_training(job_in(folder))
     with pytest.raises(UserError, match=r"tiny\.safetensors is the training of another net\. Remove it"):
-        short_training(job_in(folder, arch="transform"))
+        short_training(job_in(folder, arch="johnson"))
     file = folder / "runs/tiny.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"tiny\.safetensors is not a whole checkpoint\. Remove it"):
@@ -156,24 +153,38 @@ def test_a_checkpoint_that_is_damaged_or_of_another_net_is_named(folder: Path) -
 
 def constant_style(models: Path, name: str, colour: tuple[float, float, float]) -> None:
     """A shipped style that paints everything in one colour."""
-    net = build("twoscale")
-    torch.nn.init.zeros_(net.paint.norm.weight)  # type: ignore[union-attr, arg-type]
+    net = SlimNet()
+    torch.nn.init.zeros_(net.paint.weight)
     with torch.no_grad():
-        net.paint.norm.bias.copy_(torch.tensor(colour).repeat_interleave(4) - 0.5)  # type: ignore[union-attr, operator]
+        net.paint.bias.copy_(torch.tensor(colour).repeat_interleave(4) - 0.5)  # type: ignore[union-attr]
     folder = models / "styles" / name
     folder.mkdir(parents=True)
-    save_file({key: value.half() for key, value in fold(net).state_dict().items()}, folder / "w.safetensors")
+    save_file({key: value.half() for key, value in net.state_dict().items()}, folder / "w.safetensors")
     files = {"w.safetensors": sha256(folder / "w.safetensors")}
-    save_card(Card(name, "style", name, "twoscale", files, "MIT", "me", "none", "none", multiple=8), folder)
+    save_card(Card(name, "style", name, "slim", files, "MIT", "me", "none", "none"), folder)
 
 
 def test_a_teacher_is_learnt_from_first(folder: Path) -> None:
     constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
-    reports = short_training(job_in(folder, arch="slim", teacher="red", models=folder / "models"))
+    reports = short_training(job_in(folder, teacher="red", models=folder / "models"))
     first = round(TAUGHT * STEPS)
     assert [set(report.terms) == {"likeness"} for report in reports] == [True] * first + [False] * (STEPS - first)
     assert reports[first - 1].terms["likeness"] < reports[0].terms["likeness"]
     assert {"content", "style"} <= set(reports[-1].terms)
+
+
+def test_a_quicker_loss_network_is_for_the_first_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, seen = job_in(folder, sketch=small_network()), list[bool]()
+    step = style.step
+
+    def watched(net: torch.nn.Module, network: LossNetwork, *rest: Any) -> dict[str, float]:
+        seen.append(network is job.sketch)
+        return step(net, network, *rest)
+
+    monkeypatch.setattr(style, "step", watched)
+    short_training(job)
+    first = round(SKETCHED * STEPS)
+    assert seen == [True] * first + [False] * (STEPS - first)
 
 
 def test_a_teacher_that_is_not_there_is_named(folder: Path) -> None:
@@ -194,7 +205,7 @@ def test_a_training_starts_from_the_nearest_style(folder: Path) -> None:
     short_training(job_in(folder, init="nearest", models=folder / "models", minutes=SECONDS / 60), told)
     assert any(line.startswith("Starts from red, the nearest of ") for line in told)
     assert load_facts(folder / "runs/tiny.safetensors")["start"] == "red"
-    _, facts = load_trained(folder / "runs/tiny.safetensors", "twoscale", "net")
+    _, facts = load_trained(folder / "runs/tiny.safetensors", "slim", "net")
     assert facts["start"] == "red"
 
 
@@ -205,59 +216,11 @@ def test_where_no_style_fits_a_training_starts_from_nothing_and_says_so(folder: 
 
 
 def test_weights_of_another_net_are_no_start(folder: Path) -> None:
-    short_training(job_in(folder, "other", arch="transform", minutes=SECONDS / 60))
+    short_training(job_in(folder, "other", arch="johnson", minutes=SECONDS / 60))
     with pytest.raises(UserError, match="does not hold this net"):
         short_training(job_in(folder, init=str(folder / "runs/other.safetensors")))
     with pytest.raises(UserError, match="There are no weights"):
         short_training(job_in(folder, init=str(folder / "missing.safetensors")))
-
-
-# Galleries
-
-
-def test_the_styles_of_a_gallery_take_turns() -> None:
-    rows = [style.row_of(number, 5, seed=3) for number in range(50)]
-    assert all(sorted(rows[start : start + 5]) == list(range(5)) for start in range(0, 50, 5))
-    assert len({tuple(rows[start : start + 5]) for start in range(0, 50, 5)}) > 5
-
-
-def gallery_job(folder: Path, **flags: Any) -> StyleTraining:
-    red, blue = folder / "red.png", folder / "blue.png"
-    for path, colour in ((red, (220, 30, 30)), (blue, (30, 30, 220))):
-        save_image(path, np.full((160, 200, 3), colour, np.uint8))
-    return job_in(folder, "both", pictures=(red, blue), minutes=12 * SECONDS / 60, **flags)
-
-
-def test_a_gallery_becomes_styles_that_each_paint_their_own_way(folder: Path) -> None:
-    job = gallery_job(folder)
-    short_training(job)
-    assert load_image(folder / "runs/both.preview.png").shape == (2 * 360, 2 * 640, 3)
-    models, photo = folder / "models", test_card(64, 48)
-    publish_styles(job, gallery_facts(["red", "blue"], models, "MIT", ""), models, "livestyle train gallery", photo)
-    gallery = fresh_net(job)
-    load_checkpoint(job.checkpoint, {"net": gallery})
-    painted = []
-    for row, card in enumerate((find_cards("style", models)["red"], find_cards("style", models)["blue"])):
-        choose(gallery, [row])
-        batch = as_batch([photo], "cpu")
-        one = load_shipped(card.net, card.kind, card.path(".safetensors")).net
-        painted.append(one(batch))
-        torch.testing.assert_close(painted[-1], gallery(batch), rtol=0, atol=0.05)  # what the rounding to int8 left
-        assert card.source == card.name
-    assert not torch.allclose(painted[0], painted[1], atol=0.02)
-
-
-def test_one_style_starts_from_the_nearest_of_a_gallery(folder: Path) -> None:
-    job = gallery_job(folder)
-    short_training(job)
-    reports = short_training(job_in(folder, init=str(job.checkpoint), minutes=SECONDS / 60))
-    assert len(reports) == 1
-    assert str(load_facts(folder / "runs/tiny.safetensors")["start"]) in {"both 0", "both 1"}
-
-
-def test_only_nets_without_norms_hold_a_gallery(folder: Path) -> None:
-    with pytest.raises(UserError, match="johnson learns one style at a time"):
-        short_training(gallery_job(folder, arch="johnson"))
 
 
 # Muon
@@ -367,10 +330,10 @@ def test_any_training_goes_back(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_no_numbers_are_not_shipped(tmp_path: Path) -> None:
-    net = build("twoscale")
-    card = Card("bad", "style", "bad", "twoscale", {}, "MIT", "me", "none", "none", multiple=8)
+    net = SlimNet()
+    card = Card("bad", "style", "bad", "slim", {}, "MIT", "me", "none", "none")
     with torch.no_grad():
-        net.paint.norm.bias[0] = 1e6  # type: ignore[union-attr, index]  # beyond half precision
+        net.paint.bias[0] = 1e6  # type: ignore[index]  # beyond half precision
     with pytest.raises(UserError, match="weights of bad are not all finite"):
         publish(card, net, tmp_path)
     assert not list(tmp_path.rglob("*.onnx"))
@@ -380,7 +343,7 @@ def test_a_start_that_is_no_numbers_is_refused(folder: Path) -> None:
     short_training(job_in(folder, "first", minutes=SECONDS / 60))
     file = folder / "runs/first.safetensors"
     tensors = load_file(file)
-    tensors["net.paint.norm.bias"].fill_(float("nan"))
+    tensors["net.paint.bias"].fill_(float("nan"))
     facts: Facts = load_facts(file)
     save_file(tensors, file, {"facts": json.dumps(facts)})
     with pytest.raises(UserError, match="not all finite"):
@@ -551,13 +514,16 @@ def check_averages(ranks: Ranks) -> None:
     assert ranks.average({"a": float(ranks.rank), "b": 2.0}) == {"a": 0.5, "b": 2.0}
 
 
+RATE = 2e-4  # low: each step enlarges what sums in another order round otherwise
+
+
 def train_together(folder: Path, name: str, batch: int) -> None:
     """What each process runs; in float32, since each step enlarges what bfloat16 rounds otherwise."""
     with joined("cpu") as ranks, patch.object(style, "mixed", lambda device: nullcontext()):
         assert ranks.count * batch == 2
         if ranks.count == 2:
             check_averages(ranks)
-        short_training(job_in(folder, name, batch=batch, ranks=ranks, seed=5))
+        short_training(job_in(folder, name, batch=batch, ranks=ranks, seed=5, learning_rate=RATE))
         (folder / f"{name}.{ranks.rank}.done").touch()
 
 
@@ -579,7 +545,7 @@ def test_two_processes_train_as_one_does(folder: Path) -> None:
     ours, theirs = (load_file(folder / f"runs/{name}.safetensors") for name in ("one", "two"))
     for key, tensor in ours.items():
         if key.startswith("net."):
-            torch.testing.assert_close(theirs[key], tensor, rtol=0.01, atol=2e-3)
+            torch.testing.assert_close(theirs[key], tensor, rtol=0.01, atol=RATE)
 
 
 def test_one_process_alone_is_its_own_first() -> None:

@@ -1,7 +1,6 @@
 """What the nets share: a convolution whose norm folds away."""
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,43 +10,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 Border = Literal["zeros", "reflect"]
 
 
-class Affine(nn.Module):
-    """A learned scale and shift per channel, in a norm's place: what it does hangs on no picture, so it folds.
-
-    A net of several styles has a pair for each (Dumoulin et al. 2017); `choose` tells which a picture takes.
-    """
-
-    def __init__(self, channels: int, scale: float = 1.0, styles: int = 1) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((styles, channels), scale))
-        self.bias = nn.Parameter(torch.zeros(styles, channels))
-        self.rows = [0]
-
-    def forward(self, x: Tensor) -> Tensor:
-        scale, shift = (part[self.rows, :, None, None].to(x.dtype) for part in (self.weight, self.bias))
-        return x * scale + shift
-
-
-def choose(net: nn.Module, rows: Sequence[int]) -> None:
-    """Tell a net of several styles which one each picture of the next batches takes."""
-    for module in net.modules():
-        if isinstance(module, Affine):
-            module.rows = list(rows)
-
-
-def of_style(net: nn.Module, row: int) -> nn.Module:
-    """A copy of a net of several styles that holds one of them alone."""
-    net = copy.deepcopy(net)
-    for module in net.modules():
-        if isinstance(module, Affine):
-            module.weight, module.bias = (nn.Parameter(part[row : row + 1].detach().clone())
-                                          for part in (module.weight, module.bias))  # fmt: skip
-            module.rows = [0]
-    return net
-
-
 class ConvNorm(nn.Module):
-    """Convolution, norm, activation; `fold` merges a batch norm, or an Affine of one style, into the convolution."""
+    """Convolution, norm, activation; `fold` merges a batch norm into the convolution."""
 
     def __init__(
         self, cin: int, cout: int, size: int, stride: int = 1, *, dilation: int = 1, groups: int = 1,
@@ -74,9 +38,6 @@ class ConvNorm(nn.Module):
     def fold(self) -> None:
         """Merge the norm into the convolution, with its running statistics; does nothing the second time."""
         norm = self.norm
-        if isinstance(norm, Affine):
-            self.conv.weight = nn.Parameter(self.conv.weight.detach() * norm.weight[0].detach().view(-1, 1, 1, 1))
-            self.conv.bias, self.norm = nn.Parameter(norm.bias[0].detach()), nn.Identity()
         if isinstance(norm, nn.BatchNorm2d):
             assert norm.running_mean is not None
             assert norm.running_var is not None

@@ -51,7 +51,7 @@ class Graph:
         """A convolution, its weights in int8 unless `exact`."""
         kernel = self.constant(weight, np.float32)
         if not exact:
-            kernel = self._rounded(kernel, weight_steps(self.values[kernel], kernel, 0))
+            kernel = self._rounded(kernel, weight_steps(self.values[kernel], kernel))
         inputs = [source, kernel] if bias is None else [source, kernel, self.constant(bias, np.float32)]
         return self.add("Conv", *inputs, pads=[pad] * 4)
 

@@ -19,39 +19,30 @@ CHANNELS, USES = 64, 32  # of a map, and products that each of its values enters
 RARE = 1e-4  # of the values of a picture, that steps for them all would make coarse: 32 dB, and 37 without them
 SAMPLED = 7  # one value in so many is looked at
 
-AXES = {"Conv": 0, "ConvTranspose": 1}  # of a weight, by what uses it: that of the output's channels
-
 Range = tuple[float, float]  # the least and the most that a convolution reads
 
 
-def compute_in_int8(graph: Any, reads: Mapping[str, Range] | None = None) -> None:
-    """Round what convolutions read, and their weights with a scale for each output channel.
+def compute_in_int8(graph: Any) -> None:
+    """Round the maps that costly convolutions read and ReLU6 bounds, and their weights, a scale for each channel.
 
     Both are said by QuantizeLinear and DequantizeLinear, which an engine takes for leave to compute in int8; without
     those nodes the graph is the net itself.
 
     Args:
         graph: an ONNX graph, changed in place.
-        reads: ranges by the weight's name in the graph; None for those that `bounded_reads` finds.
     """
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    reads = bounded_reads(graph, values) if reads is None else reads
+    bounded = {node.output[0] for node in graph.node if node.op_type == "Clip" and values[node.input[2]] == TOP}
     nodes, added, done = [], [], set[str]()
     for node in graph.node:
-        if node.op_type in AXES and node.input[1] in reads:
+        if node.input and node.input[0] in bounded and pays(node, values):
             source, weight = node.input[:2]
-            if node.op_type == "Conv" and reads[weight][0] < 0 and (pads := taken_pads(node)):
-                nodes.append(helper.make_node("Pad", [source, f"{weight}_pads"], [f"{weight}_padded"]))
-                added.append(numpy_helper.from_array(np.array(pads, np.int64), f"{weight}_pads"))
-                source = f"{weight}_padded"
+            parts = {weight: weight_steps(values[weight], weight)}
             if source not in done:
-                parts = map_steps(reads[weight], source)
-                added += [numpy_helper.from_array(value, name) for name, value in parts.items()]
-                nodes += rounding(source, parts)
-            axis = AXES[node.op_type]
-            parts = weight_steps(values[weight], weight, axis)
-            added += [numpy_helper.from_array(value, name) for name, value in parts.items()]
-            nodes += rounding(weight, parts, axis)
+                parts[source] = map_steps((0.0, TOP), source)
+            for name, steps in parts.items():
+                added += [numpy_helper.from_array(value, part) for part, value in steps.items()]
+                nodes += rounding(name, steps)
             done.add(source)
             node.input[0], node.input[1] = f"{source}_rounded", f"{weight}_rounded"
         nodes.append(node)
@@ -60,26 +51,6 @@ def compute_in_int8(graph: Any, reads: Mapping[str, Range] | None = None) -> Non
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend([*kept, *added])
     graph.node.extend(nodes)
-
-
-def bounded_reads(graph: Any, values: Mapping[str, NDArray[Any]]) -> dict[str, Range]:
-    """The ranges of costly convolutions over what ReLU6 bounds."""
-    bounded = {node.output[0] for node in graph.node if node.op_type == "Clip" and values[node.input[2]] == TOP}
-    costly = (node for node in graph.node if node.input and node.input[0] in bounded and pays(node, values))
-    return {node.input[1]: (0.0, TOP) for node in costly}
-
-
-def taken_pads(node: Any) -> list[int]:
-    """The zeros that a convolution puts around what it reads, taken from it, as Pad wants them; none: empty.
-
-    OpenVINO (2026.4) gets them wrong around int8 with a sign: norms took up what it put there, and every colour moved.
-    """
-    for attribute in node.attribute:
-        if attribute.name == "pads" and any(attribute.ints):
-            top, left, bottom, right = attribute.ints
-            attribute.ints[:] = [0] * 4
-            return [0, 0, top, left, 0, 0, bottom, right]
-    return []
 
 
 def pays(node: Any, values: Mapping[str, NDArray[Any]]) -> bool:
@@ -99,18 +70,17 @@ def map_steps(read: Range, name: str) -> dict[str, NDArray[Any]]:
     return {f"{name}_step": np.array(scale, np.float32), f"{name}_zero": zero}
 
 
-def weight_steps(values: NDArray[Any], name: str, axis: int) -> dict[str, NDArray[Any]]:
-    """Scales and zeros of a weight's steps, as initialisers, one for each of the output's channels, along an axis."""
-    others = tuple(other for other in range(values.ndim) if other != axis)
-    scale = (np.maximum(np.abs(values).max(others), 1e-12) / WEIGHT_STEPS).astype(np.float32)
+def weight_steps(values: NDArray[Any], name: str) -> dict[str, NDArray[Any]]:
+    """Scales and zeros of a weight's steps, as initialisers, one for each of the output's channels."""
+    scale = (np.maximum(np.abs(values).max((1, 2, 3)), 1e-12) / WEIGHT_STEPS).astype(np.float32)
     return {f"{name}_step": scale, f"{name}_zero": np.zeros(len(scale), np.int8)}
 
 
-def rounding(name: str, parts: Mapping[str, NDArray[Any]], axis: int = 0) -> list[Any]:
+def rounding(name: str, parts: Mapping[str, NDArray[Any]]) -> list[Any]:
     """The two nodes that make `NAME_rounded` of NAME."""
     return [
-        helper.make_node("QuantizeLinear", [name, *parts], [f"{name}_steps"], axis=axis),
-        helper.make_node("DequantizeLinear", [f"{name}_steps", *parts], [f"{name}_rounded"], axis=axis),
+        helper.make_node("QuantizeLinear", [name, *parts], [f"{name}_steps"], axis=0),
+        helper.make_node("DequantizeLinear", [f"{name}_steps", *parts], [f"{name}_rounded"], axis=0),
     ]
 
 
@@ -133,7 +103,7 @@ def measured_reads(net: nn.Module, batches: Sequence[Tensor]) -> dict[str, Range
 
     hooks = [
         module.register_forward_pre_hook(watch(f"{name}.weight"))
-        for name, module in net.named_modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+        for name, module in net.named_modules() if isinstance(module, nn.Conv2d)
     ]  # fmt: skip
     for batch in batches:
         net(batch)

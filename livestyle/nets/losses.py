@@ -46,8 +46,7 @@ def gram(features: Tensor) -> Tensor:
 def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     """Squared Gram difference per layer over the painting's own squared Gram norm, averaged.
 
-    Raw activations differ by orders of magnitude between layers; the division gives each an equal say. The targets are
-    one painting's for all pictures, or each picture's own.
+    Raw activations differ by orders of magnitude between layers; the division gives each an equal say.
     """
     terms = [
         ((gram(maps[layer]) - targets[layer]).square().sum((1, 2)) / targets[layer].square().sum((1, 2))).mean()

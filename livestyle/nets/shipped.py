@@ -11,14 +11,11 @@ from torch import Tensor, nn
 from livestyle.files import written_aside
 from livestyle.nets import classic, deeplab, transform, unet
 from livestyle.nets.blocks import fold
-from livestyle.nets.transform import split_widens
 
 OPSET, IR = 18, 10  # of ONNX
 
 NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
     "slim": lambda _: transform.SlimNet(),
-    "transform": lambda _: transform.TransformNet(),
-    "twoscale": lambda _: transform.TwoScaleNet(),
     "johnson": lambda _: transform.JohnsonNet(),
     "unet": lambda _: unet.MobileUNet(),
     "deeplabv3plus": lambda _: deeplab.DeepLab(),
@@ -66,7 +63,7 @@ def ship(
 ) -> list[Path]:  # fmt: skip
     """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, which compute the same.
 
-    The ONNX computes in int8 (`nets.int8`): all convolutions of a style, the costly ones of a segmenter.
+    The ONNX computes in int8 (`nets.int8`): all convolutions of a SlimNet, the costly ones of a segmenter.
 
     Args:
         multiple: of the input's sides, which the net asks for.
@@ -86,7 +83,7 @@ def ship(
     if isinstance(net, transform.SlimNet):
         write_onnx(slim_model(net, pictures), onnx)
     else:
-        export_onnx(Shipped(split_widens(net), kind), onnx, multiple, pictures)
+        export_onnx(Shipped(net, kind), onnx, multiple)
     return [weights, onnx]
 
 
@@ -102,9 +99,9 @@ def slim_model(net: transform.SlimNet, pictures: Sequence[Tensor]) -> Any:
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
 
 
-def export_onnx(net: Shipped, path: Path, multiple: int, pictures: Sequence[Tensor] = ()) -> None:
-    """One ONNX file for any batch and size, its convolutions in int8 as `ship` tells, other large weights in fp16."""
-    from livestyle.nets.int8 import compute_in_int8, measured_reads
+def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
+    """One ONNX file for any batch and size, its costly convolutions in int8, other large weights in fp16."""
+    from livestyle.nets.int8 import compute_in_int8
 
     example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
@@ -114,8 +111,7 @@ def export_onnx(net: Shipped, path: Path, multiple: int, pictures: Sequence[Tens
     )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    measured = {f"net.{name}": read for name, read in measured_reads(net.net, pictures).items()}
-    compute_in_int8(model.graph, measured if net.kind == "style" else None)
+    compute_in_int8(model.graph)
     write_onnx(model, path)
 
 

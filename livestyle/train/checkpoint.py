@@ -99,16 +99,6 @@ def is_folded(path: Path | None) -> bool:
         raise UserError(f"{path} does not hold a net that can be read.", "Give another file.") from None
 
 
-def styles_in(path: Path) -> int:
-    """How many styles a checkpoint's net holds; 1 of any other file."""
-    try:
-        with safe_open(path, "pt") as file:
-            held = [file.get_slice(key).get_shape()[0] for key in file.keys() if key.endswith("stem.norm.weight")]  # noqa: SIM118
-    except (SafetensorError, OSError):
-        return 1
-    return int(max(held, default=1))
-
-
 def load_facts(path: Path) -> dict[str, Any]:
     """The facts alone; of a training that has not begun where there is no checkpoint.
 

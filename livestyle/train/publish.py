@@ -17,13 +17,13 @@ from livestyle.files import write_error
 from livestyle.gatys import as_batch
 from livestyle.image import Image, cover, fit, save_image
 from livestyle.look import PARSERS, STYLE_FILES
-from livestyle.nets.blocks import fold, of_style
+from livestyle.nets.blocks import fold
 from livestyle.nets.shipped import Shipped, build, ship
 from livestyle.stylize import load_style
 from livestyle.train.checkpoint import Facts, is_finite, is_folded, load_checkpoint
 from livestyle.train.photos import FRAMES, dead_leaves, demo_frame
-from livestyle.train.style import ARCHS, StyleTraining, fresh_net
-from livestyle.weights import KINDS, Card, find_cards, save_card, sha256
+from livestyle.train.style import ARCHS, StyleTraining
+from livestyle.weights import KINDS, Card, save_card, sha256
 
 THUMBNAIL = 240, 135
 LIVE = 640, 360  # that of the pictures that int8 is measured on
@@ -34,13 +34,8 @@ LIKE = 32.0  # dB
 def load_trained(checkpoint: Path, net: str, part: str, width: float = 1.0) -> tuple[torch.nn.Module, Facts]:
     """The net that a checkpoint holds under `part`, and the figures for its card: minutes, images, losses."""
     model = fold(build(net, width)) if is_folded(checkpoint) else build(net, width)
-    return model, trained_facts(checkpoint, {part: model})
-
-
-def trained_facts(checkpoint: Path, nets: dict[str, torch.nn.Module]) -> Facts:
-    """Restore nets from a checkpoint; its facts as a card has them."""
-    facts = load_checkpoint(checkpoint, nets)
-    return {"minutes": round(facts.pop("seconds") / 60, 1), **facts}
+    facts = load_checkpoint(checkpoint, {part: model})
+    return model, {"minutes": round(facts.pop("seconds") / 60, 1), **facts}
 
 
 def reserve(name: str, models: Path) -> None:
@@ -63,7 +58,8 @@ def reserve(name: str, models: Path) -> None:
 def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
     """Write the files of a model into MODELS/KIND/NAME and its card with their digests.
 
-    A style computes in int8, unless that is under LIKE dB from the net itself; its card says how near it comes.
+    A style of the net that ships computes in int8, unless that is under LIKE dB from the net itself; its card says how
+    near it comes.
 
     Raises:
         UserError: a weight is no finite number, or the folder cannot be written.
@@ -72,12 +68,13 @@ def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
         raise UserError(f"The weights of {card.name} are not all finite numbers.", "Train it again, at a lower --rate.")
     if card.kind != "style":
         return write_model(card, net, models)
-    pictures, known = samples(), {k: v for k, v in card.figures.items() if k != "int8_psnr"}
-    whole = write_model(card, net, models, pictures)
-    near = fidelity(whole, net, pictures[:JUDGED])
-    if near < LIKE:
-        return write_model(replace(card, figures={**known, "precision": "bf16"}), net, models)
-    return write_card(replace(whole, figures={**known, "precision": "int8", "int8_psnr": round(near, 1)}))
+    known = {k: v for k, v in card.figures.items() if k != "int8_psnr"}
+    if card.net == "slim":
+        pictures = samples()
+        whole = write_model(card, net, models, pictures)
+        if (near := fidelity(whole, net, pictures[:JUDGED])) >= LIKE:
+            return write_card(replace(whole, figures={**known, "precision": "int8", "int8_psnr": round(near, 1)}))
+    return write_model(replace(card, figures={**known, "precision": "bf16"}), net, models)
 
 
 def write_model(card: Card, net: torch.nn.Module, models: Path, pictures: Sequence[Image] = ()) -> Card:
@@ -131,37 +128,20 @@ class StyleFacts:
     default: bool = False
 
 
-def gallery_facts(names: Sequence[str], models: Path | None, license: str, data: str) -> list[StyleFacts]:
-    """The facts of several styles by name; titles, origins and the default are those of styles that there are."""
-    known = find_cards("style", models if models and models.is_dir() else None)
-    cards = [(name, known.get(name)) for name in names]
-    return [
-        StyleFacts(name, card.title, card.source, license, data or card.data, card.default) if card
-        else StyleFacts(name, name.replace("_", " ").capitalize(), name, license, data)
-        for name, card in cards
-    ]  # fmt: skip
-
-
-def publish_styles(job: StyleTraining, styles: Sequence[StyleFacts], models: Path, command: str, photo: Image) -> None:
-    """Write each style that a finished training holds, with its thumbnail, made of `photo`.
+def publish_style(job: StyleTraining, style: StyleFacts, models: Path, command: str, photo: Image) -> None:
+    """Write the style that a finished training holds, with its thumbnail, made of `photo`.
 
     Raises:
         UserError: as `publish`.
     """
-    net = fresh_net(job) if len(styles) > 1 else None
-    for row, style in enumerate(styles):
-        if net is None:
-            one, facts = load_trained(job.checkpoint, job.arch, "net")
-        else:
-            facts = trained_facts(job.checkpoint, {"net": net})
-            one = of_style(net, row)
-        paintings = str(facts.pop("painting_sha256")).split()  # in the styles' order
-        card = Card(
-            style.name, "style", style.title, job.arch, {}, style.license, style.source, style.data or job.photos.where,
-            command, facts, multiple=ARCHS[job.arch], default=style.default, painting_sha256=paintings[row],
-        )  # fmt: skip
-        publish(card, one, models)
-        save_thumbnail(models, style.name, photo)
+    net, facts = load_trained(job.checkpoint, job.arch, "net")
+    card = Card(
+        style.name, "style", style.title, job.arch, {}, style.license, style.source, style.data or job.photos.where,
+        command, facts, multiple=ARCHS[job.arch], default=style.default,
+        painting_sha256=str(facts.pop("painting_sha256")),
+    )  # fmt: skip
+    publish(card, net, models)
+    save_thumbnail(models, style.name, photo)
 
 
 def save_thumbnail(models: Path, name: str, photo: Image) -> None:

@@ -1,7 +1,6 @@
 """Train a transform net to paint like a picture (Johnson et al. 2016)."""
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,10 @@ from livestyle.errors import UserError
 from livestyle.gatys import as_batch, as_image, painting_grams
 from livestyle.image import Image, cover, load_image, save_image, size_of
 from livestyle.nets import losses
-from livestyle.nets.blocks import choose, fold, of_style
 from livestyle.nets.shipped import build, load_shipped
-from livestyle.nets.transform import TwoScaleNet
 from livestyle.nets.vgg import LossNetwork
 from livestyle.stylize import style_card
-from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, styles_in, train_by_the_clock
+from livestyle.train.checkpoint import Report, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.data import Warn, fault_line
 from livestyle.train.muon import Muon
@@ -31,9 +28,10 @@ from livestyle.train.photos import random_crop as random_crop
 from livestyle.train.ranks import Ranks, mixed
 from livestyle.weights import find_cards, sha256
 
-ARCHS = {"slim": 4, "twoscale": 8, "transform": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
+ARCHS = {"slim": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
 TAUGHT = 0.4  # of the time that goes to what a teacher paints: an eighth of the cost, but it blurs what it cannot tell
+SKETCHED = 0.5  # of the time that goes to a quicker loss network, a third of the cost, where there is no teacher
 LIKENESS = 100  # times the mean squared difference from what the teacher paints
 GRID = 200  # times `losses.grid_loss`: a grid that is just to be seen costs a fiftieth of the rest
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
@@ -48,20 +46,17 @@ NEAREST, NOTHING = "nearest", "none"  # what to start from, besides a file
 
 @dataclass(frozen=True)
 class StyleTraining:
-    """What to train and how; every field is a flag of `livestyle train style`, but for several `pictures`: a gallery's.
+    """What to train and how; every field is a flag of `livestyle train style`."""
 
-    The nets of a gallery share their convolutions, so that what one style learns serves all of them, and each has
-    scales of its own (Dumoulin et al. 2017).
-    """
-
-    pictures: tuple[Path, ...]
+    picture: Path
     photos: Photos
     network: LossNetwork  # on the device
     checkpoint: Path
+    sketch: LossNetwork | None = None  # a quicker one, to begin with
     arch: str = "slim"
     minutes: float = 20.0
     teacher: str = ""  # a style of the same painting, by name or file, whose pictures are learnt from first
-    init: str = NEAREST  # that, NOTHING, or a checkpoint or model of other styles to start from
+    init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
     still_weight: float = 50.0  # of what keeps successive frames alike
@@ -75,21 +70,25 @@ class StyleTraining:
 def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[Report]:
     """Train, or go on from the checkpoint; yields after each step. `warn` gets a line about what is not as asked.
 
-    With each checkpoint a preview is drawn beside it, NAME.preview.png: each painting, and a picture in its style.
+    With each checkpoint a preview is drawn beside it, NAME.preview.png: the painting, and a picture in its style.
 
     Raises:
         UserError: a picture that is missing, broken or too small, photos of which none can be read, weights that do not
             fit, a checkpoint that cannot be written or is of another training, or a training that diverges.
     """
-    paintings, device, stride = [load_painting(path) for path in job.pictures], job.ranks.device, whole_stride(job)
-    facts = {"painting_sha256": " ".join(sha256(path) for path in job.pictures)}
+    painting, device, stride = load_painting(job.picture), job.ranks.device, job.batch * job.ranks.count
+    facts = {"painting_sha256": sha256(job.picture)}
     check_painting(job, facts["painting_sha256"])
     torch.manual_seed(job.seed)
-    grams = stacked([painting_grams(job.network, painting) for painting in paintings])
+    grams = painting_grams(job.network, painting)
+    roughly = painting_grams(job.sketch, painting) if job.sketch else grams
     feed = Feed(job.photos, job.seed, stride)
     # The first process will soon write a checkpoint: whether one was there before, it tells the others.
     resumes = bool(job.ranks.lead(job.checkpoint.is_file()))
-    net, start = resume_net(job) if resumes else start_net(job, grams, feed, warn)
+    if resumes:
+        net, start = build(job.arch).train(), str(load_facts(job.checkpoint).get("start", job.init))
+    else:
+        net, start = start_net(job, grams, feed, warn)
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = Muon(net, job.learning_rate)
     teacher = teacher_of(job)
@@ -97,38 +96,20 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
 
     def one(progress: float, images: int) -> tuple[int, Terms]:
         first = images + job.ranks.rank * job.batch
-        numbers = range(first, first + job.batch)
-        samples, rows = feed.take(numbers, CROP), [row_of(number, len(paintings), job.seed) for number in numbers]
+        samples = feed.take(range(first, first + job.batch), CROP)
         if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
             told.update(fresh)
             warn(fault_line("unreadable or too small", fresh))
-        choose(net, rows)
         if teacher and progress < TAUGHT:
             return stride, imitate(net, teacher, samples, optimizer, job)
-        targets = {layer: gram[rows] for layer, gram in grams.items()}
-        return stride, step(net, job.network, targets, samples, optimizer, job, images // stride % STILL_EVERY == 0)
+        network, goal = (job.sketch, roughly) if job.sketch and progress < SKETCHED else (job.network, grams)
+        return stride, step(net, network, goal, samples, optimizer, job, images // stride % STILL_EVERY == 0)
 
-    preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, paintings, device)
+    preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, painting, device)
     yield from train_by_the_clock(
         {"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one,
         warn=warn, notes={"start": start, **facts}, saved=preview, ranks=job.ranks,
     )  # fmt: skip
-
-
-def whole_stride(job: StyleTraining) -> int:
-    """Pictures that a step takes, in all processes."""
-    return job.batch * job.ranks.count
-
-
-def stacked(grams: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The Gram matrices of several paintings, (S, C, C) by layer."""
-    return {layer: torch.cat([one[layer] for one in grams]) for layer in losses.STYLE_LAYERS}
-
-
-def row_of(number: int, styles: int, seed: int) -> int:
-    """Which style the picture of a number is painted in: in turn, each round of all in an order of its own."""
-    turn, place = divmod(number, styles)
-    return random.Random(f"{seed}/{turn}").sample(range(styles), styles)[place]
 
 
 def load_painting(path: Path) -> Image:
@@ -148,49 +129,19 @@ def check_painting(job: StyleTraining, digest: str) -> None:
     """Refuse to go on with a training of another painting."""
     before = load_facts(job.checkpoint).get("painting_sha256", digest)
     if before != digest:
-        others = " and others" * (len(job.pictures) > 1)
         raise UserError(
-            f"{job.checkpoint} is the training of another painting than {job.pictures[0]}{others}.",
+            f"{job.checkpoint} is the training of another painting than {job.picture}.",
             "Give another NAME, or remove that file to begin anew.",
         )
 
 
-def fresh_net(job: StyleTraining) -> nn.Module:
-    """A net for all pictures of a job, of random weights.
-
-    Raises:
-        UserError: the architecture holds no more than one style.
-    """
-    if len(job.pictures) == 1:
-        return build(job.arch)
-    if job.arch != "twoscale":
-        raise UserError(f"The architecture {job.arch} learns one style at a time.", "Leave --arch away.")
-    return TwoScaleNet(styles=len(job.pictures))
-
-
-def resume_net(job: StyleTraining) -> tuple[nn.Module, str]:
-    """A net of the kind that the checkpoint holds, and what its training started from."""
-    net = fresh_net(job)
-    start = str(load_facts(job.checkpoint).get("start", job.init))
-    return (fold(net) if is_folded(job.checkpoint) else net).train(), start
-
-
 def start_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:
     """The net that the training starts from, and the name of what its weights are of."""
-    if job.init == NEAREST and len(job.pictures) == 1:
+    if job.init == NEAREST:
         return nearest(job, grams, feed, warn)
-    net = fresh_net(job)
-    if job.init in (NOTHING, NEAREST):
+    net = build(job.arch)
+    if job.init == NOTHING:
         return net.train(), NOTHING
-    held = styles_in(Path(job.init))
-    if held > 1 and len(job.pictures) == 1 and job.arch == "twoscale":
-        gallery = TwoScaleNet(styles=held)
-        load_weights(Path(job.init), gallery, "net")
-        tried = {f"{Path(job.init).stem} {row}": of_style(gallery, row) for row in range(held)}
-        name = least(job, grams, feed, tried)
-        return tried[name].train(), name
-    if is_folded(Path(job.init)):
-        net = fold(net)
     load_weights(Path(job.init), net, "net")
     return net.train(), Path(job.init).stem
 
@@ -328,13 +279,9 @@ def disturbance(seed: int, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def save_preview(path: Path, net: nn.Module, paintings: Sequence[Image], device: str) -> None:
-    """Each painting beside a picture in its style so far, as a PNG."""
+def save_preview(path: Path, net: nn.Module, painting: Image, device: str) -> None:
+    """The painting beside a picture in its style so far, as a PNG."""
     (width, height), photo = PREVIEW, as_batch([cover(demo_frame(), PREVIEW)], device)
-    rows = []
-    for row, painting in enumerate(paintings):
-        choose(net, [row])
-        w, h = size_of(painting)
-        side = min(width, round(w * height / h)) if len(paintings) == 1 else width
-        rows.append(np.hstack([cover(painting, (side, height)), as_image(net(photo))]))
-    save_image(path, np.vstack(rows))
+    w, h = size_of(painting)
+    side = min(width, round(w * height / h))
+    save_image(path, np.hstack([cover(painting, (side, height)), as_image(net(photo))]))

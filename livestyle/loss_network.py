@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from livestyle import weights
 from livestyle.errors import UserError
 from livestyle.files import written_aside
-from livestyle.gatys import device_of
 from livestyle.nets.vgg import LossNetwork, from_tensors, load_loss_network
 from livestyle.weights import Unreachable, cache_folder, fetch, find_card, sha256
 
@@ -72,7 +71,8 @@ def quicker(network: LossNetwork) -> LossNetwork | None:
     """The compact network on the device of another one, for a third of its cost; None where that is it already."""
     if network.taps:
         return None
-    return load_loss_network(compact()).to(device_of(network)).to(memory_format=torch.channels_last)
+    device = next(network.parameters()).device
+    return load_loss_network(compact()).to(device).to(memory_format=torch.channels_last)
 
 
 def compact(models: Path | None = None) -> Path:

@@ -18,8 +18,8 @@ from livestyle.stills import to_gray
 
 LOOKS = {
     "great_wave": Settings(background="great_wave"),
-    "person": Settings(background="none", person="starry_night"),
-    "both": Settings(background="impression_sunrise", person="great_wave"),
+    "person": Settings(background="none", person="udnie"),
+    "both": Settings(background="wheat_field_cypresses", person="woman_with_a_hat"),
     "blur": Settings(background="blur:0.7"),
 }
 WARM = 10  # frames for the matte to settle

@@ -33,7 +33,7 @@ def test_models_are_shipped() -> None:
 def test_cards_are_complete_and_their_files_whole(card) -> None:  # type: ignore[no-untyped-def]
     for field in ("title", "license", "source", "data", "command"):
         assert len(getattr(card, field)) > 2, field
-    assert card.command.startswith("livestyle train ")
+    assert "livestyle train " in card.command  # torchrun may go before
     assert card.figures
     for suffix in (".onnx", ".safetensors")[card.kind == "loss-network" :]:  # which trainings alone use
         assert card.path(suffix).stat().st_size > 100_000

@@ -5,11 +5,10 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import save_file
 
 from livestyle import weights
 from livestyle.errors import UserError
-from livestyle.files import written_aside
+from livestyle.files import save_tensors
 from livestyle.nets.vgg import LossNetwork, from_tensors, load_loss_network
 from livestyle.weights import Unreachable, cache_folder, fetch, find_card, sha256
 
@@ -108,7 +107,6 @@ def published(name: str = "vgg19") -> Path:
         raise UserError(
             f"{source} does not hold {name[:3].upper()}-{name[3:]}.", "Remove it, and it is fetched anew."
         ) from None
-    with written_aside(target) as part:
-        save_file(network.state_dict(), part)
+    save_tensors(target, network.state_dict())
     source.unlink(missing_ok=True)
     return target

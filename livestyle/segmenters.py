@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from livestyle import weights
 from livestyle.engine import Engine, has_package
 from livestyle.errors import UserError
-from livestyle.files import written_aside
+from livestyle.files import save_tensors
 from livestyle.image import Image, Matte, fit, size_of
 from livestyle.settings import Settings, Size
 from livestyle.weights import fetch, model_folders, sha256, user_folder
@@ -332,7 +332,7 @@ def filled(net: "nn.Module", name: str, file: Path | None) -> "nn.Module":
     """
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     published = SEGMENTERS[name].published
     assert file is not None
@@ -346,8 +346,7 @@ def filled(net: "nn.Module", name: str, file: Path | None) -> "nn.Module":
     except (RuntimeError, SafetensorError):
         raise UserError(f"{file} holds no weights of '{name}'.", "Remove it, and it is fetched anew.") from None
     if not is_safe and file.is_relative_to(user_folder()):
-        with written_aside(file.with_suffix(".safetensors")) as part:
-            save_file(net.state_dict(), part)
+        save_tensors(file.with_suffix(".safetensors"), net.state_dict())
         file.unlink()
     return net.eval()
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from livestyle.files import write_error, written_aside
+from livestyle.files import save_tensors
 from livestyle.image import Image
 from livestyle.loss_curve import Row
 
@@ -72,11 +71,7 @@ class Unfinished:
         facts = {"digest": self._digest, "place": progress.place, "history": progress.history, "plan": progress.plan}
         tensors = {f"pictures.{plane}": torch.from_numpy(image) for plane, image in progress.pictures.items()}
         tensors |= {f"painter.{name}": tensor for name, tensor in progress.painter.items()}
-        with written_aside(self.path) as part:
-            try:
-                save_file(tensors, part, {"facts": json.dumps(facts)})
-            except SafetensorError as error:
-                raise write_error(self.path, error) from None
+        save_tensors(self.path, tensors, {"facts": json.dumps(facts)})
 
     def remove(self) -> None:
         """The picture is finished."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from livestyle import files
 from livestyle.album import Album, Shot
 from livestyle.errors import UserError
-from livestyle.files import Aside, locked, written_aside
+from livestyle.files import Aside, locked, save_tensors, written_aside
 from livestyle.image import load_image, save_image
 from livestyle.look import Look, parse_plane
 from livestyle.settings import Settings
@@ -45,6 +46,7 @@ WRITERS = {
     "picture": lambda folder: save_image(folder / "a.png", np.zeros((4, 4, 3), np.uint8)),
     "card": lambda folder: save_card(find_card("style", None), folder),
     "text": lambda folder: write(folder / "a.txt", "x"),
+    "tensors": lambda folder: save_tensors(folder / "a.safetensors", {"a": torch.zeros(4)}),
 }
 
 
@@ -61,6 +63,18 @@ def test_bytes_are_on_the_disk_before_the_name_is(kind: str, tmp_path: Path, ste
     assert ".part." in part
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert folder == ([("sync", tmp_path.name)] if sys.platform != "win32" else [])
+
+
+@needs_posix
+@pytest.mark.parametrize("kind", WRITERS)
+def test_who_may_read_what_is_written_is_as_for_any_file(kind: str, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        WRITERS[kind](tmp_path)
+    finally:
+        os.umask(before)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o644
 
 
 def test_nothing_else_renames() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from livestyle.files import written_aside
+from livestyle.files import save_tensors, written_aside
 from livestyle.nets import classic, deeplab, transform, unet
 from livestyle.nets.blocks import fold
 
@@ -78,8 +78,7 @@ def ship(
     half = {k: v.half().contiguous() for k, v in net.state_dict().items()}
     net.load_state_dict({k: v.float() for k, v in half.items()})
     weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
-    with written_aside(weights) as part:
-        save_file(half, part, {"kind": kind, "net": arch} if arch else None)
+    save_tensors(weights, half, {"kind": kind, "net": arch} if arch else None)
     if isinstance(net, transform.SlimNet):
         write_onnx(slim_model(net, pictures), onnx)
     else:

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.files import write_error, written_aside
+from livestyle.files import save_tensors, write_error
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms, summary
 from livestyle.train.ranks import Ranks
 
@@ -39,10 +38,9 @@ def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.opt
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(path) as part:
-            clones = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
-            save_file(clones, part, {"facts": json.dumps(facts)})
-    except (OSError, SafetensorError) as error:
+        clones = {k: v.detach().contiguous().clone() for k, v in tensors.items()}
+        save_tensors(path, clones, {"facts": json.dumps(facts)})
+    except OSError as error:
         raise write_error(path, error) from None
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from livestyle.files import written_aside
+from livestyle.files import save_tensors
 from livestyle.gatys import as_batch
 from livestyle.image import load_image
 from livestyle.nets import losses
@@ -338,7 +337,6 @@ def publish_loss_network(card: Card, net: LossNetwork, models: Path) -> Path:
     folder = models / KINDS[card.kind] / card.name
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{card.name}.safetensors"
-    with written_aside(file) as part:
-        save_file({key: value.half().contiguous() for key, value in net.state_dict().items()}, part)
+    save_tensors(file, {key: value.half().contiguous() for key, value in net.state_dict().items()})
     save_card(replace(card, files={file.name: sha256(file)}, folder=folder), folder)
     return file

@@ -9,7 +9,6 @@ from tempfile import TemporaryFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
 from livestyle.engine import choose_engine
 from livestyle.errors import UserError
@@ -84,7 +83,7 @@ def write_model(card: Card, net: torch.nn.Module, models: Path, pictures: Sequen
         batches = [as_batch([picture], "cpu") for picture in pictures]
         written = ship(net, card.kind, folder, card.name, card.multiple, card.net, batches)
         files = {file.name: sha256(file) for file in written}
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise write_error(folder, error) from None
     return write_card(replace(card, files=files, folder=folder))
 

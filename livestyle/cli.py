@@ -735,18 +735,29 @@ def list_(
     models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What there is, where it comes from, under which licence and data terms."""
-    from rich.console import Console
-    from rich.table import Table
-
     rows = LISTS[what](models) if what in LISTS else None
     if rows is None:
         raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
     if as_json:
         return print(json.dumps(rows, indent=2))
-    table = Table(*(list(rows[0]) if rows else [f"no {what} found"]))
+    if not rows:
+        return print(f"no {what} found")
+    _show_list(rows)
+
+
+def _show_list(rows: list[dict[str, Any]]) -> None:
+    """Names stand whole, for they are what is typed; the terms of the data below, once where they are the same."""
+    terms: dict[str, list[str]] = {}
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+        terms.setdefault(row.get("data", ""), []).append(row["name"])
+    notes = ["* the default"] if any(row.get("default") for row in rows) else []
+    notes += [
+        f"Training data{'' if len(names) == len(rows) else ' of ' + ', '.join(names)}: {data}"
+        for data, names in terms.items() if data
+    ]  # fmt: skip
+    columns = [key for key in rows[0] if key not in {"default", "data"}]
+    starred = [row | {"name": row["name"] + " *" * row.get("default", False)} for row in rows]
+    show([{key: str(row[key]) for key in columns} for row in starred], notes=notes, align="left")
 
 
 def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:

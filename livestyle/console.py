@@ -3,10 +3,13 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 from livestyle.jobs import PROGRESS, Recorder
+
+Side = Literal["left", "right"]
 
 recorder = Recorder(os.environ.get(PROGRESS))  # of the job that this process does, if it does one
 
@@ -16,18 +19,28 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def show(rows: list[dict[str, str]], title: str | None = None) -> None:
-    """Print a table, wide enough where it does not go to a terminal."""
+def show(
+    rows: list[dict[str, str]], title: str | None = None, notes: Sequence[str] = (), align: Side = "right",
+) -> None:  # fmt: skip
+    """Print a table, wide enough where it does not go to a terminal, and notes below it.
+
+    Args:
+        align: of all columns but the first, whose words are never broken: "right" for figures, "left" for words.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(width=None if sys.stdout.isatty() else 140, markup=False, highlight=False)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(rows[0] if rows else []):
-        table.add_column(name.replace("_", " "), justify="right" if number else "left")
+        side: Side = align if number else "left"
+        table.add_column(name.replace("_", " "), justify=side, no_wrap=not number, overflow="fold")
     for row in rows:
         table.add_row(*row.values())
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    console.print(table)
+    for note in notes:
+        console.print(note)
 
 
 @contextmanager

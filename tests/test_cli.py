@@ -198,7 +198,10 @@ def test_lists(what: str) -> None:
     rows = json.loads(livestyle("list", what, "--json").stdout)
     assert all({"name", "license", "source"} <= set(row) for row in rows)
     assert rows or what == "cameras"
-    livestyle("list", what)
+    table = livestyle("list", what).stdout
+    for row in rows:  # what is typed is whole, and the terms of the data are there
+        assert row["name"] in table
+        assert "".join(row.get("data", "").split()) in "".join(table.split())
 
 
 def test_doctor() -> None:

@@ -56,7 +56,6 @@ evaluate_app = typer.Typer(help="Measure how good the models are.", no_args_is_h
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(cli_jobs.app, name="jobs")
 app.add_typer(cli_config.app, name="config")
-app.command("ctl", epilog=cli_ctl.EPILOG)(cli_ctl.ctl)
 
 
 def settle(context: typer.Context, profile: str | None) -> str | None:
@@ -212,6 +211,9 @@ def remembered(settings: Settings, is_call: bool = False) -> Settings:
     except UserError:
         return settings
     return settings if is_call and last.background and look_of(last, "").is_bare else last
+
+
+app.command("ctl", epilog=cli_ctl.EPILOG)(cli_ctl.ctl)
 
 
 @app.command(epilog="Example: livestyle video talk.mp4 painted.mp4 --background starry_night")

@@ -82,8 +82,6 @@ class SlimNet(nn.Module):
     Un-shuffle by 4, residual blocks, a shuffle by 2, joined with the picture's own detail, a shuffle by 2. With a
     convolution between two shuffles there is no dither, as one by 4 leaves it. The deviations from Johnson's net: pixel
     un-shuffle in place of strided convolutions, instance norm in place of batch norm, and a head that resizes nothing.
-    It learns fastest from the pictures that a trained net of any kind paints (Hinton et al. 2015, distillation), before
-    the loss network refines them.
 
     Args:
         channels, blocks: width and depth of the trunk; head: width at half of the resolution.

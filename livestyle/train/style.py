@@ -17,7 +17,6 @@ from livestyle.image import Image, cover, load_image, save_image, size_of
 from livestyle.nets import losses
 from livestyle.nets.shipped import build, load_shipped
 from livestyle.nets.vgg import LossNetwork
-from livestyle.stylize import style_card
 from livestyle.train.checkpoint import Report, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.data import Warn, fault_line
@@ -30,9 +29,7 @@ from livestyle.weights import find_cards, sha256
 
 ARCHS = {"slim": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
-TAUGHT = 0.4  # of the time that goes to what a teacher paints: an eighth of the cost, but it blurs what it cannot tell
-SKETCHED = 0.5  # of the time that goes to a quicker loss network, a third of the cost, where there is no teacher
-LIKENESS = 100  # times the mean squared difference from what the teacher paints
+SKETCHED = 0.5  # of the time that goes to a quicker loss network, a third of the cost
 GRID = 200  # times `losses.grid_loss`: a grid that is just to be seen costs a fiftieth of the rest
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
@@ -55,7 +52,6 @@ class StyleTraining:
     sketch: LossNetwork | None = None  # a quicker one, to begin with
     arch: str = "slim"
     minutes: float = 20.0
-    teacher: str = ""  # a style of the same painting, by name or file, whose pictures are learnt from first
     init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
@@ -91,7 +87,6 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
         net, start = start_net(job, grams, feed, warn)
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = Muon(net, job.learning_rate)
-    teacher = teacher_of(job)
     told = set[str]()
 
     def one(progress: float, images: int) -> tuple[int, Terms]:
@@ -100,8 +95,6 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
         if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
             told.update(fresh)
             warn(fault_line("unreadable or too small", fresh))
-        if teacher and progress < TAUGHT:
-            return stride, imitate(net, teacher, samples, optimizer, job)
         network, goal = (job.sketch, roughly) if job.sketch and progress < SKETCHED else (job.network, grams)
         return stride, step(net, network, goal, samples, optimizer, job, images // stride % STILL_EVERY == 0)
 
@@ -164,47 +157,6 @@ def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn
     return tried[name].train(), name
 
 
-def teacher_of(job: StyleTraining) -> nn.Module | None:
-    """The net that is learnt from, on the device.
-
-    Raises:
-        UserError: there is no such style, or it comes without weights for PyTorch.
-    """
-    if not job.teacher:
-        return None
-    card = style_card(job.teacher, job.models)
-    try:
-        net = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width).net
-    except (KeyError, RuntimeError, SafetensorError):
-        raise UserError(f"The style '{job.teacher}' cannot teach.", "Name one that has its .safetensors.") from None
-    return net.to(job.ranks.device).to(memory_format=torch.channels_last).requires_grad_(False)
-
-
-def imitate(
-    net: nn.Module, teacher: nn.Module, samples: list[Sample], optimizer: torch.optim.Optimizer, job: StyleTraining
-) -> Terms:
-    """One optimiser step towards what the teacher paints; the net alone sees noise, so that it learns to ignore it."""
-    device = job.ranks.device
-    batch = as_batch([image for image, _ in samples], device)
-    noise = torch.stack([disturbance(seed, batch.shape[2:])[2] for _, seed in samples]).to(device)
-    with mixed(device):
-        with torch.no_grad():
-            wanted = teacher(batch).float().clamp(0, 1)
-        painted = net((batch + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
-    loss = LIKENESS * (painted - wanted).square().mean()
-    descend(net, loss, optimizer, job)
-    return {"likeness": float(loss.detach())}
-
-
-def descend(net: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer, job: StyleTraining) -> None:
-    """One step down a loss, in all processes."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    job.ranks.average_gradients(net)
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-    optimizer.step()
-
-
 @torch.no_grad()
 def least(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, tried: dict[str, nn.Module]) -> str:
     """The name of the net whose pictures have the least loss."""
@@ -242,7 +194,11 @@ def step(
     }
     if job.still_weight and still:
         terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), [seed for _, seed in samples])
-    descend(net, torch.stack(list(terms.values())).sum(), optimizer, job)
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    job.ranks.average_gradients(net)
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+    optimizer.step()
     return {k: float(v.detach()) for k, v in terms.items()}
 
 

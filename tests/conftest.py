@@ -1,6 +1,7 @@
 """Shared pictures, and `--update-golden`."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,22 @@ def person() -> Image:
     """A frame of the demo clip, 640x360, with a person in it."""
     with open_source("demo") as source:
         return next(iter(source)).image
+
+
+class Held:
+    """Threads and handles of this process: those of an earlier test may still end meanwhile, none may come."""
+
+    _folder = Path("/proc/self/fd")
+
+    def __init__(self) -> None:
+        self._threads, self._handles = set(threading.enumerate()), self._count()
+
+    def more(self) -> tuple[set[threading.Thread], int]:
+        """Threads, and how many handles, there are now beyond those at the start."""
+        return set(threading.enumerate()) - self._threads, max(0, self._count() - self._handles)
+
+    def _count(self) -> int:
+        return sum(1 for _ in self._folder.iterdir()) if self._folder.is_dir() else 0
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import pytest
-from conftest import test_card
+from conftest import Held, test_card
 from test_faults import FPS, LOOKS, SIZE, perform, shows_room
 from test_live import Cards, Collect, go
 from test_loopback import FakeCamera
@@ -208,8 +208,7 @@ class BusyDesk(Desk):
 def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the thread that captures; the camera comes back busy, then under another number."""
     desk = BusyDesk(monkeypatch)
-    handles = Path("/proc/self/fd")
-    before = threading.active_count(), len(list(handles.iterdir())) if handles.is_dir() else 0
+    held = Held()
     monkeypatch.setattr(sources, "BLANK", 0.0)
 
     class Bounded(Source):
@@ -235,8 +234,7 @@ def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.
     desk.captures.clear()
     gc.collect()
     assert not Counted.alive
-    assert threading.active_count() == before[0]
-    assert (len(list(handles.iterdir())) if handles.is_dir() else 0) == before[1]
+    assert held.more() == (set(), 0)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nobody tells who watches")
@@ -254,17 +252,17 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
     for patience in ("GLANCE", "LINGER"):
         monkeypatch.setattr(sinks, patience, 0.0)
     with VirtualCamera("", STREAM) as sink:
-        seen, held = set(), set()
+        seen = set()
         assert not sink.is_watched()  # from now on it is watched who watches
+        held = Held()
         for index in range(100):
             sink.send(Frame(test_card(64, 48), index, index / 25))
             with device.open():
                 seen.add((sink.is_watched(), sink.is_watched()))
             seen.add((sink.is_watched(), sink.is_watched()))
-            held.add((threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))))
         sink._camera.wait(len(sink._camera.images) + 2)  # pictures go on
+        assert held.more() == (set(), 0)
     assert seen == {(False, True), (True, False)}
-    assert len(held) == 1
 
 
 def test_a_clip_that_is_closed_holds_nothing() -> None:

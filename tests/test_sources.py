@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import test_card
+from conftest import Held, test_card
 
 from livestyle import sources
 from livestyle.devices import Device
@@ -343,7 +343,7 @@ class Desk:
 
 def test_a_camera_comes_back_a_hundred_times(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch)
-    before = threading.active_count()
+    held = Held()
     with open_source("0") as camera:
         frames = list(islice(camera, 403))
     assert [frame.index for frame in frames] == list(range(403))
@@ -351,7 +351,7 @@ def test_a_camera_comes_back_a_hundred_times(monkeypatch: pytest.MonkeyPatch) ->
     assert all(b.time >= a.time for a, b in pairwise(frames))
     assert len(desk.captures) == 101
     assert all(capture.released for capture in desk.captures)
-    assert threading.active_count() == before
+    assert not held.more()[0]
 
 
 def test_a_run_ends_at_once_while_the_camera_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

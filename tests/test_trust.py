@@ -8,13 +8,13 @@ import tracemalloc
 from collections.abc import Iterable, Iterator
 from concurrent import futures
 from itertools import chain, cycle, repeat
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from conftest import Held
 from test_faults import LOOKS, SIZE, Audience, shows_room
 from test_loopback import FakeCamera
 
@@ -35,7 +35,6 @@ from livestyle.sources import Reconnecting, Source, open_source
 AWAY = (0.05, 0.7, 3.0, 3600.0)  # seconds; the last is a laptop asleep
 BACK = (SIZE, (64, 64), (128, 72), (80, 96))  # sizes that it comes back with
 PLUGGED, BUSY = 0.25, 0.5  # seconds for which it is there, and for which another program has it first
-HANDLES = Path("/proc/self/fd")
 ROOM = scene(SIZE, 0.0)[0]
 PRIVATE = Limits(private=True)
 
@@ -121,15 +120,11 @@ class Capture:
         self._handle = -1
 
 
-def handles() -> int:
-    return sum(1 for _ in HANDLES.iterdir()) if HANDLES.is_dir() else 0
-
-
 def test_a_placeholder_within_half_a_second_and_frames_within_two_a_hundred_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     desk = Desk(monkeypatch, losses=100)
-    before, sizes, blanks, returns = (threading.active_count(), handles()), set(), list[float](), list[float]()
+    held, sizes, blanks, returns = Held(), set(), list[float](), list[float]()
     was_blank, kept = False, 0
     tracemalloc.start()
     with desk.plugged() as camera:
@@ -151,7 +146,7 @@ def test_a_placeholder_within_half_a_second_and_frames_within_two_a_hundred_time
     assert max(blanks) <= 0.5
     assert BUSY <= max(returns) <= 2.0
     assert sizes == set(BACK)
-    assert (threading.active_count(), handles(), desk.held) == (*before, 0)
+    assert (*held.more(), desk.held) == (set(), 0, 0)
     assert grown < 40_000  # bytes: two of its frames, for eighty losses
 
 
@@ -214,7 +209,7 @@ def test_neither_the_first_nor_the_last_that_is_seen_is_the_room(end: str, fault
     """Whichever way a run ends, with a segmenter that fails at first, and again at the end."""
     source, keys, limits, error = ENDS[end]
     audience = Audience(Deck(LOOKS["colour"]), dict(keys))
-    threads = threading.active_count()
+    held = Held()
     segmenter = chain([fault] * 3, ["works"] * 3, repeat(fault))
     if error:
         with pytest.raises(error):
@@ -231,7 +226,7 @@ def test_neither_the_first_nor_the_last_that_is_seen_is_the_room(end: str, fault
     for thread in threading.enumerate():
         if thread.name == "render":
             thread.join(10)
-    assert threading.active_count() <= threads
+    assert not held.more()[0]
 
 
 def test_a_fault_that_stays_ends_the_call_with_nothing_of_the_room_seen(patient: None) -> None:

@@ -249,14 +249,20 @@ def check_sizes(model: Any) -> None:
 def compute_unrounded(model: Any) -> None:
     """Take the int8 steps out of a model: what is left is the net itself.
 
-    Each is a FakeQuantize, into steps, then up to a Multiply, back from them.
+    Each is a FakeQuantize, into steps, then up to a Multiply, back from them; a border may be put around the steps.
     """
     for op in model.get_ordered_ops():
-        last = op if op.get_type_name() == "FakeQuantize" else None
+        if op.get_type_name() != "FakeQuantize":
+            continue
+        last, whole = op, op.input_value(0)
         while last and last.get_type_name() != "Multiply":
             last = next((door.get_node() for door in last.output(0).get_target_inputs()), None)
+            if last and last.get_type_name() == "Pad":
+                last.input(0).replace_source_output(whole)
+                whole = last.output(0)
         if last:
-            last.output(0).replace(op.input_value(0))
+            last.output(0).replace(whole)
+    model.validate_nodes_and_infer_types()
 
 
 class TorchNet:

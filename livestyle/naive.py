@@ -185,12 +185,13 @@ def johnson(device: str) -> Callable[[Image], Image]:
 
     from livestyle.nets.transform import JohnsonNet
 
-    net = JohnsonNet(border="reflect").eval().to(device)
+    net = JohnsonNet().eval().to(device)
 
     def stylize(image: Image) -> Image:
+        height, width = image.shape[:2]  # the net gives multiples of 4
         rgb = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
-            painted = net(rgb)[0].clamp(0, 1) * 255
+            painted = net(rgb)[0, :, :height, :width].clamp(0, 1) * 255
         return np.asarray(painted.cpu().numpy().transpose(1, 2, 0).astype(np.uint8), np.uint8)
 
     return stylize

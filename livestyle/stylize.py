@@ -12,6 +12,7 @@ from livestyle.settings import Size
 from livestyle.weights import Card, find_card, load_card, sha256, tensor_names
 
 MULTIPLE = 4  # of the sides that any transform net takes, for files that do not say
+LEAST = 8  # pixels to a side: of less there is nothing to mirror at the border of the net's maps
 SIGNS = {"johnson": "encode.0.conv.weight", "slim": "join.weight"}  # a tensor that no other transform net has
 
 
@@ -86,7 +87,7 @@ class Stylizer:
 
     def _padded(self, image: Image) -> Image:
         image = pad_to(image, self.multiple)
-        return image if min(image.shape[:2]) > 16 else pad_to(image, 32)  # the net reflects 16 px of border
+        return image if min(image.shape[:2]) >= LEAST else pad_to(image, LEAST)
 
 
 def load_style(style: str, engine: Engine, pixels: int, models: Path | None = None) -> Stylizer:

@@ -18,7 +18,7 @@ from livestyle.engine import Net, TorchNet
 from livestyle.image import LARGE, NEAR, RIM
 from livestyle.segment import RADIUS, SURE, CardSegmenter
 from livestyle.settings import Size
-from livestyle.stylize import Stylizer
+from livestyle.stylize import LEAST, Stylizer
 
 
 class Used(threading.local):
@@ -234,5 +234,5 @@ def stylized(style: Stylizer, image: Tensor) -> Tensor:
     """The picture painted, in whole levels."""
     width, height = size_of(image)
     image = padded(image, style.multiple)
-    image = image if min(image.shape[2:]) > 16 else padded(image, 32)
+    image = image if min(image.shape[2:]) >= LEAST else padded(image, LEAST)
     return rounded(through(style.net, image)[..., :height, :width].clamp(0, 1) * 255)

@@ -12,7 +12,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-import torch
 from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +25,6 @@ from livestyle.encoded import LEAST, Encoded, decode, encode, encoded, there_and
 from livestyle.errors import UserError
 from livestyle.live import Report
 from livestyle.naive import RANDOM, STAGES, Naive, Stretch
-from livestyle.nets.transform import JohnsonNet
 from livestyle.settings import Settings
 
 SMALL = (160, 90)
@@ -138,13 +136,6 @@ def test_a_ratio_is_the_median_over_the_rounds() -> None:
     assert told["naive"]["cpu_ratio"] == 20.0
     assert told["naive"]["stages_ms"]["stylize"] == 2.0
     assert told["naive_latency_ms"]["p50"] == 1000.0
-
-
-def test_the_published_net_keeps_the_size_whatever_its_border() -> None:
-    picture = torch.rand(1, 3, 32, 48)
-    for border in ("zeros", "reflect"):
-        with torch.no_grad():
-            assert JohnsonNet(4, 1, border).eval()(picture).shape == picture.shape
 
 
 def test_against_the_naive_recipe(tmp_path: Path) -> None:

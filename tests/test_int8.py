@@ -112,6 +112,16 @@ def test_a_shipped_style_paints_in_int8_what_its_net_paints(name: str) -> None:
     assert fidelity(card, exact, [picture]) > 28  # a drawing of flat colours: further than photographs are
 
 
+def test_a_style_whose_steps_are_taken_out_is_the_net_itself() -> None:
+    """Its border too, which is put around the steps."""
+    card = next(iter(STYLES.values()))
+    net = Shipped(load_shipped(card.net, card.kind, card.path(".safetensors")).net, card.kind)
+    picture = test_card(64, 48)
+    painted = load_style(card.name, choose_engine("cpu", "float32"), 640 * 360)(picture)
+    expected = net(torch.from_numpy(picture)[None])[0].detach().numpy()
+    assert np.abs(painted.astype(int) - expected).max() <= 1
+
+
 @given(low=st.floats(-1e4, 1e4), span=st.floats(0, 1e4))
 def test_steps_reach_as_far_as_what_is_read(low: float, span: float) -> None:
     scale, zero = map_steps((low, low + span), "map").values()

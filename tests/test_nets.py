@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import pixel_unshuffle
 
 from livestyle.engine import Engine, OpenVinoNet
 from livestyle.nets import classic, losses
@@ -37,6 +38,14 @@ def picture(height: int, width: int, batch: int = 1) -> torch.Tensor:
 def test_transform_nets_keep_the_size(name: str, height: int, width: int) -> None:
     with torch.no_grad():
         assert build(name).eval()(picture(height, width)).shape == (1, 3, height, width)
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_transform_nets_draw_no_frame(name: str) -> None:
+    """Of a picture that is the same everywhere they make one, up to its border: nothing tells them where that is."""
+    with torch.no_grad():
+        blocks = pixel_unshuffle(build(name).eval()(torch.full((1, 3, 48, 64), 0.3)), 4)
+    torch.testing.assert_close(blocks, blocks[..., :1, :1].expand_as(blocks), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()

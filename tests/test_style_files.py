@@ -40,6 +40,14 @@ def test_the_net_of_a_file_is_told_with_and_without_its_word(net: str, tmp_path:
     assert painted.shape == (40, 50, 3)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (2, 300), (90, 12)])
+def test_pictures_of_any_size_are_painted(size: tuple[int, int], tmp_path: Path) -> None:
+    """The smallest have nothing to mirror at the borders of the net's maps, and are made larger first."""
+    styles = {"torch:cpu": str(style_file(tmp_path, "slim")), "cpu": find_card("style", None).name}
+    for engine, style in styles.items():
+        assert load_style(style, choose_engine(engine), PIXELS)(test_card(*size)).shape == (size[1], size[0], 3)
+
+
 def test_files_that_hold_something_else_are_refused_by_name(tmp_path: Path) -> None:
     for net, facts, words in (
         ("unet", None, "does not hold a style that livestyle knows"),

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 from torch import nn
 
-from livestyle.nets.int8 import Range, map_steps, rounding, weight_steps
-from livestyle.nets.transform import BORDER, GRAY, SlimNet
+from livestyle.nets.int8 import Range, map_steps, weight_steps
+from livestyle.nets.transform import SlimNet
 
 Floats = NDArray[np.float32]
+Steps = dict[str, NDArray[Any]]  # scale and zero, as `int8` gives them
 
-AROUND = [0, 0, 1, 1, 0, 0, 1, 1]  # pads of a map, a pixel to each side
+AROUND = [0, 0, 1, 1, 0, 0, 1, 1]  # pads of a map
 
 
 class Graph:
@@ -38,22 +39,26 @@ class Graph:
         self.nodes.append(helper.make_node(operation, inputs, [result], **attributes))
         return result
 
-    def rounded(self, source: str, read: Range | None) -> str:
-        """A map in steps of int8; itself without a range."""
-        return self._rounded(source, map_steps(read, source)) if read else source
-
-    def _rounded(self, source: str, parts: dict[str, NDArray[Any]]) -> str:
+    def rounded(self, source: str, parts: Steps, mirrored: bool = False) -> str:
+        """A map or constant in steps of int8, and a map's border; itself without steps."""
+        if not parts:
+            return self.mirrored(source) if mirrored else source
         self.values |= parts
-        self.nodes += rounding(source, parts)
-        return f"{source}_rounded"
+        steps = self.add("QuantizeLinear", source, *parts, axis=0)
+        # Bytes: OpenVINO (2026.4) gets it wrong where the border is put around what is read of steps with a sign.
+        steps = self.mirrored(steps) if mirrored else steps
+        return self.add("DequantizeLinear", steps, *parts, axis=0)
 
-    def convolve(self, source: str, weight: Floats, bias: Floats | None = None, *, exact: bool, pad: int = 1) -> str:
-        """A convolution, its weights in int8 unless `exact`."""
+    def mirrored(self, source: str) -> str:
+        """A map and its border, a pixel to each side."""
+        return self.add("Pad", source, self.constant(AROUND), mode="reflect")
+
+    def convolve(self, source: str, weight: Floats, bias: Floats | None = None, *, exact: bool) -> str:
+        """A convolution that narrows a map by its border, its weights in int8 unless `exact`."""
         kernel = self.constant(weight, np.float32)
         if not exact:
-            kernel = self._rounded(kernel, weight_steps(self.values[kernel], kernel))
-        inputs = [source, kernel] if bias is None else [source, kernel, self.constant(bias, np.float32)]
-        return self.add("Conv", *inputs, pads=[pad] * 4)
+            kernel = self.rounded(kernel, weight_steps(self.values[kernel], kernel))
+        return self.add("Conv", source, kernel, *([] if bias is None else [self.constant(bias, np.float32)]))
 
     def finished(self, name: str) -> GraphProto:
         """From `images` to `result`, both uint8 (N, H, W, 3)."""
@@ -71,26 +76,24 @@ def slim_graph(net: SlimNet, reads: Mapping[str, Range]) -> GraphProto:
     """
     graph, exact = Graph(), not reads
     held = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    picture = graph.add("Pad", "images", graph.constant(pads_of_bytes(BORDER)), mode="reflect")
-    picture = graph.add("Transpose", picture, perm=[0, 3, 1, 2])
+    picture = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
 
     def seen(block: int, name: str) -> str:
         """What a convolution makes of the picture, un-shuffled: of bytes, so that grey is taken off its bias."""
         weight = held[f"{name}.weight"]
-        bias = held.get(f"{name}.bias", np.float32(0)) - np.float32(GRAY) * weight.sum((1, 2, 3))
-        blocks = graph.add("SpaceToDepth", picture, blocksize=block)
-        blocks = graph.add("Pad", blocks, graph.constant(AROUND), graph.constant(round(255 * GRAY), np.uint8))
+        bias = held.get(f"{name}.bias", np.float32(0)) - np.float32(0.5) * weight.sum((1, 2, 3))
+        blocks = graph.mirrored(graph.add("SpaceToDepth", picture, blocksize=block))
         step = graph.constant(1 / 255, np.float32), graph.constant(0, np.uint8)
         blocks = graph.add("DequantizeLinear", blocks, *step)
-        return graph.convolve(blocks, shuffled(weight, 1, block), bias, exact=exact, pad=0)
+        return graph.convolve(blocks, shuffled(weight, 1, block), bias, exact=exact)
 
     def within(source: str, name: str) -> str:
-        """What a convolution makes of a map that has a sign.
+        """What a convolution makes of a map."""
+        return graph.convolve(graph.rounded(source, steps(source, name), mirrored=True), *given(name), exact=exact)
 
-        OpenVINO (2026.4) gets the zeros wrong that a convolution puts around such a map: they are put there before.
-        """
-        steps = graph.rounded(source, reads.get(f"{name}.weight"))
-        return graph.convolve(graph.add("Pad", steps, graph.constant(AROUND)), *given(name), exact=exact, pad=0)
+    def steps(source: str, name: str) -> Steps:
+        """Those in which a convolution reads a map; none where it reads it as it is."""
+        return {} if exact else map_steps(reads[f"{name}.weight"], source)
 
     def given(name: str, block: int = 1) -> list[Floats]:
         parts = (held[key] for key in (f"{name}.weight", f"{name}.bias") if key in held)
@@ -105,27 +108,19 @@ def slim_graph(net: SlimNet, reads: Mapping[str, Range]) -> GraphProto:
     for number in range(len(net.trunk)):
         first, second = (f"trunk.{number}.{half}" for half in ("first", "second"))
         inner = graph.add("Relu", norm(within(read, f"{first}.conv"), first))
-        inner = graph.rounded(inner, reads.get(f"{second}.conv.weight"))
-        change = norm(graph.convolve(inner, *given(f"{second}.conv"), exact=exact), second)
+        change = norm(within(inner, f"{second}.conv"), second)
         # Twice the same sum: one is rounded as it is written, which takes half of the time of reading it again.
         stream, read = graph.add("Add", stream, change), graph.add("Add", change, stream)
-    reach = reads.get("join.weight")
-    strokes, detail = (graph.rounded(half, reach) for half in (graph.add("Relu", read), detail))
+    strokes, detail = (graph.rounded(half, steps(half, "join")) for half in (graph.add("Relu", read), detail))
     joined = graph.add("Concat", graph.add("DepthToSpace", strokes, blocksize=2, mode="CRD"), detail, axis=1)
-    joined = graph.add("Relu", graph.convolve(joined, *given("join"), exact=exact))
-    joined = graph.rounded(joined, reads.get("paint.weight"))
+    joined = graph.add("Relu", graph.convolve(graph.mirrored(joined), *given("join"), exact=exact))
+    joined = graph.rounded(joined, steps(joined, "paint"), mirrored=True)
     weight, bias = given("paint", 2)
     painted = graph.convolve(joined, weight * 255, bias * 255 + 127.5, exact=exact)
     whole = graph.constant(1, np.float32), graph.constant(0, np.uint8)
     painted = graph.add("DepthToSpace", graph.add("QuantizeLinear", painted, *whole), blocksize=2)
-    inside = [graph.constant(corner) for corner in ([BORDER] * 2, [-BORDER] * 2, [2, 3])]
-    graph.add("Transpose", graph.add("Slice", painted, *inside), perm=[0, 2, 3, 1], result="result")
+    graph.add("Transpose", painted, perm=[0, 2, 3, 1], result="result")
     return graph.finished("slim")
-
-
-def pads_of_bytes(border: int) -> list[int]:
-    """Of pictures (N, H, W, 3), as many pixels to each side."""
-    return [0, border, border, 0, 0, border, border, 0]
 
 
 def shuffled(weight: Floats, axis: int, block: int) -> Floats:

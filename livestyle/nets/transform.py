@@ -6,18 +6,13 @@ its peak; the published net's 9x9 convolutions at full resolution cost it most o
 
 import copy
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livestyle.nets.blocks import Border, ConvNorm
+from livestyle.nets.blocks import ConvNorm
 
-# Reflected once around the picture and cut off again, so that the zero padding of the convolutions,
-# which reaches this far with any weight, draws no frame.
-BORDER = 16
-GRAY = 128 / 255  # what lies beyond it, a whole byte: the net is 0 there, and computes on bytes the same
 DETAIL = 16  # channels of the picture itself at half resolution, which the head draws its finest strokes along
 
 
@@ -26,13 +21,24 @@ def instance_norm(channels: int) -> nn.Module:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
+def convolution(cin: int, cout: int, size: int, stride: int = 1, act: type[nn.Module] | None = nn.ReLU) -> ConvNorm:
+    """Of all transform nets. Its map is mirrored at the border: by zeros a net tells where the picture ends, and draws
+    a frame there, which style losses reward."""
+    return ConvNorm(cin, cout, size, stride, norm=instance_norm, act=act, border="reflect")
+
+
+def plain(cin: int, cout: int, size: int = 3) -> nn.Conv2d:
+    """The same without a norm."""
+    return nn.Conv2d(cin, cout, size, padding=size // 2, padding_mode="reflect")
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions around a skip, no activation after the sum (Gross and Wilber 2016, as in Johnson's net)."""
 
-    def __init__(self, channels: int, border: Border = "zeros") -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3, norm=instance_norm, border=border)
-        self.second = ConvNorm(channels, channels, 3, norm=instance_norm, border=border, act=None)
+        self.first = convolution(channels, channels, 3)
+        self.second = convolution(channels, channels, 3, act=None)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.second(self.first(x))
@@ -40,34 +46,28 @@ class Residual(nn.Module):
 
 
 class JohnsonNet(nn.Module):
-    """The published net, with instance norm (Ulyanov et al. 2016) for batch norm: the measure of ours.
-
-    Args:
-        border: "reflect" mirrors that of every convolution, as the code that most people copy does (PyTorch's example
-            fast_neural_style); "zeros" mirrors the picture's once.
+    """The published net, with instance norm (Ulyanov et al. 2016) for batch norm, and mirrored borders, as in the code
+    that most people copy (PyTorch's example fast_neural_style): the measure of ours.
 
     Shape: float (N, 3, H, W) in [0, 1] to (N, 3, H, W), unclamped; H and W multiples of 4.
     """
 
-    def __init__(self, channels: int = 32, blocks: int = 5, border: Border = "zeros") -> None:
+    def __init__(self, channels: int = 32, blocks: int = 5) -> None:
         super().__init__()
-        layer, self.margin = partial(ConvNorm, norm=instance_norm, border=border), BORDER if border == "zeros" else 0
         wide = 4 * channels
         self.encode = nn.Sequential(
-            layer(3, channels, 9), layer(channels, 2 * channels, 3, 2), layer(2 * channels, wide, 3, 2)
-        )
-        self.trunk = nn.Sequential(*(Residual(wide, border) for _ in range(blocks)))
-        self.decode = nn.Sequential(
-            nn.Upsample(scale_factor=2), layer(wide, 2 * channels, 3),
-            nn.Upsample(scale_factor=2), layer(2 * channels, channels, 3),
+            convolution(3, channels, 9), convolution(channels, 2 * channels, 3, 2),
+            convolution(2 * channels, wide, 3, 2),
         )  # fmt: skip
-        self.paint = nn.Conv2d(channels, 3, 9, padding=4, padding_mode=border)
+        self.trunk = nn.Sequential(*(Residual(wide) for _ in range(blocks)))
+        self.decode = nn.Sequential(
+            nn.Upsample(scale_factor=2), convolution(wide, 2 * channels, 3),
+            nn.Upsample(scale_factor=2), convolution(2 * channels, channels, 3),
+        )  # fmt: skip
+        self.paint = plain(channels, 3, 9)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        m, height, width = self.margin, *rgb.shape[2:]
-        x = F.pad(rgb - 0.5, (m,) * 4, mode="reflect")
-        x = torch.tanh(self.paint(self.decode(self.trunk(self.encode(x)))))
-        return x[..., m : m + height, m : m + width] * 0.6 + 0.5
+        return torch.tanh(self.paint(self.decode(self.trunk(self.encode(rgb - 0.5))))) * 0.6 + 0.5
 
 
 @torch.no_grad()
@@ -91,21 +91,20 @@ class SlimNet(nn.Module):
 
     def __init__(self, channels: int = 48, blocks: int = 4, head: int = 32) -> None:
         super().__init__()
-        self.stem = ConvNorm(48, channels, 3, norm=instance_norm)
+        self.stem = convolution(48, channels, 3)
         self.trunk = nn.Sequential(*(Residual(channels) for _ in range(blocks)))
-        self.detail = nn.Conv2d(12, DETAIL, 3, padding=1)
-        self.join = nn.Conv2d(channels // 4 + DETAIL, head, 3, padding=1)
-        self.paint = nn.Conv2d(head, 12, 3, padding=1)
+        self.detail = plain(12, DETAIL)
+        self.join = plain(channels // 4 + DETAIL, head)
+        self.paint = plain(head, 12)
         start_alike(self.paint)
 
     def forward(self, rgb: Tensor) -> Tensor:
         x = F.relu(self.join(torch.cat(self.halves(rgb), 1)))
-        x = F.pixel_shuffle(self.paint(x), 2) + 0.5
-        return x[..., BORDER:-BORDER, BORDER:-BORDER]
+        return F.pixel_shuffle(self.paint(x), 2) + 0.5
 
     def halves(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """What is joined: the trunk's map, and the picture's own detail."""
-        x = F.pad(rgb, (BORDER,) * 4, mode="reflect") - GRAY
+        x = rgb - 0.5
         strokes = F.pixel_shuffle(F.relu(self.trunk(self.stem(F.pixel_unshuffle(x, 4)))), 2)
         return strokes, F.relu(self.detail(F.pixel_unshuffle(x, 2)))
 

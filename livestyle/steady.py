@@ -18,7 +18,8 @@ from livestyle.metrics import Flow, Values
 from livestyle.region import Box
 from livestyle.settings import Size
 
-STILL, MOVING = 0.12, 0.05  # seconds: time constants of a painting where the picture rests, and where it moves
+FINEST = 1  # halvings of the third at which the flow is found: at the preset's two, a moving head's edges are missed
+STILL, MOVING = 0.12, 0.055  # seconds: time constants of a painting where the picture rests, and where it moves
 NOISY = 0.3  # seconds: time constant of the picture itself, where it rests and is noisy
 GAP = 0.5  # seconds after which nothing is as it was
 LEAST = 24  # pixels: the least side at which flow and noise mean something
@@ -83,6 +84,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setFinestScale(FINEST)
         self._step, self._time = 0, 0.0
         self._seen: Image | None = None
         self._calm: Values | None = None  # the picture without its noise, (H, W, 3), where there is some

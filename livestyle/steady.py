@@ -18,7 +18,7 @@ from livestyle.metrics import Flow, Values
 from livestyle.region import Box
 from livestyle.settings import Size
 
-FINEST = 1  # halvings of the third at which the flow is found: at the preset's two, a moving head's edges are missed
+SMALL = 40_000  # pixels below which flow is found at half of the size, and not a quarter: a moving head's edges need it
 STILL, MOVING = 0.12, 0.055  # seconds: time constants of a painting where the picture rests, and where it moves
 NOISY = 0.3  # seconds: time constant of the picture itself, where it rests and is noisy
 GAP = 0.5  # seconds after which nothing is as it was
@@ -84,7 +84,6 @@ class Watcher:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._flow.setFinestScale(FINEST)
         self._step, self._time = 0, 0.0
         self._seen: Image | None = None
         self._calm: Values | None = None  # the picture without its noise, (H, W, 3), where there is some
@@ -133,6 +132,7 @@ class Watcher:
         flow cannot explain in the calmest tenth of the picture.
         """
         places = grid(size_of(now))
+        self._flow.setFinestScale(1 if now.size < 3 * SMALL else 2)
         gray = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (now, before))
         flow = np.asarray(self._flow.calc(*gray, None), np.float32)  # type: ignore[call-overload]
         unexplained = change(now, brought(before, flow + places), WIDE)

@@ -30,7 +30,7 @@ from livestyle.weights import find_cards, sha256
 ARCHS = {"slim": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
 SKETCHED = 0.5  # of the time that goes to a quicker loss network, a third of the cost
-GRID = 200  # times `losses.grid_loss`: a grid that is just to be seen costs a fiftieth of the rest
+GRID = 1000  # times `losses.grid_loss`: a grid that is just to be seen costs a tenth of the rest
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
 SHIFT, TURN = 3.0, 0.01  # its movement: in pixels, and in radians and shares of the size

@@ -874,6 +874,8 @@ def train_style_(
     loss_network: LossNetworkFile = None, out: Out = None, runs: Runs = Path("runs"),
     start: Annotated[str, typer.Option("--from", metavar="FILE", help="Checkpoint or model to start from; nearest: of "
                                        "the styles that there are the most alike; none.")] = "nearest",
+    teacher: Annotated[str, typer.Option(metavar="STYLE", help="A style of the same painting, as of --arch johnson, "
+                                         "whose pictures are learnt from first.")] = "",
     arch: Annotated[str, typer.Option(help="slim, or johnson, the published one.")] = "slim",
     still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
@@ -907,8 +909,8 @@ def train_style_(
             tell(f"Trains on {found.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
         network, _ = open_loss_network(loss_network, ranks.device, tell)
         job = StyleTraining(
-            picture, found, network, runs / f"{name}.safetensors", quicker(network), arch, minutes, start,
-            still_weight=still, learning_rate=rate, batch=batch,
+            picture, found, network, runs / f"{name}.safetensors", None if teacher else quicker(network), arch, minutes,
+            teacher, start, still_weight=still, learning_rate=rate, batch=batch,
             models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
         )  # fmt: skip
         follow(train_style(job, tell), ranks.first)

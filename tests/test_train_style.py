@@ -31,7 +31,7 @@ from livestyle.train.muon import Muon, orthogonal
 from livestyle.train.photos import Feed, Photos, photos_of
 from livestyle.train.publish import load_trained, publish, reserve
 from livestyle.train.ranks import Ranks, joined
-from livestyle.train.style import SKETCHED, StyleTraining, load_painting, train_style
+from livestyle.train.style import SKETCHED, TAUGHT, StyleTraining, load_painting, train_style
 from livestyle.weights import Card, save_card, sha256
 
 HERE = Path(__file__).parent
@@ -86,7 +86,8 @@ def short_training(job: StyleTraining, told: list[str] | None = None, die_after:
     torch.set_num_threads(1)
     with ExitStack() as stack:
         for module, name, value in ((checkpoint, "time", stopped), (curves, "time", stopped), (style, "CROP", 64),
-                                    (style, "step", partial(timed, style.step))):  # fmt: skip
+                                    *((style, name, partial(timed, getattr(style, name)))
+                                      for name in ("step", "imitate"))):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
         for report in train_style(job, (told if told is not None else []).append):
             reports.append(report)
@@ -175,6 +176,37 @@ def test_a_quicker_loss_network_is_for_the_first_part(folder: Path, monkeypatch:
     short_training(job)
     first = round(SKETCHED * STEPS)
     assert seen == [True] * first + [False] * (STEPS - first)
+
+
+def test_a_teacher_is_learnt_from_first_and_paints_each_lesson_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
+    monkeypatch.setattr(style, "LESSONS", 4)
+    seen = list[int]()
+    net_of = style.load_shipped
+
+    def watched(*what: Any) -> Any:
+        found = net_of(*what)
+        found.net.register_forward_hook(lambda net, given, made: seen.append(len(made)))
+        return found
+
+    monkeypatch.setattr(style, "load_shipped", watched)
+    reports = short_training(job_in(folder, teacher="red", models=folder / "models"))
+    first = round(TAUGHT * STEPS)
+    assert [set(report.terms) == {"likeness"} for report in reports] == [True] * first + [False] * (STEPS - first)
+    assert reports[first - 1].terms["likeness"] < reports[0].terms["likeness"]
+    assert {"content", "style"} <= set(reports[-1].terms)
+    assert sum(seen) == 4 < first * 2
+
+
+def test_a_teacher_that_is_not_there_is_named(folder: Path) -> None:
+    constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
+    with pytest.raises(UserError, match="no style 'blue'"):
+        short_training(job_in(folder, teacher="blue", models=folder / "models"))
+    (folder / "models/styles/red/w.safetensors").unlink()
+    with pytest.raises(UserError, match="is missing"):
+        short_training(job_in(folder, teacher="red", models=folder / "models"))
 
 
 def test_a_training_starts_from_the_nearest_style(folder: Path) -> None:

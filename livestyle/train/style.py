@@ -17,6 +17,7 @@ from livestyle.image import Image, cover, load_image, save_image, size_of
 from livestyle.nets import losses
 from livestyle.nets.shipped import build, load_shipped
 from livestyle.nets.vgg import LossNetwork
+from livestyle.stylize import style_card
 from livestyle.train.checkpoint import Report, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.data import Warn, fault_line
@@ -30,6 +31,9 @@ from livestyle.weights import find_cards, sha256
 ARCHS = {"slim": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
 SKETCHED = 0.5  # of the time that goes to a quicker loss network, a third of the cost
+TAUGHT = 0.4  # of the time that goes to what a teacher painted, an eighth of the cost
+LESSONS = 800  # samples that a teacher paints, once each, for its net may be dear
+LIKENESS = 100  # times the mean squared difference from what it painted
 GRID = 1000  # times `losses.grid_loss`: a grid that is just to be seen costs a tenth of the rest
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
@@ -52,6 +56,7 @@ class StyleTraining:
     sketch: LossNetwork | None = None  # a quicker one, to begin with
     arch: str = "slim"
     minutes: float = 20.0
+    teacher: str = ""  # a style of the same painting, by name or file, whose pictures are learnt from first
     init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
     style_weight: float = 10.0
     tv_weight: float = 5.0
@@ -87,14 +92,18 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
         net, start = start_net(job, grams, feed, warn)
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = Muon(net, job.learning_rate)
+    teacher = load_teacher(job)
     told = set[str]()
 
     def one(progress: float, images: int) -> tuple[int, Terms]:
-        first = images + job.ranks.rank * job.batch
+        taught = teacher is not None and progress < TAUGHT
+        first = (images % LESSONS if taught else images) + job.ranks.rank * job.batch
         samples = feed.take(range(first, first + job.batch), CROP)
         if fresh := [name for name in list(job.photos.dropped.values()) if name not in told]:
             told.update(fresh)
             warn(fault_line("unreadable or too small", fresh))
+        if teacher and taught:
+            return stride, imitate(net, teacher, samples, optimizer, job)
         network, goal = (job.sketch, roughly) if job.sketch and progress < SKETCHED else (job.network, grams)
         return stride, step(net, network, goal, samples, optimizer, job, images // stride % STILL_EVERY == 0)
 
@@ -157,6 +166,62 @@ def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn
     return tried[name].train(), name
 
 
+class Teacher:
+    """A trained net whose pictures are learnt from; it paints each sample once."""
+
+    def __init__(self, net: nn.Module, device: str) -> None:
+        self._net, self._device = net.to(device).to(memory_format=torch.channels_last), device
+        self._painted: dict[int, Tensor] = {}  # by the samples' seeds, as bytes
+
+    @torch.no_grad()
+    def __call__(self, samples: list[Sample]) -> Tensor:
+        """Its pictures of samples, (N, 3, H, W) in 0..1."""
+        if fresh := [sample for sample in samples if sample[1] not in self._painted]:
+            with mixed(self._device):
+                painted = self._net(as_batch([image for image, _ in fresh], self._device))
+            for (_, seed), picture in zip(fresh, (painted.float().clamp(0, 1) * 255).round().byte(), strict=True):
+                self._painted[seed] = picture
+        return torch.stack([self._painted[seed] for _, seed in samples]).float() / 255
+
+
+def load_teacher(job: StyleTraining) -> Teacher | None:
+    """The style that is learnt from, if there is to be one.
+
+    Raises:
+        UserError: there is no such style, or it comes without weights for PyTorch.
+    """
+    if not job.teacher:
+        return None
+    card = style_card(job.teacher, job.models)
+    try:
+        net = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width).net
+    except (KeyError, RuntimeError, SafetensorError):
+        raise UserError(f"The style '{job.teacher}' cannot teach.", "Name one that has its .safetensors.") from None
+    return Teacher(net, job.ranks.device)
+
+
+def imitate(
+    net: nn.Module, teacher: Teacher, samples: list[Sample], optimizer: torch.optim.Optimizer, job: StyleTraining
+) -> Terms:
+    """One optimiser step towards what the teacher painted; the net alone sees noise, so that it learns to ignore it."""
+    device = job.ranks.device
+    batch = as_batch([image for image, _ in samples], device)
+    noise = torch.stack([disturbance(seed, batch.shape[2:])[2] for _, seed in samples]).to(device)
+    with mixed(device):
+        painted = net((batch + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
+    return descend(net, {"likeness": LIKENESS * (painted - teacher(samples)).square().mean()}, optimizer, job)
+
+
+def descend(net: nn.Module, terms: dict[str, Tensor], optimizer: torch.optim.Optimizer, job: StyleTraining) -> Terms:
+    """One step down the sum of named losses, in all processes; returns them."""
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    job.ranks.average_gradients(net)
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+    optimizer.step()
+    return {name: float(term.detach()) for name, term in terms.items()}
+
+
 @torch.no_grad()
 def least(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, tried: dict[str, nn.Module]) -> str:
     """The name of the net whose pictures have the least loss."""
@@ -194,12 +259,7 @@ def step(
     }
     if job.still_weight and still:
         terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), [seed for _, seed in samples])
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-    job.ranks.average_gradients(net)
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-    optimizer.step()
-    return {k: float(v.detach()) for k, v in terms.items()}
+    return descend(net, terms, optimizer, job)
 
 
 def still_loss(net: nn.Module, batch: Tensor, painted: Tensor, seeds: list[int]) -> Tensor:

@@ -18,6 +18,7 @@ from livestyle.stylize import Stylizer, load_style
 
 KEPT = 6  # styles that stay ready
 RESTING = 5  # frames for which what was made of a picture that stands still is kept
+CALM, LIVELY = 2, 0.05  # frames of a plane of which next to nothing moves, and the share that moves where it is none
 Jobs = dict[str, Future[Image]]  # a frame's paintings by style, of the frame's size
 
 
@@ -61,6 +62,7 @@ class Planes:
         self._models, self._pool = models, pool
         self._watcher = Watcher() if steadied else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
+        self._shows: dict[str, Matte] = {}  # where planes did in the frame before, at a third of the size
         self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, Memory]] = OrderedDict()  # by name and precision
         self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
 
@@ -86,7 +88,11 @@ class Planes:
         """
         painting.begun.result()
         motion, planes = painting.seen.result(), painting.look.styled_planes
+        self._shows = {}
         if self._watcher and matte is not None:
+            if motion.moves is not None:
+                small = pixels.fit_matte(matte, size_of(motion.moves))
+                self._shows = {"person": small, "background": 1 - small}
             size, time = size_of(motion.feed), painting.frame.time
             shown = {
                 plane: self._regions[plane].shown(matte, size, time, rest=plane != "person")
@@ -154,7 +160,7 @@ class Planes:
         """Begin a painting, or carry the one before along where that will do."""
         stylize, memory = self.style(style, painting.engine)
         full, feed = size_of(painting.frame.image), size_of(motion.feed)
-        most = max(painting.quality.carry, RESTING if painting.quality.rests and motion.is_still else 0)
+        most = self._most(painting, motion, style)
         last = painting.before.get(style)
         if most and last:
             wait([last])
@@ -164,6 +170,16 @@ class Planes:
         painting.anew = True
         self.meter.areas.append(box.area / (feed[0] * feed[1]))
         painting.jobs[style] = self._pool.submit(self._stylize, stylize, memory, motion, box, full, last)
+
+    def _most(self, painting: Painting, motion: Motion, style: str) -> int:
+        """For how many frames in a row a painting may be carried along."""
+        carry = painting.quality.carry
+        if not painting.quality.rests:
+            return carry
+        if motion.is_still:
+            return max(carry, RESTING)
+        moving = motion.moving(self._shows.get(painting.look.styled_planes[style]))
+        return max(carry, round(CALM * (1 - moving / LIVELY)))
 
     def _stylize(
         self, stylize: Stylizer, memory: Memory, motion: Motion, box: Box, size: Size, last: Future[Image] | None

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.image import Image, fit_matte, grid, size_of
+from livestyle.image import Image, Matte, fit_matte, grid, size_of
 from livestyle.metrics import Flow, Values
 from livestyle.region import Box
 from livestyle.settings import Size
@@ -43,7 +43,8 @@ class Motion:
         feed: the picture with its noise averaged out, for a net to paint.
         flow: back to the picture before; None where nothing is remembered.
         trust: in 0..1, the share of what was there before.
-        known: mean share of the picture that the flow explains; moving: the share that does not rest.
+        known: mean share of the picture that the flow explains.
+        moves: at a third of the size, in 0..1, where it does not rest; None: nobody knows.
     """
 
     step: int
@@ -51,12 +52,24 @@ class Motion:
     flow: Flow | None = None
     trust: Values | None = None
     known: float = 0.0
-    moving: float = 1.0
+    moves: Values | None = None
 
     @property
     def is_still(self) -> bool:
         """Whether nothing but noise has changed."""
-        return self.moving == 0
+        return self.moving() == 0
+
+    def moving(self, shows: Matte | None = None) -> float:
+        """The share that does not rest, of the picture or of a plane; 1 where nobody knows.
+
+        Args:
+            shows: 1 on the plane, at a third of the size.
+        """
+        if self.moves is None:
+            return 1.0
+        if shows is None or shows.shape != self.moves.shape:
+            return float(self.moves.mean())
+        return float((shows * self.moves).sum() / max(1.0, float(shows.sum())))
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,7 @@ class Glimpse:
     trust: Values
     keep: Values | None
     known: float
-    moving: float
+    moves: Values
 
 
 class Watcher:
@@ -105,7 +118,7 @@ class Watcher:
         if seen is None:
             return Motion(self._step, feed)
         return Motion(
-            self._step, feed, scaled_flow(seen.flow, full), fit_matte(seen.trust, full), seen.known, seen.moving
+            self._step, feed, scaled_flow(seen.flow, full), fit_matte(seen.trust, full), seen.known, seen.moves
         )
 
     def glimpse(self, now: Image, time: float) -> Glimpse | None:
@@ -123,7 +136,7 @@ class Watcher:
         self._seen = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
         loud = min(1.0, (noise - HEARD[0]) / (HEARD[1] - HEARD[0]))
         keep = rest * np.float32(loud * math.exp(-passed / NOISY)) if loud > 0 else None
-        return Glimpse(flow, trust, keep, known, float((rest < 0.5).mean()))
+        return Glimpse(flow, trust, keep, known, (rest < 0.5).astype(np.float32))
 
     def _compare(self, now: Image, before: Image) -> tuple[Flow, Image, Values, Values, float]:
         """The flow back to the picture before, what it brings, where both rest, where that can be trusted, the noise.

@@ -195,6 +195,24 @@ def test_a_picture_that_stands_still_is_painted_and_cut_out_once_in_a_while(pers
         assert not (moved == out).all()
 
 
+@pytest.mark.parametrize(("plane", "few"), [("background", True), ("person", False)])
+def test_a_plane_that_stands_still_is_painted_now_and_then_whatever_moves_before_it(
+    person: Image, plane: str, few: bool
+) -> None:
+    room, left = fit(person, (320, 180)), np.zeros((180, 320), np.float32)
+    left[:, :160] = 1
+    with Filter(Settings()) as live:
+        live.matting = Matting(lambda image: left)
+        live.take(replace(QUALITIES["balanced"], rests=True))
+        for n in range(13):
+            image = room.copy()
+            image[40:120, 20 + 4 * n : 80 + 4 * n] = room[60:140, 230:290]
+            live(Frame(image, n, n / 30), look(**{"background": "none", plane: STYLES[0]}))
+    assert live.meter.runs["segment"] == 13
+    painted = live.meter.runs["stylize"]
+    assert 3 <= painted <= 8 if few else painted == 13
+
+
 def test_every_second_frame_is_carried_where_the_quality_says_so(person: Image) -> None:
     with Filter(Settings()) as live:
         live.take(replace(QUALITIES["balanced"], carry=1))

@@ -20,7 +20,7 @@ from livestyle.errors import UserError
 from livestyle.image import Frame, Image, Matte, size_of
 from livestyle.light import SECONDS, AutoLight
 from livestyle.look import Look, Plane
-from livestyle.planes import Jobs, Painting, Planes, painted_at
+from livestyle.planes import RESTING, Jobs, Painting, Planes, painted_at
 from livestyle.segment import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
 from livestyle.settings import LIVE_QUALITY, PERSON_COUNTS, QUALITIES, STAGE, STILL_QUALITY, Quality, Settings, Size
 from livestyle.sources import Source, VideoFile
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
 KEPT = 6  # pictures behind that stay ready
-RESTING = 5  # frames for which the matte of a picture that stands still is kept
 PATIENCE = 3.0  # seconds for threads to end
 Following = Callable[[Frame], Frame | None]
 

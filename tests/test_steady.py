@@ -184,3 +184,16 @@ def test_a_new_size_fades_over() -> None:
     assert seen[0] < 120
     assert all(b >= a - 0.01 for a, b in pairwise(seen))
     assert seen[-1] > 190
+
+
+def test_what_moves_is_told_for_the_picture_and_for_a_plane() -> None:
+    """A patch that jumps on the left moves a part of that half, and nothing of the other; noise moves nothing."""
+    watcher, draw, left = Watcher(), np.random.default_rng(3), np.zeros((42, 64), np.float32)
+    left[:, :32] = 1
+    assert watcher(room(), 0.0).moving() == 1.0
+    for n in range(1, 4):
+        assert watcher(noisy(room(), 2, draw), n / 30).is_still
+    moved = room()
+    moved[40:80, 20:60] = 255 - moved[40:80, 20:60]
+    motion = watcher(moved, 4 / 30)
+    assert motion.moving(1 - left) == 0 < motion.moving() < motion.moving(left) < 0.6

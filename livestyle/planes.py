@@ -18,7 +18,7 @@ from livestyle.stylize import Stylizer, load_style
 
 KEPT = 6  # styles that stay ready
 RESTING = 5  # frames for which what was made of a picture that stands still is kept
-CALM, LIVELY = 2, 0.05  # frames of a plane of which next to nothing moves, and the share that moves where it is none
+CALM, LIVELY = 2, 0.05  # frames of a background of which nothing moves, and the share that moves where it is none
 Jobs = dict[str, Future[Image]]  # a frame's paintings by style, of the frame's size
 
 
@@ -62,7 +62,7 @@ class Planes:
         self._models, self._pool = models, pool
         self._watcher = Watcher() if steadied else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
-        self._shows: dict[str, Matte] = {}  # where planes did in the frame before, at a third of the size
+        self._behind: Matte | None = None  # where the background showed in the frame before, at a third of the size
         self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, Memory]] = OrderedDict()  # by name and precision
         self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
 
@@ -88,11 +88,10 @@ class Planes:
         """
         painting.begun.result()
         motion, planes = painting.seen.result(), painting.look.styled_planes
-        self._shows = {}
+        self._behind = None
         if self._watcher and matte is not None:
             if motion.moves is not None:
-                small = pixels.fit_matte(matte, size_of(motion.moves))
-                self._shows = {"person": small, "background": 1 - small}
+                self._behind = 1 - pixels.fit_matte(matte, size_of(motion.moves))
             size, time = size_of(motion.feed), painting.frame.time
             shown = {
                 plane: self._regions[plane].shown(matte, size, time, rest=plane != "person")
@@ -174,12 +173,11 @@ class Planes:
     def _most(self, painting: Painting, motion: Motion, style: str) -> int:
         """For how many frames in a row a painting may be carried along."""
         carry = painting.quality.carry
-        if not painting.quality.rests:
-            return carry
-        if motion.is_still:
+        if painting.quality.rests and motion.is_still:
             return max(carry, RESTING)
-        moving = motion.moving(self._shows.get(painting.look.styled_planes[style]))
-        return max(carry, round(CALM * (1 - moving / LIVELY)))
+        if painting.quality.rests and painting.look.styled_planes[style] == "background" and self._behind is not None:
+            return max(carry, round(CALM * (1 - motion.moving(self._behind) / LIVELY)))
+        return carry
 
     def _stylize(
         self, stylize: Stylizer, memory: Memory, motion: Motion, box: Box, size: Size, last: Future[Image] | None

@@ -14,7 +14,7 @@ class Quality:
         share: of the picture's pixels, but at `least` so many and at `most` so many.
         precision: of the engine, "int8" or "half".
         carry: frames in a row for which a painting may be carried along with what moves, and not be made anew.
-        rests: keep paintings and mattes for a few frames while what they show stands still.
+        rests: keep paintings and mattes for a few frames of a picture that stands still, a background's of one behind.
     """
 
     share: float

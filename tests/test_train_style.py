@@ -342,6 +342,22 @@ def test_any_training_goes_back(tmp_path: Path) -> None:
     assert reports[-1].terms["loss"] < reports[0].terms["loss"]
 
 
+def test_two_trainings_to_one_checkpoint_are_refused(tmp_path: Path) -> None:
+    net = torch.nn.Linear(2, 1)
+    optimizer, file = torch.optim.AdamW(net.parameters()), tmp_path / "runs/c.safetensors"
+
+    def step(progress: float, images: int) -> tuple[int, dict[str, float]]:
+        return 1, {"loss": 1.0}
+
+    one = train_by_the_clock({"net": net}, optimizer, file, 2, 0, step)
+    next(one)
+    with pytest.raises(UserError, match=r"Another process trains to .*c\.safetensors"):
+        next(train_by_the_clock({"net": net}, optimizer, file, 2, 0, step))
+    one.close()  # as Ctrl-C does
+    assert [path.name for path in file.parent.iterdir()] == ["c.safetensors"]
+    next(train_by_the_clock({"net": net}, optimizer, file, 2, 0, step))
+
+
 def test_weights_that_are_no_numbers_are_not_shipped(tmp_path: Path) -> None:
     net = SlimNet()
     card = Card("bad", "style", "bad", "slim", {}, "MIT", "me", "none", "none")

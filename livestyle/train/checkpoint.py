@@ -5,6 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.files import save_tensors, write_error
+from livestyle.files import locked, save_tensors, write_error
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms, summary
 from livestyle.train.ranks import Ranks
 
@@ -180,52 +181,78 @@ def train_by_the_clock(
         ranks: the processes that train together; the first one's clock counts, and it alone writes.
 
     Raises:
-        UserError: the checkpoint is damaged, of another net, or cannot be written; or the training breaks again and
-            again.
+        UserError: the checkpoint is damaged, of another net, written by another training just now, or cannot be
+            written; or the training breaks again and again.
     """
     ranks = ranks or Ranks()
-    if not checkpoint.is_file() and ranks.first:  # so that there is a way back, and no minute lost on a full disk
-        if not is_finite(nets):
-            raise UserError("The weights to start from are not all finite numbers.", "Give others with --from.")
-        save_checkpoint(checkpoint, nets, optimizer, {"seconds": 0.0, "images": 0, **(notes or {})})
-    ranks.lead(0)  # the others wait for it
-    facts = load_checkpoint(checkpoint, nets, optimizer)
-    images, halved = int(facts["images"]), int(facts.get("rate_halved", 0))
-    curves, score = Curves(checkpoint, images), Sparingly(validate)
-    recent, alarm, setbacks = curves.training, Alarm(), 0
-    clock = Clock(minutes, float(facts["seconds"]))
-    last = spent = ranks.lead(clock.spent)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    while spent < clock.seconds:
-        random.seed(seed + images)
-        torch.manual_seed(seed + images)
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * one_cycle(spent / clock.seconds) * 0.5**halved
-        seen, terms = step(spent / clock.seconds, images)
-        images, terms, spent = images + seen, ranks.average(terms), ranks.lead(clock.spent)
-        over = spent >= clock.seconds
-        sound = alarm.is_sound(terms, recent)
-        if sound:
-            recent = {name: 0.95 * recent.get(name, value) + 0.05 * value for name, value in terms.items()}
-        due = over or (sound and spent - last > EVERY)
-        if alarm.rings or (due and not (sound and is_finite(nets))):
-            halved, setbacks, alarm = halved + 1, setbacks + 1, Alarm()
-            rate = peaks[0] * 0.5**halved
-            if setbacks == MOST_SETBACKS:
-                raise diverged(checkpoint, setbacks, rate)
-            load_checkpoint(checkpoint, nets, optimizer)
-            warn(f"The training broke after {images} images: back to its last good step, at a rate of {rate:.2g}.")
-        elif due:
-            setbacks = 0
-        if due and ranks.first:
-            curves.add(images, recent, score(always=over))
-            figures = as_figures(recent, curves.validation)
-            more: Facts = {"rate_halved": halved} if halved else {}
-            kept: Facts = {"seconds": spent, "images": images, **(notes or {}), **figures, **more}
-            save_checkpoint(checkpoint, nets, optimizer, kept)
-            saved()
-        last = spent if due else last
-        yield Report(min(1.0, spent / clock.seconds), images, recent)
+    with only_one(checkpoint) if ranks.first else nullcontext():
+        if not checkpoint.is_file() and ranks.first:  # so that there is a way back, and no minute lost on a full disk
+            if not is_finite(nets):
+                raise UserError("The weights to start from are not all finite numbers.", "Give others with --from.")
+            save_checkpoint(checkpoint, nets, optimizer, {"seconds": 0.0, "images": 0, **(notes or {})})
+        ranks.lead(0)  # the others wait for it
+        facts = load_checkpoint(checkpoint, nets, optimizer)
+        images, halved = int(facts["images"]), int(facts.get("rate_halved", 0))
+        curves, score = Curves(checkpoint, images), Sparingly(validate)
+        recent, alarm, setbacks = curves.training, Alarm(), 0
+        clock = Clock(minutes, float(facts["seconds"]))
+        last = spent = ranks.lead(clock.spent)
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        while spent < clock.seconds:
+            random.seed(seed + images)
+            torch.manual_seed(seed + images)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * one_cycle(spent / clock.seconds) * 0.5**halved
+            seen, terms = step(spent / clock.seconds, images)
+            images, terms, spent = images + seen, ranks.average(terms), ranks.lead(clock.spent)
+            over = spent >= clock.seconds
+            sound = alarm.is_sound(terms, recent)
+            if sound:
+                recent = {name: 0.95 * recent.get(name, value) + 0.05 * value for name, value in terms.items()}
+            due = over or (sound and spent - last > EVERY)
+            if alarm.rings or (due and not (sound and is_finite(nets))):
+                halved, setbacks, alarm = halved + 1, setbacks + 1, Alarm()
+                rate = peaks[0] * 0.5**halved
+                if setbacks == MOST_SETBACKS:
+                    raise diverged(checkpoint, setbacks, rate)
+                load_checkpoint(checkpoint, nets, optimizer)
+                warn(f"The training broke after {images} images: back to its last good step, at a rate of {rate:.2g}.")
+            elif due:
+                setbacks = 0
+            if due and ranks.first:
+                curves.add(images, recent, score(always=over))
+                figures = as_figures(recent, curves.validation)
+                more: Facts = {"rate_halved": halved} if halved else {}
+                kept: Facts = {"seconds": spent, "images": images, **(notes or {}), **figures, **more}
+                save_checkpoint(checkpoint, nets, optimizer, kept)
+                saved()
+            last = spent if due else last
+            yield Report(min(1.0, spent / clock.seconds), images, recent)
+
+
+@contextmanager
+def only_one(checkpoint: Path) -> Iterator[None]:
+    """No other process trains to this checkpoint meanwhile.
+
+    Raises:
+        UserError: another does, or the folder cannot be written to.
+    """
+    lock = checkpoint.with_name(f".{checkpoint.stem}.lock")
+    with ExitStack() as held:
+        try:
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            mine = held.enter_context(locked(lock, wait=False))
+        except OSError as error:
+            raise write_error(checkpoint, error) from None
+        if mine is None:
+            raise UserError(
+                f"Another process trains to {checkpoint}.", "Wait until it has ended, or give another NAME or --runs."
+            )
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps what is open
+                lock.unlink()
 
 
 class Alarm:

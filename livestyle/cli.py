@@ -851,6 +851,8 @@ PhotosFolder = Annotated[Path | None, typer.Option(
     metavar="DIR", help="A few hundred photos of anything (default: a small built-in set).")]  # fmt: skip
 MyPhotos = Annotated[bool, typer.Option(
     "--my-photos", help="Look for photos in your own pictures folder; they stay on this machine.")]  # fmt: skip
+PeopleWeight = Annotated[float, typer.Option(
+    min=0, help="How much people's looks count, beside all else's: more keeps faces, less paints them.")]  # fmt: skip
 StillWeight = Annotated[float, typer.Option(min=0, help="Weight of what keeps successive frames alike.")]
 Rate = Annotated[float, typer.Option(min=1e-6, max=1, help="Highest learning rate.")]
 Batch = Annotated[int, typer.Option(min=1, help="Pictures in each step, in each process.")]
@@ -877,7 +879,7 @@ def train_style_(
     teacher: Annotated[str, typer.Option(metavar="STYLE", help="A style of the same painting, as of --arch johnson, "
                                          "whose pictures are learnt from first.")] = "",
     arch: Annotated[str, typer.Option(help="slim, or johnson, the published one.")] = "slim",
-    still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
+    people: PeopleWeight = 3.0, still: StillWeight = 50.0, rate: Rate = 2e-3, batch: Batch = 2,
     title: Annotated[str, typer.Option(help="What people read.")] = "",
     license: StyleLicense = "yours",
     origin: Annotated[str, typer.Option(help="Who painted it, and its terms.")] = "",
@@ -893,7 +895,7 @@ def train_style_(
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(STYLE_ARCHS)}.")
     need_torch()
     from livestyle.loss_network import open_loss_network, quicker
-    from livestyle.train.photos import photos_of
+    from livestyle.train.photos import people_finder, photos_of
     from livestyle.train.publish import StyleFacts, publish_style, reserve
     from livestyle.train.ranks import joined, training_device
     from livestyle.train.style import StyleTraining, load_painting, train_style
@@ -902,7 +904,7 @@ def train_style_(
     models = out or user_folder()
     reserve(name, models)  # what is wrong is said before anything is fetched
     load_painting(picture)
-    found = photos_of(photos, my_photos)
+    found = photos_of(photos, my_photos, people_finder() if people != 1 else None)
     with joined(training_device(device)) as ranks:
         tell = say if ranks.first else lambda line: None
         if photos is None and not my_photos:
@@ -910,7 +912,7 @@ def train_style_(
         network, _ = open_loss_network(loss_network, ranks.device, tell)
         job = StyleTraining(
             picture, found, network, runs / f"{name}.safetensors", None if teacher else quicker(network), arch, minutes,
-            teacher, start, still_weight=still, learning_rate=rate, batch=batch,
+            teacher, start, people_weight=people, still_weight=still, learning_rate=rate, batch=batch,
             models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
         )  # fmt: skip
         follow(train_style(job, tell), ranks.first)

@@ -145,6 +145,18 @@ def test_losses_are_nought_at_their_goal() -> None:
     assert all(right[name] < 0.05 < wrong[name] for name in right)
 
 
+def test_content_counts_by_its_place() -> None:
+    maps = {losses.CONTENT_LAYER: torch.rand(1, 3, 8, 8) + 1}
+    other = {losses.CONTENT_LAYER: maps[losses.CONTENT_LAYER].clone()}
+    other[losses.CONTENT_LAYER][..., :4] += 0.5  # apart in the left half alone
+    plain = losses.content_loss(other, maps)
+    left = torch.ones(1, 1, 64, 64)
+    left[..., :32] = 3
+    torch.testing.assert_close(losses.content_loss(other, maps, torch.ones(1, 1, 64, 64)), plain)
+    torch.testing.assert_close(losses.content_loss(other, maps, left), 3 * plain)
+    torch.testing.assert_close(losses.content_loss(other, maps, left.flip(3)), plain)
+
+
 def settled(name: str) -> torch.nn.Module:
     """A net whose norms have seen something."""
     net = tried(name)

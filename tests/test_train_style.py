@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -22,13 +23,13 @@ from conftest import test_card
 from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
-from livestyle.image import Image, load_image, save_image
+from livestyle.image import Image, Matte, fit_matte, load_image, save_image
 from livestyle.nets.transform import SlimNet
 from livestyle.nets.vgg import LossNetwork
 from livestyle.train import checkpoint, curves, photos, style
 from livestyle.train.checkpoint import Facts, Report, load_facts, train_by_the_clock
 from livestyle.train.muon import Muon, orthogonal
-from livestyle.train.photos import Feed, Photos, photos_of
+from livestyle.train.photos import Feed, Photos, people_finder, photos_of
 from livestyle.train.publish import load_trained, publish, reserve
 from livestyle.train.ranks import Ranks, joined
 from livestyle.train.style import SKETCHED, TAUGHT, StyleTraining, load_painting, train_style
@@ -458,10 +459,35 @@ def test_a_sample_is_the_same_in_any_order(folder: Path) -> None:
     first = [one.take(range(n, n + 2), 64) for n in (0, 2, 4)]
     again = [two.take(range(n, n + 2), 64) for n in (4, 0, 2)]
     for number, batch in zip((1, 2, 0), first, strict=True):
-        for (image, seed), (same, other) in zip(batch, again[number], strict=True):
-            assert image.shape == (64, 64, 3)
-            assert seed == other
-            assert (image == same).all()
+        for sample, same in zip(batch, again[number], strict=True):
+            assert sample.image.shape == (64, 64, 3)
+            assert sample.seed == same.seed
+            assert (sample.image == same.image).all()
+            assert not sample.people.any()
+
+
+def test_samples_tell_where_people_are(folder: Path) -> None:
+    asked: list[Image] = []
+
+    def find(image: Image) -> Matte:  # coarser than the photo, as segmenters are
+        asked.append(image)
+        return fit_matte((image[..., 0] / 255).astype(np.float32), (90, 60))
+
+    found = photos_of(folder / "photos", find_people=find)
+    alike = []
+    for sample in Feed(found, seed=3).make(range(40), 64):
+        assert sample.people.shape == (64, 64)
+        red, people = (cv2.blur(np.float32(part), (15, 15)) for part in (sample.image[..., 0], sample.people))
+        if red.std() > 12:
+            alike.append(np.corrcoef(red.ravel(), people.ravel())[0, 1])
+    assert len(alike) > 10
+    assert min(alike) > 0.99
+    assert len(asked) == len(found.sources)
+
+
+def test_people_are_found_in_a_photo() -> None:
+    matte = people_finder()(photos.demo_frame())
+    assert 0.15 < (matte > 0.5).mean() < 0.5
 
 
 def test_decoded_photos_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,7 +497,7 @@ def test_decoded_photos_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) 
         loads.append(number)
         return np.full((100, 100, 3), number, np.uint8)
 
-    monkeypatch.setattr(photos, "MEMORY", 4 * 30_000)
+    monkeypatch.setattr(photos, "MEMORY", 4 * 40_000)
     found = Photos([(str(n), partial(load, n)) for n in range(8)], "memory")
     chance = random.Random(0)
     for _ in range(200):

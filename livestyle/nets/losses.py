@@ -55,11 +55,17 @@ def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     return torch.stack(terms).mean()
 
 
-def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor]) -> Tensor:
-    """Mean squared difference at relu4_2 over the content's own mean square, of each picture, averaged."""
+def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Tensor | None = None) -> Tensor:
+    """Mean squared difference at relu4_2 over the content's own mean square, of each picture, averaged.
+
+    Args:
+        weight: how much each place counts, (N, 1, H, W) at the picture's size; 1 everywhere unless given.
+    """
     ours, theirs = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
-    axes = (1, 2, 3)
-    return ((ours - theirs).square().mean(axes) / theirs.square().mean(axes)).mean()
+    apart, axes = (ours - theirs).square(), (1, 2, 3)
+    if weight is not None:
+        apart = apart * F.interpolate(weight, apart.shape[2:], mode="area")
+    return (apart.mean(axes) / theirs.square().mean(axes)).mean()
 
 
 def tv_loss(images: Tensor) -> Tensor:

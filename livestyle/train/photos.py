@@ -8,19 +8,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from livestyle.engine import choose_engine
 from livestyle.errors import UserError
-from livestyle.image import PICTURES, Image, fit_short, load_image, size_of
-from livestyle.settings import Size
+from livestyle.image import PICTURES, Image, Matte, fit_matte, fit_short, load_image, size_of, to_gray
+from livestyle.segment import load_segmenter
+from livestyle.settings import Settings, Size
 from livestyle.sources import DEMO, VideoFile
 
 MOST = 480  # short side that a photo is scaled to, at most
 LEAST = 48  # pixels to a side; what is smaller shows nothing once it is scaled up
+COARSE = 4  # times smaller than a photo are the mattes that are kept
 LONGEST = 4  # times the short side: of longer pictures the middle is taken
 MEMORY = 400_000_000  # bytes of decoded photos that are kept
 FOUND = 5000  # photos that are looked for at most
@@ -29,7 +33,16 @@ LEAVES = 300  # shapes of a made-up picture
 RADII = 12.0, 320.0  # of its shapes, in pixels
 
 Source = tuple[str, Callable[[], Image]]  # a photo's name, and what loads it; that may raise UserError
-Sample = tuple[Image, int]  # a square cut from a photo, and the seed of all other chance that goes with it
+FindPeople = Callable[[Image], Matte]
+Levels = NDArray[np.uint8]  # of a matte: 255 is person
+
+
+class Sample(NamedTuple):
+    """A square cut from a photo, where people are on it, and the seed of all other chance that goes with it."""
+
+    image: Image
+    people: Levels
+    seed: int
 
 
 class Photos:
@@ -38,16 +51,18 @@ class Photos:
     Args:
         sources: what there is.
         where: for people: where they come from.
+        find_people: tells where people are on one; without, they are nowhere.
     """
 
-    def __init__(self, sources: list[Source], where: str) -> None:
-        self.sources, self.where = sources, where
+    def __init__(self, sources: list[Source], where: str, find_people: FindPeople | None = None) -> None:
+        self.sources, self.where, self._find = sources, where, find_people
         self.dropped: dict[int, str] = {}  # what could not be read: number to name
-        self._kept: OrderedDict[int, Image] = OrderedDict()
+        self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._people: dict[int, Levels] = {}  # at a quarter of the size, of all that were ever read
         self._room = MEMORY
 
-    def pick(self, chance: random.Random) -> Image:
-        """One at random.
+    def pick(self, chance: random.Random) -> NDArray[np.uint8]:
+        """One at random: (H, W, 4), RGB and the levels of people's matte.
 
         Raises:
             UserError: none of them can be read.
@@ -62,14 +77,23 @@ class Photos:
                 self.dropped[number] = self.sources[number][0]
         raise UserError(f"None of the pictures in {self.where} can be read.", "Give other photos with --photos.")
 
-    def _load(self, number: int) -> Image:
+    def _load(self, number: int) -> NDArray[np.uint8]:
         if number not in self._kept:
-            image = self._kept[number] = self.sources[number][1]()
-            self._room -= image.nbytes
+            image = self.sources[number][1]()
+            photo = self._kept[number] = np.dstack([image, self._people_on(number, image)])
+            self._room -= photo.nbytes
             while self._room < 0 and len(self._kept) > 1:
                 self._room += self._kept.popitem(last=False)[1].nbytes
         self._kept.move_to_end(number)
         return self._kept[number]
+
+    def _people_on(self, number: int, image: Image) -> Levels:
+        w, h = size_of(image)
+        if self._find is None:
+            return np.zeros((h, w), np.uint8)
+        if number not in self._people:
+            self._people[number] = to_gray(fit_matte(self._find(image), (w // COARSE, h // COARSE)))
+        return np.asarray(cv2.resize(self._people[number], (w, h)), np.uint8)
 
 
 class Feed:
@@ -106,10 +130,11 @@ class Feed:
 
     def _sample(self, number: int, side: int) -> Sample:
         chance = random.Random(f"{self._seed}/{number}")
-        return random_crop(self.photos.pick(chance), side, chance), chance.getrandbits(32)
+        cut = random_crop(self.photos.pick(chance), side, chance)
+        return Sample(np.ascontiguousarray(cut[..., :3]), cut[..., 3], chance.getrandbits(32))
 
 
-def random_crop(image: Image, side: int, chance: random.Random | None = None) -> Image:
+def random_crop(image: NDArray[np.uint8], side: int, chance: random.Random | None = None) -> NDArray[np.uint8]:
     """A square at a random scale, mirrored half of the time."""
     dice = chance or random.Random(random.getrandbits(64))
     image = fit_short(image, dice.randint(side, MOST))
@@ -119,17 +144,22 @@ def random_crop(image: Image, side: int, chance: random.Random | None = None) ->
     return cv2.flip(crop, 1).astype(np.uint8) if dice.random() < 0.5 else crop
 
 
-def photos_of(folder: Path | None, mine: bool = False) -> Photos:
+def people_finder() -> FindPeople:
+    """The default segmenter, on the CPU."""
+    return load_segmenter(Settings(), choose_engine("cpu"))[1]
+
+
+def photos_of(folder: Path | None, mine: bool = False, find_people: FindPeople | None = None) -> Photos:
     """The photos of a folder; those of the user's pictures folder where `mine`; else the built-in set.
 
     Raises:
         UserError: there are none.
     """
     if folder is None and not mine:
-        return built_in()
+        return built_in(find_people)
     place = folder or Path(platformdirs.user_pictures_dir())
     paths = list_pictures(place, deep=mine)
-    return Photos([(path.name, partial(load_photo, path)) for path in paths], str(place))
+    return Photos([(path.name, partial(load_photo, path)) for path in paths], str(place), find_people)
 
 
 def list_pictures(folder: Path, deep: bool = False) -> list[Path]:
@@ -174,11 +204,12 @@ def middle(image: Image, times: int) -> Image:
     return np.ascontiguousarray(image[top : h - top, left : w - left])
 
 
-def built_in() -> Photos:
+def built_in(find_people: FindPeople | None = None) -> Photos:
     """Frames of the demo clip, and made-up pictures: better than nothing."""
     frames = [(f"frame {n}", partial(demo_frame, n)) for n in range(FRAMES)]
     made_up = [(f"made-up picture {n}", partial(dead_leaves, n)) for n in range(MADE_UP)]
-    return Photos([*frames, *made_up], f"the built-in set ({FRAMES} frames of the demo clip, {MADE_UP} made-up ones)")
+    where = f"the built-in set ({FRAMES} frames of the demo clip, {MADE_UP} made-up ones)"
+    return Photos([*frames, *made_up], where, find_people)
 
 
 def demo_frame(number: int = 0) -> Image:

@@ -59,6 +59,7 @@ class StyleTraining:
     teacher: str = ""  # a style of the same painting, by name or file, whose pictures are learnt from first
     init: str = NEAREST  # that, NOTHING, or a checkpoint or model of another style to start from
     style_weight: float = 10.0
+    people_weight: float = 3.0  # of people's content, beside that of all else
     tv_weight: float = 5.0
     still_weight: float = 50.0  # of what keeps successive frames alike
     learning_rate: float = 2e-3
@@ -176,12 +177,12 @@ class Teacher:
     @torch.no_grad()
     def __call__(self, samples: list[Sample]) -> Tensor:
         """Its pictures of samples, (N, 3, H, W) in 0..1."""
-        if fresh := [sample for sample in samples if sample[1] not in self._painted]:
+        if fresh := [sample for sample in samples if sample.seed not in self._painted]:
             with mixed(self._device):
-                painted = self._net(as_batch([image for image, _ in fresh], self._device))
-            for (_, seed), picture in zip(fresh, (painted.float().clamp(0, 1) * 255).round().byte(), strict=True):
-                self._painted[seed] = picture
-        return torch.stack([self._painted[seed] for _, seed in samples]).float() / 255
+                painted = self._net(as_batch([sample.image for sample in fresh], self._device))
+            for sample, picture in zip(fresh, (painted.float().clamp(0, 1) * 255).round().byte(), strict=True):
+                self._painted[sample.seed] = picture
+        return torch.stack([self._painted[sample.seed] for sample in samples]).float() / 255
 
 
 def load_teacher(job: StyleTraining) -> Teacher | None:
@@ -205,8 +206,8 @@ def imitate(
 ) -> Terms:
     """One optimiser step towards what the teacher painted; the net alone sees noise, so that it learns to ignore it."""
     device = job.ranks.device
-    batch = as_batch([image for image, _ in samples], device)
-    noise = torch.stack([disturbance(seed, batch.shape[2:])[2] for _, seed in samples]).to(device)
+    batch = as_batch([sample.image for sample in samples], device)
+    noise = torch.stack([disturbance(sample.seed, batch.shape[2:])[2] for sample in samples]).to(device)
     with mixed(device):
         painted = net((batch + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
     return descend(net, {"likeness": LIKENESS * (painted - teacher(samples)).square().mean()}, optimizer, job)
@@ -225,7 +226,7 @@ def descend(net: nn.Module, terms: dict[str, Tensor], optimizer: torch.optim.Opt
 @torch.no_grad()
 def least(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, tried: dict[str, nn.Module]) -> str:
     """The name of the net whose pictures have the least loss."""
-    batch = as_batch([image for image, _ in feed.make(TRIED, CROP)], job.ranks.device)
+    batch = as_batch([sample.image for sample in feed.make(TRIED, CROP)], job.ranks.device)
     found = []
     with mixed(job.ranks.device):
         content = job.network(batch, losses.CONTENT_LAYER)
@@ -241,16 +242,20 @@ def step(
     net: nn.Module, network: LossNetwork, targets: dict[str, Tensor], samples: list[Sample],
     optimizer: torch.optim.Optimizer, job: StyleTraining, still: bool,
 ) -> Terms:  # fmt: skip
-    """One optimiser step on samples of one size, with the temporal term or not; returns the named losses."""
+    """One optimiser step on samples of one size, with the temporal term or not; returns the named losses.
+
+    What people look like counts more than what all else does: a face with a star on its nose is no face.
+    """
     device = job.ranks.device
-    batch = as_batch([image for image, _ in samples], device)
+    batch = as_batch([sample.image for sample in samples], device)
+    people = as_batch([sample.people[..., None] for sample in samples], device)
     with mixed(device):
         with torch.no_grad():
             content = network(batch, losses.CONTENT_LAYER)
         painted = net(batch)
         maps = network(painted.clamp(-0.1, 1.1))
     terms = {
-        "content": losses.content_loss(maps, content),
+        "content": losses.content_loss(maps, content, 1 + (job.people_weight - 1) * people),
         "style": job.style_weight * losses.style_loss(maps, targets),
         "tv": job.tv_weight * losses.tv_loss(painted.float()),
         "grid": GRID * losses.grid_loss(painted.float()),
@@ -258,7 +263,7 @@ def step(
         "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
     }
     if job.still_weight and still:
-        terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), [seed for _, seed in samples])
+        terms["still"] = job.still_weight * still_loss(net, batch, painted.float(), [sample.seed for sample in samples])
     return descend(net, terms, optimizer, job)
 
 

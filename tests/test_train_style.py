@@ -11,7 +11,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import cv2
@@ -199,6 +199,21 @@ def test_a_teacher_is_learnt_from_first_and_paints_each_lesson_once(
     assert reports[first - 1].terms["likeness"] < reports[0].terms["likeness"]
     assert {"content", "style"} <= set(reports[-1].terms)
     assert sum(seen) == 4 < first * 2
+
+
+def test_a_teachers_border_is_not_learnt(folder: Path) -> None:
+    net, job = SlimNet(), job_in(folder)
+    still = torch.optim.SGD(net.parameters(), 0.0)
+    sample = photos.Sample(test_card(128, 128), np.zeros((128, 128), np.uint8), 1)
+    plain = torch.full((1, 3, 128, 128), 0.5)
+    framed, blotted = plain.clone(), plain.clone()
+    framed[..., -16:] = 1
+    blotted[..., 60:80] = 1
+    seen = [
+        style.imitate(net, cast(style.Teacher, lambda samples, goal=goal: goal), [sample], still, job)["likeness"]
+        for goal in (plain, framed, blotted)
+    ]
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_a_teacher_that_is_not_there_is_named(folder: Path) -> None:

@@ -34,6 +34,7 @@ SKETCHED = 0.5  # of the time that goes to a quicker loss network, a third of th
 TAUGHT = 0.4  # of the time that goes to what a teacher painted, an eighth of the cost
 LESSONS = 800  # samples that a teacher paints, once each, for its net may be dear
 LIKENESS = 100  # times the mean squared difference from what it painted
+BORDER = 8  # so many are as wide as a sample
 GRID = 1000  # times `losses.grid_loss`: a grid that is just to be seen costs a tenth of the rest
 STILL_EVERY = 3  # steps: the temporal term costs as much as half of the rest
 NOISE, LIGHT = 0.04, 0.03  # of a second picture beside each: the most noise, and the change of the light
@@ -204,13 +205,18 @@ def load_teacher(job: StyleTraining) -> Teacher | None:
 def imitate(
     net: nn.Module, teacher: Teacher, samples: list[Sample], optimizer: torch.optim.Optimizer, job: StyleTraining
 ) -> Terms:
-    """One optimiser step towards what the teacher painted; the net alone sees noise, so that it learns to ignore it."""
+    """One optimiser step towards what the teacher painted, but for its border, where nets draw the painting's own.
+
+    The net alone sees noise, so that it learns to ignore it.
+    """
     device = job.ranks.device
     batch = as_batch([sample.image for sample in samples], device)
     noise = torch.stack([disturbance(sample.seed, batch.shape[2:])[2] for sample in samples]).to(device)
     with mixed(device):
         painted = net((batch + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
-    return descend(net, {"likeness": LIKENESS * (painted - teacher(samples)).square().mean()}, optimizer, job)
+    border = painted.shape[-1] // BORDER
+    apart = (painted - teacher(samples))[..., border:-border, border:-border]
+    return descend(net, {"likeness": LIKENESS * apart.square().mean()}, optimizer, job)
 
 
 def descend(net: nn.Module, terms: dict[str, Tensor], optimizer: torch.optim.Optimizer, job: StyleTraining) -> Terms:

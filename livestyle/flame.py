@@ -22,7 +22,7 @@ from livestyle.errors import UserError
 from livestyle.files import check_target, written_aside
 from livestyle.peak import Work, graph
 
-EVERY = 0.005  # seconds between samples
+EVERY = 0.001  # seconds between samples
 OURS = str(Path(livestyle.__file__).parent)
 TASKS = Path("/proc/self/task")
 DRIVER = "live.drive"  # what called that is the same for all
@@ -61,6 +61,7 @@ class Sampler:
 
     def __init__(self) -> None:
         self.costs: dict[Stack, float] = defaultdict(float)
+        self._last: dict[int, tuple[float, Stack]] = {}  # of each thread: its CPU time, what it was at
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -73,16 +74,22 @@ class Sampler:
         self._thread.join()
 
     def _run(self) -> None:
-        before = spent_by_thread()
         while not self._over.wait(EVERY):
             frames, idents = sys._current_frames(), {t.native_id: t.ident for t in threading.enumerate()}
             now = spent_by_thread()
-            for thread, spent in now.items():
-                if thread == self._thread.native_id:
-                    continue
-                frame = frames.get(idents.get(thread) or 0)
-                self.costs[stack_of(frame) if frame else (NATIVE,)] += spent - before.get(thread, spent)
-            before = now
+            now.pop(self._thread.native_id or 0, None)
+            found = {thread: frames.get(idents.get(thread) or 0) for thread in now}
+            self.note(now, {thread: stack_of(frame) if frame else (NATIVE,) for thread, frame in found.items()})
+
+    def note(self, spent: Mapping[int, float], stacks: Mapping[int, Stack]) -> None:
+        """Take one sample: seconds of CPU time of each thread so far, and what it is at.
+
+        A thread that waits now has spent its time on what it was seen at before.
+        """
+        for thread, stack in stacks.items():
+            before, seen = self._last.get(thread, (spent[thread], stack))
+            self.costs[seen if stack == (WAITING,) else stack] += spent[thread] - before
+            self._last[thread] = spent[thread], stack
 
 
 def spent_by_thread() -> dict[int, float]:

@@ -46,6 +46,14 @@ def test_work_counts_and_waiting_does_not() -> None:
     assert any(line in (Path(flame.OURS) / "segment.py").read_text("utf-8") for line in lines)
 
 
+def test_short_work_is_not_told_as_waiting() -> None:
+    """Time spent between two samples belongs to what was seen in either."""
+    sampler, work = flame.Sampler(), ("filter._matte", "segment.refine")
+    for spent, stack in ((1.0, work), (1.5, (flame.WAITING,)), (1.75, (flame.WAITING,)), (2.75, work)):
+        sampler.note({7: spent}, {7: stack})
+    assert sampler.costs == {work: 1.5, (flame.WAITING,): 0.25}
+
+
 @on_linux
 def test_a_net_is_parted_into_its_layers() -> None:
     works = works_of(Settings(), ["udnie"], choose_engine("cpu"), test_card(64, 48), (64, 48))

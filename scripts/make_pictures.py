@@ -18,8 +18,8 @@ from livestyle.stills import to_gray
 
 LOOKS = {
     "great_wave": Settings(background="great_wave"),
-    "person": Settings(background="none", person="udnie"),
-    "both": Settings(background="wheat_field_cypresses", person="woman_with_a_hat"),
+    "person": Settings(background="none", person="street_berlin"),
+    "both": Settings(background="wheat_field_cypresses", person="bayeux_tapestry"),
     "blur": Settings(background="blur:0.7"),
 }
 WARM = 10  # frames for the matte to settle
@@ -28,8 +28,8 @@ TURNS = (  # of the moving picture
     Settings(background="great_wave"),
     Settings(background="starry_night"),
     Settings(background="seine_at_grande_jatte"),
-    Settings(background="none", person="udnie"),
-    Settings(background="wheat_field_cypresses", person="woman_with_a_hat"),
+    Settings(background="none", person="street_berlin"),
+    Settings(background="wheat_field_cypresses", person="bayeux_tapestry"),
 )
 TURN, MOVING, PACE = 28, (400, 225), 2  # frames of each, the size, and one frame in so many
 

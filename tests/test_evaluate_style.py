@@ -85,11 +85,11 @@ def evaluate(place: Path, nets: Path | None, iterations: int = 2, **other: objec
 
 
 def test_a_reference_is_measured_on_the_same_photos(place: Path, nets: Path) -> None:
-    score, _ = evaluate(place, nets, reference="udnie")
-    alone, _ = evaluate(place, nets, style="udnie")
+    score, _ = evaluate(place, nets, reference="the_scream")
+    alone, _ = evaluate(place, nets, style="the_scream")
     assert alone.reference is None
     assert score.reference == {
-        "style": "udnie", "total_loss": alone.total_loss,
+        "style": "the_scream", "total_loss": alone.total_loss,
         "ratio": pytest.approx(score.total_loss / alone.total_loss, abs=1e-3),
     }  # fmt: skip
 

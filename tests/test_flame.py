@@ -56,11 +56,11 @@ def test_short_work_is_not_told_as_waiting() -> None:
 
 @on_linux
 def test_a_net_is_parted_into_its_layers() -> None:
-    works = works_of(Settings(), ["udnie"], choose_engine("cpu"), test_card(64, 48), (64, 48))
+    works = works_of(Settings(), ["the_scream"], choose_engine("cpu"), test_card(64, 48), (64, 48))
     costs = {("filter._matte", flame.NET): 1.0, ("filter._stylize", flame.NET): 2.0, ("live.drive", "line"): 3.0}
     parted = flame.with_layers(costs, works)
     assert sum(parted.values()) == pytest.approx(6)
-    for outer, net, seconds in (("filter._matte", "unet", 1), ("filter._stylize", "udnie", 2)):
+    for outer, net, seconds in (("filter._matte", "unet", 1), ("filter._stylize", "the_scream", 2)):
         layers = {stack: spent for stack, spent in parted.items() if stack[0] == outer}
         assert sum(layers.values()) == pytest.approx(seconds)
         assert all(stack[-1].endswith(f" of {net}") for stack in layers)

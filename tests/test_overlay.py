@@ -25,7 +25,7 @@ KEYS = tuple((action.key, action.words) for action in ACTIONS if action.key)
 STYLES = tuple((name, (card.folder or Path()) / "thumbnail.png") for name, card in find_cards("style").items())
 FULL = Scene(
     "title", (("background: starry_night", (255, 205, 90)),), "36 fps", (("HIDDEN", "alert"),), "",
-    frozenset({"hud", "strip"}), ORIGINAL, MATTE, False, KEYS, STYLES, ("starry_night", "udnie"),
+    frozenset({"hud", "strip"}), ORIGINAL, MATTE, False, KEYS, STYLES, ("starry_night", "the_scream"),
 )  # fmt: skip
 BARE = Scene(original=ORIGINAL, matte=MATTE)
 

@@ -74,7 +74,7 @@ def test_what_does_not_run_in_openvino_is_said() -> None:
 
 
 def test_a_style_without_onnx_is_said(tmp_path: Path) -> None:
-    (tmp_path / "mine.safetensors").write_bytes(find_card("style", "udnie").path(".safetensors").read_bytes())
+    (tmp_path / "mine.safetensors").write_bytes(find_card("style", "the_scream").path(".safetensors").read_bytes())
     with pytest.raises(UserError, match=r"\.onnx"):
         peak.works_of(Settings(), [str(tmp_path / "mine.safetensors")], CPU, test_card(64, 48), (64, 48))
 

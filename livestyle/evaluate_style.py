@@ -21,7 +21,7 @@ from livestyle.live import Say
 from livestyle.loss_network import open_loss_network
 from livestyle.nets.vgg import LossNetwork
 from livestyle.settings import QUALITIES, Settings
-from livestyle.stylize import Stylizer, load_style
+from livestyle.stylize import Stylizer, load_style, style_card
 from livestyle.train.style import list_pictures
 from livestyle.weights import Watch, cache_folder, sha256
 
@@ -109,6 +109,8 @@ def evaluate_style(
     most = QUALITIES["best"].most
     stylize = load_style(style, engine, most, settings.models)
     other = load_style(reference, engine, most, settings.models) if reference else None
+    if settings.models:
+        say_where_from(settings.models, style, say)
     device = engine.device if engine.name == "torch" else "cpu"
     network, file = open_loss_network(loss_network, device, say, settings.models)
     facts = identity(file)
@@ -138,6 +140,13 @@ def evaluate_style(
         loss_network=facts,
         reference=beside,
     )
+
+
+def say_where_from(models: Path, style: str, say: Say) -> None:
+    """Tell when a folder of models has no style of that name, so that another folder's is measured."""
+    folder = style_card(style, models).folder
+    if folder and style == folder.name and models.resolve() not in folder.resolve().parents:
+        say(f"{models} has no style '{style}': the one in {folder} is measured.")
 
 
 def mean_losses(trials: Sequence[Trial], stylize: Stylizer) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The losses of a style, and the optimisation that it is held against; in a small picture and a made-up network."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -18,7 +19,7 @@ from livestyle.gatys import Goal, Pastiche, measure, paint, painting_grams, set_
 from livestyle.image import Image, save_image
 from livestyle.nets.vgg import CONVOLUTIONS, WIDTHS, load_loss_network
 from livestyle.settings import Settings
-from livestyle.weights import sha256
+from livestyle.weights import find_card, sha256
 
 KEYS = [
     "style", "style_loss", "content_loss", "total_loss", "gatys_iterations", "images", "size", "loss_network",
@@ -75,12 +76,14 @@ def silent(*_: object) -> None:
     """Nobody watches."""
 
 
-def evaluate(place: Path, nets: Path | None, iterations: int = 2, **other: object) -> tuple[StyleScore, list[str]]:
+def evaluate(
+    place: Path, nets: Path | None, iterations: int = 2, models: Path | None = None, **other: object
+) -> tuple[StyleScore, list[str]]:
     """The score of a shipped style, and what was said."""
     said: list[str] = []
     options: dict[str, object] = {"style": "great_wave", "painting": place / "painting.png", "photos": place / "photos"}
     options |= {"loss_network": nets, "size": SIZE, "iterations": iterations, "say": said.append, "watch": silent}
-    score = evaluate_style.evaluate_style(Settings(device="cpu"), **{**options, **other})  # type: ignore[arg-type]
+    score = evaluate_style.evaluate_style(Settings(device="cpu", models=models), **{**options, **other})  # type: ignore[arg-type]
     return score, said
 
 
@@ -92,6 +95,16 @@ def test_a_reference_is_measured_on_the_same_photos(place: Path, nets: Path) -> 
         "style": "the_scream", "total_loss": alone.total_loss,
         "ratio": pytest.approx(score.total_loss / alone.total_loss, abs=1e-3),
     }  # fmt: skip
+
+
+def test_a_folder_of_models_without_the_style_is_told(place: Path, nets: Path) -> None:
+    wave = find_card("style", "great_wave").folder
+    assert wave
+    shutil.copytree(wave, place / "models/styles/great_wave")
+    words = "has no style"
+    assert words in evaluate(place, nets, style="the_scream", models=place / "models")[1][0]
+    for style in ("great_wave", str(wave / "great_wave.onnx")):
+        assert not any(words in line for line in evaluate(place, nets, style=style, models=place / "models")[1])
 
 
 @pytest.fixture

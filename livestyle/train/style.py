@@ -26,7 +26,7 @@ from livestyle.train.photos import LONGEST, MOST, Feed, Photos, Sample, demo_fra
 from livestyle.train.photos import list_pictures as list_pictures
 from livestyle.train.photos import random_crop as random_crop
 from livestyle.train.ranks import Ranks, mixed
-from livestyle.weights import find_cards, load_card, sha256
+from livestyle.weights import find_cards, sha256
 
 ARCHS = {"slim": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps
@@ -54,7 +54,7 @@ class StyleTraining:
     photos: Photos
     network: LossNetwork  # on the device
     checkpoint: Path
-    sketch: LossNetwork | None = None  # a quicker one, to begin with, but for a start that is of the same painting
+    sketch: LossNetwork | None = None  # a quicker one, to begin with
     arch: str = "slim"
     minutes: float = 20.0
     teacher: str = ""  # a style of the same painting, by name or file, whose pictures are learnt from first
@@ -84,8 +84,7 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
     check_painting(job, facts["painting_sha256"])
     torch.manual_seed(job.seed)
     grams = painting_grams(job.network, painting)
-    sketch = None if goes_on(job.init, facts["painting_sha256"]) else job.sketch
-    roughly = painting_grams(sketch, painting) if sketch else grams
+    roughly = painting_grams(job.sketch, painting) if job.sketch else grams
     feed = Feed(job.photos, job.seed, stride)
     # The first process will soon write a checkpoint: whether one was there before, it tells the others.
     resumes = bool(job.ranks.lead(job.checkpoint.is_file()))
@@ -107,7 +106,7 @@ def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[
             warn(fault_line("unreadable or too small", fresh))
         if teacher and taught:
             return stride, imitate(net, teacher, samples, optimizer, job)
-        network, goal = (sketch, roughly) if sketch and progress < SKETCHED else (job.network, grams)
+        network, goal = (job.sketch, roughly) if job.sketch and progress < SKETCHED else (job.network, grams)
         return stride, step(net, network, goal, samples, optimizer, job, images // stride % STILL_EVERY == 0)
 
     preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, painting, device)
@@ -138,12 +137,6 @@ def check_painting(job: StyleTraining, digest: str) -> None:
             f"{job.checkpoint} is the training of another painting than {job.picture}.",
             "Give another NAME, or remove that file to begin anew.",
         )
-
-
-def goes_on(init: str, digest: str) -> bool:
-    """Whether a training starts from a style of this very painting: of that, a quicker network would undo something."""
-    beside = Path(init).with_name("card.json")
-    return Path(init).is_file() and beside.is_file() and load_card(beside).painting_sha256 == digest
 
 
 def start_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Warn) -> tuple[nn.Module, str]:

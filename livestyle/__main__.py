@@ -8,15 +8,15 @@ def main() -> None:
     words = [word for word in sys.argv[2:] if word != "--json"]
     if sys.argv[1:2] == ["ctl"] and words and words[0] not in ("list", "watch") and "-" not in {w[:1] for w in words}:
         sys.exit(press(words, "--json" in sys.argv))
-    from livestyle.cli import main
+    from livestyle.cli.main import main
 
     main()
 
 
 def press(words: list[str], as_json: bool) -> int:
     """`livestyle ctl WORDS`; the exit code."""
-    from livestyle import remote
     from livestyle.errors import UserError
+    from livestyle.live import client as remote
 
     try:
         print(remote.press(words, as_json=as_json))

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livestyle.image import Image
-from livestyle.sources import open_source
+from livestyle.image.pixels import Image
+from livestyle.video.sources.open import open_source
 
 os.environ["LIVESTYLE_CONFIG"] = "none"  # whoever runs the tests may have a config of their own
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread in each of several processes is faster than several in each
@@ -45,7 +45,7 @@ class Held:
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
     """A small picture file."""
-    from livestyle.image import save_image
+    from livestyle.image.pixels import save_image
 
     path = tmp_path / "card.png"
     save_image(path, test_card(64, 48))

@@ -9,13 +9,13 @@ import pytest
 from conftest import test_card
 from PIL import Image as Pil
 
-from livestyle.album import ROOM, Album, Shot, looks_to_paint
+from livestyle.config.look import NONE, Look, parse_plane
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image import load_image, save_image
-from livestyle.jobs import Jobs
-from livestyle.look import NONE, Look, parse_plane
-from livestyle.settings import Settings
-from livestyle.weights import Card, sha256
+from livestyle.image.pixels import load_image, save_image
+from livestyle.live.jobs import Jobs
+from livestyle.live.snapshots import ROOM, Album, Shot, looks_to_paint
+from livestyle.nets.library import Card, sha256
 
 WAVE = Look(parse_plane("great_wave"))
 
@@ -124,7 +124,7 @@ def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Pa
 def test_the_end_of_a_job_is_told_while_the_filter_runs(
     tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livestyle.jobs.be_last", int)  # at the priority of the tests
+    monkeypatch.setattr("livestyle.live.jobs.be_last", int)  # at the priority of the tests
     jobs.add(("list", "sinks"), tmp_path / "out.png")
     jobs.run()
     with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
@@ -151,7 +151,7 @@ def test_what_a_look_is_painted_from(painting: Path, tmp_path: Path, monkeypatch
         name: Card(name, "style", name, "transform", {}, "", source, "", "", {"painting_sha256": sha256(own)})
         for name, source in {"mine": str(own), "moved": str(painting), "words": "Hokusai, c. 1831 " * 40}.items()
     }
-    monkeypatch.setattr("livestyle.album.find_cards", lambda *_: cards)
+    monkeypatch.setattr("livestyle.live.snapshots.find_cards", lambda *_: cards)
 
     def looks(background: str, person: str = "none", given: Path | None = None) -> tuple[str, str]:
         return looks_to_paint(Look(parse_plane(background), parse_plane(person)), given, None)

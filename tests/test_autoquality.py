@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestyle.autoquality import EASY, LATE, SETTLE, AutoQuality
-from livestyle.settings import LADDER, START, Quality
+from livestyle.config.settings import LADDER, START, Quality
+from livestyle.live.autoquality import EASY, LATE, SETTLE, AutoQuality
 
 FPS, SIZE = 30, (1280, 720)
 INTERVAL = 1 / FPS

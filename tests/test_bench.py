@@ -16,16 +16,17 @@ from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle import cli, naive
-from livestyle.bench import Job, bench, compare, together
-from livestyle.charts import draw_naive
-from livestyle.cores import Others, allowed, kept_to, taken
-from livestyle.deck import Deck, open_deck
-from livestyle.encoded import LEAST, Encoded, decode, encode, encoded, there_and_back
+from livestyle.cli import main as cli
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.live import Report
-from livestyle.naive import RANDOM, STAGES, Naive, Stretch
-from livestyle.settings import Settings
+from livestyle.evaluate.charts import draw_naive
+from livestyle.evaluate.speed import baseline as naive
+from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Naive, Stretch
+from livestyle.evaluate.speed.bench import Job, bench, compare, together
+from livestyle.evaluate.speed.cores import Others, allowed, kept_to, taken
+from livestyle.evaluate.speed.jpeg_frames import LEAST, Encoded, decode, encode, encoded, there_and_back
+from livestyle.live.controls import Deck, open_deck
+from livestyle.live.driver import Report
 
 SMALL = (160, 90)
 PLAIN = Settings(background="color:#204060", quality="balanced", device="cpu")
@@ -68,7 +69,7 @@ def test_other_processes_are_told() -> None:
     while time.process_time() < end:
         pass
     assert 0 <= (others.share() or 0.0) <= 1
-    with patch("livestyle.cores.idle_seconds", lambda: None):
+    with patch("livestyle.evaluate.speed.cores.idle_seconds", lambda: None):
         assert Others().share() is None
 
 
@@ -176,7 +177,7 @@ class Ended(Naive):
 @pytest.mark.parametrize("whole", [0, 1])
 def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
     deck, job = open_deck(PLAIN), Job("demo", (32, 18), 0.1, naive=True, children=0)
-    monkeypatch.setattr("livestyle.bench.Naive", lambda *_: Ended(deck, whole))
+    monkeypatch.setattr("livestyle.evaluate.speed.bench.Naive", lambda *_: Ended(deck, whole))
     try:
         told = bench(PLAIN, job, deck, lambda _: None, lambda *_: None)
     except KeyboardInterrupt:
@@ -228,7 +229,9 @@ def test_what_is_typed_is_measured_and_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     jobs = []
-    monkeypatch.setattr("livestyle.bench.bench", lambda settings, job, *_: jobs.append((settings, job)) or FACTS)
+    monkeypatch.setattr(
+        "livestyle.evaluate.speed.bench.bench", lambda settings, job, *_: jobs.append((settings, job)) or FACTS
+    )
     model = tmp_path / "a.tflite"
     words = ["bench", "--against", "naive", "--peak", "--size", "320x180", "--seconds", "3", "--model-file", str(model)]
     assert cli.run([*words, "--chart", str(tmp_path / "c.png")], {"bench"}) == 0

@@ -6,8 +6,8 @@ from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.bokeh import RADIUS, bokeh_plane, spread
-from livestyle.image import Image, Matte, blur_plane
+from livestyle.image.bokeh import RADIUS, bokeh_plane, spread
+from livestyle.image.pixels import Image, Matte, blur_plane
 
 PIXELS = 640 * 360
 

@@ -5,10 +5,10 @@ from unittest.mock import patch
 
 import pytest
 
-from livestyle import charts
-from livestyle.charts import check_chart, draw_naive
 from livestyle.errors import UserError
-from livestyle.image import load_image
+from livestyle.evaluate import charts
+from livestyle.evaluate.charts import check_chart, draw_naive
+from livestyle.image.pixels import load_image
 
 STAGES = {"read": 1.0, "segment": 9.0, "stylize": 20.0, "composite": 2.0, "write": 0.1}
 

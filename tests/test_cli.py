@@ -14,8 +14,8 @@ from PIL import Image as Pil
 from test_sinks import beep
 from test_sources import write_clip
 
-from livestyle.image import load_image, save_image
-from livestyle.sources import open_source
+from livestyle.image.pixels import load_image, save_image
+from livestyle.video.sources.open import open_source
 
 HEADLESS = {k: v for k, v in os.environ.items() if k not in {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}}
 
@@ -286,7 +286,7 @@ def test_an_unwritable_folder(tmp_path: Path, card: Path) -> None:
 
 
 def test_ctrl_c_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from livestyle import cli
+    from livestyle.cli import main as cli
 
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
@@ -297,7 +297,7 @@ def test_ctrl_c_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_a_fault_of_ours_is_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from livestyle import cli
+    from livestyle.cli import main as cli
 
     monkeypatch.delenv("LIVESTYLE_DEBUG", raising=False)
     monkeypatch.setitem(cli.LISTS, "sinks", lambda _: 1 / 0)

@@ -21,20 +21,23 @@ from test_live import Cards, Collect, go
 from test_loopback import FakeCamera
 from test_sources import Desk, FakeCapture
 
-from livestyle import devices, queued, sinks, sources
-from livestyle.devices import Device
-from livestyle.engine import Engine, choose_engine
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.faults import Fault
-from livestyle.filter import Filter
-from livestyle.guard import placeholder
-from livestyle.image import Frame, Image, Matte
-from livestyle.queued import Queued, open_sinks
-from livestyle.recording import claim
-from livestyle.segment import Matting
-from livestyle.settings import Settings
-from livestyle.sinks import Sink, Stream, Tee, VideoFile, VirtualCamera
-from livestyle.sources import Latest, Paced, Source, open_source
+from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.image.synthetic import Fault
+from livestyle.live.guard import placeholder
+from livestyle.matting.matte import Matting
+from livestyle.nets.engine import Engine, choose_engine
+from livestyle.render.filter import Filter
+from livestyle.video.devices import devices
+from livestyle.video.devices.devices import Device
+from livestyle.video.sinks import open as sinks
+from livestyle.video.sinks import queued
+from livestyle.video.sinks.open import Sink, Stream, Tee, VideoFile, VirtualCamera
+from livestyle.video.sinks.queued import Queued, open_sinks
+from livestyle.video.sinks.recording import claim
+from livestyle.video.sources import open as sources
+from livestyle.video.sources.open import Latest, Paced, Source, open_source
 
 STREAM = Stream((64, 48), 25)
 

@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import HEADLESS
 
-from livestyle import follow
-from livestyle.cli import remembered
-from livestyle.config import Config, File, load_config
-from livestyle.deck import open_deck
+from livestyle.cli.main import remembered
+from livestyle.config.load import Config, File, load_config
+from livestyle.config.look import Look, look_of, parse_plane
+from livestyle.config.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
+from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
-from livestyle.follow import Reload, load_last, save_last
-from livestyle.look import Look, look_of, parse_plane
-from livestyle.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
-from livestyle.settings import LiveSettings, Settings
-from livestyle.toml_text import lines_of, parse_toml, paths_in
+from livestyle.live import reload as follow
+from livestyle.live.controls import open_deck
+from livestyle.live.reload import Reload, load_last, save_last
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
     "background": ("blur:0.3", "color:#102030"), "person": ("blur:0.2", "bokeh:0.1"), "strength": (0.25, 0.5),

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import HEADLESS
 
-from livestyle import control
-from livestyle.control import CLIENTS, LONGEST, Control
-from livestyle.deck import open_deck
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.remote import ask, connect, doors, running, talk
-from livestyle.settings import Settings
+from livestyle.live import server as control
+from livestyle.live.client import LONGEST, ask, connect, doors, running, talk
+from livestyle.live.controls import open_deck
+from livestyle.live.server import CLIENTS, Control
 
 needs_unix = pytest.mark.skipif(not control.HAS_UNIX, reason="has no Unix sockets")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
+SCRIPT = Path(__file__).parents[1] / "scripts" / "checks" / "fuzz.py"
 spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
 assert spec is not None
 assert spec.loader is not None

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from livestyle import cli, cost
+from livestyle.cli import main as cli
+from livestyle.config.settings import Settings, Size
 from livestyle.errors import UserError
-from livestyle.image import load_image
-from livestyle.settings import Settings, Size
+from livestyle.evaluate.speed import scaling as cost
+from livestyle.image.pixels import load_image
 
 
 def facts(fps: float, spent: float, style: float = 20.0, size: Size = (640, 360), others: float = 0.0) -> cost.Row:

@@ -7,12 +7,12 @@ from conftest import test_card
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestyle import crf
-from livestyle.crf import mean_field
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.filter import Filter
-from livestyle.image import Frame, Image, Matte
-from livestyle.settings import Settings
+from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.matting import crf
+from livestyle.matting.crf import mean_field
+from livestyle.render.filter import Filter
 
 
 def disc() -> tuple[Image, Matte, Matte]:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestyle import deck as deck_module
-from livestyle.deck import ACTIONS, ASKED, Deck, bind, open_deck
+from livestyle.config.look import NONE, Look, parse_plane
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.look import NONE, Look, parse_plane
-from livestyle.settings import Settings
+from livestyle.live import controls as deck_module
+from livestyle.live.controls import ACTIONS, ASKED, Deck, bind, open_deck
 
 GALLERY = ("alpha", "beta", "gamma")
 

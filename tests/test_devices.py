@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle import devices
-from livestyle.devices import Device, Openings, find_again, holders, identify, video_devices
+from livestyle.video.devices import devices
+from livestyle.video.devices.devices import Device, Openings, find_again, holders, identify, video_devices
 
 pytestmark = pytest.mark.skipif(not devices.IS_LINUX, reason="/sys and /proc are Linux's")
 

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle import bundle, doctor, loopback, v4l2
-from livestyle.bundle import scrub, write_bundle
-from livestyle.devices import Device
-from livestyle.doctor import Check
+from livestyle.cli.diagnose import bundle
+from livestyle.cli.diagnose import checks as doctor
+from livestyle.cli.diagnose.bundle import scrub, write_bundle
+from livestyle.cli.diagnose.checks import Check
 from livestyle.errors import UserError
-from livestyle.v4l2 import Mode, modes
+from livestyle.video.devices import loopback, v4l2
+from livestyle.video.devices.devices import Device
+from livestyle.video.devices.v4l2 import Mode, modes
 
 CAMERA = Device("/dev/video0", "HD Webcam", "046d:0825", "A1", "1-4:1.0")
 VIRTUAL = Device("/dev/video10", "livestyle", "virtual", "", "video10")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of, threads_for
 from livestyle.errors import UserError
-from livestyle.image import Image, pad_to
-from livestyle.weights import find_cards
+from livestyle.image.pixels import Image, pad_to
+from livestyle.nets.engine import LEAST, ROOM, Ready, choose_engine, cost_of, threads_for
+from livestyle.nets.library import find_cards
 
 MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_cards(kind)]
 

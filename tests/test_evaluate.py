@@ -9,9 +9,10 @@ import pytest
 from conftest import test_card
 from test_cli import livestyle
 
-from livestyle import engine, evaluate
+from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
-from livestyle.evaluate import (
+from livestyle.evaluate import segmenters as evaluate
+from livestyle.evaluate.segmenters import (
     PUBLISHED,
     draw_segmenters,
     evaluate_mattes,
@@ -21,11 +22,11 @@ from livestyle.evaluate import (
     printed_segmenters,
     with_published,
 )
-from livestyle.image import Image, load_image, save_image
-from livestyle.segment import load_segmenter
-from livestyle.settings import TRAINABLE, Settings
-from livestyle.sources import open_source
-from livestyle.weights import find_cards
+from livestyle.image.pixels import Image, load_image, save_image
+from livestyle.matting.matte import load_segmenter
+from livestyle.nets import engine
+from livestyle.nets.library import find_cards
+from livestyle.video.sources.open import open_source
 
 SCORES = ["pixel_accuracy", "mean_accuracy", "mean_iu", "fw_iu", "mean_iu_per_image", "boundary_iu", "mad", "ms"]
 STABILITY = ["frames", "warp_error", "input_warp_error", "unsmoothed_warp_error", "fidelity_ssim",

@@ -12,14 +12,17 @@ import torch
 from conftest import test_card
 from safetensors.torch import save, save_file
 
-from livestyle import cli, engine, evaluate_style, gatys
+from livestyle.cli import main as cli
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.evaluate_style import StyleScore, equal_iterations, spread
-from livestyle.gatys import Goal, Pastiche, measure, paint, painting_grams, set_goal
-from livestyle.image import Image, save_image
-from livestyle.nets.vgg import CONVOLUTIONS, WIDTHS, load_loss_network
-from livestyle.settings import Settings
-from livestyle.weights import find_card, sha256
+from livestyle.evaluate import style as evaluate_style
+from livestyle.evaluate.style import StyleScore, equal_iterations, spread
+from livestyle.image.pixels import Image, save_image
+from livestyle.nets import engine
+from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS, load_loss_network
+from livestyle.nets.library import find_card, sha256
+from livestyle.stills import reference as gatys
+from livestyle.stills.reference import Goal, Pastiche, measure, paint, painting_grams, set_goal
 
 KEYS = [
     "style", "style_loss", "content_loss", "total_loss", "gatys_iterations", "images", "size", "loss_network",

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livestyle import guard
-from livestyle.deck import Deck
-from livestyle.engine import Engine
+from livestyle.config.look import Look, look_of
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.faults import (
+from livestyle.image.pixels import Frame, Image
+from livestyle.image.synthetic import (
     CAMERA_FAULTS,
     ERRORS,
     SEGMENTER_FAULTS,
@@ -32,16 +32,16 @@ from livestyle.faults import (
     scene,
     segmenter_faults,
 )
-from livestyle.filter import Filter
-from livestyle.guard import placeholder
-from livestyle.image import Frame, Image
-from livestyle.live import Limits, Report, drive
-from livestyle.look import Look, look_of
-from livestyle.segment import Matting, Smoother, load_segmenter
-from livestyle.settings import Settings
-from livestyle.sinks import Sink
-from livestyle.sources import Faults, open_source
-from livestyle.steady import Memory
+from livestyle.live import guard
+from livestyle.live.controls import Deck
+from livestyle.live.driver import Limits, Report, drive
+from livestyle.live.guard import placeholder
+from livestyle.matting.matte import Matting, Smoother, load_segmenter
+from livestyle.nets.engine import Engine
+from livestyle.render.filter import Filter
+from livestyle.render.temporal import Memory
+from livestyle.video.sinks.open import Sink
+from livestyle.video.sources.open import Faults, open_source
 
 SIZE = 96, 64
 FPS = 20.0

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from livestyle import files
-from livestyle.album import Album, Shot
+from livestyle.config.look import Look, parse_plane
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.files import Aside, locked, save_tensors, written_aside
-from livestyle.image import load_image, save_image
-from livestyle.look import Look, parse_plane
-from livestyle.settings import Settings
-from livestyle.weights import find_card, save_card
+from livestyle.image.pixels import load_image, save_image
+from livestyle.live.snapshots import Album, Shot
+from livestyle.nets.library import find_card, save_card
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[1] / "scripts/checks"
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows renames nothing that is held")
 not_root = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write anywhere")
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from test_sources import write_clip
 
-from livestyle.engine import choose_engine
+from livestyle.config.look import BOTH, Look, look_of, parse_plane
+from livestyle.config.settings import QUALITIES, Settings
 from livestyle.errors import UserError
-from livestyle.filter import Filter
-from livestyle.image import Frame, Image, Matte, fit, pad_to
-from livestyle.look import BOTH, Look, look_of, parse_plane
-from livestyle.segment import Matting
-from livestyle.settings import QUALITIES, Settings
-from livestyle.weights import find_cards
+from livestyle.image.pixels import Frame, Image, Matte, fit, pad_to
+from livestyle.matting.matte import Matting
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.library import find_cards
+from livestyle.render.filter import Filter
 
 STYLES = list(find_cards("style"))
 

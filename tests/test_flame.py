@@ -11,14 +11,14 @@ from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle import flame
-from livestyle.bench import Job, bench
-from livestyle.deck import open_deck
-from livestyle.engine import choose_engine
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.peak import works_of
-from livestyle.segment import refine
-from livestyle.settings import Settings
+from livestyle.evaluate.speed import flamegraph as flame
+from livestyle.evaluate.speed.bench import Job, bench
+from livestyle.evaluate.speed.roofline import works_of
+from livestyle.live.controls import open_deck
+from livestyle.matting.matte import refine
+from livestyle.nets.engine import choose_engine
 
 on_linux = pytest.mark.skipif(not flame.TASKS.exists(), reason="this system does not tell what threads spend")
 stacks = st.dictionaries(

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle import guard
-from livestyle.deck import Deck
-from livestyle.filter import Begun, Filter, Following, nothing
-from livestyle.guard import Guard, placeholder, signed
-from livestyle.image import Frame, Image, Matte
-from livestyle.look import Look, look_of
-from livestyle.segment import Jumps, Matting
-from livestyle.settings import Settings
+from livestyle.config.look import Look, look_of
+from livestyle.config.settings import Settings
+from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.live import guard
+from livestyle.live.controls import Deck
+from livestyle.live.guard import Guard, placeholder, signed
+from livestyle.matting.matte import Jumps, Matting
+from livestyle.render.filter import Begun, Filter, Following, nothing
 
 SIZE = 64, 48
 COLOUR = look_of(Settings(background="color:#804020"), "")

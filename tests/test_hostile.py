@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from livestyle import cli
-from livestyle.engine import OpenVinoNet, choose_engine
+from livestyle.cli import main as cli
 from livestyle.errors import UserError
-from livestyle.image import load_image, load_notes
-from livestyle.onnx_file import check_onnx
-from livestyle.sources import open_source
-from livestyle.stylize import style_card
-from livestyle.weights import LARGEST, find_cards, load_card, sha256
+from livestyle.image.pixels import load_image, load_notes
+from livestyle.nets.engine import OpenVinoNet, choose_engine
+from livestyle.nets.library import LARGEST, find_cards, load_card, sha256
+from livestyle.nets.onnx_check import check_onnx
+from livestyle.render.stylizer import style_card
+from livestyle.video.sources.open import open_source
 
 # A little of ONNX, by the numbers of onnx.proto3.
 
@@ -280,7 +280,7 @@ def test_a_program_is_no_picture(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("place", ["file", "http://127.0.0.1:9/a.ts"])
 def test_a_clip_names_no_other_files(text: str, place: str, tmp_path: Path) -> None:
-    from livestyle.sources import DEMO
+    from livestyle.video.sources.open import DEMO
 
     (tmp_path / "clip.mp4").write_text(text.format(DEMO if place == "file" else place))
     with pytest.raises(UserError, match=r"clip\.mp4 is not a video that can be read"):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as Pil
 
-from livestyle import image as pixels
 from livestyle.errors import UserError
+from livestyle.image import pixels
 
 settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")

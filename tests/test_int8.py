@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from livestyle.engine import choose_engine
-from livestyle.image import cover
-from livestyle.nets.int8 import CHANNELS, TOP, USES, compute_in_int8, map_steps, measured_reads
-from livestyle.nets.shipped import Shipped, load_shipped
-from livestyle.nets.transform import SlimNet
-from livestyle.stylize import load_style
+from livestyle.image.pixels import cover
+from livestyle.nets.architectures.transform import SlimNet
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.export.int8 import CHANNELS, TOP, USES, compute_in_int8, map_steps, measured_reads
+from livestyle.nets.export.shipped import Shipped, load_shipped
+from livestyle.nets.library import Card, find_cards
+from livestyle.render.stylizer import load_style
 from livestyle.train.publish import LIKE, fidelity, publish
-from livestyle.weights import Card, find_cards
 
 PACKAGE = Path(__file__).parents[1] / "models"
 STYLES = find_cards("style", PACKAGE)

@@ -15,8 +15,9 @@ from conftest import test_card
 from test_cli import HEADLESS
 
 from livestyle.errors import UserError
-from livestyle.image import load_image, save_image
-from livestyle.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder, locked
+from livestyle.files import locked
+from livestyle.image.pixels import load_image, save_image
+from livestyle.live.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder
 
 SOON = ("list", "sinks")
 ENDLESS = ("live", "--source", "demo", "--sink", "null", "--background", "none", "--frames", "1000000")
@@ -42,7 +43,7 @@ class Still(Jobs):
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs at the priority of the tests: at their own, other work would hold them up for minutes."""
-    monkeypatch.setattr("livestyle.jobs.be_last", int)
+    monkeypatch.setattr("livestyle.live.jobs.be_last", int)
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_a_job_survives_who_queued_it_last_in_line_for_the_cpu(tmp_path: Path) -
 
 def test_progress_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("livestyle.jobs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("livestyle.live.jobs.time.monotonic", lambda: now[0])
     recorder, told = Recorder(str(tmp_path / "progress.json")), []
     for now[0], share in ((10.0, 0.2), (10.1, 0.21), (12.0, 0.4), (14.0, 0.6)):  # the second comes too soon
         recorder(share, f"{share:g}")

@@ -6,11 +6,11 @@ from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.filter import Filter
-from livestyle.image import Frame, Image, save_image
-from livestyle.light import BOUNDS, AutoLight, Light, light_of
-from livestyle.look import look_of
-from livestyle.settings import Settings
+from livestyle.config.look import look_of
+from livestyle.config.settings import Settings
+from livestyle.image.pixels import Frame, Image, save_image
+from livestyle.image.relight import BOUNDS, AutoLight, Light, light_of
+from livestyle.render.filter import Filter
 
 ONES = np.ones((60, 80), np.float32)
 

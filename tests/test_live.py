@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle.album import Album
-from livestyle.deck import Deck
-from livestyle.filter import Filter, Following, nothing
-from livestyle.guard import PATIENCE, Guard, placeholder
-from livestyle.image import Frame, Image, load_image
-from livestyle.jobs import Jobs
-from livestyle.live import Limits, Lookahead, drive
-from livestyle.look import NONE, Look, look_of, parse_plane
-from livestyle.meter import Meter
-from livestyle.recording import Recorder
-from livestyle.segment import Matting
-from livestyle.settings import QUALITIES, Settings
-from livestyle.sinks import Sink, Stream, Tee
-from livestyle.sources import Source
-from livestyle.weights import find_cards
+from livestyle.config.look import NONE, Look, look_of, parse_plane
+from livestyle.config.settings import QUALITIES, Settings
+from livestyle.image.pixels import Frame, Image, load_image
+from livestyle.live.controls import Deck
+from livestyle.live.driver import Limits, Lookahead, drive
+from livestyle.live.guard import PATIENCE, Guard, placeholder
+from livestyle.live.jobs import Jobs
+from livestyle.live.snapshots import Album
+from livestyle.matting.matte import Matting
+from livestyle.nets.library import find_cards
+from livestyle.render.filter import Filter, Following, nothing
+from livestyle.render.meter import Meter
+from livestyle.video.sinks.open import Sink, Stream, Tee
+from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sources.open import Source
 
 
 class Cards(Source):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livestyle.config.look import Plane, look_of, parse_plane
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.look import Plane, look_of, parse_plane
-from livestyle.settings import Settings
 
 
 @pytest.mark.parametrize(

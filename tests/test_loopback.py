@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle import devices, loopback, sinks
-from livestyle.devices import Device
 from livestyle.errors import UserError
-from livestyle.guard import placeholder
-from livestyle.image import Frame
-from livestyle.sinks import Null, Pacer, Stream, Tee, VirtualCamera, open_sink
+from livestyle.image.pixels import Frame
+from livestyle.live.guard import placeholder
+from livestyle.video.devices import devices, loopback
+from livestyle.video.devices.devices import Device
+from livestyle.video.sinks import open as sinks
+from livestyle.video.sinks.open import Null, Pacer, Stream, Tee, VirtualCamera, open_sink
 
 LOOPBACK, CAMERA = "v4l2 loopback", "uvcvideo"
 linux = pytest.mark.skipif(not devices.IS_LINUX, reason="v4l2loopback is Linux's")

@@ -16,13 +16,14 @@ from conftest import test_card
 from safetensors.torch import load_file, save_file
 from test_weights import Server, serving
 
-from livestyle import cli, evaluate_style, gatys, loss_network, weights
+from livestyle.cli import main as cli
 from livestyle.errors import UserError
-from livestyle.evaluate_style import evaluate_loss_network
-from livestyle.image import load_image, save_image
-from livestyle.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
-from livestyle.nets import losses
-from livestyle.nets.vgg import (
+from livestyle.evaluate import style as evaluate_style
+from livestyle.evaluate.style import evaluate_loss_network
+from livestyle.image.pixels import load_image, save_image
+from livestyle.nets import library as weights
+from livestyle.nets import loss_network, losses
+from livestyle.nets.architectures.vgg import (
     DEPTHS,
     LAYERS,
     MEAN,
@@ -34,6 +35,8 @@ from livestyle.nets.vgg import (
     load_loss_network,
     read_vgg,
 )
+from livestyle.nets.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
+from livestyle.stills import reference as gatys
 from livestyle.train import checkpoint, curves
 from livestyle.train import loss_network as distillation
 from livestyle.train.checkpoint import Report

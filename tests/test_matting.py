@@ -10,11 +10,11 @@ import pytest
 from conftest import test_card
 from test_cli import livestyle
 
-from livestyle import matting
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.filter import Filter
-from livestyle.image import Image, Matte, save_image
-from livestyle.settings import Settings
+from livestyle.image.pixels import Image, Matte, save_image
+from livestyle.matting import closed_form as matting
+from livestyle.render.filter import Filter
 
 pytest.importorskip("pymatting")
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle import memory
 from livestyle.errors import UserError
-from livestyle.memory import SHARE, fitted, free, needed
-from livestyle.recipe import Recipe, scales_of
+from livestyle.stills import memory
+from livestyle.stills.memory import SHARE, fitted, free, needed
+from livestyle.stills.recipe import Recipe, scales_of
 
 GB = 10**9
 OURS = 800_000_000  # bytes of the program with PyTorch and VGG-19

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
 
-from livestyle.image import Image
-from livestyle.metrics import (
+from livestyle.evaluate.metrics import (
     Values,
     accuracies,
     confusion,
@@ -24,7 +23,8 @@ from livestyle.metrics import (
     warp_error,
     warped,
 )
-from livestyle.segment import grayscale
+from livestyle.image.pixels import Image
+from livestyle.matting.matte import grayscale
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import pixel_unshuffle
 
-from livestyle.engine import Engine, OpenVinoNet
-from livestyle.nets import classic, losses
-from livestyle.nets.blocks import fold
-from livestyle.nets.shipped import NETS, build, load_shipped, ship
-from livestyle.nets.transform import DETAIL, SlimNet, evened
-from livestyle.nets.vgg import WIDTHS, LossNetwork
+from livestyle.nets import losses
+from livestyle.nets.architectures import classic
+from livestyle.nets.architectures.blocks import fold
+from livestyle.nets.architectures.transform import DETAIL, SlimNet, evened
+from livestyle.nets.architectures.vgg import WIDTHS, LossNetwork
+from livestyle.nets.engine import Engine, OpenVinoNet
+from livestyle.nets.export.shipped import NETS, build, load_shipped, ship
 from livestyle.train.segmenter import ARCHS
 from livestyle.train.style import ARCHS as STYLES
 

@@ -12,19 +12,22 @@ import torch
 from conftest import test_card
 from torch import Tensor
 
-from livestyle import image as pixels
-from livestyle import ondevice, segment, steady, tensors
-from livestyle.filter import Filter
-from livestyle.image import Frame, Image, Matte, fit
-from livestyle.look import look_of
-from livestyle.ondevice import Graph, Recorded, Tensors
-from livestyle.region import Box
-from livestyle.segment import Jumps, Matting
-from livestyle.settings import QUALITIES, Settings
-from livestyle.sources import open_source
-from livestyle.steady import Memory, Motion
-from livestyle.tensors import as_bytes, as_picture
-from livestyle.weights import find_cards
+from livestyle.config.look import look_of
+from livestyle.config.settings import QUALITIES, Settings
+from livestyle.image import pixels
+from livestyle.image.box import Box
+from livestyle.image.pixels import Frame, Image, Matte, fit
+from livestyle.matting import matte as segment
+from livestyle.matting.matte import Jumps, Matting
+from livestyle.nets.library import find_cards
+from livestyle.render import gpu as ondevice
+from livestyle.render import gpu_pixels as tensors
+from livestyle.render import temporal as steady
+from livestyle.render.filter import Filter
+from livestyle.render.gpu import Graph, Recorded, Tensors
+from livestyle.render.gpu_pixels import as_bytes, as_picture
+from livestyle.render.temporal import Memory, Motion
+from livestyle.video.sources.open import open_source
 
 STYLES = list(find_cards("style"))
 SIZES = [(160, 90), (161, 91), (97, 64), (5, 3), (1, 1)]

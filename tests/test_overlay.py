@@ -9,13 +9,13 @@ from conftest import test_card
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestyle import overlay
-from livestyle.deck import ACTIONS, VIEWS, Deck
-from livestyle.image import Frame, fit
-from livestyle.look import NONE, Look, parse_plane
-from livestyle.overlay import FADE, LONG, SLOW, Overlay, Scene, broken, font
-from livestyle.preview import Shown, scene_of
-from livestyle.weights import find_cards
+from livestyle.config.look import NONE, Look, parse_plane
+from livestyle.image.pixels import Frame, fit
+from livestyle.live.controls import ACTIONS, VIEWS, Deck
+from livestyle.live.preview import Shown, scene_of
+from livestyle.nets.library import find_cards
+from livestyle.video.window import overlay
+from livestyle.video.window.overlay import FADE, LONG, SLOW, Overlay, Scene, broken, font
 
 SIZE = 320, 180
 PICTURE, ORIGINAL = test_card(*SIZE), test_card(*SIZE, seed=1)[::-1].copy()

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import livestyle
 
-from livestyle import blending
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image import Image, Matte, composite, load_image, save_image
-from livestyle.paint_in import Cutout, PaintIn, Where, place, shipped_style, trimmed
-from livestyle.region import Box
-from livestyle.settings import Settings
-from livestyle.weights import find_cards
+from livestyle.image import blending
+from livestyle.image.box import Box
+from livestyle.image.pixels import Image, Matte, composite, load_image, save_image
+from livestyle.nets.library import find_cards
+from livestyle.stills.paint_in import Cutout, PaintIn, Where, place, shipped_style, trimmed
 
 
 def figure(kind: str, size: tuple[int, int] = (120, 160)) -> Matte:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestyle.errors import UserError
-from livestyle.gatys import as_batch, painting_grams, set_goal
-from livestyle.image import Image, Matte
-from livestyle.masked import (
+from livestyle.image.pixels import Image, Matte
+from livestyle.nets import losses
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.stills.masked_loss import (
     Layers,
     Lens,
     MaskedGoal,
@@ -24,9 +25,8 @@ from livestyle.masked import (
     stand_in,
     style_grams,
 )
-from livestyle.nets import losses
-from livestyle.nets.vgg import LossNetwork
-from livestyle.painter import OPTIMIZERS, Lbfgs, Painter
+from livestyle.stills.optimizers import OPTIMIZERS, Lbfgs, Painter
+from livestyle.stills.reference import as_batch, painting_grams, set_goal
 
 TINY, SIDE = (8, 8, 12, 12, 12), 64
 IMAGE = test_card(SIDE, SIDE)

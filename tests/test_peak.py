@@ -8,14 +8,14 @@ import torch
 from conftest import test_card
 from torch.utils.flop_counter import FlopCounterMode
 
-from livestyle import peak
-from livestyle.bench import Job, bench
-from livestyle.deck import open_deck
-from livestyle.engine import Engine, choose_engine, import_openvino
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.nets.shipped import load_shipped
-from livestyle.settings import Settings
-from livestyle.weights import find_card, find_cards
+from livestyle.evaluate.speed import roofline as peak
+from livestyle.evaluate.speed.bench import Job, bench
+from livestyle.live.controls import open_deck
+from livestyle.nets.engine import Engine, choose_engine, import_openvino
+from livestyle.nets.export.shipped import load_shipped
+from livestyle.nets.library import find_card, find_cards
 
 CPU = choose_engine("cpu")
 

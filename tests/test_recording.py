@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle import recording
-from livestyle.image import Frame
-from livestyle.recording import Recorder
-from livestyle.sinks import Clip, Stream
-from livestyle.sources import open_source
+from livestyle.image.pixels import Frame
+from livestyle.video.sinks import recording
+from livestyle.video.sinks.open import Clip, Stream
+from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sources.open import open_source
 
 SIZE, FPS = (64, 48), 25.0
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.image import Matte
-from livestyle.region import LARGE, Box, Region, bounds, snapped
+from livestyle.image.box import LARGE, Box, Region, bounds, snapped
+from livestyle.image.pixels import Matte
 
 sides = st.integers(1, 700)
 

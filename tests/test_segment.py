@@ -9,13 +9,13 @@ from conftest import test_card
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.engine import choose_engine
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image import Image
-from livestyle.segment import MainPerson, Matting, Smoother, grayscale, load_segmenter, refine, scaled_size
-from livestyle.segmenters import SEGMENTERS, state
-from livestyle.settings import Settings
-from livestyle.weights import find_cards
+from livestyle.image.pixels import Image
+from livestyle.matting.matte import MainPerson, Matting, Smoother, grayscale, load_segmenter, refine, scaled_size
+from livestyle.matting.published import SEGMENTERS, state
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.library import find_cards
 
 NAMES = list(find_cards("segmenter"))
 FOREIGN = [name for name in SEGMENTERS if name not in NAMES and state(name, Settings()) == "ready"]

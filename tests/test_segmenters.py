@@ -14,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_weights import Server, serving
 
-from livestyle import segmenters, weights
-from livestyle.console import bar, download
-from livestyle.engine import choose_engine, has_package
+from livestyle.cli.console import bar, download
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.evaluate import evaluate_segmenters
-from livestyle.image import Image, save_image
-from livestyle.segment import load_segmenter
-from livestyle.segmenters import SEGMENTERS, class_numbers, install_command, load_foreign, state, weights_file
-from livestyle.settings import Settings
+from livestyle.evaluate.segmenters import evaluate_segmenters
+from livestyle.image.pixels import Image, save_image
+from livestyle.matting import published as segmenters
+from livestyle.matting.matte import load_segmenter
+from livestyle.matting.published import SEGMENTERS, class_numbers, install_command, load_foreign, state, weights_file
+from livestyle.nets import library as weights
+from livestyle.nets.engine import choose_engine, has_package
 
 TORCHVISION = [name for name, foreign in SEGMENTERS.items() if "torchvision" in foreign.packages]
 SIZES = [(65, 47), (1, 1), (1, 90), (200, 1), (33, 500), (640, 360)]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle.canvas import Canvas, Event, Pointer
 from livestyle.errors import UserError
-from livestyle.image import Frame, Image
-from livestyle.overlay import Scene
-from livestyle.sinks import SINKS, Null, Stream, Tee, VideoFile, Window, open_sink
-from livestyle.sources import open_source
+from livestyle.image.pixels import Frame, Image
+from livestyle.video.sinks.open import SINKS, Null, Stream, Tee, VideoFile, Window, open_sink
+from livestyle.video.sources.open import open_source
+from livestyle.video.window.overlay import Scene
+from livestyle.video.window.toolkits import Canvas, Event, Pointer
 
 SIZE = (64, 48)
 
@@ -215,7 +215,7 @@ class Glass(Canvas):
 
 def window_of(monkeypatch: pytest.MonkeyPatch, *events: list[Event]) -> tuple[Window, Glass]:
     glass = Glass(list(events))
-    monkeypatch.setattr("livestyle.sinks.open_canvas", lambda size, toolkit: glass)
+    monkeypatch.setattr("livestyle.video.sinks.open.open_canvas", lambda size, toolkit: glass)
     return Window(Stream((640, 360), 25)), glass
 
 

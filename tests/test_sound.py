@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livestyle import sound
 from livestyle.errors import UserError
-from livestyle.image import Frame
-from livestyle.recording import Recorder
-from livestyle.sinks import Clip, Stream, VideoFile
-from livestyle.sound import BLOCK, RATE, Microphone, Samples, open_input
+from livestyle.image.pixels import Frame
+from livestyle.video import sound
+from livestyle.video.sinks.open import Clip, Stream, VideoFile
+from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sound import BLOCK, RATE, Microphone, Samples, open_input
 
 SIZE, FPS = (64, 48), 25.0
 START = 1000.0  # readings of the clock: of the first frame

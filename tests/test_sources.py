@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from conftest import Held, test_card
 
-from livestyle import sources
-from livestyle.devices import Device
 from livestyle.errors import UserError
-from livestyle.image import Frame
-from livestyle.sinks import Stream, VideoFile
-from livestyle.sources import Latest, Paced, Source, open_source
+from livestyle.image.pixels import Frame
+from livestyle.video.devices.devices import Device
+from livestyle.video.sinks.open import Stream, VideoFile
+from livestyle.video.sources import open as sources
+from livestyle.video.sources.open import Latest, Paced, Source, open_source
 
 
 def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25) -> Path:
@@ -222,7 +222,7 @@ def test_turned_clips_are_shown_upright(tmp_path: Path, degrees: int) -> None:
     quiet = ["ffmpeg", "-v", "error", "-y"]
     subprocess.run([*quiet, "-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}", turned], check=True)
     subprocess.run([*quiet, "-i", turned, "-frames:v", "1", tmp_path / "truth.png"], check=True)
-    from livestyle.image import load_image
+    from livestyle.image.pixels import load_image
 
     with open_source(str(turned)) as source:
         ours = next(iter(source)).image

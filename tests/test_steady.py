@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.image import Image
-from livestyle.region import Box
-from livestyle.steady import GAP, STILL, Memory, Watcher
+from livestyle.image.box import Box
+from livestyle.image.pixels import Image
+from livestyle.render.temporal import GAP, STILL, Memory, Watcher
 
 SIZE = 192, 128
 WHOLE = Box(0, 0, *SIZE)

@@ -12,10 +12,10 @@ from PIL import ExifTags, ImageCms
 from PIL import Image as Pil
 from test_cli import livestyle
 
-from livestyle import image as pixels
 from livestyle.errors import UserError
-from livestyle.image import Image, load_image, load_picture, save_image
-from livestyle.stills import pairs
+from livestyle.image import pixels
+from livestyle.image.pixels import Image, load_image, load_picture, save_image
+from livestyle.stills.batch import pairs
 
 PLAIN = ("--background", "color:#204060", "--person", "none", "--segmenter", "kmeans")
 ORIENTATION, MAKE, EXPOSURE, TAKEN = 0x0112, 0x010F, 0x829A, 0x9003

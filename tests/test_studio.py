@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle import cli
-from livestyle import image as pixels
-from livestyle import studio as studio_module
+from livestyle.cli import main as cli
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image import Frame, Image, Matte, load_image, load_notes, save_image
-from livestyle.leak import WAYS, measure_leak
-from livestyle.loss_curve import check_curve
-from livestyle.paintings import match_colors, parse_blend, style_pictures
-from livestyle.recipe import PRESETS, Recipe, recipe_from, scales_of
-from livestyle.settings import Settings
-from livestyle.sheets import GAP, STRIP, paint_sheet, weights_sheet
-from livestyle.studio import Studio
+from livestyle.evaluate.style_leak import WAYS, measure_leak
+from livestyle.image import pixels
+from livestyle.image.pixels import Frame, Image, Matte, load_image, load_notes, save_image
+from livestyle.stills import gatys as studio_module
+from livestyle.stills.ablations import GAP, STRIP, paint_sheet, weights_sheet
+from livestyle.stills.gatys import Studio
+from livestyle.stills.loss_curve import check_curve
+from livestyle.stills.recipe import PRESETS, Recipe, recipe_from, scales_of
+from livestyle.stills.style_images import match_colors, parse_blend, style_pictures
 
 COMPACT = Path("compact")
 
@@ -71,7 +71,7 @@ Run = Callable[..., tuple[Image, Image]]
 
 @pytest.fixture
 def paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    monkeypatch.setattr("livestyle.stills.gatys.Filter", HalfPerson)
 
     def run(
         styles: dict[str, Path], over: Event | None = None, watch: Any = silent, out: str = "out.png",
@@ -301,7 +301,7 @@ def test_the_weights_sheet_raises_style_against_content(painting: Path) -> None:
 
 
 def test_a_sheet_shows_every_cell(painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    monkeypatch.setattr("livestyle.stills.gatys.Filter", HalfPerson)
     image = test_card(130, 90)
     save_image(tmp_path / "in.png", image)
     recipe = Recipe({"person": ((painting, 1.0),)}, iterations=2, long_side=64, scales=1)
@@ -319,7 +319,7 @@ def test_a_sheet_shows_every_cell(painting: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_a_leak_is_measured_both_ways(painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    monkeypatch.setattr("livestyle.stills.gatys.Filter", HalfPerson)
     other = tmp_path / "other.png"
     save_image(other, np.ascontiguousarray(255 - load_image(painting)))
     save_image(tmp_path / "in.png", test_card(130, 90))
@@ -343,7 +343,7 @@ def test_a_folder_is_painted_but_for_what_is_broken(
     painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By the command, with every choice that it passes on."""
-    monkeypatch.setattr("livestyle.studio.Filter", HalfPerson)
+    monkeypatch.setattr("livestyle.stills.gatys.Filter", HalfPerson)
     pictures, results = tmp_path / "in", tmp_path / "out"
     pictures.mkdir()
     save_image(pictures / "good.png", test_card(130, 90))

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from livestyle.engine import choose_engine
 from livestyle.errors import UserError
-from livestyle.nets.blocks import fold
-from livestyle.nets.shipped import build
-from livestyle.stylize import SIGNS, load_style, style_card
+from livestyle.nets.architectures.blocks import fold
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.export.shipped import build
+from livestyle.nets.library import find_card, tensor_names
+from livestyle.render.stylizer import SIGNS, load_style, style_card
 from livestyle.train.style import ARCHS
-from livestyle.weights import find_card, tensor_names
 
 PIXELS = 640 * 360
 

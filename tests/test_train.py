@@ -17,13 +17,14 @@ import torch
 from conftest import test_card
 from safetensors.torch import load_file, save_file
 
+from livestyle.config.settings import TRAINABLE
 from livestyle.errors import UserError
-from livestyle.image import load_image, save_image
-from livestyle.nets.mobilenet import MobileNetV2
-from livestyle.nets.shipped import build
-from livestyle.nets.vgg import CONVOLUTIONS, WIDTHS
-from livestyle.settings import TRAINABLE
-from livestyle.train import checkpoint, curves, data, segmenter
+from livestyle.image.pixels import load_image, save_image
+from livestyle.nets.architectures.mobilenet import MobileNetV2
+from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS
+from livestyle.nets.export.shipped import build
+from livestyle.train import checkpoint, curves, segmenter
+from livestyle.train import scenes as data
 from livestyle.train.checkpoint import Clock, Report, load_checkpoint, one_cycle, save_checkpoint
 from livestyle.train.publish import load_trained
 
@@ -227,7 +228,7 @@ def test_a_fixed_share_is_held_out() -> None:
 
 
 def test_the_mean_iu_is_that_of_the_metrics() -> None:
-    from livestyle.metrics import picture_scores
+    from livestyle.evaluate.metrics import picture_scores
 
     random = np.random.default_rng(0)
     found, true = random.random((2, 5, 1, 8, 8)) > 0.4
@@ -256,7 +257,7 @@ def test_validation_keeps_to_its_share_of_the_time() -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path, pairs: Path) -> None:
-    from livestyle.nets.vgg import load_loss_network
+    from livestyle.nets.architectures.vgg import load_loss_network
 
     with pytest.raises(UserError, match="vgg19"):
         load_loss_network(tmp_path / "vgg19.safetensors")

@@ -14,8 +14,8 @@ import pytest
 from conftest import test_card
 
 from livestyle.errors import UserError
-from livestyle.image import save_image
-from livestyle.train import data
+from livestyle.image.pixels import save_image
+from livestyle.train import scenes as data
 
 SIZE = 40, 60
 MATTE = np.zeros(SIZE[::-1], np.uint8)

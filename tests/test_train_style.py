@@ -23,9 +23,10 @@ from conftest import test_card
 from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
-from livestyle.image import Image, Matte, fit_matte, load_image, save_image
-from livestyle.nets.transform import SlimNet
-from livestyle.nets.vgg import LossNetwork
+from livestyle.image.pixels import Image, Matte, fit_matte, load_image, save_image
+from livestyle.nets.architectures.transform import SlimNet
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.library import Card, save_card, sha256
 from livestyle.train import checkpoint, curves, photos, style
 from livestyle.train.checkpoint import Facts, Report, load_facts, train_by_the_clock
 from livestyle.train.muon import Muon, orthogonal
@@ -33,7 +34,6 @@ from livestyle.train.photos import Feed, Photos, people_finder, photos_of
 from livestyle.train.publish import load_trained, publish, reserve
 from livestyle.train.ranks import Ranks, joined
 from livestyle.train.style import SKETCHED, TAUGHT, StyleTraining, load_painting, train_style
-from livestyle.weights import Card, save_card, sha256
 
 HERE = Path(__file__).parent
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end

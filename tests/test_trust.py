@@ -18,19 +18,21 @@ from conftest import Held
 from test_faults import LOOKS, SIZE, Audience, shows_room
 from test_loopback import FakeCamera
 
-from livestyle import guard, sinks, sources
-from livestyle.deck import Deck
-from livestyle.devices import Device
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.faults import FaultySegmenter, scene
-from livestyle.filter import Filter
-from livestyle.guard import PATIENCE, placeholder
-from livestyle.image import Frame, Image, size_of
-from livestyle.live import Limits, drive
-from livestyle.segment import Matting, Smoother
-from livestyle.settings import Settings
-from livestyle.sinks import Sink, Stream, VirtualCamera
-from livestyle.sources import Reconnecting, Source, open_source
+from livestyle.image.pixels import Frame, Image, size_of
+from livestyle.image.synthetic import FaultySegmenter, scene
+from livestyle.live import guard
+from livestyle.live.controls import Deck
+from livestyle.live.driver import Limits, drive
+from livestyle.live.guard import PATIENCE, placeholder
+from livestyle.matting.matte import Matting, Smoother
+from livestyle.render.filter import Filter
+from livestyle.video.devices.devices import Device
+from livestyle.video.sinks import open as sinks
+from livestyle.video.sinks.open import Sink, Stream, VirtualCamera
+from livestyle.video.sources import open as sources
+from livestyle.video.sources.open import Reconnecting, Source, open_source
 
 AWAY = (0.05, 0.7, 3.0, 3600.0)  # seconds; the last is a laptop asleep
 BACK = (SIZE, (64, 64), (128, 72), (80, 96))  # sizes that it comes back with

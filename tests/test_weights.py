@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from livestyle import weights
 from livestyle.errors import UserError
 from livestyle.files import locked
-from livestyle.weights import KINDS, fetch, find_card, find_cards, load_card, model_folders, sha256
+from livestyle.nets import library as weights
+from livestyle.nets.library import KINDS, fetch, find_card, find_cards, load_card, model_folders, sha256
 
 CARDS = [card for kind in KINDS for card in find_cards(kind).values()]
 

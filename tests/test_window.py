@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livestyle.canvas import TOOLKITS
-from livestyle.guard import placeholder
-from livestyle.image import load_image, save_image
-from livestyle.jobs import CANCELLED, Jobs
-from livestyle.sources import open_source
-from livestyle.weights import find_card, find_cards
+from livestyle.image.pixels import load_image, save_image
+from livestyle.live.guard import placeholder
+from livestyle.live.jobs import CANCELLED, Jobs
+from livestyle.nets.library import find_card, find_cards
+from livestyle.video.sources.open import open_source
+from livestyle.video.window.toolkits import TOOLKITS
 
 NEEDED = ("Xvfb", "xdotool")
 pytestmark = [

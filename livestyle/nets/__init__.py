@@ -1,1 +1,1 @@
-"""Torch modules only: the transform net, the segmenter, the loss network. Importing this imports torch."""
+"""Networks: architectures, export, losses, cards, downloads, inference engines."""

@@ -1,1 +1,1 @@
-"""Training of styles and segmenters, resumable, on one core or a GPU. Importing the submodules imports torch."""
+"""Trainers of styles, segmenters and loss networks."""

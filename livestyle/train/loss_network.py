@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from livestyle.files import save_tensors
-from livestyle.gatys import as_batch
-from livestyle.image import load_image
+from livestyle.image.pixels import load_image
 from livestyle.nets import losses
-from livestyle.nets.vgg import LossNetwork
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.library import KINDS, Card, save_card, sha256
+from livestyle.stills.reference import as_batch
 from livestyle.train.checkpoint import Facts, Report, load_checkpoint, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.photos import list_pictures, random_crop
-from livestyle.weights import KINDS, Card, save_card, sha256
 
 WIDTHS = (32, 64, 128, 256, 256)
 LAYERS = (*losses.STYLE_LAYERS, losses.CONTENT_LAYER)  # that losses are taken at

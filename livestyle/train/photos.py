@@ -15,12 +15,12 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from livestyle.engine import choose_engine
+from livestyle.config.settings import Settings, Size
 from livestyle.errors import UserError
-from livestyle.image import PICTURES, Image, Matte, fit_matte, fit_short, load_image, size_of, to_gray
-from livestyle.segment import load_segmenter
-from livestyle.settings import Settings, Size
-from livestyle.sources import DEMO, VideoFile
+from livestyle.image.pixels import PICTURES, Image, Matte, fit_matte, fit_short, load_image, size_of, to_gray
+from livestyle.matting.matte import load_segmenter
+from livestyle.nets.engine import choose_engine
+from livestyle.video.sources.open import DEMO, VideoFile
 
 MOST = 480  # short side that a photo is scaled to, at most
 LEAST = 48  # pixels to a side; what is smaller shows nothing once it is scaled up

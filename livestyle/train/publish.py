@@ -10,19 +10,19 @@ from tempfile import TemporaryFile
 import numpy as np
 import torch
 
-from livestyle.engine import choose_engine
+from livestyle.config.look import PARSERS, STYLE_FILES
 from livestyle.errors import UserError
 from livestyle.files import write_error
-from livestyle.gatys import as_batch
-from livestyle.image import Image, cover, fit, save_image
-from livestyle.look import PARSERS, STYLE_FILES
-from livestyle.nets.blocks import fold
-from livestyle.nets.shipped import Shipped, build, ship
-from livestyle.stylize import load_style
+from livestyle.image.pixels import Image, cover, fit, save_image
+from livestyle.nets.architectures.blocks import fold
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.export.shipped import Shipped, build, ship
+from livestyle.nets.library import KINDS, Card, save_card, sha256
+from livestyle.render.stylizer import load_style
+from livestyle.stills.reference import as_batch
 from livestyle.train.checkpoint import Facts, is_finite, is_folded, load_checkpoint
 from livestyle.train.photos import FRAMES, dead_leaves, demo_frame
 from livestyle.train.style import ARCHS, StyleTraining
-from livestyle.weights import KINDS, Card, save_card, sha256
 
 THUMBNAIL = 240, 135
 LIVE = 640, 360  # that of the pictures that int8 is measured on

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from livestyle.engine import choose_engine
 from livestyle.errors import UserError
+from livestyle.nets.engine import choose_engine
 from livestyle.train.curves import Terms
 
 

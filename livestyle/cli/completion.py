@@ -1,0 +1,85 @@
+"""What a shell offers behind commands and flags when Tab is pressed; nothing where it cannot be found out."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import typer
+
+from livestyle.config.settings import PERSON_COUNTS, QUALITIES
+from livestyle.errors import UserError
+from livestyle.live.controls import ACTIONS
+from livestyle.nets.library import find_cards
+
+ASIDE = {  # what is asked of a running filter besides actions
+    "status": "how things are",
+    "watch": "how things are, a line whenever that changes, until Ctrl-C",
+    "list": "all actions, and the filters that run",
+}
+
+
+def names_of(kind: str) -> list[str]:
+    """The models of a kind."""
+    with suppress(UserError):
+        return list(find_cards(kind))
+    return []
+
+
+def starting(incomplete: str, choices: Iterable[str]) -> list[str]:
+    """The choices that begin as typed."""
+    return [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def looks(incomplete: str) -> list[str]:
+    """LOOKs; behind A+ the second style of a blend."""
+    first, plus, second = incomplete.rpartition("+")
+    if plus:
+        return [f"{first}+{name}" for name in starting(second, names_of("style"))]
+    return starting(incomplete, ["none", "blur", "bokeh", *names_of("style")])
+
+
+def segmenters(incomplete: str) -> list[str]:
+    """Segmenters that are here."""
+    return starting(incomplete, names_of("segmenter"))
+
+
+def microphones(incomplete: str) -> list[str]:
+    """Of --microphone."""
+    from livestyle.video.sound import microphones as found
+
+    with suppress(UserError):
+        return starting(incomplete, found())
+    return []
+
+
+def qualities(incomplete: str) -> list[str]:
+    """Of --quality."""
+    return starting(incomplete, ["auto", *QUALITIES])
+
+
+def person_counts(incomplete: str) -> list[str]:
+    """Of --person-count."""
+    return starting(incomplete, PERSON_COUNTS)
+
+
+def profiles(incomplete: str) -> list[str]:
+    """The profiles of the config files."""
+    from livestyle.config.load import find_files
+
+    with suppress(UserError):
+        return starting(incomplete, sorted({name for file in find_files() for name in file.profiles}))
+    return []
+
+
+def actions(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Of `livestyle ctl`, with what they do."""
+    for name, words in [*((one.name, one.words) for one in ACTIONS), *ASIDE.items()]:
+        if name.startswith(incomplete):
+            yield name, words
+
+
+def arguments(context: typer.Context, incomplete: str) -> list[str]:
+    """Of the action that is typed already."""
+    words = next((one.argument for one in ACTIONS if one.name == context.params.get("action")), "")
+    if words == "LOOK":
+        return looks(incomplete)
+    return starting(incomplete, names_of("style") if words.startswith("NAME") else words.split("|"))

@@ -1,0 +1,1 @@
+"""What `livestyle doctor` checks, and the bundle for a bug report."""

@@ -1,0 +1,1 @@
+"""How fast: whole runs, single networks, the limits of the machine."""

@@ -1,0 +1,222 @@
+"""Where the CPU time of a run goes: every thread's calls, sampled, down to the layers of the nets; as a flame graph.
+
+A sampler from outside (py-spy, perf) sees either Python's calls or native ones, and no layer of a net. Here each sample
+is worth the CPU time that its thread spent since the last one, so that waiting counts for nothing and native code
+counts for the line that called it; the time inside a net is parted as OpenVINO's own counters part it.
+"""
+
+import linecache
+import os
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import livestyle
+from livestyle.errors import UserError
+from livestyle.evaluate.speed.roofline import Work, graph
+from livestyle.files import check_target, written_aside
+from livestyle.nets.engine import openvino_core
+
+EVERY = 0.001  # seconds between samples
+OURS = str(Path(livestyle.__file__).parent)
+TASKS = Path("/proc/self/task")
+DRIVER = "live.drive"  # what called that is the same for all
+NATIVE, WAITING = "threads of libraries", "threads that wait"
+NET = "OpenVINO"
+LAYER_RUNS = 8
+WIDTH, ROW, LETTER, LEAST = 1200, 18, 5.9, 0.3  # pixels of the picture, of a row, of a letter, of what is drawn
+PALETTE = (  # how a frame is drawn, by what its words hold
+    ("I8", "#c8553d"), ("i8", "#c8553d"), (NET, "#e07a5f"), ("avx", "#f2a07b"), ("cv2.", "#2a6f97"), ("np.", "#61a5c2"),
+    (" of ", "#f6c8b0"), (NATIVE, "#8d99ae"), (WAITING, "#8d99ae"),
+)  # fmt: skip
+
+Stack = tuple[str, ...]  # what was called, from the outside in
+Costs = Mapping[Stack, float]  # seconds of CPU time
+
+
+def check_flame(path: Path) -> None:
+    """Before the work that it would show.
+
+    Raises:
+        UserError: the system does not tell what threads spend, or the picture cannot be written to the path.
+    """
+    if not (TASKS / str(threading.get_native_id()) / "schedstat").exists():
+        raise UserError("This system does not tell what each thread spends.", "Profile on Linux.")
+    if path.suffix.lower() != ".svg":
+        raise UserError(f"{path} is no name of an SVG.", "End it in .svg.")
+    check_target(path)
+
+
+class Sampler:
+    """Samples what the threads of this process do, inside `with`.
+
+    Attributes:
+        costs: the CPU time of each stack.
+    """
+
+    def __init__(self) -> None:
+        self.costs: dict[Stack, float] = defaultdict(float)
+        self._last: dict[int, tuple[float, Stack]] = {}  # of each thread: its CPU time, what it was at
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(EVERY):
+            frames, idents = sys._current_frames(), {t.native_id: t.ident for t in threading.enumerate()}
+            now = spent_by_thread()
+            now.pop(self._thread.native_id or 0, None)
+            found = {thread: frames.get(idents.get(thread) or 0) for thread in now}
+            self.note(now, {thread: stack_of(frame) if frame else (NATIVE,) for thread, frame in found.items()})
+
+    def note(self, spent: Mapping[int, float], stacks: Mapping[int, Stack]) -> None:
+        """Take one sample: seconds of CPU time of each thread so far, and what it is at.
+
+        A thread that waits now has spent its time on what it was seen at before.
+        """
+        for thread, stack in stacks.items():
+            before, seen = self._last.get(thread, (spent[thread], stack))
+            self.costs[seen if stack == (WAITING,) else stack] += spent[thread] - before
+            self._last[thread] = spent[thread], stack
+
+
+def spent_by_thread() -> dict[int, float]:
+    """Seconds of CPU time of each thread of this process so far."""
+    found = {}
+    for task in TASKS.iterdir():
+        try:
+            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+        except (OSError, IndexError):  # it has ended
+            continue
+    return found
+
+
+def stack_of(frame: FrameType) -> Stack:
+    """Our functions from the outside in, then the line that was at work; of a net, that it was one."""
+    calls: list[str] = []
+    line, here = "", frame
+    while True:
+        code = here.f_code
+        if f"{os.sep}openvino{os.sep}" in code.co_filename:
+            calls, line = [NET], ""
+        elif code.co_filename.startswith(OURS):
+            name = getattr(code, "co_qualname", code.co_name).replace("<locals>.", "")
+            calls.append(f"{Path(code.co_filename).stem}.{name}")
+            if calls[-1] == DRIVER:
+                break
+            if not line and NET not in calls:
+                line = linecache.getline(code.co_filename, here.f_lineno).strip()
+        if here.f_back is None:
+            break
+        here = here.f_back
+    return (*reversed(calls), line) if line else tuple(reversed(calls)) or (WAITING,)
+
+
+def with_layers(costs: Costs, works: Sequence[Work]) -> Costs:
+    """The costs, those of nets parted among their layers as OpenVINO counts them."""
+    shares = {kind: layer_shares([work for work in works if work.card.kind == kind]) for kind in ("segmenter", "style")}
+    found: dict[Stack, float] = defaultdict(float)
+    for stack, seconds in costs.items():
+        if "flame.Sampler.__exit__" in stack:
+            continue
+        if stack[-1] != NET:
+            found[stack] += seconds
+            continue
+        kind = "segmenter" if any("matt" in call.lower() or "segment" in call for call in stack) else "style"
+        for layer, share in shares[kind].items() or [((), 1.0)]:
+            found[(*stack, *layer)] += seconds * share
+    return found
+
+
+def layer_shares(works: Sequence[Work]) -> dict[Stack, float]:
+    """Of the nets' time, by kind of layer and its name."""
+    spent: dict[Stack, float] = defaultdict(float)
+    for work in works:
+        config = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "PERF_COUNT": True}
+        compiled = openvino_core().compile_model(graph(work.card, work.picture.shape), "CPU", config)
+        request = compiled.create_infer_request()
+        for _ in range(LAYER_RUNS):
+            request.infer([work.picture], share_inputs=True)
+            for layer in request.profiling_info:
+                name = f"{layer.node_type} {layer.exec_type}"
+                spent[name, f"{layer.node_name} of {work.card.name}"] += layer.real_time.total_seconds()
+    total = sum(spent.values())
+    return {layer: seconds / total for layer, seconds in spent.items() if seconds} if total else {}
+
+
+def costliest(costs: Costs, frames: int, rows: int = 15) -> list[dict[str, Any]]:
+    """What takes most CPU time by itself: our functions, and the kinds of layers of the nets."""
+    alone: dict[str, float] = defaultdict(float)
+    for stack, seconds in costs.items():
+        alone[stack[stack.index(NET) + 1] if NET in stack[:-1] else owner(stack)] += seconds
+    total = sum(alone.values()) or 1.0
+    most = sorted(alone.items(), key=lambda item: -item[1])[:rows]
+    ms = 1000 / max(1, frames)
+    return [{"name": name, "ms_per_frame": round(ms * seconds, 3), "share": round(seconds / total, 4)}
+            for name, seconds in most]  # fmt: skip
+
+
+def owner(stack: Stack) -> str:
+    """The function that a line stands in."""
+    return stack[-2] if len(stack) > 1 and stack[-1] != NET else stack[-1]
+
+
+def draw_flame(costs: Costs, frames: int, path: Path) -> None:
+    """An SVG: each frame as wide as its CPU time, what it called above it; a pointer held on one tells its ms.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    total = sum(costs.values()) or 1.0
+    boxes = list(laid(sorted(costs.items()), 0, 0.0, WIDTH / total))
+    height = ROW * (2 + max((depth for depth, *_ in boxes), default=0) + 1)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        'font-family="sans-serif" font-size="11">',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="4" y="13" font-size="13">CPU time of a frame: {1000 * total / max(1, frames):.1f} ms</text>',
+    ]
+    for depth, left, width, words in boxes:
+        top = height - ROW * (depth + 1)
+        told = f"{words}: {1000 * width * total / WIDTH / max(1, frames):.2f} ms, {width / WIDTH:.1%}"
+        shown = words if len(words) * LETTER < width - 4 else words[: max(0, int((width - 10) / LETTER))] + "…"
+        lines.append(
+            f'<g><title>{escape(told)}</title><rect x="{left:.2f}" y="{top}" width="{max(width - 0.4, 0.1):.2f}" '
+            f'height="{ROW - 1}" rx="2" fill="{color_of(words)}"/>'
+            + (f'<text x="{left + 3:.2f}" y="{top + 12}">{escape(shown)}</text>' if width > 30 else "") + "</g>"
+        )  # fmt: skip
+    with written_aside(path) as part:
+        part.write_text("\n".join([*lines, "</svg>\n"]), "utf-8")
+
+
+def laid(
+    rows: Sequence[tuple[Stack, float]], depth: int, left: float, scale: float
+) -> Iterator[tuple[int, float, float, str]]:
+    """Depth, left edge, width and words of each frame, of stacks in order that are alike below `depth`."""
+    groups: dict[str, list[tuple[Stack, float]]] = {}
+    for stack, seconds in rows:
+        if len(stack) > depth:
+            groups.setdefault(stack[depth], []).append((stack, seconds))
+    for words, group in groups.items():
+        width = scale * sum(seconds for _, seconds in group)
+        if width >= LEAST:
+            yield depth, left, width, words
+            yield from laid(group, depth + 1, left, scale)
+        left += width
+
+
+def color_of(words: str) -> str:
+    """How a frame is drawn."""
+    return next((color for sign, color in PALETTE if sign in words), "#e9c46a")

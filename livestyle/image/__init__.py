@@ -1,0 +1,1 @@
+"""Pixels: types, pure functions on pictures, picture files."""

@@ -1,0 +1,1 @@
+"""A running session: driver, guard, controls, actions, remote control."""

@@ -1,0 +1,385 @@
+"""The segmenters that are no cards of ours: clustering without training, and published nets, which are fetched."""
+
+import atexit
+import difflib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.config.settings import Settings, Size
+from livestyle.errors import UserError
+from livestyle.files import save_tensors
+from livestyle.image.pixels import Image, Matte, fit, size_of
+from livestyle.nets import library as weights
+from livestyle.nets.engine import Engine, has_package
+from livestyle.nets.library import fetch, model_folders, sha256, user_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Segmenter = Callable[[Image], Matte]  # any size in, the same or a smaller one out
+Classes = Callable[[], Sequence[str]]  # names of what a segmenter tells apart, in its own order
+
+NO_CLASS = {"__background__", "N/A"}
+SURE_INSTANCE = 0.5  # the score above which an instance of Mask R-CNN counts
+
+# Of kmeans, tuned on 150 training portraits.
+COLOR = (0.67, 2.6, 2.6)  # weights of L, a and b
+FAR = 0.44  # weight of the distance from where the person is expected
+EXPECTED = 1.36  # the distance within which that is
+ROUNDS = 20
+VOTERS = 7  # side of the square whose majority decides
+HOLE = 0.05  # share of the picture below which a hole is filled
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that others published.
+
+    Args:
+        url: of the file; digest: its SHA-256, or the beginning of that.
+        files: what serves in its place once it lies in a models folder, best first; `*` stands for anything.
+    """
+
+    url: str
+    digest: str
+    files: tuple[str, ...]
+
+
+def people() -> Sequence[str]:
+    """Of a segmenter that knows nothing but people."""
+    return ("person",)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A segmenter that is no card of ours.
+
+    Args:
+        title: what a person reads; license, source, data: as of a card.
+        make: from the weights' file, the engine and the numbers of the classes to keep; it is given what it needs.
+        packages: what it imports; extra: of livestyle's, that installs them.
+        published: its weights, None where it has none.
+        classes: what it tells apart.
+    """
+
+    title: str
+    license: str
+    source: str
+    data: str
+    make: Callable[[Path | None, Engine, list[int]], Segmenter]
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    published: Published | None = None
+    classes: Classes = people
+
+
+def load_foreign(name: str, engine: Engine, settings: Settings) -> Segmenter:
+    """A segmenter of SEGMENTERS, its weights fetched where they are not here yet.
+
+    Raises:
+        UserError: a package is missing, `keep` names what it does not know, or the weights cannot be had.
+    """
+    foreign = SEGMENTERS[name]
+    if lacking := install_command(foreign):
+        raise UserError(f"The segmenter '{name}' is not installed.", f"Run: {lacking}")
+    kept = class_numbers(name, settings.keep, foreign.classes())
+    return foreign.make(weights_file(name, settings), engine, kept)
+
+
+def install_command(foreign: Foreign) -> str:
+    """What installs the packages that it lacks, "" where they are here."""
+    return "" if all(map(has_package, foreign.packages)) else f"pip install 'livestyle[{foreign.extra}]'"
+
+
+def state(name: str, settings: Settings) -> str:
+    """Whether a segmenter of SEGMENTERS is "ready", or what is still to be done."""
+    foreign = SEGMENTERS[name]
+    ready = foreign.published is None or find_weights(name, settings) is not None
+    return install_command(foreign) or ("ready" if ready else "fetched on first use")
+
+
+def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
+    """The places in `classes` of the names in `keep`, which commas part.
+
+    Raises:
+        UserError: none is named, or one that this segmenter does not know.
+    """
+    numbers = {known: number for number, known in enumerate(classes) if known not in NO_CLASS}
+    wanted = [word.strip().lower() for word in keep.split(",") if word.strip()]
+    if not wanted:
+        raise UserError("--keep names nothing.", "Name what stays, such as: --keep person")
+    for word in wanted:
+        if word not in numbers and list(numbers) == list(people()):
+            others = " or ".join(other for other, foreign in SEGMENTERS.items() if foreign.classes is not people)
+            raise UserError(f"The segmenter '{name}' finds people only, not '{word}'.", f"Use --segmenter {others}.")
+        if word not in numbers:
+            near = [known for known in numbers if word in known] or difflib.get_close_matches(word, numbers, 3, 0.5)
+            step = f"Near it: {', '.join(near)}." if near else f"It knows: {', '.join(numbers)}."
+            raise UserError(f"The segmenter '{name}' knows no '{word}'.", step)
+    return [numbers[word] for word in wanted]
+
+
+def weights_file(name: str, settings: Settings) -> Path | None:
+    """The file of a segmenter's weights, fetched where it is not here; None where it has none.
+
+    Raises:
+        UserError: `model_file` is no file, or of no use; or the weights cannot be fetched.
+    """
+    published = SEGMENTERS[name].published
+    if published is None:
+        refuse_model_file(name, settings)
+        return None
+    if settings.model_file and not settings.model_file.is_file():
+        raise UserError(f"There is no file {settings.model_file}.", "Check --model-file.")
+    here = settings.model_file or find_weights(name, settings)
+    if here is None:
+        target = user_folder() / "segmenters" / name / published.url.rpartition("/")[2]
+        with weights.progress(f"fetching {target.name}", 1.0) as watch:
+            here = fetch(published.url, published.digest, target, watch)
+    return here
+
+
+def find_weights(name: str, settings: Settings) -> Path | None:
+    """The file of a segmenter's weights in a models folder, under segmenters/NAME; None where there is none."""
+    published = SEGMENTERS[name].published
+    patterns = published.files if published else ()
+    places = [folder / "segmenters" / name for folder in model_folders(settings.models)]
+    return next((f for place in places for pattern in patterns for f in sorted(place.glob(pattern))), None)
+
+
+def refuse_model_file(name: str, settings: Settings) -> None:
+    """For a segmenter without weights of others.
+
+    Raises:
+        UserError: `model_file` is given.
+    """
+    if settings.model_file:
+        raise UserError(f"The segmenter '{name}' takes no --model-file.", "Leave it away.")
+
+
+def input_size(size: Size, pixels: int, multiple: int) -> Size:
+    """The size of about `pixels` pixels, in the shape of `size` (at most 3:1), whose sides are multiples."""
+    shape = min(3.0, max(1 / 3, size[0] / size[1]))
+    width, height = (pixels * shape) ** 0.5, (pixels / shape) ** 0.5
+    return max(1, round(width / multiple)) * multiple, max(1, round(height / multiple)) * multiple
+
+
+def kmeans(_: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
+    """Two clusters (Lloyd 1982) over colour in Lab and the distance from where a portrait's person is expected.
+
+    The start is that expectation and nothing is drawn at random. A vote among neighbours and the largest piece,
+    its small holes filled, clean up. What resembles the person in colour and lies beside them stays with them.
+    """
+
+    def segment(image: Image) -> Matte:
+        small = fit(image, input_size(size_of(image), 160 * 120, 1))
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.float32(255)
+        far = distance_from_portrait(size_of(small))
+        features = np.dstack([lab * np.array(COLOR, np.float32), far * np.float32(FAR)]).reshape(-1, 4)
+        start = (far < EXPECTED).astype(np.int32).reshape(-1, 1)
+        criteria = (cv2.TERM_CRITERIA_COUNT, ROUNDS, 0.0)
+        _, labels, _ = cv2.kmeans(features, 2, start, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+        return cleaned(nearer_cluster(np.asarray(labels).reshape(far.shape) == 1, far)).astype(np.float32)
+
+    return segment
+
+
+def distance_from_portrait(size: Size) -> Matte:
+    """Of each pixel from where a portrait has its person: 0 on the axis below, about 1 where the person may end."""
+    width, height = size
+    y, x = (np.arange(height)[:, None] + 0.5) / height, (np.arange(width) + 0.5) / width
+    aside = np.abs(2 * x - 1) / (0.55 + 0.16 * y * y)  # shoulders are wider than a head
+    return np.asarray(np.hypot(aside, np.maximum(0, 0.63 - y) / 0.5), np.float32)
+
+
+def nearer_cluster(mask: NDArray[np.bool_], far: Matte) -> NDArray[np.bool_]:
+    """The mask, or what it leaves out, whichever lies nearer to where the person is expected."""
+    if mask.all() or not mask.any():
+        return mask
+    return mask if far[mask].mean() <= far[~mask].mean() else ~mask
+
+
+def cleaned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The majority among neighbours, then the largest piece with its small holes filled."""
+    votes = cv2.boxFilter(mask.astype(np.float32), -1, (VOTERS, VOTERS)) > 0.5
+    count, pieces, facts, _ = cv2.connectedComponentsWithStats(votes.astype(np.uint8))
+    piece = pieces == 1 + facts[1:, cv2.CC_STAT_AREA].argmax() if count > 1 else votes
+    _, gaps, facts, _ = cv2.connectedComponentsWithStats((~piece).astype(np.uint8))
+    small = facts[:, cv2.CC_STAT_AREA] < HOLE * mask.size
+    small[0] = False  # the piece itself
+    return np.asarray(piece | small[gaps], np.bool_)
+
+
+def mediapipe(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
+    """MediaPipe's selfie segmentation."""
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    from mediapipe import Image as MpImage
+    from mediapipe import ImageFormat
+    from mediapipe.tasks.python import BaseOptions
+    from mediapipe.tasks.python.vision import ImageSegmenter, ImageSegmenterOptions
+
+    assert file is not None
+    options = ImageSegmenterOptions(
+        base_options=BaseOptions(model_asset_buffer=file.read_bytes()), output_confidence_masks=True
+    )
+    try:
+        task = ImageSegmenter.create_from_options(options)
+    except (RuntimeError, ValueError):
+        raise UserError(f"{file} is no model that MediaPipe can segment with.", "Give another one.") from None
+    # It closes through an executor, which is gone by the time of atexit; left open, it complains.
+    getattr(threading, "_register_atexit", atexit.register)(task.close)
+
+    def segment(image: Image) -> Matte:
+        small = fit(image, input_size(size_of(image), 256 * 256, 1))
+        masks = task.segment(MpImage(ImageFormat.SRGB, np.ascontiguousarray(small))).confidence_masks
+        return np.array(masks[-1].numpy_view(), np.float32).reshape(small.shape[:2])
+
+    return segment
+
+
+def voc_classes() -> Sequence[str]:
+    """The 20 classes of PASCAL VOC."""
+    from torchvision.models.segmentation import DeepLabV3_MobileNet_V3_Large_Weights as Known
+
+    names: Sequence[str] = Known.DEFAULT.meta["categories"]
+    return names
+
+
+def coco_classes() -> Sequence[str]:
+    """The 80 classes of COCO."""
+    from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights as Known
+
+    names: Sequence[str] = Known.DEFAULT.meta["categories"]
+    return names
+
+
+def deeplabv3_mobilenet(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
+    """DeepLabv3 (Chen et al. 2017) on MobileNetV3 (Howard et al. 2019): the probability of the kept classes.
+
+    It runs at 416x416 pixels in the picture's own shape; 520 on the short side, at which it was tested, is too slow
+    for a live picture on a CPU.
+    """
+    import torch
+    from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large as build
+
+    net, device = filled(build(weights=None, weights_backbone=None), "deeplabv3-mobilenet", file), torch_device(engine)
+    net = net.to(device)
+    mean = torch.tensor((0.485, 0.456, 0.406), device=device).view(3, 1, 1)
+    deviation = torch.tensor((0.229, 0.224, 0.225), device=device).view(3, 1, 1)
+
+    def segment(image: Image) -> Matte:
+        small = to_tensor(fit(image, input_size(size_of(image), 416 * 416, 16)), device)
+        with torch.inference_mode():
+            scores = net(((small - mean) / deviation)[None])["out"][0].softmax(0)
+            return np.asarray(scores[kept].sum(0).clamp(0, 1).cpu().numpy(), np.float32)
+
+    return segment
+
+
+def maskrcnn(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
+    """Mask R-CNN (He et al. 2017): every instance of a kept class stays, the rest is background.
+
+    Seconds for each picture on a CPU, so for stills.
+    """
+    import torch
+    from torchvision.models.detection import maskrcnn_resnet50_fpn as build
+
+    net, device = build(weights=None, weights_backbone=None, box_score_thresh=SURE_INSTANCE), torch_device(engine)
+    for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.eps = 0.0  # with which these weights were made
+    net = filled(net, "maskrcnn", file).to(device)
+    chosen = torch.tensor(kept, device=device)
+
+    def segment(image: Image) -> Matte:
+        small = to_tensor(fit(image, input_size(size_of(image), 800 * 600, 1)), device)
+        with torch.inference_mode():
+            found = net([small])[0]
+            masks = found["masks"][torch.isin(found["labels"], chosen), 0]
+            nobody = torch.zeros((1, *small.shape[1:]), device=device)
+            return np.asarray(torch.cat([nobody, masks]).amax(0).clamp(0, 1).cpu().numpy(), np.float32)
+
+    return segment
+
+
+def torch_device(engine: Engine) -> str:
+    """Where a torch net runs: beside OpenVINO on the CPU."""
+    return engine.device if engine.name == "torch" else "cpu"
+
+
+def to_tensor(image: Image, device: str) -> "Tensor":
+    """uint8 (H, W, 3) to float (3, H, W) in 0..1."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1).float() / 255
+
+
+def filled(net: "nn.Module", name: str, file: Path | None) -> "nn.Module":
+    """A net with its published weights, in eval mode.
+
+    A published .pth is unpickled only once its SHA-256 is found right, and tensors alone; one in the user's models
+    folder is turned into safetensors, which take its place.
+
+    Raises:
+        UserError: the file is altered, or holds something else.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    published = SEGMENTERS[name].published
+    assert file is not None
+    assert published is not None
+    is_safe = file.suffix == ".safetensors"
+    if not is_safe and not sha256(file).startswith(published.digest):
+        raise UserError(f"{file} is not the published {published.url}.", "Remove it, and it is fetched anew.")
+    try:
+        tensors = load_file(file) if is_safe else torch.load(file, map_location="cpu", weights_only=True)
+        net.load_state_dict({key: tensors[key] for key in tensors if not key.startswith("aux_classifier.")})
+    except (RuntimeError, SafetensorError):
+        raise UserError(f"{file} holds no weights of '{name}'.", "Remove it, and it is fetched anew.") from None
+    if not is_safe and file.is_relative_to(user_folder()):
+        save_tensors(file.with_suffix(".safetensors"), net.state_dict())
+        file.unlink()
+    return net.eval()
+
+
+def torchvision_weights(file: str) -> Published:
+    """Weights of torchvision's, whose file name ends in the beginning of their SHA-256."""
+    stem = file.removesuffix(".pth")
+    url = f"https://download.pytorch.org/models/{file}"
+    return Published(url, stem.rpartition("-")[2], (f"{stem}.safetensors", file))
+
+
+SEGMENTERS: dict[str, Foreign] = {  # beside the cards
+    "kmeans": Foreign(
+        "two clusters over colour and position", "MIT", "livestyle; Lloyd (1982)", "none: it is not trained", kmeans
+    ),
+    "deeplabv3-mobilenet": Foreign(
+        "DeepLabv3 on MobileNetV3: people and 19 kinds of things",
+        "BSD-3-Clause", "torchvision; Chen et al. (2017)", "COCO 2017 (photos of Flickr, CC BY 4.0 annotations)",
+        deeplabv3_mobilenet, ("torch", "torchvision", "safetensors"), "torch",
+        torchvision_weights("deeplabv3_mobilenet_v3_large-fc3c493d.pth"), voc_classes,
+    ),
+    "maskrcnn": Foreign(
+        "Mask R-CNN on ResNet-50: people and 79 kinds of things, one by one",
+        "BSD-3-Clause", "torchvision; He et al. (2017)", "COCO 2017 (photos of Flickr, CC BY 4.0 annotations)",
+        maskrcnn, ("torch", "torchvision", "safetensors"), "torch",
+        torchvision_weights("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"), coco_classes,
+    ),
+    "mediapipe": Foreign(
+        "MediaPipe selfie segmentation", "Apache-2.0", "Google", "not published", mediapipe,
+        ("mediapipe",), "mediapipe",
+        Published(
+            "https://storage.googleapis.com/mediapipe-models/image_segmenter/selfie_segmenter/float16/latest/selfie_segmenter.tflite",
+            "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c", ("*.tflite",),
+        ),
+    ),
+}  # fmt: skip

@@ -1,0 +1,144 @@
+"""Nets as they are shipped: norms folded, weights in fp16, and a uint8 door for the picture."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from livestyle.files import save_tensors, written_aside
+from livestyle.nets.architectures import classic, deeplab, transform, unet
+from livestyle.nets.architectures.blocks import fold
+
+OPSET, IR = 18, 10  # of ONNX
+
+NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
+    "slim": lambda _: transform.SlimNet(),
+    "johnson": lambda _: transform.JohnsonNet(),
+    "unet": lambda _: unet.MobileUNet(),
+    "deeplabv3plus": lambda _: deeplab.DeepLab(),
+    "cnn-resnet": classic.CnnResNet,
+    "fcn8s": classic.Fcn8s,
+    "deeplab-lfov": classic.DeepLabLfov,
+    "segnet": classic.SegNet,
+    "deeplabv3-mobilenet": classic.DeepLabV3MobileNet,
+}
+
+
+def build(name: str, width: float = 1.0) -> nn.Module:
+    """A net of NETS with fresh weights."""
+    return NETS[name](width)
+
+
+class Shipped(nn.Module):
+    """A net behind its door.
+
+    Shape: uint8 (N, H, W, 3) RGB to uint8 (N, H, W, 3) RGB for a style, float32 (N, H, W) in [0, 1] for a segmenter.
+    """
+
+    def __init__(self, net: nn.Module, kind: str) -> None:
+        super().__init__()
+        self.net, self.kind = net, kind
+
+    def forward(self, images: Tensor) -> Tensor:
+        dtype = next(self.net.parameters()).dtype
+        y: Tensor = self.net(images.permute(0, 3, 1, 2).to(dtype) / 255).float()
+        if self.kind == "segmenter":
+            return torch.sigmoid(y)[:, 0]
+        return (y.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def load_shipped(name: str, kind: str, path: Path, width: float = 1.0) -> Shipped:
+    """A shipped net from its safetensors, in eval mode."""
+    net = fold(build(name, width))
+    net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return Shipped(net.eval(), kind)
+
+
+def ship(
+    net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, arch: str = "",
+    pictures: Sequence[Tensor] = (),
+) -> list[Path]:  # fmt: skip
+    """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, which compute the same.
+
+    The ONNX computes in int8 (`nets.int8`): all convolutions of a SlimNet, the costly ones of a segmenter.
+
+    Args:
+        multiple: of the input's sides, which the net asks for.
+        arch: of NETS; the file says it, so that it can be told without a card.
+        pictures: float (N, 3, H, W) in [0, 1], such as a style will paint: for the ranges of values; none: no int8.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    net = fold(net.cpu().float())
+    half = {k: v.half().contiguous() for k, v in net.state_dict().items()}
+    net.load_state_dict({k: v.float() for k, v in half.items()})
+    weights, onnx = folder / f"{name}.safetensors", folder / f"{name}.onnx"
+    save_tensors(weights, half, {"kind": kind, "net": arch} if arch else None)
+    if isinstance(net, transform.SlimNet):
+        write_onnx(slim_model(net, pictures), onnx)
+    else:
+        export_onnx(Shipped(net, kind), onnx, multiple)
+    return [weights, onnx]
+
+
+def slim_model(net: transform.SlimNet, pictures: Sequence[Tensor]) -> Any:
+    """The ONNX model of a style's net, in int8 where there are pictures to measure."""
+    import onnx
+
+    from livestyle.nets.export.graph import slim_graph
+    from livestyle.nets.export.int8 import measured_reads
+
+    net = transform.evened(net, pictures) if pictures else net
+    graph = slim_graph(net, measured_reads(net, pictures))
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
+
+
+def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
+    """One ONNX file for any batch and size, its costly convolutions in int8, other large weights in fp16."""
+    from livestyle.nets.export.int8 import compute_in_int8
+
+    example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
+    axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
+    program = torch.onnx.export(
+        net.eval(), (example,), dynamo=True, opset_version=OPSET, input_names=["images"], output_names=["result"],
+        dynamic_shapes={"images": axes}, verbose=False, optimize=True,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    compute_in_int8(model.graph)
+    write_onnx(model, path)
+
+
+def write_onnx(model: Any, path: Path) -> None:
+    """Write a model, its large weights in fp16."""
+    import onnx
+
+    store_half(model.graph)
+    onnx.checker.check_model(model)
+    with written_aside(path) as part:
+        part.write_bytes(model.SerializeToString())
+
+
+def store_half(graph: Any) -> None:
+    """Turn each large float initialiser into an fp16 one, widened when loaded: exact where it was fp16 before."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    kept, nodes = [], []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 256:
+            kept.append(tensor)
+            continue
+        half = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half")
+        kept.append(half)
+        nodes.append(helper.make_node("Cast", [half.name], [tensor.name], to=TensorProto.FLOAT))
+    nodes.extend(graph.node)
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)

@@ -1,0 +1,1 @@
+"""A frame and a look become a picture."""

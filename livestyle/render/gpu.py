@@ -1,0 +1,352 @@
+"""The filter with its pixels on a device of PyTorch's: a frame goes up once, its picture comes down once.
+
+Beside them only small things travel: the matte at its net's size and a picture at a third of the size at which styles
+paint come down, for optical flow, trust and smoothing, which stay on the CPU; what those find goes up.
+
+Nets compute in half precision on a GPU, two styles one after the other: each fills the device by itself. What must be
+CUDA is in `Link` and `Graph` alone.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from livestyle.config.look import Look, Plane
+from livestyle.config.settings import Quality, Size
+from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.image.pixels import size_of as size_of_image
+from livestyle.matting.matte import GUIDED, CardSegmenter, Matting
+from livestyle.render.gpu_pixels import (
+    as_bytes,
+    as_picture,
+    blur_plane,
+    brought,
+    composite,
+    fit,
+    grayscale,
+    keep_colors,
+    linear,
+    mix,
+    person_before,
+    refine,
+    rounded,
+    segmented,
+    size_of,
+    stylized,
+    third,
+    used,
+)
+from livestyle.render.meter import Meter
+from livestyle.render.planes import painted_at
+from livestyle.render.stylizer import Stylizer
+from livestyle.render.temporal import Glimpse, Watcher
+
+KINDS = {"none", "color", "image", "blur", "style"}  # looks that are rendered here
+KEPT = 4  # programs that stay ready
+AFTER = 3  # frames of one program before it is recorded
+Tensors = dict[str, Tensor]
+Function = Callable[[Tensors], Tensors]
+
+
+class Link:
+    """The way to a device and back; on CUDA through pinned memory, without waiting on the way up.
+
+    Its owner waits for one frame (`down`) before it sends another one up, so that what is sent is never overwritten.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self._is_cuda = device, device.type == "cuda"
+        self._sent: Tensors = {}
+
+    def up(self, name: str, array: NDArray[Any]) -> Tensor:
+        """An array on the device; good until another one of that name."""
+        sent = self._sent.get(name)
+        if sent is None or tuple(sent.shape) != array.shape:
+            kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
+            sent = self._sent[name] = torch.empty(array.shape, dtype=kind, pin_memory=self._is_cuda)
+        np.copyto(sent.numpy(), array)
+        return sent.to(self.device, non_blocking=self._is_cuda)
+
+    def down(self, tensors: list[Tensor]) -> list[NDArray[Any]]:
+        """Tensors as arrays of the caller's own, after all that was asked of the device before."""
+        here = [torch.empty(t.shape, dtype=t.dtype, pin_memory=self._is_cuda) for t in tensors]
+        for target, tensor in zip(here, tensors, strict=True):
+            target.copy_(tensor, non_blocking=self._is_cuda)
+        if self._is_cuda:
+            torch.cuda.current_stream(self.device).synchronize()
+        return [target.numpy() for target in here]
+
+
+class Graph:
+    """A function's kernels recorded once, then launched as one (CUDA graph); from any thread, one at a time.
+
+    Args:
+        function: of named tensors, with no choice that depends on their values; example: such tensors, kept.
+    """
+
+    _turn = threading.Lock()  # of recording: one at a time in a process
+
+    def __init__(self, function: Function, example: Tensors, device: torch.device) -> None:
+        self._given = example
+        self._constants: list[Tensor] = []
+        with self._turn, torch.inference_mode(), torch.cuda.device(device):
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # libraries choose their kernels and make their workspaces before it is recorded
+                    function(example)
+            stream.synchronize()
+            self._graph = torch.cuda.CUDAGraph()
+            # Frames go on meanwhile, from another thread: what that does must not spoil the recording.
+            used.by = self._constants
+            with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+                self._made = function(example)
+            used.by = None
+            torch.cuda.synchronize()
+
+    def takes(self, given: Tensors) -> bool:
+        """Whether it was recorded for tensors of these names."""
+        return given.keys() == self._given.keys()
+
+    def __call__(self, given: Tensors) -> Tensors:
+        """What the function makes of them; good until the next call."""
+        for name, tensor in given.items():
+            self._given[name].copy_(tensor, non_blocking=True)
+        self._graph.replay()
+        return dict(self._made)
+
+
+class Recorded:
+    """A function of named tensors; on CUDA recorded aside after its first runs, and launched as one from then on.
+
+    Args:
+        pool: where it is recorded. Where that fails, the function goes on as it was.
+    """
+
+    def __init__(self, function: Function, device: torch.device, pool: ThreadPoolExecutor) -> None:
+        self._function, self._device, self._pool = function, device, pool
+        self._names: frozenset[str] = frozenset()
+        self._runs = 0
+        self.graph: Future[Graph] | None = None
+
+    def __call__(self, given: Tensors) -> Tensors:
+        graph = self.graph.result() if self.is_recorded and self.graph else None
+        if graph and graph.takes(given):
+            return graph(given)
+        made = self._function(given)
+        if self._device.type == "cuda" and self.graph is None:
+            self._count(given)
+        return made
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a recording stands in for the function."""
+        return self.graph is not None and self.graph.done() and self.graph.exception() is None
+
+    def _count(self, given: Tensors) -> None:
+        self._runs = self._runs + 1 if self._names == given.keys() else 1
+        self._names = frozenset(given)
+        if self._runs == AFTER:
+            example = {name: tensor.clone() for name, tensor in given.items()}
+            self.graph = self._pool.submit(Graph, self._function, example, self._device)
+
+
+class Program:
+    """How frames of one size become pictures of one look, in two parts: before and after the small things are known.
+
+    Args:
+        painted: the size at which styles paint; segmenter: None where the look needs no matte.
+        styles: by name; pictures: of the look, by path, (1, 3, H, W) of the frames' size; steadied: over time.
+        epsilon: of the guided filter.
+    """
+
+    def __init__(
+        self, look: Look, painted: Size, segmenter: CardSegmenter | None, styles: dict[str, Stylizer],
+        pictures: Tensors, steadied: bool, epsilon: float, record: Callable[[Function], Recorded],
+    ) -> None:  # fmt: skip
+        self._look, self.painted, self._segmenter, self._styles = look, painted, segmenter, styles
+        self._pictures, self._steadied, self._epsilon = pictures, steadied, epsilon
+        self.begin, self.finish = record(self._begin), record(self._finish)
+        self.names = {"calm", *styles}  # of what it remembers from frame to frame
+
+    def _begin(self, given: Tensors) -> Tensors:
+        """From the "frame", uint8 (H, W, 3): "image", "feed" for styles; "third" of that; "gray", "small", "matte"."""
+        image = as_picture(given["frame"])
+        made = {"image": image}
+        if self._styles:
+            made["feed"] = fit(image, self.painted)
+            if self._steadied:
+                made["third"] = as_bytes(third(made["feed"]))
+        if self._segmenter:
+            made["gray"], made["matte"] = grayscale(image), segmented(self._segmenter, image)
+            made["small"] = as_bytes(fit(made["gray"], size_of(made["matte"])))
+        return made
+
+    def _finish(self, given: Tensors) -> Tensors:
+        """From that, the steadied "matte" and "maps" (1, 4, h, w), and what was remembered: the same anew, "picture"
+        uint8 (H, W, 3), "cut" the matte at its size.
+
+        Maps are the flow, in pixels of what is painted, trust, and how much of the pictures before is to be kept.
+        """
+        look, image, made = self._look, given["image"], self._paint(given) if self._styles else {}
+        painted = {style: fit(rounded(made[style]), size_of(image)) for style in self._styles}
+        if "matte" not in given:
+            whole = self._render(look.background, look.background_strength, image, painted, image)
+            return made | {"picture": as_bytes(whole)}
+        matte = refine(given["matte"], given["gray"], as_picture(given["small"]), self._epsilon)
+        scene = self._render(look.background, look.background_strength, image, painted, 1 - matte)
+        person = self._render(look.person, look.person_strength, image, painted, matte)
+        put = person_before if person is image and scene is not image else composite
+        return made | {"picture": as_bytes(put(person, scene, matte)), "cut": matte}
+
+    def _paint(self, given: Tensors) -> Tensors:
+        """Each style's painting, steadied, and "calm", the picture without its noise."""
+        feed = given["feed"]
+        if "maps" not in given:
+            return {name: stylized(style, feed) for name, style in self._styles.items()}
+        maps = linear(given["maps"], self.painted)
+        flow, trust, keep = maps[:, :2], maps[:, 2:3], maps[:, 3:]
+        made = {"calm": feed + keep * (given.get("calm", feed) - feed)}
+        for name, style in self._styles.items():
+            now = stylized(style, rounded(made["calm"]))
+            made[name] = now + trust * (brought(given[name], flow) - now) if name in given else now
+        return made
+
+    def _render(self, plane: Plane, strength: float, image: Tensor, painted: Tensors, feed: Tensor) -> Tensor:
+        """One plane, over the whole frame; `feed` is 1 on the plane."""
+        if plane.kind == "none":
+            return image
+        if plane.kind == "color":
+            return torch.cat([torch.full_like(feed[:, :1], value) for value in plane.color], 1)
+        if plane.kind == "image":
+            return self._pictures[plane.path]
+        if plane.kind == "blur":
+            return mix(image, blur_plane(image, feed, plane.amount), strength)
+        first, *others = (painted[style] for style, _ in plane.styles)
+        styled = mix(first, others[0], plane.styles[1][1]) if others else first
+        return mix(image, keep_colors(styled, image) if self._look.keep_colors else styled, strength)
+
+
+class Resident:
+    """Renders frames on a device; owns the programs of the last looks and sizes, and what was painted before.
+
+    Args:
+        styles: a style made ready; picture: of a path, at a size.
+        steadied: over time; else each picture stands alone.
+
+    Raises:
+        RuntimeError: when called; of the device (torch.OutOfMemoryError is one), or of a matte that is none. Nothing
+            of such a frame is remembered.
+    """
+
+    def __init__(
+        self, device: str, styles: Callable[[str], Stylizer], picture: Callable[[str, Size], Image], meter: Meter,
+        steadied: bool,
+    ) -> None:  # fmt: skip
+        self._link, self._styles, self._picture, self._meter = Link(torch.device(device)), styles, picture, meter
+        self._watcher = Watcher() if steadied else None
+        self._pool = ThreadPoolExecutor(1, "record")
+        self._programs: OrderedDict[object, Program] = OrderedDict()
+        self._step, self._last = 0, 0  # the number of this frame, and of the one that is remembered
+        self._memory: Tensors = {}
+        self._cut: tuple[Frame, Tensor] | None = None  # the frame rendered last, and its matte
+
+    def takes(self, look: Look, matting: Matting) -> bool:
+        """Whether it can render a look, with such mattes, and there is something to do."""
+        kinds = {look.background.kind, look.person.kind}
+        if look.bypass or kinds == {"none"} or not kinds <= KINDS:
+            return False
+        ours = isinstance(matting.segmenter, CardSegmenter) and matting.refinement is GUIDED
+        return look.is_whole or ours
+
+    @torch.inference_mode()
+    def __call__(self, frame: Frame, look: Look, matting: Matting, quality: Quality) -> Image:
+        """The finished picture, of the frame's size, its memory the caller's own."""
+        self._cut, self._step = None, self._step + 1
+        program = self._program(look, size_of_image(frame.image), matting, quality)
+        with self._meter.stage("segment"):  # with the way up, and what else comes before the styles
+            made = program.begin({"frame": self._link.up("frame", frame.image)})
+            names = [name for name in ("third", "small", "matte") if name in made]
+            small = dict(zip(names, self._link.down([made[name] for name in names]) if names else [], strict=True))
+        with self._meter.stage("stylize"):  # with compositing behind it, and the way down
+            made |= self._steadied(small, frame, matting, program)
+            made = program.finish(made)
+            (picture,) = self._link.down([made["picture"]])
+        self._memory, self._last = {name: made[name] for name in program.names & made.keys()}, self._step
+        self._cut = (frame, made["cut"]) if "cut" in made else None
+        self._meter.runs["cut out"] += "cut" in made
+        self._meter.runs["painted"] += bool(look.styled_planes)
+        self._meter.areas.extend([1.0] * len(look.styled_planes))
+        return cast(Image, picture)
+
+    @torch.inference_mode()
+    def matte(self, frame: Frame) -> Matte | None:
+        """The matte of the frame rendered last, if this is that and it had one."""
+        if self._cut is None or self._cut[0] is not frame:
+            return None
+        (matte,) = self._link.down([self._cut[1]])
+        return cast(Matte, matte[0, 0])
+
+    def settle(self) -> bool:
+        """Wait for what is recorded aside; whether frames of the look and size rendered last are launched from CUDA
+        graphs by now."""
+        parts = [part for program in self._programs.values() for part in (program.begin, program.finish)]
+        wait([part.graph for part in parts if part.graph])
+        return bool(parts) and all(part.is_recorded for part in parts[-2:])
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown()
+
+    def _program(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
+        key = look, size, painted_at(quality, size), quality.precision, id(matting.segmenter)
+        if key not in self._programs:
+            self._programs[key] = self._written(look, size, matting, quality)
+            if len(self._programs) > KEPT:
+                self._programs.popitem(last=False)
+        self._programs.move_to_end(key)
+        return self._programs[key]
+
+    def _written(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
+        paths = {plane.path for plane in (look.background, look.person) if plane.kind == "image"}
+        pictures = {path: as_picture(self._link.up("picture", self._picture(path, size)).clone()) for path in paths}
+        styles = {style: self._styles(style) for style in look.styled_planes}
+        segmenter = None if look.is_whole else cast(CardSegmenter, matting.segmenter)
+        return Program(
+            look, painted_at(quality, size), segmenter, styles, pictures, self._watcher is not None, matting.epsilon,
+            lambda function: Recorded(function, self._link.device, self._pool),
+        )  # fmt: skip
+
+    def _steadied(self, small: dict[str, NDArray[Any]], frame: Frame, matting: Matting, program: Program) -> Tensors:
+        """What the small things tell, on the device, and what is remembered of the frame before."""
+        found: Tensors = {}
+        if "third" in small and self._watcher:
+            seen, shape = self._watcher.glimpse(small["third"], frame.time), small["third"].shape[:2]
+            maps = as_maps(seen, shape, program.painted)
+            found["maps"] = self._link.up("maps", maps)
+            if self._last == self._step - 1:
+                found |= {
+                    name: linear(self._memory[name], program.painted) for name in program.names & self._memory.keys()
+                }
+        if "matte" in small:
+            matte = matting.steadied(small["matte"][0, 0], small["small"][..., 0], frame.time)
+            found["matte"] = self._link.up("matte", matte[None, None])
+        return found
+
+
+def as_maps(seen: Glimpse | None, shape: tuple[int, int], painted: Size) -> NDArray[np.float32]:
+    """A glimpse as maps (1, 4, h, w), all 0 where nothing is remembered."""
+    maps = np.zeros((1, 4, *shape), np.float32)
+    if seen:
+        for axis in (0, 1):
+            maps[0, axis] = seen.flow[..., axis] * (painted[axis] / shape[1 - axis])
+        maps[0, 2] = seen.trust
+        maps[0, 3] = 0 if seen.keep is None else seen.keep
+    return maps

@@ -1,0 +1,1 @@
+"""Finished pictures: feed-forward, by optimization (Gatys), and painted into a painting."""

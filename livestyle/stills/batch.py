@@ -1,0 +1,146 @@
+"""Stills and mattes: a picture, every picture of a folder, the matte of a clip."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.config.look import Look
+from livestyle.config.settings import Settings
+from livestyle.errors import UserError
+from livestyle.image.pixels import OPAQUE, PICTURES, READABLE, Frame, load_picture, save_image, to_gray
+from livestyle.live.controls import Deck
+from livestyle.live.driver import Say, Watch
+from livestyle.render.filter import Filter
+from livestyle.video.sinks.open import CLIPS, Stream, open_sink
+from livestyle.video.sources.open import open_source
+
+Render = Callable[[Frame], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture that was done, or could not be.
+
+    Args:
+        picture: where from; result: where to; problem: why not, None where it was.
+    """
+
+    picture: Path
+    result: Path
+    problem: UserError | None = None
+
+
+def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
+    """Which picture becomes which: one file, or every picture of a folder into a folder, which is created.
+
+    Args:
+        suffix: of the results of a folder; None keeps each picture's own, where that can be written, else .jpg.
+
+    Raises:
+        UserError: nothing there, or two pictures would share a name.
+    """
+
+    def named(picture: Path) -> Path:
+        own = picture.suffix if picture.suffix.lower() in PICTURES else ".jpg"
+        return target / (picture.stem + (suffix or own))
+
+    if not source.is_dir():
+        return [(source, named(source) if target.is_dir() else target)]
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE)
+    if not pictures:
+        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE)}.")
+    taken: dict[Path, Path] = {}
+    for picture in pictures:
+        result = named(picture)
+        if result in taken:
+            raise UserError(f"{taken[result]} and {picture} would both become {result}.", "Rename one of them.")
+        if result == picture:
+            raise UserError(f"{result} would replace the picture itself.", "Give another folder.")
+        taken[result] = picture
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is a file.", "Give a folder for the results.")
+    target.mkdir(parents=True, exist_ok=True)
+    return [(picture, result) for result, picture in taken.items()]
+
+
+def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Still]:
+    """Read, render and write each, with what its file says beside the pixels; yields each as it is done.
+
+    One of several that cannot be read is yielded with its problem, and the rest is done.
+
+    Raises:
+        UserError: the only picture cannot be read, or a result not be written.
+    """
+    for picture, result in jobs:
+        if picture.resolve() == result.resolve():
+            raise UserError(f"{result} is the picture itself.", "Give another name for the result.")
+        try:
+            image, facts = load_picture(picture)
+        except UserError as problem:
+            if len(jobs) == 1:
+                raise
+            yield Still(picture, result, problem)
+            continue
+        save_image(result, render(Frame(image, 0, 0.0)), facts)
+        yield Still(picture, result)
+
+
+def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[Still]]:
+    """Stylize a picture or a folder with the feed-forward styles; the count, and each as it is done.
+
+    Raises:
+        UserError: as `pairs`, `render_stills`, and for looks and models.
+    """
+    jobs = pairs(source, target)
+    filter = Filter(settings, live=False)
+    filter.prepare(look)
+    return len(jobs), render_stills(jobs, lambda frame: filter(frame, look))
+
+
+def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[Still]]:
+    """The matte of a picture or of every picture of a folder: 8-bit grey, or the person as RGBA with `cutout`.
+
+    Raises:
+        UserError: as `photo`.
+    """
+    jobs = pairs(source, target, ".png")
+    if cutout and jobs[0][1].suffix.lower() in OPAQUE:
+        raise UserError(f"{jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
+    filter = Filter(settings, live=False)
+
+    def render(frame: Frame) -> NDArray[np.uint8]:
+        matte = filter.matte(frame)
+        return np.dstack([filter.alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
+
+    return len(jobs), render_stills(jobs, render)
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a path names a clip rather than a picture or folder."""
+    return not path.is_dir() and path.suffix.lower() not in READABLE
+
+
+def matte_clip(settings: Settings, source: Path, target: Path, deck: Deck, say: Say, watch: Watch) -> int:
+    """The matte of a clip as a grey clip, steadied over time as in live; returns its number of frames.
+
+    Raises:
+        UserError: the clip cannot be read, or the result not written.
+    """
+    if target.suffix.lower() not in CLIPS:
+        raise UserError(f"{target} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
+    done = 0
+    with open_source(str(source)) as frames, Filter(settings) as filter:
+        with open_sink((f"file:{target}",), Stream(frames.size, frames.fps, is_matte=True)) as sink:
+            for frame in frames:
+                if deck.over.is_set():
+                    break
+                gray = to_gray(filter.matte(frame))
+                sink.send(Frame(np.repeat(gray[..., None], 3, axis=2), frame.index, frame.time))
+                done += 1
+                watch(done)
+        if frames.warning:
+            say(f"Warning: {frames.warning}")
+    return done

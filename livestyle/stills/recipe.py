@@ -1,0 +1,130 @@
+"""How a still is painted: every choice, its presets, and what becomes of them on a machine."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from livestyle.config.settings import Settings, Size
+from livestyle.errors import UserError
+from livestyle.nets.library import sha256
+from livestyle.stills.masked_loss import Layers, Weights, parse_layers
+from livestyle.stills.optimizers import OPTIMIZERS
+from livestyle.stills.style_images import LEAST_SIDE, Blend, style_pictures
+
+METHOD = 1  # raised when a recipe comes out otherwise than before, so that nothing goes on from an older state
+STARTS = ("content", "noise")
+COLORS = ("", "luminance", "histogram")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a still is painted.
+
+    Args:
+        styles: the style pictures of "background" and "person", those that have some.
+        iterations: of each plane, all scales together; long_side: of what is painted, px, never above the picture's.
+        scales: at most, each twice the one before: the coarse ones lay out what the fine ones draw.
+        weights: of the loss; layers: that it compares; normalised: each filter's mean activation made one.
+        optimizer: one of OPTIMIZERS; init: one of STARTS; seed: of the noise.
+        keep_colors: one of COLORS: the style's luminance with the picture's colours, or style pictures recoloured.
+        strengths: of each plane, painted against original; 1 where it has none.
+        naive: paint the whole picture in each style and composite, rather than mask the loss.
+        network: of torchvision's, what it is meant for; any loss network does.
+    """
+
+    styles: Mapping[str, Blend]
+    iterations: int = 300
+    long_side: int = 512
+    scales: int = 3
+    weights: Weights = field(default_factory=Weights)
+    layers: Layers = field(default_factory=Layers)
+    normalised: bool = False
+    optimizer: str = "lbfgs"
+    init: str = "content"
+    seed: int = 0
+    keep_colors: str = ""
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    naive: bool = False
+    network: str = "vgg19"
+
+    def check(self) -> None:
+        """Raises UserError where it cannot be followed."""
+        if self.optimizer not in OPTIMIZERS:
+            raise UserError(f"There is no optimizer '{self.optimizer}'.", f"Choose {' or '.join(OPTIMIZERS)}.")
+        if self.init not in STARTS:
+            raise UserError(f"There is no start '{self.init}'.", f"Choose {' or '.join(STARTS)}.")
+        if self.keep_colors not in COLORS:
+            raise UserError(f"Colours are not kept by '{self.keep_colors}'.", f"Choose {' or '.join(COLORS[1:])}.")
+        if not self.styles:
+            raise UserError("No plane has a style picture.", "Give one: --background painting.jpg, or --person.")
+        for strength in self.strengths.values():
+            if not 0 <= strength <= 1:
+                raise UserError(f"A strength of {strength:g} is not between 0 and 1.", "Choose a number from 0 to 1.")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one painting serves both planes, so that no matte is needed."""
+        return len(self.styles) == 2 and len(set(self.styles.values())) == 1 and len(set(self.strengths.values())) < 2
+
+    def digest(self, *parts: object) -> str:
+        """Of all that the picture depends on, with other parts: of files their contents, not their names."""
+        pictures = {plane: [(sha256(p), w) for p, w in blend] for plane, blend in self.styles.items()}
+        text = json.dumps([METHOD, asdict(self) | {"styles": pictures}, parts], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "masked": {},  # the defaults: masks in the loss, coarse to fine
+    # Gatys et al. 2016: one scale, from noise.
+    "gatys2016": {"iterations": 500, "scales": 1, "init": "noise", "normalised": True},
+    # Masked style transfer for portraits, 2017: VGG-16, content from a deep layer, activations normalised.
+    "background2017": {"scales": 1, "layers": Layers(content=("relu5_2",)), "normalised": True, "network": "vgg16"},
+}
+
+
+def recipe_from(settings: Settings, flags: Mapping[str, Any]) -> Recipe:
+    """The preset among a command's flags, with what the others give in place of its own; None gives nothing.
+
+    Raises:
+        UserError: there is no such preset or style picture, or the recipe cannot be followed.
+    """
+    preset = flags["preset"]
+    if preset not in PRESETS:
+        raise UserError(f"There is no preset '{preset}'.", f"Choose from: {', '.join(PRESETS)}.")
+    given = {name: flags[name] for name in ("iterations", "long_side", "optimizer", "init", "seed", "naive")}
+    chosen = PRESETS[preset] | {name: value for name, value in given.items() if value is not None}
+    layers = chosen.get("layers", Layers())
+    for kind in ("content", "style"):
+        if named := flags[f"{kind}_layers"]:
+            layers = replace(layers, **{kind: parse_layers(named)})
+    strengths = {"background": settings.background_strength, "person": settings.person_strength}
+    return Recipe(**chosen | {
+        "styles": style_pictures(settings.background, settings.person),
+        "weights": Weights(flags["content_weight"], flags["style_weight"], flags["tv_weight"]),
+        "layers": layers,
+        "keep_colors": flags["keep_colors_by"] if settings.keep_colors else "",
+        "strengths": {plane: settings.strength if own is None else own for plane, own in strengths.items()},
+    })  # fmt: skip
+
+
+def scales_of(size: Size, recipe: Recipe) -> list[tuple[Size, int]]:
+    """The sizes that a picture is painted at, coarse to fine, with the iterations of each.
+
+    Raises:
+        UserError: the finest has sides under LEAST_SIDE.
+    """
+    shrink = min(1.0, recipe.long_side / max(size))
+    found = [
+        (round(size[0] * shrink / 2**octave), round(size[1] * shrink / 2**octave))
+        for octave in range(min(recipe.scales, recipe.iterations))
+    ]
+    found = [size for size in found if min(size) >= LEAST_SIDE]
+    if not found:
+        raise UserError(
+            f"A picture of {size[0]}x{size[1]} is too small to paint at a long side of {recipe.long_side}.",
+            f"Both sides must come to {LEAST_SIDE} px: give a larger picture or --long-side.",
+        )
+    each, rest = divmod(recipe.iterations, len(found))
+    return [(size, each + (number < rest)) for number, size in enumerate(reversed(found))]

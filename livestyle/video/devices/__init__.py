@@ -1,0 +1,1 @@
+"""Cameras and virtual cameras as the system shows them."""

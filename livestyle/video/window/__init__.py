@@ -1,0 +1,1 @@
+"""The preview window: toolkits, and what is drawn over the picture."""

@@ -1,0 +1,346 @@
+"""What a preview shows in place of the picture and over it, drawn from a Scene. No window is needed.
+
+Words and thumbnails are drawn once (Pillow) and kept; a frame costs the blending of small boxes.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from livestyle.config.settings import Size
+from livestyle.image.pixels import Image, Matte, fit, load_image, size_of, to_gray
+
+if TYPE_CHECKING:
+    from PIL import Image as Pil
+    from PIL import ImageFont
+
+Box = tuple[int, int, int, int]  # left, top, width, height
+Color = tuple[int, int, int]
+Line = tuple[str, Color]
+WHITE, GRAY, BACKGROUND, PERSON = (245, 245, 245), (175, 175, 175), (255, 205, 90), (120, 215, 255)
+PILLS = {"alert": (200, 30, 40), "note": (185, 120, 0)}
+SHADE = 165  # of 255: how dark it is behind words
+KEPT = 64  # boxes that stay drawn
+NUMBERED = 10  # styles that have a digit
+SLOW = 0.5  # seconds for which numbers stand, so that they can be read
+FADE = 0.6  # seconds
+SHORT, LONG = 1.6, 6.0  # seconds for which a notice stands
+RAREST, SMALLEST, LARGEST = 44, 9, 22  # the height of letters: a share of the window's, and limits in points
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a preview shows beside the picture.
+
+    Args:
+        title: of the window; lines: of the HUD, pace: its numbers; badges: words and their kind, one of PILLS.
+        view: "split", "matte", "inset" or ""; showing: of "hud", "help", "strip" and "full-screen".
+        original: the camera's own picture, None where it must not be seen; matte: where the view wants it.
+        mirror: the picture, not the words.
+        keys: with what they do, for the help; styles: names with their thumbnails' paths, for the strip;
+        chosen: the styles of background and person, "" for none.
+    """
+
+    title: str = ""
+    lines: tuple[Line, ...] = ()
+    pace: str = ""
+    badges: tuple[tuple[str, str], ...] = ()
+    view: str = ""
+    showing: frozenset[str] = frozenset()
+    original: Image | None = None
+    matte: Matte | None = None
+    mirror: bool = False
+    keys: tuple[tuple[str, str], ...] = ()
+    styles: tuple[tuple[str, Path], ...] = ()
+    chosen: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A drawn box: its colours times its opacity, and what it leaves of the picture beneath, in 0..255."""
+
+    color: Image
+    keep: Image
+
+    def onto(self, canvas: Image, left: int, top: int, opacity: float = 1.0) -> None:
+        """Blend it in; what lies outside is cut off."""
+        height, width = self.color.shape[:2]
+        x, y = max(0, -left), max(0, -top)
+        part = canvas[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+        if not part.size:
+            return
+        h, w = part.shape[:2]
+        mine = slice(y, y + h), slice(x, x + w)
+        drawn = cv2.add(cv2.multiply(part, self.keep[mine], scale=1 / 255), self.color[mine])
+        part[:] = drawn if opacity >= 1 else cv2.addWeighted(drawn, opacity, part, 1 - opacity, 0)
+
+
+def stamp(picture: "Pil.Image") -> Stamp:
+    """Of an RGBA picture."""
+    rgba = np.asarray(picture, np.uint8)
+    alpha = np.ascontiguousarray(np.repeat(rgba[..., 3:], 3, axis=2))
+    color = cv2.multiply(np.ascontiguousarray(rgba[..., :3]), alpha, scale=1 / 255)
+    return Stamp(np.asarray(color, np.uint8), np.asarray(255 - alpha, np.uint8))
+
+
+class Overlay:
+    """Draws scenes; remembers what was drawn, what was noticed and where the picture is divided.
+
+    Attributes:
+        divide: where before ends and after begins, in 0..1 of the picture.
+    """
+
+    def __init__(self) -> None:
+        self.divide = 0.5
+        self._stamps: OrderedDict[tuple[object, ...], Stamp] = OrderedDict()
+        self._notices: list[tuple[float, str]] = []  # until when
+        self._pace, self._paced = "", 0.0
+        self._hits: list[tuple[Box, str]] = []
+        self._frame: Box = (0, 0, 1, 1)
+
+    def notice(self, text: str) -> None:
+        """Show a line for a moment; the longer, the longer. One that is still there is not shown twice."""
+        until, text = time.monotonic() + min(LONG, SHORT + len(text) / 20), text.replace(str(Path.home()), "~")
+        self._notices = [*[note for note in self._notices if note[1] != text][-2:], (until, text)]
+
+    def at(self, x: int, y: int) -> str:
+        """What lies there to be clicked on: "style NAME", "split" for the dividing line, or ""."""
+        return next((name for (l, t, w, h), name in reversed(self._hits) if l <= x < l + w and t <= y < t + h), "")  # noqa: E741
+
+    def drag(self, x: int) -> None:
+        """Divide the picture there."""
+        left, _, width, _ = self._frame
+        self.divide = min(1.0, max(0.0, (x - left) / width))
+
+    def draw(self, picture: Image, scene: Scene, size: Size, scale: float = 1.0) -> Image:
+        """The window's content.
+
+        Args:
+            size: of the window in pixels; scale: pixels per point, above 1 on fine screens.
+        """
+        width, height = size
+        letters = round(min(max(height / RAREST, 13 * scale), LARGEST * scale))
+        margin = letters // 2
+        self._hits = []
+        canvas = self._place(picture, scene, size)
+        if "help" in scene.showing:
+            self._stamp("help", help_page, scene.keys, size, round(LARGEST * scale)).onto(canvas, 0, 0)
+            return canvas
+        if scene.original is not None:
+            if scene.view == "split":
+                self._divide(canvas, scene.original, scene.mirror, letters)
+            elif scene.view == "inset":
+                self._inset(canvas, scene.original, scene.mirror, margin)
+        top, foot = margin, height - margin
+        if "strip" in scene.showing and scene.styles:
+            foot = self._strip(canvas, scene, letters) - margin
+        if "hud" in scene.showing:
+            pace = self._steady(scene.pace)
+            lines = (*scene.lines, (pace, GRAY)) if pace else scene.lines
+            top += self._box(canvas, margin, top, lines, letters, width, SHADE) + margin
+        for text, kind in scene.badges:
+            top += self._box(canvas, margin, top, ((text, WHITE),), letters, width, PILLS[kind]) + margin
+        self._notes(canvas, foot, letters)
+        return canvas
+
+    def _place(self, picture: Image, scene: Scene, size: Size) -> Image:
+        """The picture as large as fits, in the middle; a copy in any case."""
+        if scene.view == "matte" and scene.matte is not None and scene.original is not None:
+            picture = np.asarray(cv2.cvtColor(to_gray(scene.matte), cv2.COLOR_GRAY2RGB), np.uint8)
+        (width, height), (w, h) = size, size_of(picture)
+        share = min(width / w, height / h)
+        w, h = min(width, round(w * share)), min(height, round(h * share))
+        left, top = (width - w) // 2, (height - h) // 2
+        self._frame = left, top, w, h
+        laid = self._lay(picture, (w, h), scene.mirror)
+        if (w, h) == size:
+            return laid.copy() if laid is picture else laid
+        canvas = np.zeros((height, width, 3), np.uint8)
+        canvas[top : top + h, left : left + w] = laid
+        return canvas
+
+    @staticmethod
+    def _lay(picture: Image, size: Size, mirror: bool) -> Image:
+        laid = fit(picture, size)
+        return np.asarray(cv2.flip(laid, 1), np.uint8) if mirror else laid
+
+    def _divide(self, canvas: Image, original: Image, mirror: bool, letters: int) -> None:
+        """The original left of a line that can be dragged."""
+        left, top, width, height = self._frame
+        x = left + round(self.divide * width)
+        canvas[top : top + height, left:x] = self._lay(original, (width, height), mirror)[:, : x - left]
+        canvas[top : top + height, max(left, x - 1) : x + 1] = WHITE
+        cv2.circle(canvas, (x, top + height // 2), letters // 2, WHITE, -1, cv2.LINE_AA)
+        for words, at in (("before", -1), ("after", 1)):
+            label = self._stamp("box", boxed, ((words, WHITE),), letters, width, SHADE)
+            h, w = label.color.shape[:2]
+            label.onto(canvas, x + letters if at > 0 else x - letters - w, top + (height - h) // 2)
+        self._hits.append((self._frame, "split"))
+
+    def _inset(self, canvas: Image, original: Image, mirror: bool, margin: int) -> None:
+        """The original in the upper right corner."""
+        left, top, width, height = self._frame
+        w, h = width // 4, height // 4
+        x, y = left + width - w - margin, top + margin
+        if w and h and x > left and y + h < top + height:
+            canvas[y - 1 : y + h + 1, x - 1 : x + w + 1] = WHITE
+            canvas[y : y + h, x : x + w] = self._lay(original, (w, h), mirror)
+
+    def _strip(self, canvas: Image, scene: Scene, letters: int) -> int:
+        """The styles along the lower edge, those around the chosen one where there is no room for all; gives its
+        upper edge."""
+        height, width = size_of(canvas)[::-1]
+        gap = max(2, letters // 5)
+        w = max(3 * letters, min(height // 5, width // min(len(scene.styles), NUMBERED) - gap))
+        h = w * 9 // 16
+        room = max(1, width // (w + gap))
+        names = [name for name, _ in scene.styles]
+        now = next((names.index(name) for name in scene.chosen if name in names), 0)
+        first = min(max(0, now - room // 2), max(0, len(names) - room))
+        shown = scene.styles[first : first + room]
+        left, top = (width - len(shown) * (w + gap) + gap) // 2, height - h - gap
+        for at, (name, path) in enumerate(shown):
+            rim = tuple(c for c, chosen in zip((BACKGROUND, PERSON), scene.chosen, strict=True) if chosen == name)
+            tile = self._stamp("tile", draw_tile, name, first + at + 1, path, (w, h), rim)
+            tile.onto(canvas, left + at * (w + gap), top)
+            self._hits.append(((left + at * (w + gap), top, w, h), f"style {name}"))
+        return top
+
+    def _notes(self, canvas: Image, foot: int, letters: int) -> None:
+        """What was noticed lately, the newest lowest; fades."""
+        now, width = time.monotonic(), canvas.shape[1]
+        self._notices = [(until, text) for until, text in self._notices if until > now]
+        for until, text in reversed(self._notices):
+            note = self._stamp("box", boxed, ((text, WHITE),), letters, round(width * 0.9), 210)
+            h, w = note.color.shape[:2]
+            foot -= h
+            note.onto(canvas, (width - w) // 2, foot, (until - now) / FADE)
+            foot -= letters // 3
+
+    def _steady(self, pace: str) -> str:
+        now = time.monotonic()
+        if now > self._paced + SLOW:
+            self._pace, self._paced = pace, now
+        return self._pace
+
+    def _box(
+        self, canvas: Image, left: int, top: int, lines: tuple[Line, ...], letters: int, width: int, ground: int | Color
+    ) -> int:
+        """Words in a box; gives its height."""
+        box = self._stamp("box", boxed, lines, letters, width - 2 * left, ground)
+        box.onto(canvas, left, top)
+        return size_of(box.color)[1]
+
+    def _stamp(self, kind: str, make: "Callable[..., Pil.Image]", *facts: object) -> Stamp:
+        """What `make` draws of the facts, which it did before if they are known."""
+        key = kind, *facts
+        if key not in self._stamps:
+            self._stamps[key] = stamp(make(*facts))
+            if len(self._stamps) > KEPT:
+                self._stamps.popitem(last=False)
+        self._stamps.move_to_end(key)
+        return self._stamps[key]
+
+
+@lru_cache(16)
+def font(letters: int) -> "ImageFont.FreeTypeFont":
+    """The font that comes with Pillow, at a height."""
+    from PIL import ImageFont
+
+    return ImageFont.load_default(letters)  # type: ignore[return-value]
+
+
+def boxed(lines: Sequence[Line], letters: int, width: int, ground: int | Color) -> "Pil.Image":
+    """Lines of words on a ground, broken to a width.
+
+    Args:
+        ground: how dark, of 255; or a colour.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    face, pad, leading = font(letters), letters // 2, round(letters * 1.4)
+    rows = [(row, color) for text, color in lines for row in broken(text, face, width - 2 * pad)]
+    w = 2 * pad + round(max((face.getlength(row) for row, _ in rows), default=0))
+    picture = Pil.new("RGBA", (w, pad + leading * len(rows)))
+    pen = ImageDraw.Draw(picture)
+    fill = (0, 0, 0, ground) if isinstance(ground, int) else (*ground, 235)
+    pen.rounded_rectangle((0, 0, w - 1, picture.height - 1), pad, fill)
+    for at, (row, color) in enumerate(rows):
+        pen.text((pad, pad // 2 + at * leading), row, (*color, 255), face)
+    return picture
+
+
+def broken(text: str, face: "ImageFont.FreeTypeFont", width: int) -> list[str]:
+    """A text as lines of a width, broken between words, or in a word that is longer than that."""
+    rows, words = [""], text.split(" ")
+    while words:
+        word = words.pop(0)
+        longer = f"{rows[-1]} {word}" if rows[-1] else word
+        wide = face.getlength(longer)
+        if wide <= width or len(longer) == 1:
+            rows[-1] = longer
+        elif rows[-1]:
+            rows.append("")
+            words.insert(0, word)
+        else:
+            fits = max(1, int(0.9 * len(word) * width / wide))
+            words[:0] = [word[:fits], word[fits:]]
+    return rows
+
+
+def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, ...]) -> "Pil.Image":
+    """A style to click on: its thumbnail, its number, its name where it is chosen."""
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    picture = Pil.new("RGBA", size, (60, 60, 60, 255))
+    if path.is_file():
+        picture.paste(Pil.fromarray(fit(load_image(path), size)))
+    pen, letters = ImageDraw.Draw(picture), max(SMALLEST, size[1] // 5)
+    if number <= NUMBERED:
+        pen.rectangle((0, 0, letters, letters * 5 // 4), (0, 0, 0, 170))
+        pen.text((letters // 4, 0), str(number % 10), (*WHITE, 255), font(letters))
+    if rim or not path.is_file():
+        words = name.replace("_", " ")
+        face = font(max(SMALLEST, min(letters, int(letters * (size[0] - 8) / font(letters).getlength(words)))))
+        pen.rectangle((0, size[1] - letters * 3 // 2, size[0], size[1]), (0, 0, 0, 190))
+        # Where it is too long even in the smallest letters, its beginning tells more than its middle.
+        left, anchor = (size[0] // 2, "mm") if face.getlength(words) <= size[0] - 4 else (3, "lm")
+        pen.text((left, size[1] - letters * 3 // 4), words, (*WHITE, 255), face, anchor=anchor)
+    thick = max(2, size[1] // 25)
+    for at, color in enumerate(rim):
+        inset = at * thick
+        pen.rectangle((inset, inset, size[0] - 1 - inset, size[1] - 1 - inset), outline=(*color, 255), width=thick)
+    return picture
+
+
+def help_page(keys: Sequence[tuple[str, str]], size: Size, largest: int) -> "Pil.Image":
+    """All keys over a dark ground, in as many columns and as large as fits."""
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    picture = Pil.new("RGBA", size, (0, 0, 0, 215))
+    pen = ImageDraw.Draw(picture)
+    for letters in range(largest, SMALLEST - 2, -1):
+        face, leading = font(letters), round(letters * 1.45)
+        rows = max(1, (size[1] - 2 * letters) // leading)
+        columns = -(-len(keys) // rows)
+        behind = round(max(face.getlength(f"{key}   ") for key, _ in keys))
+        wide = behind + round(max(face.getlength(words) for _, words in keys)) + 2 * letters
+        if columns * wide <= size[0]:
+            break
+    rows = -(-len(keys) // columns)
+    left, top = max(letters, (size[0] - columns * wide) // 2), max(0, (size[1] - rows * leading) // 2)
+    for at, (key, words) in enumerate(keys):
+        x, y = left + at // rows * wide, top + at % rows * leading
+        pen.text((x, y), key, (*BACKGROUND, 255), face)
+        pen.text((x + behind, y), words, (*WHITE, 255), face)
+    return picture

@@ -1,0 +1,77 @@
+"""Make the README's pictures from the clip inside the package: python scripts/make_pictures.py docs/pictures"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL.Image import fromarray
+
+from livestyle.config.look import look_of
+from livestyle.config.settings import Settings
+from livestyle.image.pixels import Frame, Image, fit, save_image, to_gray
+from livestyle.live.controls import open_deck
+from livestyle.live.preview import Shown, scene_of
+from livestyle.render.filter import Filter
+from livestyle.video.sources.open import open_source
+from livestyle.video.window.overlay import Overlay
+
+LOOKS = {
+    "great_wave": Settings(background="great_wave"),
+    "person": Settings(background="none", person="street_berlin"),
+    "both": Settings(background="wheat_field_cypresses", person="bayeux_tapestry"),
+    "blur": Settings(background="blur:0.7"),
+}
+WARM = 10  # frames for the matte to settle
+TURNS = (  # of the moving picture
+    Settings(background="none"),
+    Settings(background="great_wave"),
+    Settings(background="starry_night"),
+    Settings(background="seine_at_grande_jatte"),
+    Settings(background="none", person="street_berlin"),
+    Settings(background="wheat_field_cypresses", person="bayeux_tapestry"),
+)
+TURN, MOVING, PACE = 28, (400, 225), 2  # frames of each, the size, and one frame in so many
+
+
+def main() -> None:
+    """Write before, matte and each look."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_source("demo") as source:
+        frames = [frame for frame, _ in zip(source, range(WARM), strict=False)]
+    save_image(folder / "before.jpg", frames[-1].image)
+    for name, settings in LOOKS.items():
+        with Filter(settings) as filter:
+            pictures = [filter(frame, look_of(settings, "")) for frame in frames]
+            save_image(folder / f"{name}.jpg", pictures[-1])
+    save_image(folder / "window.jpg", preview(frames))
+    save_moving(folder / "moving.webp")
+    with Filter(Settings()) as filter:
+        mattes = [filter.matte(frame) for frame in frames]
+        save_image(folder / "matte.jpg", np.repeat(to_gray(mattes[-1])[..., None], 3, axis=2))
+
+
+def save_moving(path: Path) -> None:
+    """Six looks one after the other, as a moving picture."""
+    pictures, looks = [], [look_of(settings, "") for settings in TURNS]
+    with open_source("demo") as source, Filter(Settings()) as filter:
+        for number, frame in zip(range(TURN * len(looks)), source, strict=False):
+            picture = filter(frame, looks[number // TURN])
+            if number % PACE == 0:
+                pictures.append(fromarray(fit(picture, MOVING)))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40 * PACE, loop=0, quality=60, method=6)
+
+
+def preview(frames: list[Frame]) -> Image:
+    """The window: HUD, styles, and a line between before and after."""
+    deck = open_deck(Settings(background="starry_night"))
+    for action in ("strip", "split"):
+        deck.press(action)
+    with Filter(Settings()) as filter:
+        picture = [filter(frame, deck.look) for frame in frames][-1]
+        scene = scene_of(deck, Shown(frames[-1], picture, deck.look), filter.segmenter, filter.matte)
+    return Overlay().draw(picture, scene, (960, 540))
+
+
+if __name__ == "__main__":
+    main()

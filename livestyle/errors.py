@@ -1,5 +1,7 @@
 """The error that a user can mend, and the end of a run that is stuck."""
 
+import importlib.util
+
 
 class UserError(Exception):
     """One sentence that names the thing, then the next step; the command line exits with 2.
@@ -16,3 +18,8 @@ class UserError(Exception):
 
 class Stuck(BaseException):
     """Ctrl-C on a run whose filter does not answer: nothing that mends faults of a frame may take it for one."""
+
+
+def has_package(name: str) -> bool:
+    """Whether a package is installed, without importing it."""
+    return importlib.util.find_spec(name) is not None

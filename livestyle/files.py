@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever happens meanwhile; and locks that end with their process."""
 
 import glob
+import hashlib
 import os
 import secrets
 import shutil
@@ -186,3 +187,12 @@ def take(lock: int, wait: bool) -> bool:
             raise
         return False
     return True
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

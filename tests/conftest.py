@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livestyle.image.pixels import Image
+from livestyle.image.types import Image
 from livestyle.video.sources.open import open_source
 
 os.environ["LIVESTYLE_CONFIG"] = "none"  # whoever runs the tests may have a config of their own
@@ -45,7 +45,7 @@ class Held:
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
     """A small picture file."""
-    from livestyle.image.pixels import save_image
+    from livestyle.image.io import save_image
 
     path = tmp_path / "card.png"
     save_image(path, test_card(64, 48))

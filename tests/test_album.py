@@ -12,10 +12,11 @@ from PIL import Image as Pil
 from livestyle.config.look import NONE, Look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import load_image, save_image
+from livestyle.files import sha256
+from livestyle.image.io import load_image, save_image
 from livestyle.live.jobs import Jobs
 from livestyle.live.snapshots import ROOM, Album, Shot, looks_to_paint
-from livestyle.nets.library import Card, sha256
+from livestyle.nets.card import Card
 
 WAVE = Look(parse_plane("great_wave"))
 

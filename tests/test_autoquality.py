@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livestyle.config.settings import LADDER, START, Quality
+from livestyle.config.quality import LADDER, START, Quality
 from livestyle.live.autoquality import EASY, LATE, SETTLE, AutoQuality
 
 FPS, SIZE = 30, (1280, 720)

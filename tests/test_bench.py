@@ -25,8 +25,9 @@ from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Naive, Stretch
 from livestyle.evaluate.speed.bench import Job, bench, compare, together
 from livestyle.evaluate.speed.cores import Others, allowed, kept_to, taken
 from livestyle.evaluate.speed.jpeg_frames import LEAST, Encoded, decode, encode, encoded, there_and_back
-from livestyle.live.controls import Deck, open_deck
-from livestyle.live.driver import Report
+from livestyle.live.actions import open_deck
+from livestyle.live.controls import Deck
+from livestyle.live.report import Report
 
 SMALL = (160, 90)
 PLAIN = Settings(background="color:#204060", quality="balanced", device="cpu")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.image.bokeh import RADIUS, bokeh_plane, spread
-from livestyle.image.pixels import Image, Matte, blur_plane
+from livestyle.image.pixels import blur_plane
+from livestyle.image.types import Image, Matte
 
 PIXELS = 640 * 360
 

@@ -8,7 +8,7 @@ import pytest
 from livestyle.errors import UserError
 from livestyle.evaluate import charts
 from livestyle.evaluate.charts import check_chart, draw_naive
-from livestyle.image.pixels import load_image
+from livestyle.image.io import load_image
 
 STAGES = {"read": 1.0, "segment": 9.0, "stylize": 20.0, "composite": 2.0, "write": 0.1}
 

@@ -14,7 +14,8 @@ from PIL import Image as Pil
 from test_sinks import beep
 from test_sources import write_clip
 
-from livestyle.image.pixels import load_image, save_image
+from livestyle.cli.lists import LISTS
+from livestyle.image.io import load_image, save_image
 from livestyle.video.sources.open import open_source
 
 HEADLESS = {k: v for k, v in os.environ.items() if k not in {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}}
@@ -291,7 +292,7 @@ def test_ctrl_c_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.LISTS, "sinks", interrupted)
+    monkeypatch.setitem(LISTS, "sinks", interrupted)
     assert cli.run(["list", "sinks"], {"list"}) == 0
     assert capsys.readouterr().err.strip() == "Stopped."
 
@@ -300,7 +301,7 @@ def test_a_fault_of_ours_is_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     from livestyle.cli import main as cli
 
     monkeypatch.delenv("LIVESTYLE_DEBUG", raising=False)
-    monkeypatch.setitem(cli.LISTS, "sinks", lambda _: 1 / 0)
+    monkeypatch.setitem(LISTS, "sinks", lambda _: 1 / 0)
     assert cli.run(["list", "sinks"], {"list"}) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
 

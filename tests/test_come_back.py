@@ -23,8 +23,7 @@ from test_sources import Desk, FakeCapture
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image, Matte
-from livestyle.image.synthetic import Fault
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.guard import placeholder
 from livestyle.matting.matte import Matting
 from livestyle.nets.engine import Engine, choose_engine
@@ -32,12 +31,19 @@ from livestyle.render.filter import Filter
 from livestyle.video.devices import devices
 from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import open as sinks
-from livestyle.video.sinks import queued
-from livestyle.video.sinks.open import Sink, Stream, Tee, VideoFile, VirtualCamera
-from livestyle.video.sinks.queued import Queued, open_sinks
+from livestyle.video.sinks import queued, virtual_camera
+from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.open import open_sinks
+from livestyle.video.sinks.queued import Queued
 from livestyle.video.sinks.recording import claim
+from livestyle.video.sinks.sink import Sink, Stream, Tee
+from livestyle.video.sinks.virtual_camera import VirtualCamera
+from livestyle.video.sources import latest as pacing
 from livestyle.video.sources import open as sources
-from livestyle.video.sources.open import Latest, Paced, Source, open_source
+from livestyle.video.sources.faults import Fault
+from livestyle.video.sources.latest import Latest, Paced
+from livestyle.video.sources.open import open_source
+from livestyle.video.sources.source import Source
 
 STREAM = Stream((64, 48), 25)
 
@@ -212,7 +218,7 @@ def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.
     """On the thread that captures; the camera comes back busy, then under another number."""
     desk = BusyDesk(monkeypatch)
     held = Held()
-    monkeypatch.setattr(sources, "BLANK", 0.0)
+    monkeypatch.setattr(pacing, "BLANK", 0.0)
 
     class Bounded(Source):
         """Ends after the hundredth loss."""
@@ -250,7 +256,7 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
 
     driver = SimpleNamespace(Camera=camera, PixelFormat=SimpleNamespace(RGB="rgb"))
     monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
-    monkeypatch.setattr(sinks, "IS_LINUX", False)  # no module is asked what the device is
+    monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
     monkeypatch.setattr(devices, "PROCESSES", tmp_path)
     for patience in ("GLANCE", "LINGER"):
         monkeypatch.setattr(sinks, patience, 0.0)

@@ -7,7 +7,7 @@ from conftest import test_card
 
 from livestyle.evaluate.composites import FPS, MOTIONS, NOISE, composite_clip, scaled, stands_free, swing
 from livestyle.evaluate.composites import at as swing_at
-from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.image.types import Frame, Image, Matte
 
 RED, BLUE = (220, 30, 30), (30, 40, 220)
 

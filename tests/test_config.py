@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_cli import HEADLESS
 
-from livestyle.cli.main import remembered
+from livestyle.cli.live import remembered
 from livestyle.config.load import Config, File, load_config
 from livestyle.config.look import Look, look_of, parse_plane
 from livestyle.config.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
@@ -21,7 +21,7 @@ from livestyle.config.settings import LiveSettings, Settings
 from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
 from livestyle.live import reload as follow
-from livestyle.live.controls import open_deck
+from livestyle.live.actions import open_deck
 from livestyle.live.reload import Reload, load_last, save_last
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default

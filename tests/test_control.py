@@ -21,8 +21,8 @@ from test_cli import HEADLESS
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import server as control
+from livestyle.live.actions import open_deck
 from livestyle.live.client import LONGEST, ask, connect, doors, running, talk
-from livestyle.live.controls import open_deck
 from livestyle.live.server import CLIENTS, Control
 
 needs_unix = pytest.mark.skipif(not control.HAS_UNIX, reason="has no Unix sockets")

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from livestyle.cli import main as cli
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed import scaling as cost
-from livestyle.image.pixels import load_image
+from livestyle.image.io import load_image
+from livestyle.types import Size
 
 
 def facts(fps: float, spent: float, style: float = 20.0, size: Size = (640, 360), others: float = 0.0) -> cost.Row:

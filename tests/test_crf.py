@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting import crf
 from livestyle.matting.crf import mean_field
 from livestyle.render.filter import Filter

@@ -12,13 +12,14 @@ from livestyle.config.look import NONE, Look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import controls as deck_module
-from livestyle.live.controls import ACTIONS, ASKED, Deck, bind, open_deck
+from livestyle.live.actions import ACTIONS, bind, make_controls, open_deck
+from livestyle.live.controls import ASKED, Deck
 
 GALLERY = ("alpha", "beta", "gamma")
 
 
 def new_deck(background: str = "alpha", person: str = "none", is_call: bool = False) -> Deck:
-    deck = Deck(Look(parse_plane(background), parse_plane(person)), GALLERY)
+    deck = make_controls(Look(parse_plane(background), parse_plane(person)), GALLERY)
     deck.is_call = is_call
     return deck
 
@@ -186,7 +187,7 @@ def test_views_are_one_at_a_time() -> None:
 
 
 def test_keys_can_be_given_away() -> None:
-    deck = Deck(Look(NONE), GALLERY, keys={"next-style": "n", "inset": "tab", "plane": "]"})
+    deck = make_controls(Look(NONE), GALLERY, keys={"next-style": "n", "inset": "tab", "plane": "]"})
     deck.press("n")
     assert planes(deck)[0] == "alpha"
     deck.press("tab")
@@ -238,7 +239,7 @@ def test_the_table_is_light_to_import() -> None:
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None:
     """Other programs press, too."""
-    deck = Deck(Look(NONE), ("alpha", "beta"))
+    deck = make_controls(Look(NONE), ("alpha", "beta"))
     try:
         deck.press(text)
     except UserError as error:
@@ -248,4 +249,4 @@ def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None
 def test_a_digit_that_is_no_number_is_refused() -> None:
     for text in ("①", "²", "style ²"):
         with pytest.raises(UserError):
-            Deck(Look(NONE), ("alpha",)).press(text)
+            make_controls(Look(NONE), ("alpha",)).press(text)

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, pad_to
-from livestyle.nets.engine import LEAST, ROOM, Ready, choose_engine, cost_of, threads_for
+from livestyle.image.pixels import pad_to
+from livestyle.image.types import Image
+from livestyle.nets.engine import choose_engine
 from livestyle.nets.library import find_cards
+from livestyle.nets.openvino_net import LEAST, ROOM, Ready, cost_of, threads_for
 
 MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_cards(kind)]
 

@@ -11,19 +11,20 @@ from test_cli import livestyle
 
 from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
-from livestyle.evaluate import segmenters as evaluate
+from livestyle.evaluate.mattes import evaluate_mattes
+from livestyle.evaluate.metrics import Row
 from livestyle.evaluate.segmenters import (
     PUBLISHED,
     draw_segmenters,
-    evaluate_mattes,
     evaluate_segmenters,
-    evaluate_stability,
     footnotes,
     printed_segmenters,
     with_published,
 )
-from livestyle.image.pixels import Image, load_image, save_image
-from livestyle.matting.matte import load_segmenter
+from livestyle.evaluate.stability import evaluate_stability
+from livestyle.image.io import load_image, save_image
+from livestyle.image.types import Image
+from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets import engine
 from livestyle.nets.library import find_cards
 from livestyle.video.sources.open import open_source
@@ -87,7 +88,7 @@ def test_published_figures_stand_beside_ours() -> None:
 
 
 @pytest.mark.parametrize("table", [{"fcn8s": ROW, "segnet": "not here", "kmeans": ROW}, {"kmeans": ROW}, {"a": "no"}])
-def test_a_chart_is_drawn(tmp_path: Path, table: dict[str, evaluate.Row | str]) -> None:
+def test_a_chart_is_drawn(tmp_path: Path, table: dict[str, Row | str]) -> None:
     pytest.importorskip("matplotlib")
     draw_segmenters(table, 7, tmp_path / "chart.png")
     assert load_image(tmp_path / "chart.png").shape[1] > 800

@@ -17,10 +17,12 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate import style as evaluate_style
 from livestyle.evaluate.style import StyleScore, equal_iterations, spread
-from livestyle.image.pixels import Image, save_image
+from livestyle.files import sha256
+from livestyle.image.io import save_image
+from livestyle.image.types import Image
 from livestyle.nets import engine
 from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS, load_loss_network
-from livestyle.nets.library import find_card, sha256
+from livestyle.nets.library import find_card
 from livestyle.stills import reference as gatys
 from livestyle.stills.reference import Goal, Pastiche, measure, paint, painting_grams, set_goal
 

@@ -19,29 +19,24 @@ from hypothesis import strategies as st
 from livestyle.config.look import Look, look_of
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image
-from livestyle.image.synthetic import (
-    CAMERA_FAULTS,
-    ERRORS,
-    SEGMENTER_FAULTS,
-    STALLS,
-    Fault,
-    FaultySegmenter,
-    camera_faults,
-    is_room,
-    scene,
-    segmenter_faults,
-)
+from livestyle.image.synthetic import is_room, scene
+from livestyle.image.types import Frame, Image
 from livestyle.live import guard
+from livestyle.live.actions import make_controls
 from livestyle.live.controls import Deck
-from livestyle.live.driver import Limits, Report, drive
+from livestyle.live.driver import Limits, drive
 from livestyle.live.guard import placeholder
-from livestyle.matting.matte import Matting, Smoother, load_segmenter
+from livestyle.live.report import Report
+from livestyle.matting.faults import ERRORS, SEGMENTER_FAULTS, STALLS, FaultySegmenter, segmenter_faults
+from livestyle.matting.matte import Matting
+from livestyle.matting.segmenter import load_segmenter
+from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine
 from livestyle.render.filter import Filter
 from livestyle.render.temporal import Memory
-from livestyle.video.sinks.open import Sink
-from livestyle.video.sources.open import Faults, open_source
+from livestyle.video.sinks.sink import Sink
+from livestyle.video.sources.faults import CAMERA_FAULTS, Fault, Faults, camera_faults
+from livestyle.video.sources.open import open_source
 
 SIZE = 96, 64
 FPS = 20.0
@@ -144,7 +139,7 @@ class Audience(Sink):
 def perform(
     look: Look, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
 ) -> tuple[Audience, Report]:
-    clock, deck = Clock(), Deck(look, ("starry_night", "great_wave"))
+    clock, deck = Clock(), make_controls(look, ("starry_night", "great_wave"))
     audience = Audience(deck, keys)
     source = Faults(camera, SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
@@ -225,7 +220,7 @@ def test_a_picture_is_sent_at_least_every_third_of_a_second_while_the_filter_is_
             times.append(clock.now)
             super().send(frame)
 
-    deck = Deck(LOOKS["colour"])
+    deck = make_controls(LOOKS["colour"])
     source = Faults([Fault("works", 6.0)], SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(()), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter([*["works"] * 9, STALLS] * 4), clock.sleep), Smoother())

@@ -14,9 +14,10 @@ from livestyle.config.look import Look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.files import Aside, locked, save_tensors, written_aside
-from livestyle.image.pixels import load_image, save_image
+from livestyle.image.io import load_image, save_image
 from livestyle.live.snapshots import Album, Shot
-from livestyle.nets.library import find_card, save_card
+from livestyle.nets.card import save_card
+from livestyle.nets.library import find_card
 
 SCRIPTS = Path(__file__).parents[1] / "scripts/checks"
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows renames nothing that is held")

@@ -10,9 +10,11 @@ import pytest
 from test_sources import write_clip
 
 from livestyle.config.look import BOTH, Look, look_of, parse_plane
-from livestyle.config.settings import QUALITIES, Settings
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image, Matte, fit, pad_to
+from livestyle.image.pixels import fit, pad_to
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.matte import Matting
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.library import find_cards

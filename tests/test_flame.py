@@ -16,8 +16,8 @@ from livestyle.errors import UserError
 from livestyle.evaluate.speed import flamegraph as flame
 from livestyle.evaluate.speed.bench import Job, bench
 from livestyle.evaluate.speed.roofline import works_of
-from livestyle.live.controls import open_deck
-from livestyle.matting.matte import refine
+from livestyle.live.actions import open_deck
+from livestyle.matting.refine import refine
 from livestyle.nets.engine import choose_engine
 
 on_linux = pytest.mark.skipif(not flame.TASKS.exists(), reason="this system does not tell what threads spend")

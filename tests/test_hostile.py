@@ -11,10 +11,14 @@ import pytest
 
 from livestyle.cli import main as cli
 from livestyle.errors import UserError
-from livestyle.image.pixels import load_image, load_notes
-from livestyle.nets.engine import OpenVinoNet, choose_engine
-from livestyle.nets.library import LARGEST, find_cards, load_card, sha256
+from livestyle.files import sha256
+from livestyle.image.io import load_image, load_notes
+from livestyle.nets.card import load_card
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.fetch import LARGEST
+from livestyle.nets.library import find_cards
 from livestyle.nets.onnx_check import check_onnx
+from livestyle.nets.openvino_net import OpenVinoNet
 from livestyle.render.stylizer import style_card
 from livestyle.video.sources.open import open_source
 
@@ -280,7 +284,7 @@ def test_a_program_is_no_picture(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("place", ["file", "http://127.0.0.1:9/a.ts"])
 def test_a_clip_names_no_other_files(text: str, place: str, tmp_path: Path) -> None:
-    from livestyle.video.sources.open import DEMO
+    from livestyle.video.sources.clip import DEMO
 
     (tmp_path / "clip.mp4").write_text(text.format(DEMO if place == "file" else place))
     with pytest.raises(UserError, match=r"clip\.mp4 is not a video that can be read"):

@@ -13,6 +13,8 @@ from PIL import Image as Pil
 
 from livestyle.errors import UserError
 from livestyle.image import pixels
+from livestyle.image.io import load_image, save_image
+from livestyle.image.types import Matte
 
 settings.register_profile("suite", deadline=None, max_examples=40)
 settings.load_profile("suite")
@@ -130,7 +132,7 @@ def test_keep_colors_takes_luminance_from_one_and_chroma_from_the_other() -> Non
 def test_any_kind_of_picture_loads_as_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("p.jpg" if mode == "CMYK" else "p.png")
     Pil.fromarray(test_card(31, 17)).convert(mode).save(path)
-    image = pixels.load_image(path)
+    image = load_image(path)
     assert image.shape == (17, 31, 3)
     assert image.dtype == np.uint8
 
@@ -138,7 +140,7 @@ def test_any_kind_of_picture_loads_as_rgb(tmp_path: Path, mode: str) -> None:
 def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
     Pil.fromarray(ramp).save(tmp_path / "deep.png")
-    image = pixels.load_image(tmp_path / "deep.png")
+    image = load_image(tmp_path / "deep.png")
     assert np.abs(image[..., 0].astype(float) - ramp / 257).max() <= 1
 
 
@@ -146,7 +148,7 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     exif = Pil.Exif()
     exif[0x0112] = 6  # the camera was turned
     Pil.fromarray(test_card(40, 20)).save(tmp_path / "turned.jpg", exif=exif)
-    assert pixels.load_image(tmp_path / "turned.jpg").shape == (40, 20, 3)
+    assert load_image(tmp_path / "turned.jpg").shape == (40, 20, 3)
 
 
 @pytest.mark.parametrize("name", ["cut.png", "cut.jpg", "text.png", "empty.png", "missing.png"])
@@ -158,7 +160,7 @@ def test_a_bad_picture_gets_one_sentence(tmp_path: Path, name: str) -> None:
     elif name != "missing.png":
         path.write_text("not a picture" if name == "text.png" else "")
     with pytest.raises(UserError, match=name):
-        pixels.load_image(path)
+        load_image(path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def disc(width: int, height: int) -> pixels.Matte:
+def disc(width: int, height: int) -> Matte:
     """A soft disc."""
     y, x = np.mgrid[:height, :width]
     distance = np.hypot(x - width / 2, y - height * 0.6)
@@ -193,6 +195,6 @@ def test_golden(name: str, make, request: pytest.FixtureRequest) -> None:  # typ
     ours = make(test_card(96, 64), np.ascontiguousarray(test_card(96, 64, 1)[::-1, ::-1, ::-1]), disc(96, 64))
     path = GOLDEN / f"{name}.png"
     if request.config.getoption("--update-golden"):
-        pixels.save_image(path, ours)
-    difference = np.abs(ours.astype(int) - pixels.load_image(path)).mean()
+        save_image(path, ours)
+    difference = np.abs(ours.astype(int) - load_image(path)).mean()
     assert difference < 0.5  # of 255: rounding differs between OpenCV's builds

@@ -14,10 +14,11 @@ from onnx.reference import ReferenceEvaluator
 
 from livestyle.image.pixels import cover
 from livestyle.nets.architectures.transform import SlimNet
+from livestyle.nets.card import Card
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.int8 import CHANNELS, TOP, USES, compute_in_int8, map_steps, measured_reads
 from livestyle.nets.export.shipped import Shipped, load_shipped
-from livestyle.nets.library import Card, find_cards
+from livestyle.nets.library import find_cards
 from livestyle.render.stylizer import load_style
 from livestyle.train.publish import LIKE, fidelity, publish
 

@@ -16,7 +16,7 @@ from test_cli import HEADLESS
 
 from livestyle.errors import UserError
 from livestyle.files import locked
-from livestyle.image.pixels import load_image, save_image
+from livestyle.image.io import load_image, save_image
 from livestyle.live.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder
 
 SOON = ("list", "sinks")

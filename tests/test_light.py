@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from livestyle.config.look import look_of
 from livestyle.config.settings import Settings
-from livestyle.image.pixels import Frame, Image, save_image
+from livestyle.image.io import save_image
 from livestyle.image.relight import BOUNDS, AutoLight, Light, light_of
+from livestyle.image.types import Frame, Image
 from livestyle.render.filter import Filter
 
 ONES = np.ones((60, 80), np.float32)

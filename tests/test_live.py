@@ -9,8 +9,11 @@ import pytest
 from conftest import test_card
 
 from livestyle.config.look import NONE, Look, look_of, parse_plane
-from livestyle.config.settings import QUALITIES, Settings
-from livestyle.image.pixels import Frame, Image, load_image
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import Settings
+from livestyle.image.io import load_image
+from livestyle.image.types import Frame, Image
+from livestyle.live.actions import make_controls
 from livestyle.live.controls import Deck
 from livestyle.live.driver import Limits, Lookahead, drive
 from livestyle.live.guard import PATIENCE, Guard, placeholder
@@ -20,9 +23,9 @@ from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter, Following, nothing
 from livestyle.render.meter import Meter
-from livestyle.video.sinks.open import Sink, Stream, Tee
 from livestyle.video.sinks.recording import Recorder
-from livestyle.video.sources.open import Source
+from livestyle.video.sinks.sink import Sink, Stream, Tee
+from livestyle.video.sources.source import Source
 
 
 class Cards(Source):
@@ -82,7 +85,7 @@ COLOUR = look_of(Settings(background="color:#804020"), "")
 def go(source: Source, sink: Collect, limits: Limits = ENDLESS, deck: Deck | None = None, filter: Filter | None = None):  # type: ignore[no-untyped-def]
     said: list[str] = []
     with filter or Filter(Settings()) as ready:
-        result = drive(source, ready, sink, deck or Deck(COLOUR), limits, said.append, lambda _: None)
+        result = drive(source, ready, sink, deck or make_controls(COLOUR), limits, said.append, lambda _: None)
     return result, said
 
 
@@ -100,7 +103,7 @@ def test_limits_end_a_run() -> None:
 
 
 def test_keys_change_the_look_and_quit_ends() -> None:
-    sink, deck = Collect({2: "o", 4: "o", 6: "q"}), Deck(COLOUR)
+    sink, deck = Collect({2: "o", 4: "o", 6: "q"}), make_controls(COLOUR)
     go(Cards(), sink, deck=deck)
     assert len(sink.frames) == 6
     raw = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
@@ -114,7 +117,7 @@ def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> 
     with Album(Settings(), tmp_path / "stills", jobs=Jobs(tmp_path / "jobs")) as album, Faulty(range(0)) as filter:
         if broken:
             filter.matting = Matting(lambda image: 1 / 0)  # type: ignore[arg-type, return-value]
-        result, said = go(Cards(6), sink, deck=Deck(COLOUR, album=album), filter=filter)
+        result, said = go(Cards(6), sink, deck=make_controls(COLOUR, album=album), filter=filter)
     said += album.news()
     assert result.frames == 6
     if broken:
@@ -186,7 +189,7 @@ class Audience(Collect):
 
 @pytest.mark.parametrize("recording", [False, True])
 def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp_path: Path, recording: bool) -> None:
-    watched, deck = Audience(), Deck(COLOUR)
+    watched, deck = Audience(), make_controls(COLOUR)
     deck.recording = recording
     with Recorder(tmp_path, Stream((64, 48), 30), deck) as recorder:
         _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), deck)  # type: ignore[arg-type]
@@ -215,7 +218,7 @@ def test_the_shares_say_on_which_frames_the_nets_ran() -> None:
     with Filter(Settings()) as filter:
         filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
         look = Look(NONE, parse_plane(next(iter(find_cards("style")))))
-        facts = go(Cards(5), Collect(), deck=Deck(look), filter=filter)[0]
+        facts = go(Cards(5), Collect(), deck=make_controls(look), filter=filter)[0]
     assert facts.segment_share == 1
     assert facts.stylize_share == 0.2
     assert facts.stylize_area == 1
@@ -241,7 +244,7 @@ def test_the_report_has_the_contracts_fields() -> None:
 def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> None:
     """Whatever else is pressed, and although a frame stood still before."""
     sink = Collect({2: "space", 4: "p", 5: "o", 6: "space", 7: "p", 8: "c", 10: "enter"}, is_call=is_call)
-    deck = Deck(COLOUR)
+    deck = make_controls(COLOUR)
     with Faulty(range(4, 10)) as filter:  # which is not even asked meanwhile
         go(Cards(13), sink, deck=deck, filter=filter)
     hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
@@ -250,7 +253,7 @@ def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> 
 
 def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
     """And sinks that can need not even wait until the picture would have been made."""
-    deck, sink = Deck(COLOUR), Collect()
+    deck, sink = make_controls(COLOUR), Collect()
 
     class Slow(Faulty):
         def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
@@ -268,7 +271,7 @@ def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
 def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) -> None:
     sink = Collect({3: "space", 5: "s", 7: "space"})
     with Album(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as album, Filter(Settings()) as filter:
-        deck = Deck(look_of(Settings(person="color:#804020", background="none"), ""), album=album)
+        deck = make_controls(look_of(Settings(person="color:#804020", background="none"), ""), album=album)
         go(Cards(9), sink, deck=deck, filter=filter)
     same = [bool((frame.image == sink.frames[2].image).all()) for frame in sink.frames]
     assert same == [False, False, True, True, True, True, True, False, False]
@@ -279,13 +282,13 @@ def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) ->
 
 def test_bypass_in_a_call_is_asked_about_first() -> None:
     sink = Collect({2: "o", 4: "enter"}, is_call=True)
-    go(Cards(6), sink, deck=Deck(COLOUR))
+    go(Cards(6), sink, deck=make_controls(COLOUR))
     raw = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert raw == [False, False, False, False, True, True]
 
 
 def test_quality_changes_on_the_way() -> None:
-    deck = Deck(COLOUR, quality="fast")
+    deck = make_controls(COLOUR, quality="fast")
     with Filter(Settings(quality="fast")) as filter:
         go(Cards(4), Collect({2: "y"}), deck=deck, filter=filter)
         assert deck.quality == "balanced"
@@ -293,7 +296,7 @@ def test_quality_changes_on_the_way() -> None:
 
 
 def test_the_deck_is_told_how_it_goes() -> None:
-    deck = Deck(COLOUR)
+    deck = make_controls(COLOUR)
     go(Cards(5), Collect(), deck=deck)
     assert deck.facts["frames"] == 5
     assert deck.facts["fps"] > 0  # type: ignore[operator]
@@ -310,7 +313,7 @@ def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
 def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: bool) -> None:
     """A damaged style, chosen while the filter runs: said, and not a frame of anything else."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
-    sink, deck = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), Deck(COLOUR)
+    sink, deck = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), make_controls(COLOUR)
     result, _ = go(Cards(6), sink, deck=deck)
     assert (result.frames, deck.look) == (6, COLOUR)
     assert all((frame.image[0, 0] == (128, 64, 32)).all() for frame in sink.frames)
@@ -321,7 +324,7 @@ def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> No
     """In a call: the room was shown, a damaged style was to hide it. Then nothing is shown, until it is asked for."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     sink = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=True)
-    deck = Deck(Look(NONE))
+    deck = make_controls(Look(NONE))
     go(Cards(6), sink, deck=deck)
     shown = [bool((frame.image == test_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert shown == [True] * 3 + [False] * 3
@@ -333,7 +336,7 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     (tmp_path / "worse.onnx").write_bytes(b"no net")
     for first in ("color:#102030", str(tmp_path / "worse.onnx")):
-        deck = Deck(COLOUR)
+        deck = make_controls(COLOUR)
         deck.press(f"background {first}")
         deck.press(f"background {tmp_path / 'bad.onnx'}")
         filter = Filter(Settings())

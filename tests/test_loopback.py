@@ -12,12 +12,15 @@ import pytest
 from conftest import test_card
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame
+from livestyle.image.types import Frame
 from livestyle.live.guard import placeholder
 from livestyle.video.devices import devices, loopback
 from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import open as sinks
-from livestyle.video.sinks.open import Null, Pacer, Stream, Tee, VirtualCamera, open_sink
+from livestyle.video.sinks import virtual_camera
+from livestyle.video.sinks.open import open_sink
+from livestyle.video.sinks.sink import Null, Stream, Tee
+from livestyle.video.sinks.virtual_camera import GREY, Pacer, VirtualCamera
 
 LOOPBACK, CAMERA = "v4l2 loopback", "uvcvideo"
 linux = pytest.mark.skipif(not devices.IS_LINUX, reason="v4l2loopback is Linux's")
@@ -256,7 +259,7 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     sink._camera.wait(len(sink._camera.images) + 3)
     machine.flags["/dev/video10"][1] = 0
     sink.close()
-    assert (sink._camera.images[0] == sinks.GREY).all()
+    assert (sink._camera.images[0] == GREY).all()
     assert (sink._camera.images[-1] == test_card(65, 47)[:46, :64]).all()
     assert sink._camera.closed
     assert machine.freed == ["/dev/video10"]
@@ -280,7 +283,9 @@ def test_a_panic_reaches_watchers_while_the_next_frame_is_still_being_made(fake:
 @linux
 def test_who_only_glances_does_not_watch(fake: None, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     now, opened = [100.0], [False]
-    monkeypatch.setattr(sinks, "Openings", lambda _: SimpleNamespace(any=lambda: opened[0], close=lambda: None))
+    monkeypatch.setattr(
+        virtual_camera, "Openings", lambda _: SimpleNamespace(any=lambda: opened[0], close=lambda: None)
+    )
     monkeypatch.setattr(sinks.time, "monotonic", lambda: now[0])
     sink = VirtualCamera("", Stream((64, 48), 25))
     seen = []

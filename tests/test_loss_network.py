@@ -20,9 +20,10 @@ from livestyle.cli import main as cli
 from livestyle.errors import UserError
 from livestyle.evaluate import style as evaluate_style
 from livestyle.evaluate.style import evaluate_loss_network
-from livestyle.image.pixels import load_image, save_image
+from livestyle.files import sha256
+from livestyle.image.io import load_image, save_image
+from livestyle.nets import fetch, loss_network, losses
 from livestyle.nets import library as weights
-from livestyle.nets import loss_network, losses
 from livestyle.nets.architectures.vgg import (
     DEPTHS,
     LAYERS,
@@ -36,6 +37,7 @@ from livestyle.nets.architectures.vgg import (
     read_vgg,
 )
 from livestyle.nets.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
+from livestyle.nets.tensors import as_batch
 from livestyle.stills import reference as gatys
 from livestyle.train import checkpoint, curves
 from livestyle.train import loss_network as distillation
@@ -111,7 +113,7 @@ def no_word(line: str) -> None:
 
 
 def picture(side: int = 64) -> torch.Tensor:
-    return gatys.as_batch([test_card(side, side)], "cpu")
+    return as_batch([test_card(side, side)], "cpu")
 
 
 def test_the_original_naming_takes_bgr_less_the_mean(vgg: LossNetwork, vgg_file: Path) -> None:
@@ -241,7 +243,7 @@ def test_torchvisions_weights_are_fetched_once(server: Server, cache: Path, vgg:
 
         def __exit__(self, *_: object) -> None: ...
 
-    with patch.object(weights, "progress", Bar):
+    with patch.object(fetch, "progress", Bar):
         net, file = open_loss_network(None, "cpu", no_word)
     assert shares[-1] == 1
     assert [path.name for path in cache.iterdir()] == ["vgg19.safetensors"]
@@ -271,11 +273,11 @@ def test_other_weights_than_the_published_are_refused(
     with pytest.raises(UserError, match="not the published"):
         find_loss_network(None, no_word)
     torch.save({"features.0.weight": torch.zeros(2)}, by_hand)
-    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], weights.sha256(by_hand)[:8]))
+    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], sha256(by_hand)[:8]))
     with pytest.raises(UserError, match="does not hold VGG-19"):
         find_loss_network(None, no_word)
     by_hand.write_bytes(pth)
-    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], weights.sha256(by_hand)[:8]))
+    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], sha256(by_hand)[:8]))
     assert find_loss_network(None, no_word).is_file()
     assert not by_hand.exists()
 
@@ -288,7 +290,7 @@ def test_weights_that_run_code_are_not_loaded(cache: Path, tmp_path: Path, monke
     cache.mkdir(parents=True)
     file = cache / PUBLISHED["vgg19"][0].rpartition("/")[2]
     torch.save({"features.0.weight": Evil()}, file)
-    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], weights.sha256(file)[:8]))
+    monkeypatch.setitem(PUBLISHED, "vgg19", (PUBLISHED["vgg19"][0], sha256(file)[:8]))
     with pytest.raises(UserError, match="does not hold VGG-19"):
         find_loss_network(None, no_word)
     assert not (tmp_path / "it ran").exists()

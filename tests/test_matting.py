@@ -12,7 +12,8 @@ from test_cli import livestyle
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, Matte, save_image
+from livestyle.image.io import save_image
+from livestyle.image.types import Image, Matte
 from livestyle.matting import closed_form as matting
 from livestyle.render.filter import Filter
 

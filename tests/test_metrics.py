@@ -10,7 +10,6 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
 
 from livestyle.evaluate.metrics import (
-    Values,
     accuracies,
     confusion,
     dtssd,
@@ -23,8 +22,8 @@ from livestyle.evaluate.metrics import (
     warp_error,
     warped,
 )
-from livestyle.image.pixels import Image
-from livestyle.matting.matte import grayscale
+from livestyle.image.pixels import grayscale
+from livestyle.image.types import Image, Values
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 

@@ -14,8 +14,9 @@ from livestyle.nets.architectures import classic
 from livestyle.nets.architectures.blocks import fold
 from livestyle.nets.architectures.transform import DETAIL, SlimNet, evened
 from livestyle.nets.architectures.vgg import WIDTHS, LossNetwork
-from livestyle.nets.engine import Engine, OpenVinoNet
+from livestyle.nets.engine import Engine
 from livestyle.nets.export.shipped import NETS, build, load_shipped, ship
+from livestyle.nets.openvino_net import OpenVinoNet
 from livestyle.train.segmenter import ARCHS
 from livestyle.train.style import ARCHS as STYLES
 

@@ -13,18 +13,22 @@ from conftest import test_card
 from torch import Tensor
 
 from livestyle.config.look import look_of
-from livestyle.config.settings import QUALITIES, Settings
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import Settings
 from livestyle.image import pixels
 from livestyle.image.box import Box
-from livestyle.image.pixels import Frame, Image, Matte, fit
+from livestyle.image.pixels import fit, grayscale
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting import matte as segment
-from livestyle.matting.matte import Jumps, Matting
+from livestyle.matting.jumps import Jumps
+from livestyle.matting.matte import Matting
+from livestyle.matting.refine import EPSILON, refine
 from livestyle.nets.library import find_cards
-from livestyle.render import gpu as ondevice
+from livestyle.render import cuda_graph
 from livestyle.render import gpu_pixels as tensors
 from livestyle.render import temporal as steady
+from livestyle.render.cuda_graph import AFTER, Function, Graph, Recorded, Tensors
 from livestyle.render.filter import Filter
-from livestyle.render.gpu import Graph, Recorded, Tensors
 from livestyle.render.gpu_pixels import as_bytes, as_picture
 from livestyle.render.temporal import Memory, Motion
 from livestyle.video.sources.open import open_source
@@ -90,10 +94,10 @@ def test_each_function_has_a_twin(name: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", SIZES[:3], ids=str)
 def test_the_edge_is_drawn_alike(size: tuple[int, int]) -> None:
-    gray = segment.grayscale(test_card(*size))
+    gray = grayscale(test_card(*size))
     small = fit(gray, (64, 36))
-    for epsilon in (segment.EPSILON, segment.CALM):
-        wanted = segment.refine(blob(64, 36), gray, small, epsilon)
+    for epsilon in (EPSILON, segment.CALM):
+        wanted = refine(blob(64, 36), gray, small, epsilon)
         found = tensors.refine(up(blob(64, 36)), up(gray), up(small), epsilon)[0, 0].numpy()
         assert np.abs(found - wanted).max() < 0.01
         assert ((found == 0) == (wanted == 0)).mean() > 0.99
@@ -286,7 +290,7 @@ def test_a_recording_stands_in_once_it_is_made(monkeypatch: pytest.MonkeyPatch) 
     from concurrent.futures import ThreadPoolExecutor
 
     class Played(Graph):
-        def __init__(self, function: ondevice.Function, example: Tensors, device: torch.device) -> None:
+        def __init__(self, function: Function, example: Tensors, device: torch.device) -> None:
             self._given, self._made, self.function = example, function(example), function
 
         def __call__(self, given: Tensors) -> Tensors:
@@ -294,12 +298,12 @@ def test_a_recording_stands_in_once_it_is_made(monkeypatch: pytest.MonkeyPatch) 
             return self.function(given)
 
     played: list[int] = []
-    monkeypatch.setattr(ondevice, "Graph", Played)
+    monkeypatch.setattr(cuda_graph, "Graph", Played)
     with ThreadPoolExecutor(1) as pool:
         double = Recorded(lambda given: {name: 2 * value for name, value in given.items()}, torch.device("cuda"), pool)
         first, later = {"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(1)}
         double(first)
-        for _ in range(ondevice.AFTER - 1):
+        for _ in range(AFTER - 1):
             double(later)
             assert double.graph is None
         double(later)

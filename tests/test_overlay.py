@@ -10,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestyle.config.look import NONE, Look, parse_plane
-from livestyle.image.pixels import Frame, fit
-from livestyle.live.controls import ACTIONS, VIEWS, Deck
-from livestyle.live.preview import Shown, scene_of
+from livestyle.image.pixels import fit
+from livestyle.image.types import Frame
+from livestyle.live.actions import ACTIONS, make_controls
+from livestyle.live.controls import VIEWS
+from livestyle.live.guard import Shown
+from livestyle.live.preview import scene_of
 from livestyle.nets.library import find_cards
 from livestyle.video.window import overlay
-from livestyle.video.window.overlay import FADE, LONG, SLOW, Overlay, Scene, broken, font
+from livestyle.video.window.drawing import broken, font
+from livestyle.video.window.overlay import FADE, LONG, SLOW, Overlay, Scene
 
 SIZE = 320, 180
 PICTURE, ORIGINAL = test_card(*SIZE), test_card(*SIZE, seed=1)[::-1].copy()
@@ -179,7 +183,7 @@ def test_long_lines_are_broken() -> None:
 
 
 def test_a_scene_says_what_must_not_be_missed() -> None:
-    deck = Deck(Look(parse_plane("color:#804020"), person_strength=0.5, person=parse_plane("blur")))
+    deck = make_controls(Look(parse_plane("color:#804020"), person_strength=0.5, person=parse_plane("blur")))
     frame = Frame(PICTURE, 0, 0.0)
 
     def scene(hidden: bool = False) -> Scene:
@@ -198,7 +202,7 @@ def test_a_scene_says_what_must_not_be_missed() -> None:
 
 
 def test_the_matte_is_computed_only_where_it_is_seen_and_may_fail() -> None:
-    deck, asked = Deck(Look(NONE)), []
+    deck, asked = make_controls(Look(NONE)), []
     shown = Shown(Frame(PICTURE, 0, 0.0), PICTURE, deck.look)
 
     def matte(frame: Frame):  # type: ignore[no-untyped-def]

@@ -14,7 +14,9 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image import blending
 from livestyle.image.box import Box
-from livestyle.image.pixels import Image, Matte, composite, load_image, save_image
+from livestyle.image.io import load_image, save_image
+from livestyle.image.pixels import composite
+from livestyle.image.types import Image, Matte
 from livestyle.nets.library import find_cards
 from livestyle.stills.paint_in import Cutout, PaintIn, Where, place, shipped_style, trimmed
 

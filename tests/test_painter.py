@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, Matte
+from livestyle.image.types import Image, Matte
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.tensors import as_batch
 from livestyle.stills.masked_loss import (
     Layers,
     Lens,
@@ -26,7 +27,7 @@ from livestyle.stills.masked_loss import (
     style_grams,
 )
 from livestyle.stills.optimizers import OPTIMIZERS, Lbfgs, Painter
-from livestyle.stills.reference import as_batch, painting_grams, set_goal
+from livestyle.stills.reference import painting_grams, set_goal
 
 TINY, SIDE = (8, 8, 12, 12, 12), 64
 IMAGE = test_card(SIDE, SIDE)

@@ -12,10 +12,11 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed import roofline as peak
 from livestyle.evaluate.speed.bench import Job, bench
-from livestyle.live.controls import open_deck
-from livestyle.nets.engine import Engine, choose_engine, import_openvino
+from livestyle.live.actions import open_deck
+from livestyle.nets.engine import Engine, choose_engine
 from livestyle.nets.export.shipped import load_shipped
 from livestyle.nets.library import find_card, find_cards
+from livestyle.nets.openvino_net import import_openvino
 
 CPU = choose_engine("cpu")
 

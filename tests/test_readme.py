@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from livestyle.live.controls import ACTIONS
+from livestyle.live.actions import ACTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

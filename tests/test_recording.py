@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from conftest import test_card
 
-from livestyle.image.pixels import Frame
+from livestyle.image.types import Frame
 from livestyle.video.sinks import recording
-from livestyle.video.sinks.open import Clip, Stream
+from livestyle.video.sinks.clip import Clip
 from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources.open import open_source
 
 SIZE, FPS = (64, 48), 25.0

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.image.box import LARGE, Box, Region, bounds, snapped
-from livestyle.image.pixels import Matte
+from livestyle.image.box import Box, bounds
+from livestyle.image.types import Matte
+from livestyle.render.region import LARGE, Region, snapped
 
 sides = st.integers(1, 700)
 

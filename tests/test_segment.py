@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image
-from livestyle.matting.matte import MainPerson, Matting, Smoother, grayscale, load_segmenter, refine, scaled_size
+from livestyle.image.pixels import grayscale
+from livestyle.image.types import Image
+from livestyle.matting.main_person import MainPerson
+from livestyle.matting.matte import Matting
 from livestyle.matting.published import SEGMENTERS, state
+from livestyle.matting.refine import refine
+from livestyle.matting.segmenter import load_segmenter, scaled_size
+from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.library import find_cards
 

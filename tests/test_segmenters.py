@@ -16,14 +16,16 @@ from test_weights import Server, serving
 
 from livestyle.cli.console import bar, download
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError
+from livestyle.errors import UserError, has_package
 from livestyle.evaluate.segmenters import evaluate_segmenters
-from livestyle.image.pixels import Image, save_image
+from livestyle.files import sha256
+from livestyle.image.io import save_image
+from livestyle.image.types import Image, Segmenter
 from livestyle.matting import published as segmenters
-from livestyle.matting.matte import load_segmenter
 from livestyle.matting.published import SEGMENTERS, class_numbers, install_command, load_foreign, state, weights_file
+from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets import library as weights
-from livestyle.nets.engine import choose_engine, has_package
+from livestyle.nets.engine import choose_engine
 
 TORCHVISION = [name for name, foreign in SEGMENTERS.items() if "torchvision" in foreign.packages]
 SIZES = [(65, 47), (1, 1), (1, 90), (200, 1), (33, 500), (640, 360)]
@@ -89,13 +91,13 @@ def published(
     for name, file in random_weights.items():
         server.content[f"/{name}.pth"] = file.read_bytes()
         known = segmenters.Published(
-            f"{server.url}/{name}.pth", weights.sha256(file)[:8], (f"{name}.safetensors", f"{name}.pth")
+            f"{server.url}/{name}.pth", sha256(file)[:8], (f"{name}.safetensors", f"{name}.pth")
         )
         monkeypatch.setitem(SEGMENTERS, name, replace(SEGMENTERS[name], published=known))
     return random_weights
 
 
-def check_contract(segment: segmenters.Segmenter, image: Image) -> None:
+def check_contract(segment: Segmenter, image: Image) -> None:
     before = image.copy()
     matte = segment(image)
     assert matte.dtype == np.float32

@@ -14,8 +14,11 @@ import pytest
 from conftest import test_card
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image
-from livestyle.video.sinks.open import SINKS, Null, Stream, Tee, VideoFile, Window, open_sink
+from livestyle.image.types import Frame, Image
+from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.open import SINKS, open_sink
+from livestyle.video.sinks.sink import Null, Stream, Tee
+from livestyle.video.sinks.window import Window
 from livestyle.video.sources.open import open_source
 from livestyle.video.window.overlay import Scene
 from livestyle.video.window.toolkits import Canvas, Event, Pointer
@@ -215,7 +218,7 @@ class Glass(Canvas):
 
 def window_of(monkeypatch: pytest.MonkeyPatch, *events: list[Event]) -> tuple[Window, Glass]:
     glass = Glass(list(events))
-    monkeypatch.setattr("livestyle.video.sinks.open.open_canvas", lambda size, toolkit: glass)
+    monkeypatch.setattr("livestyle.video.sinks.window.open_canvas", lambda size, toolkit: glass)
     return Window(Stream((640, 360), 25)), glass
 
 

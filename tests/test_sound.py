@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame
+from livestyle.image.types import Frame
 from livestyle.video import sound
-from livestyle.video.sinks.open import Clip, Stream, VideoFile
+from livestyle.video.sinks.clip import Clip, VideoFile
 from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sinks.sink import Stream
 from livestyle.video.sound import BLOCK, RATE, Microphone, Samples, open_input
 
 SIZE, FPS = (64, 48), 25.0

@@ -11,11 +11,16 @@ import pytest
 from conftest import Held, test_card
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame
+from livestyle.image.types import Frame
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks.open import Stream, VideoFile
+from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.sink import Stream
+from livestyle.video.sources import camera as cameras
+from livestyle.video.sources import latest as pacing
 from livestyle.video.sources import open as sources
-from livestyle.video.sources.open import Latest, Paced, Source, open_source
+from livestyle.video.sources.latest import ABSENT, Latest, Paced
+from livestyle.video.sources.open import open_source
+from livestyle.video.sources.source import Source
 
 
 def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25) -> Path:
@@ -164,7 +169,7 @@ def test_an_error_in_the_capture_thread_reaches_the_reader() -> None:
 
 
 def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "STALL", 0.01)
+    monkeypatch.setattr(pacing, "STALL", 0.01)
     source = Scripted()
     latest = Latest(source)
     with pytest.raises(UserError, match="sent no frame"):
@@ -174,10 +179,10 @@ def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_camera_that_is_away_is_stood_for_by_blank_frames_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sources.ABSENT < 0.5
-    monkeypatch.setattr(sources, "ABSENT", 0.01)
-    monkeypatch.setattr(sources, "SLOW", 0.0)
-    monkeypatch.setattr(sources, "BLANK", 0.001)
+    assert ABSENT < 0.5
+    monkeypatch.setattr(pacing, "ABSENT", 0.01)
+    monkeypatch.setattr(pacing, "SLOW", 0.0)
+    monkeypatch.setattr(pacing, "BLANK", 0.001)
     source = Scripted(comes_back=True)
     with Latest(source) as latest:
         frames, taken = iter(latest), []
@@ -222,7 +227,7 @@ def test_turned_clips_are_shown_upright(tmp_path: Path, degrees: int) -> None:
     quiet = ["ffmpeg", "-v", "error", "-y"]
     subprocess.run([*quiet, "-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}", turned], check=True)
     subprocess.run([*quiet, "-i", turned, "-frames:v", "1", tmp_path / "truth.png"], check=True)
-    from livestyle.image.pixels import load_image
+    from livestyle.image.io import load_image
 
     with open_source(str(turned)) as source:
         ours = next(iter(source)).image
@@ -301,7 +306,7 @@ def test_a_cameras_pictures_are_rgb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_camera_that_cannot_be_told_from_others_is_not_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
-    monkeypatch.setattr(sources, "identify", lambda _: None)
+    monkeypatch.setattr(cameras, "identify", lambda _: None)
     with open_source("0") as camera, pytest.raises(UserError, match="stopped sending"):
         list(camera)
 
@@ -314,10 +319,10 @@ class Desk:
         self.opened: list[str | int] = []
         self.captures: list[FakeCapture] = []
         monkeypatch.setattr(cv2, "VideoCapture", self.capture)
-        monkeypatch.setattr(sources, "identify", lambda _: self.device())
-        monkeypatch.setattr(sources, "video_devices", self.pull)
-        monkeypatch.setattr(sources, "find_again", self.find)
-        monkeypatch.setattr(sources, "RETRY", 0.0)
+        monkeypatch.setattr(cameras, "identify", lambda _: self.device())
+        monkeypatch.setattr(cameras, "video_devices", self.pull)
+        monkeypatch.setattr(cameras, "find_again", self.find)
+        monkeypatch.setattr(cameras, "RETRY", 0.0)
 
     def device(self) -> Device:
         return Device(f"/dev/video{self.number}", "cam", "model", "serial", "port")
@@ -356,8 +361,8 @@ def test_a_camera_comes_back_a_hundred_times(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_run_ends_at_once_while_the_camera_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch)
-    monkeypatch.setattr(sources, "find_again", lambda *_: None)
-    monkeypatch.setattr(sources, "RETRY", 60.0)
+    monkeypatch.setattr(cameras, "find_again", lambda *_: None)
+    monkeypatch.setattr(cameras, "RETRY", 60.0)
     with Latest(open_source("0")) as latest:
         frames = iter(latest)
         while not next(frames).is_blank:
@@ -368,7 +373,7 @@ def test_a_run_ends_at_once_while_the_camera_is_away(monkeypatch: pytest.MonkeyP
 
 def test_a_camera_at_rest_is_let_go_of_and_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch)
-    monkeypatch.setattr(sources, "find_again", lambda *_: desk.device())
+    monkeypatch.setattr(cameras, "find_again", lambda *_: desk.device())
     with Latest(open_source("0")) as latest:
         frames = iter(latest)
         while next(frames).is_blank:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.image.box import Box
-from livestyle.image.pixels import Image
+from livestyle.image.types import Image
 from livestyle.render.temporal import GAP, STILL, Memory, Watcher
 
 SIZE = 192, 128

@@ -13,8 +13,8 @@ from PIL import Image as Pil
 from test_cli import livestyle
 
 from livestyle.errors import UserError
-from livestyle.image import pixels
-from livestyle.image.pixels import Image, load_image, load_picture, save_image
+from livestyle.image.io import PICTURES, READABLE, load_image, load_picture, save_image
+from livestyle.image.types import Image
 from livestyle.stills.batch import pairs
 
 PLAIN = ("--background", "color:#204060", "--person", "none", "--segmenter", "kmeans")
@@ -157,4 +157,4 @@ def test_a_cutout_keeps_its_colours_profile(tmp_path: Path) -> None:
 
 
 def test_only_pictures_that_can_be_written_are_promised() -> None:
-    assert set(pixels.PICTURES) < set(pixels.READABLE)
+    assert set(PICTURES) < set(READABLE)

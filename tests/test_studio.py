@@ -15,7 +15,8 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.style_leak import WAYS, measure_leak
 from livestyle.image import pixels
-from livestyle.image.pixels import Frame, Image, Matte, load_image, load_notes, save_image
+from livestyle.image.io import load_image, load_notes, save_image
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.stills import gatys as studio_module
 from livestyle.stills.ablations import GAP, STRIP, paint_sheet, weights_sheet
 from livestyle.stills.gatys import Studio

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
 from livestyle.nets.architectures.blocks import fold
+from livestyle.nets.card import tensor_names
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.shipped import build
-from livestyle.nets.library import find_card, tensor_names
+from livestyle.nets.library import find_card
 from livestyle.render.stylizer import SIGNS, load_style, style_card
 from livestyle.train.style import ARCHS
 

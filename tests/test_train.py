@@ -19,12 +19,14 @@ from safetensors.torch import load_file, save_file
 
 from livestyle.config.settings import TRAINABLE
 from livestyle.errors import UserError
-from livestyle.image.pixels import load_image, save_image
+from livestyle.image.io import load_image, save_image
+from livestyle.matting.datasets import Pair, list_pairs
 from livestyle.nets.architectures.mobilenet import MobileNetV2
 from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS
 from livestyle.nets.export.shipped import build
 from livestyle.train import checkpoint, curves, segmenter
 from livestyle.train import scenes as data
+from livestyle.train.augment import seat
 from livestyle.train.checkpoint import Clock, Report, load_checkpoint, one_cycle, save_checkpoint
 from livestyle.train.publish import load_trained
 
@@ -192,7 +194,7 @@ def test_pictures_that_break_while_training_are_named(tmp_path: Path, perceptual
     whole = (pairs / "p0.jpg").read_bytes()
     (pairs / "p0.jpg").write_bytes(whole[: len(whole) // 2])
     told: list[str] = []
-    scenes = data.Scenes(data.list_pairs(pairs), sorted(pairs.glob("*.jpg")))
+    scenes = data.Scenes(list_pairs(pairs), sorted(pairs.glob("*.jpg")))
     for workers in (0, 1):
         batches = segmenter.Batches(scenes, ((64, 64),), seed=0)
         list(islice(segmenter.draw(batches, 0, workers, told.append), 3))
@@ -209,7 +211,7 @@ def test_with_nothing_left_training_ends_with_a_sentence(tmp_path: Path) -> None
 
 def test_the_same_batches_come_from_any_number_of_processes(pairs: Path) -> None:
     def batches(images: int, workers: int) -> list[torch.Tensor]:
-        scenes = data.Scenes(data.list_pairs(pairs), sorted(pairs.glob("*.jpg")))
+        scenes = data.Scenes(list_pairs(pairs), sorted(pairs.glob("*.jpg")))
         made = segmenter.draw(segmenter.Batches(scenes, ((64, 64), (64, 32)), seed=3), images, workers, print)
         return [pictures for pictures, _ in islice(made, 3)]
 
@@ -220,7 +222,7 @@ def test_the_same_batches_come_from_any_number_of_processes(pairs: Path) -> None
 
 
 def test_a_fixed_share_is_held_out() -> None:
-    pairs = [data.Pair(Path(f"{n:05}.jpg"), Path(f"{n:05}.png")) for n in range(6400)]
+    pairs = [Pair(Path(f"{n:05}.jpg"), Path(f"{n:05}.png")) for n in range(6400)]
     for count, share in ((39, 0), (40, 1), (2400, 60), (6400, 64)):
         rest, held = segmenter.hold_out(pairs[:count])
         assert len(held) == share
@@ -264,7 +266,7 @@ def test_what_is_missing_is_named(tmp_path: Path, pairs: Path) -> None:
     with pytest.raises(UserError, match="mobilenetv2"):
         MobileNetV2().load(tmp_path / "mobilenetv2.safetensors")
     with pytest.raises(UserError, match="pairs"):
-        data.list_pairs(tmp_path / "runs")
+        list_pairs(tmp_path / "runs")
 
 
 def test_a_checkpoint_restores_net_and_optimiser(tmp_path: Path) -> None:
@@ -300,7 +302,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
 @pytest.mark.parametrize("size", [(256, 144), (144, 256)])
 def test_training_scenes_are_pictures_with_mattes(pairs: Path, size: tuple[int, int]) -> None:
     random.seed(0)
-    scenes = data.Scenes(data.list_pairs(pairs), sorted(pairs.glob("*.jpg")))
+    scenes = data.Scenes(list_pairs(pairs), sorted(pairs.glob("*.jpg")))
     shares = []
     for image, matte in islice(iter(lambda: scenes.sample(size), None), 60):
         assert image.shape == (size[1], size[0], 3)
@@ -315,9 +317,9 @@ def test_training_scenes_are_pictures_with_mattes(pairs: Path, size: tuple[int, 
 def test_nobody_floats(pairs: Path) -> None:
     """A pasted person is cut off by the frame's lower edge, not by their picture's."""
     random.seed(1)
-    image, matte = data.load_pair(data.list_pairs(pairs)[0])
+    image, matte = data.load_pair(list_pairs(pairs)[0])
     for _ in range(50):
-        _, seated = data.seat(image, matte, (256, 144))
+        _, seated = seat(image, matte, (256, 144))
         if seated.max() > 0.5:
             assert seated[-1].max() > 0.4
 

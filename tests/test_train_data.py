@@ -14,7 +14,8 @@ import pytest
 from conftest import test_card
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import save_image
+from livestyle.image.io import save_image
+from livestyle.matting.datasets import ORIENTATION, list_pairs, list_rooms, read_pair
 from livestyle.train import scenes as data
 
 SIZE = 40, 60
@@ -91,7 +92,7 @@ def test_each_layout_gives_the_same_pairs(tmp_path: Path, lay: Lay) -> None:
     for name in ("00002", "00001"):
         lay(tmp_path, name)
     told: list[str] = []
-    pairs = data.list_pairs(tmp_path, told.append)
+    pairs = list_pairs(tmp_path, told.append)
     assert [pair.picture.stem for pair in pairs] == ["00001", "00002"]
     assert told == []
     image, matte = data.load_pair(pairs[0])
@@ -103,7 +104,7 @@ def test_a_supervisely_person_is_all_its_shapes_less_their_holes(tmp_path: Path)
     hole = [(12, 12), (16, 12), (16, 16), (12, 16)]
     body = polygon((10, 10), (20, 10), (20, 20), (10, 20), holes=[hole])
     annotate(tmp_path, "a", body, bitmap(np.full((4, 4), 255, np.uint8), (30, 50)))
-    _, matte = data.load_pair(data.list_pairs(tmp_path)[0])
+    _, matte = data.load_pair(list_pairs(tmp_path)[0])
     truth = np.zeros_like(MATTE)
     truth[10:21, 10:21], truth[50:54, 30:34] = 255, 255
     truth[12:17, 12:17] = 0
@@ -114,7 +115,7 @@ def test_eg1800_keeps_to_its_list_of_training_pictures(tmp_path: Path) -> None:
     for name in ("00001", "00002", "00003"):
         lay_eg1800(tmp_path, name)
     (tmp_path / "eg1800_train.txt").write_text("00001.png\n00003.png\n")
-    assert [pair.name for pair in data.list_pairs(tmp_path)] == ["00001.png", "00003.png"]
+    assert [pair.name for pair in list_pairs(tmp_path)] == ["00001.png", "00003.png"]
 
 
 def cut(path: Path) -> None:
@@ -132,7 +133,7 @@ def test_faulty_pairs_are_named_once_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     put(tmp_path / "good.png", np.zeros_like(MATTE))  # nobody: no fault
     told: list[str] = []
-    assert [pair.name for pair in data.list_pairs(tmp_path, told.append)] == ["good.jpg"]
+    assert [pair.name for pair in list_pairs(tmp_path, told.append)] == ["good.jpg"]
     assert sorted(told) == [
         "Left out, a matte of another size: 1 (small.jpg)",
         "Left out, no matte: 4 (alone1.jpg, alone2.jpg, alone3.jpg, ...)",
@@ -144,20 +145,20 @@ def test_faulty_pairs_are_named_once_and_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", ["picture", "matte"])
 def test_a_pair_cut_short_is_an_error(tmp_path: Path, lay: Lay, broken: str) -> None:
     lay(tmp_path, "a")
-    pair = data.list_pairs(tmp_path)[0]
+    pair = list_pairs(tmp_path)[0]
     cut(getattr(pair, broken))
     with pytest.raises(UserError):
-        data.read_pair(pair)
+        read_pair(pair)
 
 
 def test_a_turned_picture_has_its_mattes_size(tmp_path: Path) -> None:
     from PIL import Image
 
     exif = Image.Exif()
-    exif[data.ORIENTATION] = 6
+    exif[ORIENTATION] = 6
     lay_plain(tmp_path, "a")
     Image.fromarray(test_card(*SIZE[::-1])).save(tmp_path / "a.jpg", exif=exif)
-    image, matte = data.load_pair(data.list_pairs(tmp_path)[0])
+    image, matte = data.load_pair(list_pairs(tmp_path)[0])
     assert image.shape[:2] == matte.shape
 
 
@@ -165,23 +166,23 @@ def test_a_turned_picture_has_its_mattes_size(tmp_path: Path) -> None:
 def test_a_folder_without_pairs_is_an_error(tmp_path: Path, lay: Lay) -> None:
     lay(tmp_path, "a")
     with pytest.raises(UserError, match="no pairs"):
-        data.list_pairs(tmp_path)
+        list_pairs(tmp_path)
 
 
 def test_unreadable_rooms_are_left_out(tmp_path: Path) -> None:
     put_picture(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_text("no picture")
     told: list[str] = []
-    assert data.list_rooms(sorted(tmp_path.iterdir()), told.append) == [tmp_path / "a.jpg"]
+    assert list_rooms(sorted(tmp_path.iterdir()), told.append) == [tmp_path / "a.jpg"]
     assert told == ["Left out, unreadable: 1 (b.jpg)"]
     with pytest.raises(UserError, match="rooms"):
-        data.list_rooms([tmp_path / "b.jpg"])
+        list_rooms([tmp_path / "b.jpg"])
 
 
 def test_scenes_drop_what_cannot_be_decoded(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         lay_plain(tmp_path, name)
-    pairs = data.list_pairs(tmp_path)
+    pairs = list_pairs(tmp_path)
     cut(tmp_path / "b.jpg")
     put_picture(tmp_path / "rooms/a.jpg")
     put_picture(tmp_path / "rooms/d.jpg")

@@ -23,10 +23,13 @@ from conftest import test_card
 from safetensors.torch import load_file, save_file
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, Matte, fit_matte, load_image, save_image
+from livestyle.files import sha256
+from livestyle.image.io import load_image, save_image
+from livestyle.image.pixels import fit_matte
+from livestyle.image.types import Image, Matte
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.library import Card, save_card, sha256
+from livestyle.nets.card import Card, save_card
 from livestyle.train import checkpoint, curves, photos, style
 from livestyle.train.checkpoint import Facts, Report, load_facts, train_by_the_clock
 from livestyle.train.muon import Muon, orthogonal

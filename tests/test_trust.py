@@ -20,19 +20,24 @@ from test_loopback import FakeCamera
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image, size_of
-from livestyle.image.synthetic import FaultySegmenter, scene
+from livestyle.image.synthetic import scene
+from livestyle.image.types import Frame, Image, size_of
 from livestyle.live import guard
-from livestyle.live.controls import Deck
+from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits, drive
 from livestyle.live.guard import PATIENCE, placeholder
-from livestyle.matting.matte import Matting, Smoother
+from livestyle.matting.faults import FaultySegmenter
+from livestyle.matting.matte import Matting
+from livestyle.matting.smoother import Smoother
 from livestyle.render.filter import Filter
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks import open as sinks
-from livestyle.video.sinks.open import Sink, Stream, VirtualCamera
-from livestyle.video.sources import open as sources
-from livestyle.video.sources.open import Reconnecting, Source, open_source
+from livestyle.video.sinks import virtual_camera
+from livestyle.video.sinks.sink import Sink, Stream
+from livestyle.video.sinks.virtual_camera import VirtualCamera
+from livestyle.video.sources import camera, source
+from livestyle.video.sources.camera import Reconnecting
+from livestyle.video.sources.open import open_source
+from livestyle.video.sources.source import Source
 
 AWAY = (0.05, 0.7, 3.0, 3600.0)  # seconds; the last is a laptop asleep
 BACK = (SIZE, (64, 64), (128, 72), (80, 96))  # sizes that it comes back with
@@ -49,12 +54,12 @@ class Desk:
         self.now, self.most, self.back, self.until = 100.0, losses, 0.0, 0.0
         self.gone, self.held = list[float](), 0
         self.camera: Reconnecting | None = None
-        monkeypatch.setattr(sources, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(sources, "Frame", self.frame)
+        monkeypatch.setattr(camera, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(source, "Frame", self.frame)
         monkeypatch.setattr(cv2, "VideoCapture", lambda: Capture(self))
-        monkeypatch.setattr(sources, "identify", lambda _: self.device())
-        monkeypatch.setattr(sources, "video_devices", lambda: [self.twin()])
-        monkeypatch.setattr(sources, "find_again", self.find)
+        monkeypatch.setattr(camera, "identify", lambda _: self.device())
+        monkeypatch.setattr(camera, "video_devices", lambda: [self.twin()])
+        monkeypatch.setattr(camera, "find_again", self.find)
 
     def plugged(self) -> Reconnecting:
         camera = open_source("2", SIZE)
@@ -159,7 +164,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(source: Source, sink: Sink, segmenter: Iterable[str] = (), limits: Limits = PRIVATE) -> None:
-    deck = sink.deck if isinstance(sink, Audience) else Deck(LOOKS["colour"])
+    deck = sink.deck if isinstance(sink, Audience) else make_controls(LOOKS["colour"])
     with Filter(Settings(segmenter="kmeans")) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), lambda _: None), Smoother())
         drive(source, filter, sink, deck, limits, lambda _: None, lambda _: None)
@@ -168,7 +173,7 @@ def run(source: Source, sink: Sink, segmenter: Iterable[str] = (), limits: Limit
 def test_what_comes_back_in_another_size_is_fitted_and_hides_the_room(
     monkeypatch: pytest.MonkeyPatch, patient: None
 ) -> None:
-    desk, audience = Desk(monkeypatch, losses=8), Audience(Deck(LOOKS["colour"]), {})
+    desk, audience = Desk(monkeypatch, losses=8), Audience(make_controls(LOOKS["colour"]), {})
     with desk.plugged() as camera:
         run(camera, audience)
     pictures = [picture for picture, _, _ in audience.seen]
@@ -210,7 +215,7 @@ FAULTS = ("works", "fails", "no memory", "nan", "everywhere")
 def test_neither_the_first_nor_the_last_that_is_seen_is_the_room(end: str, fault: str, patient: None) -> None:
     """Whichever way a run ends, with a segmenter that fails at first, and again at the end."""
     source, keys, limits, error = ENDS[end]
-    audience = Audience(Deck(LOOKS["colour"]), dict(keys))
+    audience = Audience(make_controls(LOOKS["colour"]), dict(keys))
     held = Held()
     segmenter = chain([fault] * 3, ["works"] * 3, repeat(fault))
     if error:
@@ -232,7 +237,7 @@ def test_neither_the_first_nor_the_last_that_is_seen_is_the_room(end: str, fault
 
 
 def test_a_fault_that_stays_ends_the_call_with_nothing_of_the_room_seen(patient: None) -> None:
-    audience = Audience(Deck(LOOKS["colour"]), {})
+    audience = Audience(make_controls(LOOKS["colour"]), {})
     with pytest.raises(RuntimeError):
         run(Room(), audience, chain(["works"] * 3, cycle(["fails"])))
     assert len(audience.seen) == 3 + PATIENCE
@@ -252,7 +257,7 @@ def test_a_driver_that_fails_ends_the_call_with_nothing_of_the_room_handed_on(
 
     driver = SimpleNamespace(Camera=Failing, PixelFormat=SimpleNamespace(RGB="rgb"))
     monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
-    monkeypatch.setattr(sinks, "IS_LINUX", False)  # no module is asked what the device is
+    monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
     sink = VirtualCamera("", Stream(SIZE, 240))
     with pytest.raises(OSError, match="driver is gone"), sink:
         run(Room(), sink)

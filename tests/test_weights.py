@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from livestyle.errors import UserError
-from livestyle.files import locked
-from livestyle.nets import library as weights
-from livestyle.nets.library import KINDS, fetch, find_card, find_cards, load_card, model_folders, sha256
+from livestyle.files import locked, sha256
+from livestyle.nets import fetch as downloads
+from livestyle.nets.card import KINDS, load_card
+from livestyle.nets.fetch import ATTEMPTS, fetch
+from livestyle.nets.library import find_card, find_cards, model_folders
 
 CARDS = [card for kind in KINDS for card in find_cards(kind).values()]
 
@@ -186,13 +188,11 @@ def test_another_file_than_expected_is_refused(server: Server, tmp_path: Path) -
 @pytest.mark.parametrize("cut", [0, 1, len(BODY) // 10])
 def test_a_file_that_is_cut_short_again_and_again_is_kept_for_later(server: Server, tmp_path: Path, cut: int) -> None:
     server.content["/a"], server.cut = BODY, cut
-    assert (
-        f"broke off after {weights.ATTEMPTS * cut} of" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
-    )
+    assert f"broke off after {ATTEMPTS * cut} of" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
     server.cut = None
     server.asked.clear()
     assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
-    assert server.asked == [f"bytes={weights.ATTEMPTS * cut}-" if cut else None]
+    assert server.asked == [f"bytes={ATTEMPTS * cut}-" if cut else None]
     assert left(tmp_path) == {"a"}
 
 
@@ -239,7 +239,7 @@ def test_a_server_that_lies_about_the_length_is_caught(server: Server, tmp_path:
 def test_a_file_that_is_too_large_is_left(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claimed: str | None
 ) -> None:
-    monkeypatch.setattr(weights, "LARGEST", 100_000 if claimed is None else 999)
+    monkeypatch.setattr(downloads, "LARGEST", 100_000 if claimed is None else 999)
     server.content["/a"], server.claimed = BODY, claimed
     assert "has more than" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
     assert left(tmp_path) == set()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livestyle.image.pixels import load_image, save_image
+from livestyle.image.io import load_image, save_image
 from livestyle.live.guard import placeholder
 from livestyle.live.jobs import CANCELLED, Jobs
 from livestyle.nets.library import find_card, find_cards

@@ -5,9 +5,10 @@ from contextlib import suppress
 
 import typer
 
-from livestyle.config.settings import PERSON_COUNTS, QUALITIES
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import PERSON_COUNTS
 from livestyle.errors import UserError
-from livestyle.live.controls import ACTIONS
+from livestyle.live.actions import ACTIONS
 from livestyle.nets.library import find_cards
 
 ASIDE = {  # what is asked of a running filter besides actions

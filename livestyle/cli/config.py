@@ -17,7 +17,7 @@ from livestyle.config.options import DEFAULTS, key_of
 from livestyle.config.toml import toml
 from livestyle.errors import UserError
 from livestyle.files import written_aside
-from livestyle.live.controls import ACTIONS
+from livestyle.live.actions import ACTIONS
 
 app = typer.Typer(
     help="What is settled once instead of typed each time. Without a command: show.",

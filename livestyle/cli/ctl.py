@@ -8,8 +8,8 @@ import typer
 
 from livestyle.cli.completion import ASIDE, actions, arguments
 from livestyle.cli.console import say
+from livestyle.live.actions import ACTIONS
 from livestyle.live.client import press, running, talk
-from livestyle.live.controls import ACTIONS
 
 EPILOG = """Examples: livestyle ctl next-style  |  livestyle ctl style great_wave  |  livestyle ctl background blur:0.7
 |  livestyle ctl panic  |  livestyle ctl status --json  |  livestyle ctl list"""

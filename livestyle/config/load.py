@@ -22,7 +22,7 @@ from livestyle.config.look import STYLE_FILES, parse_plane
 from livestyle.config.options import DEFAULTS, PROJECT, checked, key_of, variable_of
 from livestyle.config.toml import lines_of, parse_toml
 from livestyle.errors import UserError
-from livestyle.live.controls import ACTIONS, bind
+from livestyle.live.actions import ACTIONS, bind
 
 VARIABLE = "LIVESTYLE_CONFIG"  # names another user file; "none": nothing but flags counts
 PROJECT_FILE = "livestyle.toml"

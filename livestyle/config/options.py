@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.config.look import anchored, at_home, parse_plane
-from livestyle.config.settings import PERSON_COUNTS, QUALITIES, LiveSettings, Settings, read_size
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import PERSON_COUNTS, LiveSettings, Settings, read_size
 from livestyle.config.toml import toml
 from livestyle.errors import UserError
 

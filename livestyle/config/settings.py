@@ -1,54 +1,15 @@
-"""What a run is asked to do. Every default of the program stands here, once. No heavy imports: `--help` reads this."""
+"""What a run is asked to do. All defaults of the program stand here. No heavy imports: `--help` reads this."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-Size = tuple[int, int]  # width, height
+from livestyle.types import Size
 
-
-@dataclass(frozen=True)
-class Quality:
-    """How finely a style is computed.
-
-    Args:
-        share: of the picture's pixels, but at `least` so many and at `most` so many.
-        precision: of the engine, "int8" or "half".
-        carry: frames in a row for which a painting may be carried along with what moves, and not be made anew.
-        rests: keep paintings and mattes for a few frames of a picture that stands still, a background's of one behind.
-    """
-
-    share: float
-    least: int
-    most: int
-    precision: str = "int8"
-    carry: int = 0
-    rests: bool = False
-
-    def pixels(self, size: Size) -> int:
-        """At how many of a picture of this size."""
-        return min(self.most, max(self.least, round(self.share * size[0] * size[1])))
-
-
-QUALITIES = {
-    "fast": Quality(0, 384 * 216, 384 * 216),
-    "balanced": Quality(1 / 4, 480 * 270, 960 * 540),
-    "best": Quality(1, 0, 1920 * 1080, "half"),
-}
-LADDER = (  # what "auto" goes up and down, from the cheapest
-    Quality(0, 320 * 180, 320 * 180, carry=2, rests=True),
-    Quality(0, 384 * 216, 384 * 216, carry=1, rests=True),
-    Quality(1 / 4, 480 * 270, 960 * 540, carry=1, rests=True),
-    Quality(1 / 4, 480 * 270, 960 * 540, rests=True),
-    Quality(9 / 16, 640 * 360, 1280 * 720, rests=True),
-    Quality(1, 640 * 360, 1920 * 1080, rests=True),
-)
-START = 3  # where on it
 PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
 STYLE_ARCHS = ("slim", "johnson")
 STAGE = "stage"  # what the names of the threads that compute frames begin with
 LARGEST_SIDE = 16384
-LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from itertools import accumulate, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from livestyle.errors import UserError
+from livestyle.errors import UserError, has_package
 from livestyle.files import check_target, written_aside
-from livestyle.nets.engine import has_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.settings import Size
-from livestyle.image.pixels import Frame, Image, Matte, fit, size_of
+from livestyle.image.pixels import fit
+from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.types import Size
 
 Affine = NDArray[np.float64]  # (2, 3), from a picture's places to the frame's
 Swing = NDArray[np.float64]  # (WAVES, 3): share of the whole, cycles per second, phase in cycles

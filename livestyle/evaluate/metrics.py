@@ -1,19 +1,18 @@
-"""Metrics of segmentation and of steadiness, pure functions on arrays.
+"""Metrics of mattes, pictures and clips."""
 
-Masks are boolean (H, W), mattes float32 (H, W) in 0..1, images uint8 (H, W, 3), grey pictures uint8 (H, W).
-"""
-
+import statistics
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.image.types import Flow, Values
+
 Mask = NDArray[np.bool_]
 Gray = NDArray[np.uint8]
-Values = NDArray[np.float32]  # (H, W) or (H, W, C)
-Flow = NDArray[np.float32]  # (H, W, 2): by how many pixels (x, y) each pixel has moved
 Counts = NDArray[np.int64]  # (2, 2): n[i, j] pixels of class i said to be j; background 0, person 1
+
 
 BAND = 0.02  # of the picture's diagonal: how far from the true edge the boundary reaches
 STEADY_LEAST = 32  # pixels: the shortest side at which the flow and SSIM mean something
@@ -139,3 +138,11 @@ def ssim(image: Gray, other: Gray) -> float:
     light = (2 * mean_a * mean_b + small) / (mean_a**2 + mean_b**2 + small)
     structure = (2 * together + smaller) / (spread_a + spread_b + smaller)
     return float((light * structure)[5:-5, 5:-5].mean())
+
+
+Row = dict[str, float]
+
+
+def mean_row(rows: list[Row], digits: int = 5) -> Row:
+    """Each figure's mean."""
+    return {key: round(statistics.fmean(row[key] for row in rows), digits) for key in rows[0]}

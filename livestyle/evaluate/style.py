@@ -13,17 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from livestyle.config.settings import QUALITIES, Settings
-from livestyle.files import write_error, written_aside
-from livestyle.image.pixels import Image, cover, load_image, save_image
-from livestyle.live.driver import Say
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import Settings
+from livestyle.files import sha256, write_error, written_aside
+from livestyle.image.io import list_pictures, load_image, save_image
+from livestyle.image.pixels import cover
+from livestyle.image.types import Image
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.library import Watch, cache_folder, sha256
+from livestyle.nets.library import cache_folder
 from livestyle.nets.loss_network import open_loss_network
 from livestyle.render.stylizer import Stylizer, load_style, style_card
 from livestyle.stills.reference import Goal, measure, paint, painting_grams, set_goal
-from livestyle.train.photos import list_pictures
+from livestyle.types import Progress, Say
 
 Opened = tuple[LossNetwork, Path]  # a loss network, and the file that it is from
 
@@ -90,7 +92,7 @@ class Trial:
 
 def evaluate_style(
     settings: Settings, style: str, painting: Path, photos: Path, loss_network: Path | None, size: int,
-    iterations: int, say: Say, watch: Watch, reference: str | None = None,
+    iterations: int, say: Say, watch: Progress, reference: str | None = None,
 ) -> StyleScore:  # fmt: skip
     """Measure a style as the live filter runs it, beside the optimisation from the photo itself.
 
@@ -201,7 +203,7 @@ def entry_name(*parts: str | int) -> str:
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest() + ".json"
 
 
-def gatys_curves(trials: Sequence[Trial], iterations: int, watch: Watch) -> list[list[float]]:
+def gatys_curves(trials: Sequence[Trial], iterations: int, watch: Progress) -> list[list[float]]:
     """Each photo's total losses, before the first iteration and after each, from the cache where they are there."""
     curves = [load_curve(trial.entry) for trial in trials]
     missing = [number for number, curve in enumerate(curves) if len(curve) <= iterations]
@@ -247,7 +249,7 @@ def equal_iterations(curve: Sequence[float], loss: float) -> float:
 
 def evaluate_loss_network(
     network: Opened, judge: Opened, paintings: Sequence[Path], photos: Sequence[Path], size: int, iterations: int,
-    watch: Watch, keep: Path | None = None,
+    watch: Progress, keep: Path | None = None,
 ) -> NetworkScore:  # fmt: skip
     """Paint photos by optimisation with a loss network and with a judge, and let the judge say how close they come.
 

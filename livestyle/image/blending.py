@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.image.pixels import Colors, Image, Matte, at_most, fit, fit_matte, plane_colors, size_of
+from livestyle.image.pixels import at_most, fit, fit_matte, plane_colors
+from livestyle.image.types import Colors, Image, Matte, size_of
 
 Blend = Callable[[Image, Matte, Image, Image], Image]
 

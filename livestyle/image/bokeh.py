@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.image.pixels import Image, Matte, at_most, fit, fit_matte, size_of
+from livestyle.image.pixels import at_most, fit, fit_matte
+from livestyle.image.types import Image, Matte, size_of
 
 Spectrum = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.image.pixels import Image, Matte
+from livestyle.image.types import Image, Matte
 
 Kind = TypeVar("Kind", bound=np.generic)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from livestyle.config.settings import LADDER, START, Quality, Size
+from livestyle.config.quality import LADDER, START, Quality
+from livestyle.types import Size
 
 FULL = 0.95  # of the time between two frames: with more, frames are dropped
 AIM = 0.85  # the most that a step down should leave

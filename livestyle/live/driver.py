@@ -2,66 +2,36 @@
 
 import math
 import os
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from livestyle import IMPORTED
-from livestyle.config.look import Look
-from livestyle.config.settings import LiveSettings, Settings, Size
+from livestyle.config.settings import LiveSettings, Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame
+from livestyle.image.types import Frame
 from livestyle.live.autoquality import AutoQuality
-from livestyle.live.controls import Deck, Facts
+from livestyle.live.controls import Deck
 from livestyle.live.guard import Guard, placeholder
 from livestyle.live.preview import scene_of
+from livestyle.live.report import Pace, Report, process_age, report
 from livestyle.render.filter import Filter
 from livestyle.render.meter import REMEMBERED, Meter
-from livestyle.video.sinks.open import Sink, Stream, Tee, is_shown
-from livestyle.video.sinks.queued import open_sinks
+from livestyle.types import Say, Watch
+from livestyle.video.sinks.open import is_shown, open_sinks
 from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sinks.sink import Sink, Stream, Tee
 from livestyle.video.sound import Microphone
-from livestyle.video.sources.open import Latest, Paced, Source, is_camera, open_source
+from livestyle.video.sources.camera import is_camera
+from livestyle.video.sources.latest import Latest, Paced
+from livestyle.video.sources.open import open_source
+from livestyle.video.sources.source import Source
 
-Say = Callable[[str], None]  # a line for people
-Watch = Callable[[int], None]  # the frames done so far
 PRESENCE = {
     "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a run went: the JSON object of the command contract, times in ms where the name says so."""
-
-    frames: int
-    seconds: float
-    fps: float
-    size: Size
-    device: str
-    engine: str
-    segmenter: str
-    background: str
-    person: str
-    dropped: int
-    first_frame_s: float
-    latency_ms: dict[str, float]
-    stages_ms: dict[str, float]
-    cpu_ms_per_frame: float
-    rss_mb: float
-    style_size: Size
-    matte_size: Size
-    segment_share: float
-    stylize_share: float
-    stylize_area: float  # of the picture, painted when a style's net ran
 
 
 @dataclass(frozen=True)
@@ -164,75 +134,6 @@ class Lookahead:
         except BaseException as error:  # raised again where frames are taken
             self._error = error
             return None
-
-
-def process_age() -> float:
-    """Seconds since this process started; since this package was imported where the system does not tell."""
-    try:
-        stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(stat[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError):
-        return time.monotonic() - IMPORTED
-
-
-class Pace:
-    """How a run goes just now: rates and delays of the last second or so."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, float]] = deque(maxlen=30)  # when, and how late
-
-    def facts(self, frames: int, latency: float) -> Facts:
-        """Take a frame that was sent, so many ms after it was captured."""
-        self._recent.append((time.monotonic(), latency))
-        (first, _), (last, _) = self._recent[0], self._recent[-1]
-        fps = (len(self._recent) - 1) / (last - first) if last > first else 0.0
-        late = sorted(ms for _, ms in self._recent)[len(self._recent) // 2]
-        return {"frames": frames, "fps": round(fps, 1), "latency_ms": round(late, 1)}
-
-
-def report(
-    source: Source, filter: Filter, look: Look, frames: int, seconds: float, cpu: float, first: float,
-    latencies: Iterable[float],
-) -> Report:  # fmt: skip
-    """Sum a run up; rates are of the frames after the first."""
-    later, meter = max(0, frames - 1), filter.meter
-    marks = np.percentile(list(latencies)[1:] or [0.0], (50, 95, 99))
-    return Report(
-        frames=frames,
-        seconds=round(seconds, 3),
-        fps=round(later / seconds, 2) if seconds else 0.0,
-        size=source.size,
-        device=filter.engine.device,
-        engine=filter.engine.detail,
-        segmenter=filter.segmenter,
-        background=look.background.text,
-        person=look.person.text,
-        dropped=getattr(source, "dropped", 0),
-        first_frame_s=round(first, 3),
-        latency_ms={f"p{p}": round(float(v), 2) for p, v in zip((50, 95, 99), marks, strict=True)},
-        stages_ms={n: meter.median(n) for n in ("read", "segment", "stylize", "composite", "write")},
-        cpu_ms_per_frame=round(cpu * 1000 / later, 2) if later else 0.0,
-        rss_mb=peak_memory(),
-        style_size=filter.style_size(source.size),
-        matte_size=filter.matting.size,
-        segment_share=round(meter.runs["cut out"] / frames, 3) if frames else 0.0,
-        stylize_share=round(meter.runs["painted"] / frames, 3) if frames else 0.0,
-        stylize_area=round(float(np.mean(meter.areas)), 3) if meter.areas else 0.0,
-    )
-
-
-def peak_memory() -> float:
-    """The most memory that this process has held, in MB; 0 where the system does not tell."""
-    # getrusage counts what the parent held when it started this process, too (Linux keeps it over exec).
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024, 1)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
 def run_live(settings: Settings, live: LiveSettings, deck: Deck, say: Say, watch: Watch) -> Report:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
@@ -14,18 +15,34 @@ import cv2
 import numpy as np
 
 from livestyle.config.look import Look
-from livestyle.config.settings import LIVE_QUALITY, QUALITIES, Size
-from livestyle.image.pixels import Frame, Image, Matte, cover, size_of
+from livestyle.config.quality import LIVE_QUALITY, QUALITIES
+from livestyle.image.pixels import cover
+from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.live.autoquality import AutoQuality
 from livestyle.live.controls import Deck
-from livestyle.live.preview import Shown
-from livestyle.matting.matte import Jumps, UnsafeMatteError
+from livestyle.matting.jumps import Jumps, UnsafeMatteError
 from livestyle.render.filter import Filter, Following, nothing
+from livestyle.types import Size
 
 Jobs = SimpleQueue[Callable[[], None] | None]
 T = TypeVar("T")
 PATIENCE = 90  # frames in a row that may fail in a call before the run ends
 STUCK = 0.3  # seconds for a picture after which, in a call, something safe is shown in its place
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What everybody sees: the picture, the frame that it was made of, and how; or a placeholder that hides it.
+
+    Args:
+        is_old: the picture, with a sign, stands in for one that is late.
+    """
+
+    frame: Frame
+    picture: Image
+    look: Look
+    hidden: bool = False
+    is_old: bool = False
 
 
 class Guard:

@@ -2,27 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
-from livestyle.config.look import Look, described
-from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.config.look import described
+from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Deck
-from livestyle.video.window.overlay import BACKGROUND, GRAY, PERSON, Line, Scene
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What everybody sees: the picture, the frame that it was made of, and how; or a placeholder that hides it.
-
-    Args:
-        is_old: the picture, with a sign, stands in for one that is late.
-    """
-
-    frame: Frame
-    picture: Image
-    look: Look
-    hidden: bool = False
-    is_old: bool = False
+from livestyle.live.guard import Shown
+from livestyle.video.window.drawing import BACKGROUND, GRAY, PERSON, Line
+from livestyle.video.window.overlay import Scene
 
 
 def scene_of(deck: Deck, shown: Shown, about: str, matte: Callable[[Frame], Matte]) -> Scene:

@@ -15,11 +15,13 @@ import platformdirs
 
 from livestyle.config.look import Look, Plane
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError
-from livestyle.image.pixels import Image, Matte, load_image, save_image, to_gray
+from livestyle.errors import UserError, has_package
+from livestyle.files import sha256
+from livestyle.image.io import load_image, save_image
+from livestyle.image.pixels import to_gray
+from livestyle.image.types import Image, Matte
 from livestyle.live.jobs import Jobs
-from livestyle.nets.engine import has_package
-from livestyle.nets.library import find_cards, sha256
+from livestyle.nets.library import find_cards
 
 ROOM = 3  # stills that may wait to be saved: 8 MB each at 1280x720
 POLL = 1.0  # seconds between looks at the jobs

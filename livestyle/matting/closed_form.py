@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.errors import UserError
+from livestyle.errors import UserError, has_package
 from livestyle.image.box import bounds, grown
-from livestyle.image.pixels import Image, Matte, at_most, fit, fit_matte, size_of
-from livestyle.nets.engine import has_package
+from livestyle.image.pixels import at_most, fit, fit_matte
+from livestyle.image.types import Image, Matte, size_of
 
 # Numba would take TBB from OpenVINO's libraries, and wait for it forever when the process ends.
 os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")

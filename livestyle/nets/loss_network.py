@@ -7,10 +7,11 @@ from pickle import UnpicklingError
 import torch
 
 from livestyle.errors import UserError
-from livestyle.files import save_tensors
-from livestyle.nets import library as weights
+from livestyle.files import save_tensors, sha256
+from livestyle.nets import fetch as downloads
 from livestyle.nets.architectures.vgg import LossNetwork, from_tensors, load_loss_network
-from livestyle.nets.library import Unreachable, cache_folder, fetch, find_card, sha256
+from livestyle.nets.fetch import Unreachable, fetch
+from livestyle.nets.library import cache_folder, find_card
 
 PUBLISHED = {  # where torchvision publishes its weights, and how their SHA-256 begins
     "vgg19": ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
@@ -97,7 +98,7 @@ def published(name: str = "vgg19") -> Path:
         return target
     source = target.with_name(url.rpartition("/")[2])
     if not source.is_file():
-        with weights.progress(f"fetching {source.name}", 1.0) as watch:
+        with downloads.progress(f"fetching {source.name}", 1.0) as watch:
             fetch(url, digest, source, watch)
     elif not sha256(source).startswith(digest):
         raise UserError(f"{source} is not the published {url}.", "Remove it, and it is fetched anew.")

@@ -14,26 +14,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.config.look import Look, Plane
-from livestyle.config.settings import (
-    LIVE_QUALITY,
-    PERSON_COUNTS,
-    QUALITIES,
-    STAGE,
-    STILL_QUALITY,
-    Quality,
-    Settings,
-    Size,
-)
+from livestyle.config.quality import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Quality
+from livestyle.config.settings import PERSON_COUNTS, STAGE, Settings
 from livestyle.errors import UserError
 from livestyle.image import pixels
 from livestyle.image.bokeh import bokeh_plane
-from livestyle.image.pixels import Frame, Image, Matte, size_of
+from livestyle.image.io import load_image
 from livestyle.image.relight import SECONDS, AutoLight
-from livestyle.matting.matte import REFINEMENTS, MainPerson, Matting, Refinement, Smoother, load_segmenter
+from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.matting.main_person import MainPerson
+from livestyle.matting.matte import Matting
+from livestyle.matting.refine import REFINEMENTS, Refinement
+from livestyle.matting.segmenter import load_segmenter
+from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.render.planes import RESTING, Jobs, Painting, Planes, painted_at
 from livestyle.render.temporal import Motion
-from livestyle.video.sources.open import Source, VideoFile
+from livestyle.types import Size
+from livestyle.video.sources.clip import VideoFile
+from livestyle.video.sources.source import Source
 
 if TYPE_CHECKING:
     from livestyle.render.gpu import Resident
@@ -311,7 +310,7 @@ class Filter:
     def _picture(self, path: str, size: Size) -> Image:
         key = path, size
         if key not in self._pictures:
-            self._pictures[key] = pixels.cover(pixels.load_image(Path(path)), size)
+            self._pictures[key] = pixels.cover(load_image(Path(path)), size)
             if len(self._pictures) > KEPT:
                 self._pictures.popitem(last=False)
         return self._pictures[key]

@@ -14,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livestyle.config.settings import Size
 from livestyle.image.pixels import LARGE, NEAR, RIM
-from livestyle.matting.matte import RADIUS, SURE, CardSegmenter
-from livestyle.nets.engine import Net, TorchNet
+from livestyle.matting.refine import RADIUS, SURE
+from livestyle.matting.segmenter import CardSegmenter
+from livestyle.nets.engine import Net
+from livestyle.nets.torch_net import TorchNet
 from livestyle.render.stylizer import LEAST, Stylizer
+from livestyle.types import Size
 
 
 class Used(threading.local):

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from livestyle.config.look import BOTH, Look
-from livestyle.config.settings import Quality, Size
+from livestyle.config.quality import Quality
 from livestyle.image import pixels
-from livestyle.image.box import Box, Region
-from livestyle.image.pixels import Frame, Image, Matte, size_of
+from livestyle.image.box import Box
+from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.nets.engine import Engine
 from livestyle.render.meter import Meter
+from livestyle.render.region import Region
 from livestyle.render.stylizer import Stylizer, load_style
 from livestyle.render.temporal import Memory, Motion, Watcher
+from livestyle.types import Size
 
 KEPT = 6  # styles that stay ready
 RESTING = 5  # frames for which what was made of a picture that stands still is kept

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from livestyle.config.settings import Size
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, at_most, fit, pad_to, size_of
+from livestyle.files import sha256
+from livestyle.image.pixels import at_most, fit, pad_to
+from livestyle.image.types import Image, size_of
+from livestyle.nets.card import Card, load_card, tensor_names
 from livestyle.nets.engine import Engine, Net
-from livestyle.nets.library import Card, find_card, load_card, sha256, tensor_names
+from livestyle.nets.library import find_card
+from livestyle.types import Size
 
 MULTIPLE = 4  # of the sides that any transform net takes, for files that do not say
 LEAST = 8  # pixels to a side: of less there is nothing to mirror at the border of the net's maps

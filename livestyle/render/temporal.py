@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.settings import Size
-from livestyle.evaluate.metrics import Flow, Values
 from livestyle.image.box import Box
-from livestyle.image.pixels import Image, Matte, fit_matte, grid, size_of
+from livestyle.image.pixels import fit_matte, grid
+from livestyle.image.types import Flow, Image, Matte, Values, size_of
+from livestyle.types import Size
 
 SMALL = 40_000  # pixels below which flow is found at half of the size, and not a quarter: a moving head's edges need it
 STILL, MOVING = 0.12, 0.055  # seconds: time constants of a painting where the picture rests, and where it moves

@@ -8,10 +8,12 @@ from threading import Event
 
 import numpy as np
 
-from livestyle.image.pixels import Image, fit, load_image, save_image, size_of
-from livestyle.nets.library import Watch
+from livestyle.image.io import load_image, save_image
+from livestyle.image.pixels import fit
+from livestyle.image.types import Image, size_of
 from livestyle.stills.gatys import Studio, check_target
 from livestyle.stills.recipe import Recipe
+from livestyle.types import Progress
 
 Row = list[tuple[str, Recipe]]  # cells: what stands above, and how it is painted
 
@@ -44,7 +46,7 @@ def layers_sheet(recipe: Recipe) -> list[Row]:
 SHEETS: dict[str, Callable[[Recipe], list[Row]]] = {"weights": weights_sheet, "layers": layers_sheet}
 
 
-def paint_sheet(studio: Studio, kind: str, source: Path, target: Path, over: Event, watch: Watch) -> bool:
+def paint_sheet(studio: Studio, kind: str, source: Path, target: Path, over: Event, watch: Progress) -> bool:
     """Paint every cell, then the sheet; cells that are done wait in a folder beside it, where a later run goes on.
 
     Args:

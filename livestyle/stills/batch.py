@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from livestyle.config.look import Look
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import OPAQUE, PICTURES, READABLE, Frame, load_picture, save_image, to_gray
+from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_picture, save_image
+from livestyle.image.pixels import to_gray
+from livestyle.image.types import Frame
 from livestyle.live.controls import Deck
-from livestyle.live.driver import Say, Watch
 from livestyle.render.filter import Filter
-from livestyle.video.sinks.open import CLIPS, Stream, open_sink
+from livestyle.types import Say, Watch
+from livestyle.video.sinks.clip import CLIPS
+from livestyle.video.sinks.open import open_sink
+from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources.open import open_source
 
 Render = Callable[[Frame], NDArray[np.uint8]]

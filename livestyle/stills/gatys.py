@@ -12,14 +12,16 @@ import numpy as np
 import torch
 
 from livestyle import files
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
+from livestyle.files import sha256
 from livestyle.image import pixels
-from livestyle.image.pixels import Frame, Image, Matte, size_of
+from livestyle.image.io import PICTURES, load_image, load_notes, load_picture, save_image
+from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.library import Watch, sha256
 from livestyle.nets.loss_network import open_loss_network
+from livestyle.nets.tensors import device_of
 from livestyle.render.filter import Filter
 from livestyle.stills import memory
 from livestyle.stills.loss_curve import Row, draw_curve
@@ -27,9 +29,9 @@ from livestyle.stills.masked_loss import Layers, Lens, set_masked_goal, stand_in
 from livestyle.stills.memory import fitted
 from livestyle.stills.multiscale import Easel, join
 from livestyle.stills.recipe import Recipe, scales_of
-from livestyle.stills.reference import device_of
 from livestyle.stills.style_images import beside
-from livestyle.stills.unfinished import Progress, Unfinished
+from livestyle.stills.unfinished import Checkpoint, Unfinished
+from livestyle.types import Progress, Size
 
 PREVIEW = 10.0  # seconds between pictures so far
 SPARING = 30  # of the time, at most one part goes into keeping the state
@@ -59,8 +61,7 @@ class Studio:
         self._extras = extras
         self._settings, self._say, self._notes = settings, say, dict(notes or {})
         self._paintings = {
-            plane: [(pixels.load_image(path), weight) for path, weight in blend]
-            for plane, blend in recipe.styles.items()
+            plane: [(load_image(path), weight) for path, weight in blend] for plane, blend in recipe.styles.items()
         }
         engine = choose_engine(settings.device)
         self._filter = None if recipe.is_whole and not extras else Filter(settings, live=False)
@@ -89,7 +90,7 @@ class Studio:
         other._follow(recipe, self._lens.network)
         return other
 
-    def paint(self, source: Path, target: Path, over: Event, watch: Watch, curve: Path | None = None) -> bool:
+    def paint(self, source: Path, target: Path, over: Event, watch: Progress, curve: Path | None = None) -> bool:
         """Paint a picture, or go on with it; what there is so far is written now and then, and once `over` is set.
 
         Args:
@@ -102,9 +103,9 @@ class Studio:
             UserError: the picture cannot be read or written, or is too small.
         """
         check_target(source, target)
-        image, facts = pixels.load_picture(source)
+        image, facts = load_picture(source)
         digest = self.recipe.digest(sha256(source), self._sha, self._cut(), self._extras)
-        if pixels.load_notes(target).get(NOTE) == digest:
+        if load_notes(target).get(NOTE) == digest:
             self._say(f"{target} is finished already: remove it to paint it anew.")
             return True
         unfinished = Unfinished(target, digest)
@@ -117,7 +118,7 @@ class Studio:
 
         def write(notes: Mapping[str, str]) -> None:
             picture = join(image, matte, easel.pictures(), recipe)
-            pixels.save_image(target, picture, replace(facts, notes=notes))
+            save_image(target, picture, replace(facts, notes=notes))
             if curve:
                 draw_curve(progress.history, curve)
 
@@ -134,7 +135,7 @@ class Studio:
         if not progress.history:
             self._say(f"{source} shows nothing to paint: there is no such plane in it.")
         for path, picture in self._beside(image, matte, easel.pictures(), target).items():
-            pixels.save_image(path, picture, replace(facts, notes=self._notes))
+            save_image(path, picture, replace(facts, notes=self._notes))
         write(self._notes | {NOTE: digest, "livestyle-losses": json.dumps(last_losses(progress.history))})
         unfinished.remove()
         return True
@@ -142,11 +143,11 @@ class Studio:
     @torch.no_grad()
     def style_losses(self, source: Path, result: Path) -> dict[str, dict[str, float]]:
         """Of each plane of a result, at the size that it was painted at, the style loss against each plane's style."""
-        image = pixels.load_image(source)
+        image = load_image(source)
         size, _ = scales_of(size_of(image), self.recipe)[-1]
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
         masks = self._masks(image, matte)
-        painted = pixels.fit(pixels.load_image(result), size)
+        painted = pixels.fit(load_image(result), size)
         losses: dict[str, dict[str, float]] = {plane: {} for plane in masks}
         for style, paintings in self._paintings.items():
             grams = style_grams(self._lens, [(beside(painting, size), weight) for painting, weight in paintings])
@@ -180,7 +181,7 @@ class Studio:
         planes = {"background": 1 - matte, "person": matte}
         return {p: np.ones_like(m) if self.recipe.naive else m for p, m in planes.items() if p in self._paintings}
 
-    def _planned(self, progress: Progress, size: Size) -> Recipe:
+    def _planned(self, progress: Checkpoint, size: Size) -> Recipe:
         """The recipe as it was begun; where it begins, so that it fits into the memory."""
         if progress.plan is None:
             on_cpu = device_of(self._lens.network).type == "cpu"
@@ -204,8 +205,8 @@ def last_losses(history: list[Row]) -> dict[str, dict[str, float]]:
 def check_target(source: Path, target: Path) -> None:
     """Raises UserError, before minutes are spent, where the result could not be written."""
     files.check_target(target)
-    if target.suffix.lower() not in pixels.PICTURES:
-        names = ", ".join(pixels.PICTURES)
+    if target.suffix.lower() not in PICTURES:
+        names = ", ".join(PICTURES)
         raise UserError(f"{target} does not say what kind of picture to write.", f"End it in {names}.")
     if source.resolve() == target.resolve():
         raise UserError(f"{target} is the picture itself.", "Give another name for the result.")

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from livestyle.errors import UserError
 from livestyle.image.box import SHOWS
-from livestyle.image.pixels import Image, Matte
+from livestyle.image.types import Image, Matte
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.stills.reference import STYLE_WEIGHT, as_batch, device_of
+from livestyle.nets.tensors import as_batch, device_of
+from livestyle.stills.reference import STYLE_WEIGHT
 
 FAINT = 0.1  # of a layer's mean activation
 LEAST_SHARE = 1e-4  # of the picture: a smaller part has no style of its own

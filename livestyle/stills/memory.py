@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from livestyle.config.settings import Size
 from livestyle.errors import UserError
 from livestyle.stills.masked_loss import precision
 from livestyle.stills.recipe import Recipe, scales_of
+from livestyle.types import Size
 
 # Bytes for each pixel that is painted, measured on a CPU (docs/measurements.md): of the losses in each precision, and
 # of what the optimizer remembers, with the copy that is made to keep it.

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from livestyle.config.settings import Size
 from livestyle.image import pixels
 from livestyle.image.box import Box
-from livestyle.image.pixels import Image, Matte, size_of
+from livestyle.image.types import Image, Matte, size_of
+from livestyle.nets.tensors import as_batch, as_image, device_of, named
 from livestyle.stills.masked_loss import LEAST_SHARE, Lens, normalise, set_masked_goal, style_grams
 from livestyle.stills.optimizers import OPTIMIZERS, Painter
 from livestyle.stills.recipe import Recipe, scales_of
-from livestyle.stills.reference import as_batch, as_image, device_of, named
 from livestyle.stills.style_images import beside, match_colors
-from livestyle.stills.unfinished import Progress
+from livestyle.stills.unfinished import Checkpoint
+from livestyle.types import Size
 
 Paintings = Mapping[str, list[tuple[Image, float]]]  # of each plane, with their weights
 
@@ -38,7 +38,7 @@ class Easel:
 
     def __init__(
         self, lens: Lens, recipe: Recipe, paintings: Paintings, image: Image, masks: Mapping[str, Matte],
-        progress: Progress,
+        progress: Checkpoint,
     ) -> None:  # fmt: skip
         self._lens, self._recipe, self._image, self._masks = lens, recipe, image, masks
         self._scales = scales_of(size_of(image), recipe)
@@ -75,7 +75,7 @@ class Easel:
             return self._progress.pictures
         return self._progress.pictures | self._under_way(list(self._masks)[number], self._scales[scale][0])
 
-    def progress(self) -> Progress:
+    def progress(self) -> Checkpoint:
         """How far it has come, to be kept."""
         return replace(self._progress, painter=self._painter.state() if self._painter else {})
 

@@ -11,17 +11,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.settings import QUALITIES, Settings, Size
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.files import check_target
+from livestyle.files import check_target, sha256
 from livestyle.image import pixels
 from livestyle.image.blending import BLENDS
 from livestyle.image.box import Box, bounds
-from livestyle.image.pixels import Frame, Image, Matte, at_most, fit, fit_matte, size_of
+from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_image
+from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.relight import light_of
-from livestyle.nets.library import Watch, find_cards, sha256
+from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
 from livestyle.render.stylizer import load_style
+from livestyle.types import Progress, Size
 
 Painter = Callable[[Image], Image]
 
@@ -85,15 +89,15 @@ def shipped_style(painting: Path, models: Path | None = None) -> str | None:
 
 def is_picture(path: Path) -> bool:
     """Whether a path names a picture, rather than a style."""
-    return path.suffix.lower() in pixels.READABLE
+    return path.suffix.lower() in READABLE
 
 
 def check(portrait: Path, painting: Path, target: Path, style: Path | None, blend: str, alone: bool) -> None:
     """Raises UserError, before minutes are spent, where the result could not be made or written."""
     check_target(target)
-    if target.suffix.lower() not in pixels.PICTURES:
+    if target.suffix.lower() not in PICTURES:
         raise UserError(f"{target} does not say what kind of picture to write.", "End it in .png or .jpg.")
-    if alone and target.suffix.lower() in pixels.OPAQUE:
+    if alone and target.suffix.lower() in OPAQUE:
         raise UserError(f"{target} cannot hold transparency.", "End it in .png, .webp or .tif.")
     if target.resolve() in (portrait.resolve(), painting.resolve()):
         raise UserError(f"{target} is one of the pictures itself.", "Give another name for the result.")
@@ -328,7 +332,7 @@ def pixels_around(box: Box, size: Size) -> Box:
 
 def gatys_stylizer(
     settings: Settings, portrait: Path, style: Path, target: Path, loss_network: Path | None, iterations: int,
-    long_side: int, over: Event, say: Callable[[str], None], watch: Watch,
+    long_side: int, over: Event, say: Callable[[str], None], watch: Progress,
 ) -> Painter | None:  # fmt: skip
     """The portrait painted by optimisation beforehand, as a style; None where that was stopped.
 
@@ -346,6 +350,6 @@ def gatys_stylizer(
     studio = Studio(settings, recipe, loss_network, say)
     if not studio.paint(portrait, painted, over, watch):
         return None
-    image = pixels.load_image(painted)
+    image = load_image(painted)
     painted.unlink()
     return lambda shown: fit(image, size_of(shown))

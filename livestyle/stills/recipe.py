@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.nets.library import sha256
+from livestyle.files import sha256
 from livestyle.stills.masked_loss import Layers, Weights, parse_layers
 from livestyle.stills.optimizers import OPTIMIZERS
 from livestyle.stills.style_images import LEAST_SIDE, Blend, style_pictures
+from livestyle.types import Size
 
 METHOD = 1  # raised when a recipe comes out otherwise than before, so that nothing goes on from an older state
 STARTS = ("content", "noise")

@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from livestyle.image.pixels import Image, fit_short
+from livestyle.image.pixels import fit_short
+from livestyle.image.types import Image
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.tensors import as_batch, as_image, device_of, named
 
 STYLE_SIDE = 384  # short side of the painting: its strokes then have the size that they should have at 360p
 STYLE_WEIGHT = 10.0
@@ -125,25 +126,3 @@ class Evaluation:
         terms = {name: term.detach() for name, term in terms.items()}
         self._known.append((self._picture.detach().clone(), terms, gradient.contiguous()))
         return self._known[-1][1:]
-
-
-def named(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Losses as numbers."""
-    return {name: float(term) for name, term in terms.items()}
-
-
-def device_of(network: LossNetwork) -> torch.device:
-    """Where a loss network computes."""
-    return next(network.parameters()).device
-
-
-def as_batch(images: list[Image], device: str | torch.device) -> Tensor:
-    """Equal-sized images as float (N, 3, H, W) in [0, 1], channels last."""
-    stack = torch.from_numpy(np.ascontiguousarray(np.stack(images))).to(device)
-    return (stack.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
-
-
-def as_image(batch: Tensor) -> Image:
-    """The first of float (N, 3, H, W) pictures, cut at 0 and 1, as an image."""
-    pixels = (batch.detach()[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
-    return np.ascontiguousarray(pixels.cpu().numpy())

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.settings import Size
 from livestyle.errors import UserError
-from livestyle.image.pixels import READABLE, Image, Matte, fit, size_of
+from livestyle.image.io import READABLE
+from livestyle.image.pixels import fit
+from livestyle.image.types import Image, Matte, size_of
+from livestyle.types import Size
 
 Blend = tuple[tuple[Path, float], ...]  # pictures and their weights, whose sum is one
 

@@ -9,12 +9,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from livestyle.files import save_tensors
-from livestyle.image.pixels import Image
+from livestyle.image.types import Image
 from livestyle.stills.loss_curve import Row
 
 
 @dataclass
-class Progress:
+class Checkpoint:
     """How far a picture has come.
 
     Args:
@@ -42,16 +42,16 @@ class Unfinished:
     def __init__(self, target: Path, digest: str) -> None:
         self.path, self._digest = target.with_name(f"{target.name}.part.safetensors"), digest
 
-    def load(self) -> Progress:
+    def load(self) -> Checkpoint:
         """What was saved; the beginning where nothing was, or from something else."""
         try:
             with safe_open(self.path, "pt") as file:
                 facts = json.loads(file.metadata()["facts"])
                 if facts["digest"] != self._digest:
-                    return Progress()
+                    return Checkpoint()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return Progress()
+            return Checkpoint()
         groups: dict[str, dict[str, Tensor]] = {"pictures": {}, "painter": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
@@ -60,9 +60,9 @@ class Unfinished:
         history = [(plane, width, height, losses) for plane, width, height, losses in facts["history"]]
         plane, scale = facts["place"]
         long_side, optimizer = facts["plan"]
-        return Progress((plane, scale), pictures, groups["painter"], history, (long_side, optimizer))
+        return Checkpoint((plane, scale), pictures, groups["painter"], history, (long_side, optimizer))
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: Checkpoint) -> None:
         """Write it aside, then rename it.
 
         Raises:

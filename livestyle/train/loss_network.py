@@ -17,15 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from livestyle.files import save_tensors
-from livestyle.image.pixels import load_image
+from livestyle.files import save_tensors, sha256
+from livestyle.image.io import list_pictures, load_image
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.library import KINDS, Card, save_card, sha256
-from livestyle.stills.reference import as_batch
+from livestyle.nets.card import KINDS, Card, save_card
+from livestyle.nets.tensors import as_batch
 from livestyle.train.checkpoint import Facts, Report, load_checkpoint, train_by_the_clock
 from livestyle.train.curves import Terms
-from livestyle.train.photos import list_pictures, random_crop
+from livestyle.train.photos import random_crop
 
 WIDTHS = (32, 64, 128, 256, 256)
 LAYERS = (*losses.STYLE_LAYERS, losses.CONTENT_LAYER)  # that losses are taken at

@@ -1,9 +1,8 @@
 """Photos to train a style on: found, decoded once, cut at random; made up where there are none."""
 
-import os
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from itertools import islice
@@ -15,22 +14,25 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import PICTURES, Image, Matte, fit_matte, fit_short, load_image, size_of, to_gray
-from livestyle.matting.matte import load_segmenter
+from livestyle.image.io import list_pictures, load_image
+from livestyle.image.pixels import fit_matte, fit_short, to_gray
+from livestyle.image.types import Image, Matte, size_of
+from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets.engine import choose_engine
-from livestyle.video.sources.open import DEMO, VideoFile
+from livestyle.types import Size
+from livestyle.video.sources.clip import DEMO, VideoFile
 
 MOST = 480  # short side that a photo is scaled to, at most
 LEAST = 48  # pixels to a side; what is smaller shows nothing once it is scaled up
 COARSE = 4  # times smaller than a photo are the mattes that are kept
 LONGEST = 4  # times the short side: of longer pictures the middle is taken
 MEMORY = 400_000_000  # bytes of decoded photos that are kept
-FOUND = 5000  # photos that are looked for at most
 FRAMES, MADE_UP = 16, 112  # the built-in set: frames of the demo clip, and made-up pictures
 LEAVES = 300  # shapes of a made-up picture
 RADII = 12.0, 320.0  # of its shapes, in pixels
+
 
 Source = tuple[str, Callable[[], Image]]  # a photo's name, and what loads it; that may raise UserError
 FindPeople = Callable[[Image], Matte]
@@ -160,28 +162,6 @@ def photos_of(folder: Path | None, mine: bool = False, find_people: FindPeople |
     place = folder or Path(platformdirs.user_pictures_dir())
     paths = list_pictures(place, deep=mine)
     return Photos([(path.name, partial(load_photo, path)) for path in paths], str(place), find_people)
-
-
-def list_pictures(folder: Path, deep: bool = False) -> list[Path]:
-    """Every picture of a folder, sorted; where `deep`, the first of its folders too, the hidden ones left out.
-
-    Raises:
-        UserError: there is no folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}.", "Give a folder of JPEG or PNG photos.")
-    found = (p for p in (visible(folder) if deep else folder.glob("*")) if p.suffix.lower() in PICTURES)
-    pictures = sorted(islice(found, FOUND if deep else None))
-    if not pictures:
-        raise UserError(f"There are no pictures in {folder}.", "Give a folder of JPEG or PNG photos.")
-    return pictures
-
-
-def visible(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, but for those in hidden folders, such as thumbnails."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
 
 
 def load_photo(path: Path) -> Image:

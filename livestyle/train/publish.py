@@ -12,14 +12,16 @@ import torch
 
 from livestyle.config.look import PARSERS, STYLE_FILES
 from livestyle.errors import UserError
-from livestyle.files import write_error
-from livestyle.image.pixels import Image, cover, fit, save_image
+from livestyle.files import sha256, write_error
+from livestyle.image.io import save_image
+from livestyle.image.pixels import cover, fit
+from livestyle.image.types import Image
 from livestyle.nets.architectures.blocks import fold
+from livestyle.nets.card import KINDS, Card, save_card
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.shipped import Shipped, build, ship
-from livestyle.nets.library import KINDS, Card, save_card, sha256
+from livestyle.nets.tensors import as_batch
 from livestyle.render.stylizer import load_style
-from livestyle.stills.reference import as_batch
 from livestyle.train.checkpoint import Facts, is_finite, is_folded, load_checkpoint
 from livestyle.train.photos import FRAMES, dead_leaves, demo_frame
 from livestyle.train.style import ARCHS, StyleTraining

@@ -14,17 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from livestyle.config.settings import Size
 from livestyle.errors import UserError
-from livestyle.image.pixels import fit, size_of
-from livestyle.matting.published import input_size
+from livestyle.image.io import list_pictures
+from livestyle.image.pixels import fit, input_size
+from livestyle.image.types import size_of
+from livestyle.matting.datasets import Pair, Warn, fault_line, list_pairs, list_rooms, read_pair
 from livestyle.nets import losses
 from livestyle.nets.architectures.blocks import fold
 from livestyle.nets.export.shipped import build
 from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import MEAN_IU, Terms
-from livestyle.train.photos import list_pictures
-from livestyle.train.scenes import Pair, Scenes, Warn, fault_line, list_pairs, list_rooms, read_pair
+from livestyle.train.scenes import Scenes
+from livestyle.types import Size
 
 BATCH = 16
 RATIOS = (16 / 9, 16 / 9, 4 / 3, 1.0, 3 / 4, 3 / 4, 3 / 4)  # of the training inputs' sides: webcams and stills

@@ -12,19 +12,23 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, cover, load_image, save_image, size_of
+from livestyle.files import sha256
+from livestyle.image.io import load_image, save_image
+from livestyle.image.pixels import cover
+from livestyle.image.types import Image, size_of
+from livestyle.matting.datasets import Warn, fault_line
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.export.shipped import build, load_shipped
-from livestyle.nets.library import find_cards, sha256
+from livestyle.nets.library import find_cards
+from livestyle.nets.tensors import as_batch, as_image
 from livestyle.render.stylizer import style_card
-from livestyle.stills.reference import as_batch, as_image, painting_grams
+from livestyle.stills.reference import painting_grams
 from livestyle.train.checkpoint import Report, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.muon import Muon
 from livestyle.train.photos import LONGEST, MOST, Feed, Photos, Sample, demo_frame, middle
 from livestyle.train.ranks import Ranks, mixed
-from livestyle.train.scenes import Warn, fault_line
 
 ARCHS = {"slim": 4, "johnson": 4}  # what can be trained; multiple of its input's sides
 CROP = 256  # side of the training pictures: smaller ones, that each show the whole painting's strokes, make stamps

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from livestyle.config.settings import Settings
-from livestyle.image.pixels import Frame, Image, Matte
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.render.filter import Filter
-from livestyle.video.sinks.open import Stream, VideoFile
+from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.sink import Stream
 
 SIZE = 640, 360
 FPS, SECONDS = 25, 8

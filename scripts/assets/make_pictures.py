@@ -8,9 +8,12 @@ from PIL.Image import fromarray
 
 from livestyle.config.look import look_of
 from livestyle.config.settings import Settings
-from livestyle.image.pixels import Frame, Image, fit, save_image, to_gray
-from livestyle.live.controls import open_deck
-from livestyle.live.preview import Shown, scene_of
+from livestyle.image.io import save_image
+from livestyle.image.pixels import fit, to_gray
+from livestyle.image.types import Frame, Image
+from livestyle.live.actions import open_deck
+from livestyle.live.guard import Shown
+from livestyle.live.preview import scene_of
 from livestyle.render.filter import Filter
 from livestyle.video.sources.open import open_source
 from livestyle.video.window.overlay import Overlay

@@ -14,7 +14,9 @@ import numpy as np
 
 from livestyle.config.settings import Settings
 from livestyle.evaluate.segmenters import load_truth
-from livestyle.image.pixels import Frame, Image, Matte, cover, fit, fit_matte, load_image, person_alone, save_image
+from livestyle.image.io import load_image, save_image
+from livestyle.image.pixels import cover, fit, fit_matte, person_alone
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.render.filter import Filter
 
 PORTRAITS = 30

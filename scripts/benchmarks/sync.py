@@ -22,9 +22,9 @@ from types import SimpleNamespace
 import av
 import numpy as np
 
-from livestyle.image.pixels import Frame
-from livestyle.video.sinks.open import Stream
+from livestyle.image.types import Frame
 from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sinks.sink import Stream
 from livestyle.video.sound import RATE, Microphone
 
 SIZE, FPS, EVERY, LENGTH = (320, 180), 30, 2.0, 0.1

@@ -46,7 +46,7 @@ WORDS = (
 def picture(path: Path) -> None:
     """A photo, as the commands for stills read it."""
     from livestyle.errors import UserError
-    from livestyle.image.pixels import load_image, load_notes, load_picture, load_srgb
+    from livestyle.image.io import load_image, load_notes, load_picture, load_srgb
 
     load_notes(path)
     with suppress(UserError):
@@ -58,7 +58,7 @@ def picture(path: Path) -> None:
 
 def video(path: Path) -> None:
     """A clip: its first frames."""
-    from livestyle.video.sources.open import VideoFile
+    from livestyle.video.sources.clip import VideoFile
 
     with VideoFile(str(path), loop=True) as source:
         for frame in itertools.islice(source, FRAMES):
@@ -79,7 +79,7 @@ def config(path: Path) -> None:
 def card(path: Path) -> None:
     """A model's card, and the files that it names."""
     from livestyle.errors import UserError
-    from livestyle.nets.library import load_card
+    from livestyle.nets.card import load_card
 
     found = load_card(path)
     hash((found.name, found.title, found.width + found.pixels + found.multiple, found.default))
@@ -117,7 +117,8 @@ def ctl(path: Path) -> None:
 
 def safetensors(path: Path) -> None:
     """Weights for PyTorch."""
-    from livestyle.nets.engine import TorchNet, choose_engine
+    from livestyle.nets.engine import choose_engine
+    from livestyle.nets.torch_net import TorchNet
     from livestyle.render.stylizer import style_card
 
     TorchNet(choose_engine("torch:cpu"), style_card(str(path)))
@@ -125,7 +126,8 @@ def safetensors(path: Path) -> None:
 
 def onnx(path: Path) -> None:
     """A net for OpenVINO, up to where it computes."""
-    from livestyle.nets.engine import OpenVinoNet, choose_engine
+    from livestyle.nets.engine import choose_engine
+    from livestyle.nets.openvino_net import OpenVinoNet
     from livestyle.render.stylizer import style_card
 
     OpenVinoNet(choose_engine("cpu"), style_card(str(path)).path(".onnx"), 1, "style").prepare((1, 32, 32, 3))
@@ -142,7 +144,7 @@ def serve() -> Path:
     """The folder of a control socket with a real deck behind it, opened once."""
     from livestyle.config.settings import Settings
     from livestyle.live import server as control
-    from livestyle.live.controls import open_deck
+    from livestyle.live.actions import open_deck
 
     if not SERVED:
         control.RATE = 1 << 20

@@ -69,7 +69,7 @@ def trained(folder: Path) -> float:
     """The images of the checkpoint, whose tensors and curves are read, too."""
     from safetensors.torch import load_file
 
-    from livestyle.image.pixels import load_image
+    from livestyle.image.io import load_image
     from livestyle.train.checkpoint import load_facts
     from livestyle.train.curves import Curves
 
@@ -114,7 +114,7 @@ def painted(folder: Path) -> float:
 
     from safetensors import safe_open
 
-    from livestyle.image.pixels import load_image
+    from livestyle.image.io import load_image
 
     if (folder / "out.png").exists():
         load_image(folder / "out.png")
@@ -130,7 +130,7 @@ def painted(folder: Path) -> float:
 def save_stills(folder: Path) -> None:
     """The same picture and the same record, over and over."""
     from livestyle.config.look import Look, parse_plane
-    from livestyle.image.pixels import Facts, load_notes, save_image
+    from livestyle.image.io import Facts, load_notes, save_image
     from livestyle.live.reload import save_last
 
     os.environ.update(LIVESTYLE_CONFIG="", XDG_STATE_HOME=str(folder))
@@ -146,7 +146,7 @@ def saved(folder: Path) -> float:
     """The number of the picture, which is whole."""
     import json
 
-    from livestyle.image.pixels import load_image, load_notes
+    from livestyle.image.io import load_image, load_notes
 
     record = folder / "livestyle" / "last-look.json"
     if record.exists():
@@ -166,9 +166,9 @@ def save_one(folder: Path) -> None:
 
 def record(folder: Path) -> None:
     """A clip of noise at 25 frames a second of its own clock, and how far it is."""
-    from livestyle.image.pixels import Frame
-    from livestyle.video.sinks.open import Stream
+    from livestyle.image.types import Frame
     from livestyle.video.sinks.recording import Recorder
+    from livestyle.video.sinks.sink import Stream
 
     class Switch:
         recording = True
@@ -186,7 +186,7 @@ def record(folder: Path) -> None:
 def recorded(folder: Path) -> float:
     """How many clips there are; the last is played up to the last second that was sent."""
     from livestyle.errors import UserError
-    from livestyle.video.sources.open import VideoFile
+    from livestyle.video.sources.clip import VideoFile
 
     clips = sorted((folder / "clips").glob("*.mkv"), key=lambda clip: clip.stat().st_mtime_ns)
     sent = max(folder.glob("*.far"), key=lambda file: file.stat().st_mtime_ns, default=None)
@@ -230,7 +230,7 @@ def kill(name: str, times: int, seed: int) -> str:
     Raises:
         AssertionError: something was lost.
     """
-    from livestyle.image.pixels import save_image
+    from livestyle.image.io import save_image
 
     work, chance, grown = WORKS[name], random.Random(seed), 0
     with tempfile.TemporaryDirectory() as place:

@@ -26,12 +26,16 @@ import numpy as np
 
 from livestyle.cli.main import keep_memory
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, save_image
+from livestyle.image.io import save_image
+from livestyle.image.types import Frame
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks.open import Stream, VideoFile, open_sink
+from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.recording import Recorder
-from livestyle.video.sources import open as sources
-from livestyle.video.sources.open import Latest, Paced, open_source
+from livestyle.video.sinks.sink import Stream
+from livestyle.video.sources import camera
+from livestyle.video.sources.latest import Latest, Paced
+from livestyle.video.sources.open import open_source
 from livestyle.video.window.toolkits import TOOLKITS
 
 SIZE, FPS = (64, 48), 30.0
@@ -101,9 +105,9 @@ def made_up() -> Iterator[None]:
     driver.Camera, driver.PixelFormat = MadeUpCamera, SimpleNamespace(RGB="rgb")  # type: ignore[attr-defined]
     with (
         patch.object(cv2, "VideoCapture", MadeUpCamera),
-        patch.object(sources, "identify", lambda _: Device("/dev/video0", "cam", "model", "serial", "port")),
+        patch.object(camera, "identify", lambda _: Device("/dev/video0", "cam", "model", "serial", "port")),
         patch.dict(sys.modules, {"pyvirtualcam": driver}),
-        patch("livestyle.video.sinks.open.IS_LINUX", False),  # no module to be asked for a free device
+        patch("livestyle.video.sinks.virtual_camera.IS_LINUX", False),  # no module to be asked for a free device
     ):
         yield
 

@@ -13,16 +13,17 @@ from pathlib import Path
 
 from livestyle import __version__
 from livestyle.config.load import load_config
-from livestyle.errors import UserError
+from livestyle.errors import UserError, has_package
 from livestyle.live.client import running, runtime_folder
 from livestyle.live.server import private
-from livestyle.nets.engine import choose_engine, cpu_name, has_package
+from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import cache_folder, find_cards
 from livestyle.video.devices import loopback
 from livestyle.video.devices.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.video.devices.loopback import loopbacks
 from livestyle.video.devices.v4l2 import Mode, modes
-from livestyle.video.sinks.open import Stream, VirtualCamera
+from livestyle.video.sinks.sink import Stream
+from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sound import microphones
 from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS, has_display
 

@@ -18,13 +18,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livestyle.config.settings import Settings, Size
-from livestyle.errors import UserError
+from livestyle.config.settings import Settings
+from livestyle.errors import UserError, has_package
 from livestyle.evaluate.speed.cores import ignore_interrupts
 from livestyle.evaluate.speed.jpeg_frames import Jpeg, decode, there_and_back
-from livestyle.image.pixels import Image, Matte
+from livestyle.image.types import Image, Matte
 from livestyle.matting.published import SEGMENTERS, find_weights, install_command
-from livestyle.nets.engine import choose_engine, has_package
+from livestyle.nets.engine import choose_engine
+from livestyle.types import Size
 
 SIDE = 256  # pixels of the segmenter's square input
 PERSON = 15  # of PASCAL VOC's classes

@@ -14,20 +14,23 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed.baseline import STAGES, Naive, Stretch, check_naive
 from livestyle.evaluate.speed.cores import Others, check_cores, taken
 from livestyle.evaluate.speed.flamegraph import Sampler, check_flame, costliest, draw_flame, with_layers
 from livestyle.evaluate.speed.jpeg_frames import Encoded, Jpeg, decode, encoded
 from livestyle.evaluate.speed.roofline import Work, check_peak, measure_peak, works_of
-from livestyle.image.pixels import Frame
+from livestyle.image.types import Frame
 from livestyle.live.controls import Deck
-from livestyle.live.driver import Limits, Report, Say, drive
+from livestyle.live.driver import Limits, drive
+from livestyle.live.report import Report
 from livestyle.nets.engine import choose_engine
 from livestyle.render.filter import Filter
-from livestyle.video.sinks.open import Null
-from livestyle.video.sources.open import Latest, Source
+from livestyle.types import Say, Size
+from livestyle.video.sinks.sink import Null
+from livestyle.video.sources.latest import Latest
+from livestyle.video.sources.source import Source
 
 CHILD = 1.5  # seconds that a live run takes to its first frame, about
 NAIVE, PEAK = 8.0, 6.0  # seconds that making the naive recipe ready takes, and measuring the peak

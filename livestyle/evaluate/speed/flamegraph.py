@@ -20,7 +20,7 @@ import livestyle
 from livestyle.errors import UserError
 from livestyle.evaluate.speed.roofline import Work, graph
 from livestyle.files import check_target, written_aside
-from livestyle.nets.engine import openvino_core
+from livestyle.nets.openvino_net import openvino_core
 
 EVERY = 0.001  # seconds between samples
 OURS = str(Path(livestyle.__file__).parent)

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.settings import Size
 from livestyle.errors import UserError
-from livestyle.image.pixels import Frame, Image, cover
-from livestyle.video.sources.open import Source, open_source
+from livestyle.image.pixels import cover
+from livestyle.image.types import Frame, Image
+from livestyle.types import Size
+from livestyle.video.sources.open import open_source
+from livestyle.video.sources.source import Source
 
 FRAMES = 120  # of a clip
 LEAST = 3  # frames from which rates can be told

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image, fit
-from livestyle.matting.matte import load_segmenter
-from livestyle.nets.engine import Engine, Net, import_openvino, openvino_core
-from livestyle.nets.library import Card
+from livestyle.image.pixels import fit
+from livestyle.image.types import Image
+from livestyle.matting.segmenter import load_segmenter
+from livestyle.nets.card import Card
+from livestyle.nets.engine import Engine, Net
+from livestyle.nets.openvino_net import import_openvino, openvino_core
 from livestyle.render.stylizer import load_style
+from livestyle.types import Size
 
 PRECISIONS = {"int8": ("u8", "i8"), "bf16": ("bf16",), "f32": ("f32",)}  # and what OpenVINO calls them
 CHANNELS, SIDE, LAYERS = 256, 32, 3  # of convolutions that compute all the time and wait for no memory

@@ -7,14 +7,15 @@ from itertools import product
 from multiprocessing import get_context
 from typing import Any
 
-from livestyle.config.settings import Settings, Size
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed.bench import Job, bench
 from livestyle.evaluate.speed.cores import allowed, ignore_interrupts, kept_to
 from livestyle.evaluate.speed.roofline import check_peak
-from livestyle.live.controls import open_deck
+from livestyle.live.actions import open_deck
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import find_card, find_cards
+from livestyle.types import Size
 
 SIZES: tuple[Size, ...] = ((320, 180), (640, 360), (1280, 720), (1920, 1080))
 CORES = (1, 2)

@@ -2,15 +2,14 @@
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Full, Queue
 
 from livestyle.errors import UserError
 from livestyle.files import RESERVE, is_full
-from livestyle.image.pixels import Frame
-from livestyle.video.sinks.open import Sink, Stream, Tee, VideoFile, open_sink
+from livestyle.image.types import Frame
+from livestyle.video.sinks.sink import Sink
 
 ROOM = 12  # frames that may wait: 33 MB at 1280x720
 LOOK = 1.0  # seconds between looks at the disk
@@ -108,20 +107,3 @@ class Queued(Sink):
         self._thread.join(PATIENCE)
         if self._thread.is_alive():
             raise UserError(f"{self.name} takes no more pictures, and is not whole.", "Check the disk.")
-
-
-def open_sinks(texts: Sequence[str], stream: Stream, is_live: bool) -> Tee:
-    """Open every sink named, as one; where pictures do not wait, because they come from a camera or somebody looks at
-    them, a disk that is slow or full does not hold up the others.
-
-    Args:
-        is_live: frames come whether they are taken or not.
-
-    Raises:
-        UserError: as open_sink.
-    """
-    tee = open_sink(texts, stream)
-    if not (is_live or tee.is_live):
-        return tee
-    alone = len(tee.sinks) == 1
-    return Tee([Queued(sink, alone, sink.folder) if isinstance(sink, VideoFile) else sink for sink in tee.sinks])

@@ -13,8 +13,9 @@ import platformdirs
 
 from livestyle.errors import UserError
 from livestyle.files import RESERVE, is_full
-from livestyle.image.pixels import Frame
-from livestyle.video.sinks.open import Clip, Sink, Stream
+from livestyle.image.types import Frame
+from livestyle.video.sinks.clip import Clip
+from livestyle.video.sinks.sink import Sink, Stream
 
 ROOM = 12  # frames that may wait to be encoded: 33 MB at 1280x720
 LOOK = 1.0  # seconds between looks at the disk

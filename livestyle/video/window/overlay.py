@@ -1,38 +1,45 @@
-"""What a preview shows in place of the picture and over it, drawn from a Scene. No window is needed.
-
-Words and thumbnails are drawn once (Pillow) and kept; a frame costs the blending of small boxes.
-"""
+"""What lies over the preview: state, help, thumbnails, the split line."""
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from livestyle.config.settings import Size
-from livestyle.image.pixels import Image, Matte, fit, load_image, size_of, to_gray
+from livestyle.image.pixels import fit, to_gray
+from livestyle.image.types import Image, Matte, size_of
+from livestyle.types import Size
+from livestyle.video.window.drawing import (
+    BACKGROUND,
+    GRAY,
+    LARGEST,
+    NUMBERED,
+    PERSON,
+    RAREST,
+    WHITE,
+    Color,
+    Line,
+    Stamp,
+    boxed,
+    draw_tile,
+    help_page,
+    stamp,
+)
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
-    from PIL import ImageFont
 
 Box = tuple[int, int, int, int]  # left, top, width, height
-Color = tuple[int, int, int]
-Line = tuple[str, Color]
-WHITE, GRAY, BACKGROUND, PERSON = (245, 245, 245), (175, 175, 175), (255, 205, 90), (120, 215, 255)
 PILLS = {"alert": (200, 30, 40), "note": (185, 120, 0)}
 SHADE = 165  # of 255: how dark it is behind words
 KEPT = 64  # boxes that stay drawn
-NUMBERED = 10  # styles that have a digit
 SLOW = 0.5  # seconds for which numbers stand, so that they can be read
 FADE = 0.6  # seconds
 SHORT, LONG = 1.6, 6.0  # seconds for which a notice stands
-RAREST, SMALLEST, LARGEST = 44, 9, 22  # the height of letters: a share of the window's, and limits in points
 
 
 @dataclass(frozen=True)
@@ -60,34 +67,6 @@ class Scene:
     keys: tuple[tuple[str, str], ...] = ()
     styles: tuple[tuple[str, Path], ...] = ()
     chosen: tuple[str, str] = ("", "")
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """A drawn box: its colours times its opacity, and what it leaves of the picture beneath, in 0..255."""
-
-    color: Image
-    keep: Image
-
-    def onto(self, canvas: Image, left: int, top: int, opacity: float = 1.0) -> None:
-        """Blend it in; what lies outside is cut off."""
-        height, width = self.color.shape[:2]
-        x, y = max(0, -left), max(0, -top)
-        part = canvas[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
-        if not part.size:
-            return
-        h, w = part.shape[:2]
-        mine = slice(y, y + h), slice(x, x + w)
-        drawn = cv2.add(cv2.multiply(part, self.keep[mine], scale=1 / 255), self.color[mine])
-        part[:] = drawn if opacity >= 1 else cv2.addWeighted(drawn, opacity, part, 1 - opacity, 0)
-
-
-def stamp(picture: "Pil.Image") -> Stamp:
-    """Of an RGBA picture."""
-    rgba = np.asarray(picture, np.uint8)
-    alpha = np.ascontiguousarray(np.repeat(rgba[..., 3:], 3, axis=2))
-    color = cv2.multiply(np.ascontiguousarray(rgba[..., :3]), alpha, scale=1 / 255)
-    return Stamp(np.asarray(color, np.uint8), np.asarray(255 - alpha, np.uint8))
 
 
 class Overlay:
@@ -247,100 +226,3 @@ class Overlay:
                 self._stamps.popitem(last=False)
         self._stamps.move_to_end(key)
         return self._stamps[key]
-
-
-@lru_cache(16)
-def font(letters: int) -> "ImageFont.FreeTypeFont":
-    """The font that comes with Pillow, at a height."""
-    from PIL import ImageFont
-
-    return ImageFont.load_default(letters)  # type: ignore[return-value]
-
-
-def boxed(lines: Sequence[Line], letters: int, width: int, ground: int | Color) -> "Pil.Image":
-    """Lines of words on a ground, broken to a width.
-
-    Args:
-        ground: how dark, of 255; or a colour.
-    """
-    from PIL import Image as Pil
-    from PIL import ImageDraw
-
-    face, pad, leading = font(letters), letters // 2, round(letters * 1.4)
-    rows = [(row, color) for text, color in lines for row in broken(text, face, width - 2 * pad)]
-    w = 2 * pad + round(max((face.getlength(row) for row, _ in rows), default=0))
-    picture = Pil.new("RGBA", (w, pad + leading * len(rows)))
-    pen = ImageDraw.Draw(picture)
-    fill = (0, 0, 0, ground) if isinstance(ground, int) else (*ground, 235)
-    pen.rounded_rectangle((0, 0, w - 1, picture.height - 1), pad, fill)
-    for at, (row, color) in enumerate(rows):
-        pen.text((pad, pad // 2 + at * leading), row, (*color, 255), face)
-    return picture
-
-
-def broken(text: str, face: "ImageFont.FreeTypeFont", width: int) -> list[str]:
-    """A text as lines of a width, broken between words, or in a word that is longer than that."""
-    rows, words = [""], text.split(" ")
-    while words:
-        word = words.pop(0)
-        longer = f"{rows[-1]} {word}" if rows[-1] else word
-        wide = face.getlength(longer)
-        if wide <= width or len(longer) == 1:
-            rows[-1] = longer
-        elif rows[-1]:
-            rows.append("")
-            words.insert(0, word)
-        else:
-            fits = max(1, int(0.9 * len(word) * width / wide))
-            words[:0] = [word[:fits], word[fits:]]
-    return rows
-
-
-def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, ...]) -> "Pil.Image":
-    """A style to click on: its thumbnail, its number, its name where it is chosen."""
-    from PIL import Image as Pil
-    from PIL import ImageDraw
-
-    picture = Pil.new("RGBA", size, (60, 60, 60, 255))
-    if path.is_file():
-        picture.paste(Pil.fromarray(fit(load_image(path), size)))
-    pen, letters = ImageDraw.Draw(picture), max(SMALLEST, size[1] // 5)
-    if number <= NUMBERED:
-        pen.rectangle((0, 0, letters, letters * 5 // 4), (0, 0, 0, 170))
-        pen.text((letters // 4, 0), str(number % 10), (*WHITE, 255), font(letters))
-    if rim or not path.is_file():
-        words = name.replace("_", " ")
-        face = font(max(SMALLEST, min(letters, int(letters * (size[0] - 8) / font(letters).getlength(words)))))
-        pen.rectangle((0, size[1] - letters * 3 // 2, size[0], size[1]), (0, 0, 0, 190))
-        # Where it is too long even in the smallest letters, its beginning tells more than its middle.
-        left, anchor = (size[0] // 2, "mm") if face.getlength(words) <= size[0] - 4 else (3, "lm")
-        pen.text((left, size[1] - letters * 3 // 4), words, (*WHITE, 255), face, anchor=anchor)
-    thick = max(2, size[1] // 25)
-    for at, color in enumerate(rim):
-        inset = at * thick
-        pen.rectangle((inset, inset, size[0] - 1 - inset, size[1] - 1 - inset), outline=(*color, 255), width=thick)
-    return picture
-
-
-def help_page(keys: Sequence[tuple[str, str]], size: Size, largest: int) -> "Pil.Image":
-    """All keys over a dark ground, in as many columns and as large as fits."""
-    from PIL import Image as Pil
-    from PIL import ImageDraw
-
-    picture = Pil.new("RGBA", size, (0, 0, 0, 215))
-    pen = ImageDraw.Draw(picture)
-    for letters in range(largest, SMALLEST - 2, -1):
-        face, leading = font(letters), round(letters * 1.45)
-        rows = max(1, (size[1] - 2 * letters) // leading)
-        columns = -(-len(keys) // rows)
-        behind = round(max(face.getlength(f"{key}   ") for key, _ in keys))
-        wide = behind + round(max(face.getlength(words) for _, words in keys)) + 2 * letters
-        if columns * wide <= size[0]:
-            break
-    rows = -(-len(keys) // columns)
-    left, top = max(letters, (size[0] - columns * wide) // 2), max(0, (size[1] - rows * leading) // 2)
-    for at, (key, words) in enumerate(keys):
-        x, y = left + at // rows * wide, top + at % rows * leading
-        pen.text((x, y), key, (*BACKGROUND, 255), face)
-        pen.text((x + behind, y), words, (*WHITE, 255), face)
-    return picture

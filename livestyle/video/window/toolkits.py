@@ -16,9 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from livestyle.config.settings import Size
 from livestyle.errors import UserError
-from livestyle.image.pixels import Image
+from livestyle.image.types import Image
+from livestyle.types import Size
 
 TITLE = "livestyle"
 LEAST = 640  # pixels that a window is wide at first

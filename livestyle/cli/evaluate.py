@@ -1,0 +1,204 @@
+"""`livestyle evaluate ...`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from livestyle.cli.app import evaluate_app
+from livestyle.cli.console import bar, say, show, ticker
+from livestyle.cli.flags import (
+    AsJson,
+    Background,
+    Device,
+    Keep,
+    KeepColors,
+    LossNetworkFile,
+    ModelFile,
+    Models,
+    Quality,
+    Refine,
+    S,
+    Segmenter,
+    Strength,
+    settings_from,
+)
+from livestyle.cli.running import need_torch
+
+if TYPE_CHECKING:
+    from livestyle.evaluate.style import NetworkScore, StyleScore
+
+
+@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")
+def evaluate_segmenters_(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
+    chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the table, too.")] = None,
+    refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The table of segmentation metrics, for every segmenter."""
+    from livestyle.evaluate import segmenters as evaluate
+    from livestyle.evaluate.charts import check_chart
+
+    if chart:
+        check_chart(chart)
+    with bar("pictures", 1.0) as update:
+        names = [name for name in only.split(",") if name]
+        images, table = evaluate.evaluate_segmenters(
+            settings_from(locals()), data, names, lambda name, done: update(done, name)
+        )  # fmt: skip
+    if chart:
+        evaluate.draw_segmenters(table, images, chart)
+    if as_json:
+        return print(
+            json.dumps({"data": str(data), "images": images, "segmenters": evaluate.with_published(table)})
+        )  # fmt: skip
+    show(evaluate.printed_segmenters(table), f"{images} pictures")
+    for line in [
+        *evaluate.footnotes(table),
+        *(f"{name}: {row}" for name, row in table.items() if isinstance(row, str)),
+    ]:
+        say(line)
+
+
+@evaluate_app.command("stability", epilog="Example: livestyle evaluate stability talk.mp4 --background starry_night")
+def evaluate_stability_(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A clip with a person, or demo.")],
+    background: Background = S.background, strength: Strength = S.strength, keep_colors: KeepColors = S.keep_colors,
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
+    device: Device = S.device, quality: Quality = S.quality, models: Models = S.models,
+    frames: Annotated[int, typer.Option(min=2, help="How many, from the start.")] = 120,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How steady the styled picture and the mattes are, beside the same without memory of the frames before."""
+    from livestyle.evaluate.stability import evaluate_stability
+
+    settings = settings_from(locals())
+    with ticker(frames) as watch:
+        row = evaluate_stability(settings, clip, frames, say, watch)
+    if as_json:
+        return print(json.dumps(row))
+    show([{"figure": key.replace("_", " "), "value": f"{value:.6g}"} for key, value in row.items()])
+
+
+@evaluate_app.command("mattes", epilog="Example: livestyle evaluate mattes --data pairs/ --rooms rooms/")
+def evaluate_mattes_(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
+    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
+    device: Device = S.device, models: Models = S.models,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips to make.")] = 12,
+    frames: Annotated[int, typer.Option(min=2, help="Of each clip.")] = 45,
+    seed: Annotated[int, typer.Option(min=0)] = 0, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How steady and how right mattes of moving people are; on clips made of portraits and rooms."""
+    from livestyle.evaluate.mattes import evaluate_mattes
+
+    settings = settings_from(locals())
+    with bar("clips", 1.0) as update:
+        kinds = evaluate_mattes(settings, data, rooms, clips, frames, seed, update)
+    if as_json:
+        made = {"data": str(data), "rooms": str(rooms), "clips": clips, "frames": frames, "seed": seed}
+        return print(json.dumps({**made, "kinds": kinds}))
+    rows = [(f"{kind}, {side.replace('_', ' ')}", row) for kind, sides in kinds.items() for side, row in sides.items()]
+    show([{f"{clips} clips": name, **{k: f"{v:.4f}" for k, v in row.items()}} for name, row in rows])
+
+
+Side = Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares cut from the photos.")]
+
+
+@evaluate_app.command(
+    "style",
+    epilog="Example: livestyle evaluate style my_wave --style-image wave.jpg --photos photos/",
+)
+def evaluate_style_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A style, or a style file.")],
+    style_image: Annotated[Path, typer.Option(metavar="PICTURE", help="The painting that it was made from.")],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that it was not made from; 8 are taken.")],
+    loss_network: LossNetworkFile = None, size: Side = 256,
+    iterations: Annotated[int, typer.Option(min=1, help="Of the optimisation that it is held against.")] = 100,
+    reference: Annotated[str | None, typer.Option(
+        metavar="STYLE", help="Another style of the same painting, as of --arch johnson, to be held against.")] = None,
+    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Style and content loss on photos, and the iterations of Gatys et al. 2016 that they equal (minutes; cached)."""
+    need_torch("Measuring a style", ("torch", "safetensors"))
+    from livestyle.evaluate.style import evaluate_style
+
+    settings = settings_from(locals())
+    with bar("Gatys", 1.0) as update:
+        score = evaluate_style(
+            settings, name, style_image, photos, loss_network, size, iterations, say, update, reference
+        )
+    show_score(score, as_json)
+
+
+@evaluate_app.command(
+    "loss-network", epilog="Example: livestyle evaluate loss-network --style-image wave.jpg --photos photos/"
+)
+def evaluate_loss_network_(
+    style_image: Annotated[list[Path], typer.Option(metavar="PICTURE", help="A painting; repeatable, taken in turn.")],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos to paint.")],
+    loss_network: LossNetworkFile = Path("compact"),
+    judge: Annotated[Path, typer.Option(metavar="FILE", help="What tells how good it is.")] = Path("vgg19"),
+    images: Annotated[int, typer.Option(min=1, help="How many of the photos.")] = 3,
+    size: Side = 256,
+    iterations: Annotated[int, typer.Option(min=1, help="Of each optimisation.")] = 30,
+    keep: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Keep the pictures: the photo, the network's, the judge's.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", models: Models = S.models,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How close the compact loss network's results come to VGG-19's own: the loss of both, as VGG-19 sees them."""
+    need_torch("Measuring a loss network", ("torch", "safetensors"))
+    from livestyle.evaluate.style import evaluate_loss_network, spread
+    from livestyle.image.io import list_pictures
+    from livestyle.nets.loss_network import open_loss_network
+
+    both = [open_loss_network(choice, device, say, models) for choice in (loss_network, judge)]
+    chosen = spread(list_pictures(photos), images)
+    with bar("Gatys", 1.0) as update:
+        score = evaluate_loss_network(both[0], both[1], style_image, chosen, size, iterations, update, keep)
+    show_score(score, as_json)
+
+
+@evaluate_app.command(
+    "leak", epilog="Example: livestyle evaluate leak me.jpg --background wave.jpg --person scream.jpg --iterations 60"
+)
+def evaluate_leak_(
+    portrait: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture with a person.")],
+    background: Annotated[str, typer.Option(metavar="PICTURE", help="The background's style.")],
+    person: Annotated[str, typer.Option(metavar="PICTURE", help="The person's style.")],
+    loss_network: LossNetworkFile = None, segmenter: Segmenter = S.segmenter,
+    iterations: Annotated[int, typer.Option(min=1, help="Of each plane.")] = 60,
+    long_side: Annotated[int, typer.Option(min=32, help="Of what is painted, px.")] = 320,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep masked.png and naive.png there.")] = None,
+    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The style loss of each plane against its own and the other's style: masks in the loss against cutting after."""
+    need_torch("Painting by optimisation", ("torch", "safetensors"))
+    from tempfile import TemporaryDirectory
+
+    from livestyle.evaluate.style_leak import measure_leak
+    from livestyle.stills.gatys import Studio
+    from livestyle.stills.recipe import Recipe
+    from livestyle.stills.style_images import style_pictures
+
+    settings, recipe = settings_from(locals()), Recipe(style_pictures(background, person), iterations, long_side)
+    studio = Studio(settings, recipe, loss_network, say)
+    with TemporaryDirectory() as folder, bar("painting", 1.0) as update:
+        rows = measure_leak(studio, portrait, out or Path(folder), update)
+    if as_json:
+        facts = {"picture": str(portrait), "iterations": iterations, "long_side": long_side}
+        return print(json.dumps({**facts, "planes": rows}))
+    show([{key: f"{v:.4f}" if isinstance(v, float) else str(v) for key, v in row.items()} for row in rows])
+
+
+def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
+    """A table of figures, or a JSON object."""
+    if as_json:
+        return print(json.dumps(asdict(score)))
+    values = {k: " ".join(map(str, v.values())) if isinstance(v, dict) else str(v) for k, v in asdict(score).items()}
+    show([{"figure": k.replace("_", " "), "value": value} for k, value in values.items() if value != "None"])

@@ -1,0 +1,104 @@
+"""`livestyle list ...`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from livestyle.cli.app import app
+from livestyle.cli.console import show
+from livestyle.cli.flags import AsJson, Models, Profile, S
+from livestyle.config.settings import TRAINABLE, Settings
+from livestyle.errors import UserError
+
+
+@app.command("list", epilog="Example: livestyle list styles --json")
+def list_(
+    what: Annotated[str, typer.Argument(
+        metavar="WHAT", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")],
+    models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """What there is, where it comes from, under which licence and data terms."""
+    rows = LISTS[what](models) if what in LISTS else None
+    if rows is None:
+        raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
+    if as_json:
+        return print(json.dumps(rows, indent=2))
+    if not rows:
+        return print(f"no {what} found")
+    _show_list(rows)
+
+
+def _show_list(rows: list[dict[str, Any]]) -> None:
+    """Names stand whole, for they are what is typed; the terms of the data below, once where they are the same."""
+    terms: dict[str, list[str]] = {}
+    for row in rows:
+        terms.setdefault(row.get("data", ""), []).append(row["name"])
+    notes = ["* the default"] if any(row.get("default") for row in rows) else []
+    notes += [
+        f"Training data{'' if len(names) == len(rows) else ' of ' + ', '.join(names)}: {data}"
+        for data, names in terms.items() if data
+    ]  # fmt: skip
+    columns = [key for key in rows[0] if key not in {"default", "data"}]
+    starred = [row | {"name": row["name"] + " *" * row.get("default", False)} for row in rows]
+    show([{key: str(row[key]) for key in columns} for row in starred], notes=notes, align="left")
+
+
+def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:
+    from livestyle.nets.library import find_cards
+
+    shown = ("name", "title", "default", "license", "source", "data")
+    return [{key: getattr(card, key) for key in shown} for card in find_cards(kind, models).values()]
+
+
+def _segmenters(models: Path | None) -> list[dict[str, Any]]:
+    from livestyle.matting.published import SEGMENTERS, state
+
+    settings, cards = Settings(models=models), _cards("segmenter", models)
+    foreign = [
+        {"name": name, "title": f"{one.title} ({state(name, settings)})", "default": False,
+         "license": one.license, "source": one.source, "data": one.data}
+        for name, one in SEGMENTERS.items() if name not in {card["name"] for card in cards}
+    ]  # fmt: skip
+    untrained = [
+        {"name": name, "title": "not trained here", "default": False,
+         "license": "yours", "source": f"livestyle train segmenter {name}", "data": "yours"}
+        for name in TRAINABLE if name not in {row["name"] for row in (*cards, *foreign)}
+    ]  # fmt: skip
+    return [*cards, *foreign, *untrained]
+
+
+def _camera_rows(_: Path | None) -> list[dict[str, Any]]:
+    from livestyle.video.sources.camera import list_cameras
+
+    return [{"name": d, "title": n, "license": "", "source": d} for d, n in list_cameras().items()]
+
+
+def _microphone_rows(_: Path | None) -> list[dict[str, Any]]:
+    from livestyle.video.sound import microphones
+
+    return [{"name": name, "title": name, "license": "", "source": "PortAudio"} for name in microphones()]
+
+
+def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
+    from livestyle.video.sinks.open import SINKS
+
+    made_by = {
+        "virtual-camera": ("GPL-2.0", "pyvirtualcam"),
+        "file": ("BSD-3-Clause", "PyAV"),
+        "window": ("Apache-2.0", "OpenCV"),
+    }
+    rows = []
+    for name, kind in SINKS.items():
+        license, source = made_by.get(name, ("MIT", "livestyle"))
+        rows.append({"name": name, "title": f"{kind.form}: {kind.words}", "license": license, "source": source})
+    return rows
+
+
+LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
+    "styles": lambda models: _cards("style", models), "segmenters": _segmenters,
+    "loss-networks": lambda models: _cards("loss-network", models), "cameras": _camera_rows,
+    "microphones": _microphone_rows, "sinks": _sink_rows,
+}  # fmt: skip

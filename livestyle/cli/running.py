@@ -1,0 +1,78 @@
+"""What commands share while they run: stopping, missing packages, the command line as typed."""
+
+import _thread
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from livestyle.cli.console import recorder
+from livestyle.errors import Stuck, UserError
+
+if TYPE_CHECKING:
+    from livestyle.live.controls import Deck
+
+STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
+
+
+def need_torch(
+    what: str = "Training", names: Iterable[str] = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
+) -> None:
+    """Some commands need an extra."""
+    from livestyle.errors import has_package
+
+    for name in names:
+        if not has_package(name):
+            raise UserError(f"{what} needs the package {name}.", "Run: pip install 'livestyle[torch]'")
+
+
+def command_line() -> str:
+    """The command as typed, for a model's card."""
+    return shlex.join(["livestyle", *sys.argv[1:]])
+
+
+def frame_count(source: str) -> int | None:
+    """Frames of a clip, where its header tells; opening it early also answers a wrong name at once."""
+    from livestyle.video.sources.open import open_source
+
+    with open_source(source) as opened:
+        return opened.total
+
+
+@contextmanager
+def stopping(deck: "Deck") -> Iterator[None]:
+    """Ctrl-C and termination end the run in good order, leaving a filter that is stuck; a second Ctrl-C at once."""
+    late = threading.Event()
+
+    def stop(number: int, _: Any) -> None:
+        if late.is_set():
+            late.clear()
+            if deck.driving:
+                raise Stuck(f"The filter did not answer for {STOP:g} s and was left; what was written is whole.")
+        elif deck.over.is_set():
+            raise KeyboardInterrupt
+        else:
+            deck.over.set()
+            recorder.stopped()
+            timer.start()
+
+    def nudge() -> None:
+        late.set()
+        if hasattr(signal, "pthread_kill"):  # which ends what the first thread waits for
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
+
+    timer = threading.Timer(STOP, nudge)
+    timer.daemon = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

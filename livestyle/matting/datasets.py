@@ -1,0 +1,261 @@
+"""Readers of portrait datasets: pairs of picture and matte, rooms without people."""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image as Pil
+
+from livestyle.errors import UserError
+from livestyle.image.io import KINDS, load_image
+from livestyle.image.types import Gray, Image, size_of
+from livestyle.types import Size
+
+Warn = Callable[[str], None]
+
+
+ORIENTATION, TURNED = 274, {5, 6, 7, 8}  # of EXIF: width and height change places
+FAULTS = (
+    OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, UserError,
+    zlib.error, cv2.error, Pil.DecompressionBombError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture, the file of its true matte, and the name in LAYOUTS that says how to read that."""
+
+    picture: Path
+    matte: Path
+    layout: str = "pairs"
+
+    @property
+    def name(self) -> str:
+        """Of the picture's file."""
+        return self.picture.name
+
+
+Item = TypeVar("Item", Pair, Path)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a collection of portraits lies on disk.
+
+    Args:
+        find: each picture of a folder with the file where its matte should be.
+        size: width and height of a matte, from the file's header; read: the matte. Both may raise any of FAULTS.
+    """
+
+    find: Callable[[Path], Iterator[tuple[Path, Path]]]
+    size: Callable[[Path], Size]
+    read: Callable[[Path], Gray]
+
+
+def find_aisegment(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """clip_img/X/clip_Y/NAME.jpg with matting/X/matting_Y/NAME.png."""
+    for picture in folder.glob("clip_img/*/clip_*/*.jpg"):
+        day, clip = picture.parts[-3:-1]
+        yield picture, folder / "matting" / day / clip.replace("clip_", "matting_", 1) / f"{picture.stem}.png"
+
+
+def find_eg1800(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Images/NAME with Labels/NAME.png or NAME_mask.png; only those that eg1800_train.txt names, where there is one.
+
+    Shen et al. 2016 published images_data_crop/ (GT_png/ in copies of it), Zhang et al. 2019 Images/ and Labels/.
+    """
+    lists = [folder / name for name in ("eg1800_train.txt", "EG1800_train.txt") if (folder / name).is_file()]
+    named = {Path(line.strip()).stem for line in lists[0].read_text().splitlines()} if lists else set()
+    for images, labels in (("Images", "Labels"), ("images_data_crop", "GT_png"), ("images_data_crop", "Labels")):
+        for picture in folder.glob(f"{images}/*.[jp][pn]g") if (folder / labels).is_dir() else ():
+            masked = folder / labels / f"{picture.stem}_mask.png"
+            if not named or picture.stem in named:
+                yield picture, masked if masked.is_file() else folder / labels / f"{picture.stem}.png"
+
+
+def find_supervisely(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """DATASET/img/NAME.EXT with DATASET/ann/NAME.EXT.json, or NAME.json as it was at first."""
+    for picture in folder.glob("*/img/*.*"):
+        notes = picture.parent.parent / "ann"
+        early = notes / f"{picture.stem}.json"
+        yield picture, early if early.is_file() else notes / f"{picture.name}.json"
+
+
+def find_plain(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """NAME.jpg with NAME.png."""
+    return ((picture, picture.with_suffix(".png")) for picture in folder.glob("*.jpg"))
+
+
+def png_size(path: Path) -> Size:
+    """Of a picture's header."""
+    with Pil.open(path, formats=KINDS) as file:
+        return file.size
+
+
+def read_gray(path: Path) -> Gray:
+    """A grey picture, 255 = person."""
+    with Pil.open(path, formats=KINDS) as file:
+        return np.array(file.convert("L"), np.uint8)
+
+
+def read_alpha(path: Path) -> Gray:
+    """The transparency of a cut-out."""
+    with Pil.open(path, formats=KINDS) as file:
+        return np.array(file.getchannel("A"), np.uint8)
+
+
+def read_mask(path: Path) -> Gray:
+    """A mask of 0 and 1, or of 0 and 255."""
+    with Pil.open(path, formats=KINDS) as file:
+        values = np.array(file if file.mode == "P" else file.convert("L"), np.uint8)
+    return np.asarray(values * 255, np.uint8) if values.max() <= 1 else values
+
+
+def notes_size(path: Path) -> Size:
+    """Of a Supervisely annotation."""
+    size = json.loads(path.read_text())["size"]
+    return int(size["width"]), int(size["height"])
+
+
+def read_notes(path: Path) -> Gray:
+    """All people of a Supervisely annotation, drawn: bitmaps and polygons whose class begins with "person"."""
+    notes = json.loads(path.read_text())
+    matte = np.zeros((notes["size"]["height"], notes["size"]["width"]), np.uint8)
+    for thing in notes["objects"]:
+        if thing["classTitle"].lower().startswith("person"):
+            shape = "bitmap" if thing.get("bitmap") else "polygon"
+            matte = np.maximum(matte, SHAPES[shape](thing, size_of(matte[..., None])))
+    return matte
+
+
+def draw_bitmap(thing: dict[str, Any], size: Size) -> Gray:
+    """A base64 zlib PNG, opaque or not 0 on the object, laid at its origin (x, y)."""
+    packed = zlib.decompress(base64.b64decode(thing["bitmap"]["data"]))
+    pixels = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("a bitmap that cannot be decoded")
+    mask = (pixels[..., -1] if pixels.ndim == 3 else pixels) > 0
+    (x, y), canvas = thing["bitmap"]["origin"], np.zeros(size[::-1], np.uint8)
+    part = canvas[y : y + mask.shape[0], x : x + mask.shape[1]]
+    part[mask[: part.shape[0], : part.shape[1]]] = 255
+    return canvas
+
+
+def draw_polygon(thing: dict[str, Any], size: Size) -> Gray:
+    """An outline less its holes."""
+    canvas = np.zeros(size[::-1], np.uint8)
+    outline, holes = thing["points"]["exterior"], thing["points"]["interior"]
+    for points, value in ((outline, 255), *((hole, 0) for hole in holes)):
+        cv2.fillPoly(canvas, [np.round(np.array(points, np.float64)).astype(np.int32).reshape(-1, 2)], value)
+    return canvas
+
+
+SHAPES: dict[str, Callable[[dict[str, Any], Size], Gray]] = {"bitmap": draw_bitmap, "polygon": draw_polygon}
+
+
+# The first in which a folder holds pictures is taken: plain pairs come last.
+LAYOUTS = {
+    "AISegment": Layout(find_aisegment, png_size, read_alpha),
+    "EG1800": Layout(find_eg1800, png_size, read_mask),
+    "Supervisely Person": Layout(find_supervisely, notes_size, read_notes),
+    "pairs": Layout(find_plain, png_size, read_gray),
+}
+
+
+def list_pairs(folder: Path, warn: Warn = lambda line: None) -> list[Pair]:
+    """The pairs of a folder in one of LAYOUTS, sorted, less those that their headers show to be faulty.
+
+    Args:
+        warn: gets a line for each kind of fault.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name, layout in LAYOUTS.items():
+        found = sorted((p, m) for p, m in layout.find(folder) if not p.name.startswith("."))
+        if found:
+            pairs = leave_out([Pair(*paths, name) for paths in found], pair_fault, warn)
+            if pairs:
+                return pairs
+    raise UserError(
+        f"There are no pairs of NAME.jpg and NAME.png in {folder}.",
+        f"Give a folder of such, or one of {', '.join(list(LAYOUTS)[:-1])} as published.",
+    )
+
+
+def list_rooms(pictures: list[Path], warn: Warn = lambda line: None) -> list[Path]:
+    """The pictures, less those that their headers show to be faulty; `warn` gets a line.
+
+    Raises:
+        UserError: none is left.
+    """
+    rooms = leave_out(pictures, room_fault, warn)
+    if not rooms:
+        raise UserError("None of the rooms can be read.", "Check the folder given with --rooms.")
+    return rooms
+
+
+def leave_out(items: list[Item], fault: Callable[[Item], str], warn: Warn) -> list[Item]:
+    """The items without a fault; each kind of fault is told once, with the count and the first few names."""
+    faults: dict[str, list[str]] = {}
+    kinds = [fault(item) for item in items]
+    for kind, item in zip(kinds, items, strict=True):
+        faults.setdefault(kind, []).append(item.name)
+    faults.pop("", None)
+    for kind, names in faults.items():
+        warn(fault_line(kind, names))
+    return [item for kind, item in zip(kinds, items, strict=True) if not kind]
+
+
+def fault_line(kind: str, names: list[str]) -> str:
+    """One line about pictures that are left out."""
+    return f"Left out, {kind}: {len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
+def pair_fault(pair: Pair) -> str:
+    """What the headers show to be wrong with a pair, or "": decoding thousands of pictures first would take minutes."""
+    if not pair.matte.is_file():
+        return "no matte"
+    try:
+        same = upright_size(pair.picture) == LAYOUTS[pair.layout].size(pair.matte)
+    except FAULTS:
+        return "unreadable"
+    return "" if same else "a matte of another size"
+
+
+def room_fault(path: Path) -> str:
+    """What a picture's header shows to be wrong, or ""."""
+    try:
+        upright_size(path)
+    except FAULTS:
+        return "unreadable"
+    return ""
+
+
+def upright_size(path: Path) -> Size:
+    """Width and height of a picture once it is turned as its camera was."""
+    with Pil.open(path, formats=KINDS) as file:
+        turned = file.getexif().get(ORIENTATION) in TURNED
+        return file.size[::-1] if turned else file.size
+
+
+def read_pair(pair: Pair) -> tuple[Image, Gray]:
+    """A picture and its true matte.
+
+    Raises:
+        UserError: one of them cannot be read to its end, or they differ in size.
+    """
+    image = load_image(pair.picture)
+    try:
+        matte = LAYOUTS[pair.layout].read(pair.matte)
+    except FAULTS as error:
+        raise UserError(f"The matte {pair.matte} cannot be read: {error}.", "Remove the pair.") from None
+    if matte.shape != image.shape[:2]:
+        raise UserError(f"The matte {pair.matte} is not of its picture's size.", "Remove the pair.")
+    return image, matte

@@ -1,0 +1,75 @@
+"""Refine a matte's edge along the picture's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.image.pixels import fit, fit_matte, person_alone
+from livestyle.image.types import Gray, Image, Matte, size_of
+from livestyle.matting.closed_form import foreground, need_pymatting, solve_matte
+from livestyle.matting.crf import mean_field
+
+Sharpen = Callable[[Matte, Image], Matte]
+RADIUS = 0.01  # of the guided filter's window, as a share of the matte's short side
+EPSILON = 3e-3  # contrast (variance of grey in 0..1) above which the filter takes an edge for one
+SURE = 0.2  # mattes this near to 0 and 1 count as exactly those
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What draws a matte's edge beside the guided filter.
+
+    Args:
+        before: sharpens the net's own matte; after: what the filter made of it.
+        alone: gives the person's own colours where the matte is soft.
+        check: raises UserError where something is missing.
+    """
+
+    before: Sharpen | None = None
+    after: Sharpen | None = None
+    alone: Callable[[Image, Matte], Image] = person_alone
+    check: Callable[[], None] = lambda: None
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it is for stills only."""
+        return bool(self.before or self.after)
+
+
+GUIDED = Refinement()
+REFINEMENTS = {  # by --refine
+    "guided": GUIDED,
+    "crf": Refinement(before=mean_field),
+    "matting": Refinement(after=solve_matte, alone=foreground, check=need_pymatting),
+}
+
+
+def refine(matte: Matte, gray: Gray, small: Gray | None = None, epsilon: float = EPSILON) -> Matte:
+    """The matte at the picture's size, its edge drawn along the picture's (fast guided filter, He and Sun 2015).
+
+    Args:
+        matte: of any smaller size.
+        gray: the picture that it belongs to; small: the same at the matte's size, where it is at hand.
+        epsilon: contrast (variance of grey in 0..1) above which an edge of the picture is one of the matte.
+    """
+    small = fit(gray, size_of(matte)) if small is None else small
+    radius = max(1, round(RADIUS * min(matte.shape)))
+
+    def mean(values: NDArray[Any]) -> Matte:  # integers are summed twice as fast as floats
+        return np.asarray(cv2.boxFilter(values, cv2.CV_32F, (2 * radius + 1, 2 * radius + 1)), np.float32)
+
+    mean_gray, mean_matte = mean(small), mean(matte)
+    slope: Matte = mean(small * matte) - mean_gray * mean_matte
+    slope /= mean(np.multiply(small, small, dtype=np.uint16)) - mean_gray * mean_gray + np.float32(epsilon * 255**2)
+    offset = mean_matte - slope * mean_gray
+    # The full size is costly: what scales and shifts the result is done here, where it is small.
+    gain = np.float32(1 / (1 - 2 * SURE))
+    slope, offset = mean(slope) * gain, np.asarray((mean(offset) - np.float32(SURE)) * gain, np.float32)
+    full = gray.astype(np.float32)
+    full *= fit_matte(slope, size_of(gray))
+    full += fit_matte(offset, size_of(gray))
+    return np.asarray(np.clip(full, 0, 1, out=full), np.float32)

@@ -1,0 +1,77 @@
+"""Segmenters from model cards: choose, load, scale the input."""
+
+import math
+
+import numpy as np
+
+from livestyle.config.settings import TRAINABLE, Settings
+from livestyle.errors import UserError
+from livestyle.image.pixels import fit, pad_to
+from livestyle.image.synthetic import seed_of
+from livestyle.image.types import Image, Matte, Segmenter, size_of
+from livestyle.matting.faults import FaultySegmenter, segmenter_faults
+from livestyle.matting.published import SEGMENTERS, class_numbers, load_foreign, people, refuse_model_file
+from livestyle.nets.card import Card
+from livestyle.nets.engine import Engine
+from livestyle.nets.library import find_card, find_cards
+from livestyle.types import Size
+
+STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
+
+
+class CardSegmenter:
+    """A segmenter of ours, its input within the card's area; what `scaled_size` leaves of it is reflected."""
+
+    def __init__(self, card: Card, engine: Engine) -> None:
+        self.card, self.net = card, engine.load(card)
+
+    def __call__(self, image: Image) -> Matte:
+        width, height = self.size(size_of(image))
+        matte = self.net(pad_to(fit(image, (width, height)), self.card.multiple)[None])[0]
+        return np.ascontiguousarray(matte[:height, :width], np.float32)
+
+    def size(self, size: Size) -> Size:
+        """Of the matte of a picture of some size."""
+        return scaled_size(size, self.card.pixels, self.card.multiple)
+
+
+def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
+    """The largest size in the shape of `size` (at most 3:1) that fits an area of `pixels` in sides of multiples.
+
+    The height is a multiple; the width is one where the picture need not be stretched by more than STRETCH, else a
+    margin is left beside it: stretched by 7 %, portraits came out worse (docs/measurements.md). None below: people are
+    cut off there, and a mirrored one has two bodies.
+    """
+    shape = min(3.0, max(1 / 3, size[0] / size[1]))
+
+    def width(height: int) -> int:
+        wide = math.ceil(height * shape / multiple - 1e-6) * multiple
+        return wide if wide <= height * shape * STRETCH else max(1, int(height * shape))
+
+    def area(height: int) -> int:
+        return math.ceil(width(height) / multiple) * multiple * height
+
+    height = max(height for height in range(multiple, 4 * multiple + math.isqrt(3 * pixels), multiple)
+                 if height == multiple or area(height) <= pixels)  # fmt: skip
+    return width(height), height
+
+
+def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
+    """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
+
+    Raises:
+        UserError: there is none of that name, it lacks something, or `keep` names what it does not know.
+    """
+    name = settings.segmenter
+    if name and name.startswith("faults:"):  # for tests, and in no list
+        return name, FaultySegmenter(segmenter_faults(seed_of(name)))
+    if name is not None and name not in find_cards("segmenter", settings.models):
+        if name in SEGMENTERS:
+            return name, load_foreign(name, engine, settings)
+        if name in TRAINABLE:
+            command = f"livestyle train segmenter {name} --data PAIRS --rooms ROOMS --perceptual NETS"
+            raise UserError(f"The segmenter '{name}' is not trained here.", f"Run: {command}")
+    card = find_card("segmenter", name, settings.models, [*SEGMENTERS, *TRAINABLE])
+    class_numbers(card.name, settings.keep, people())
+    refuse_model_file(card.name, settings)
+    return card.name, CardSegmenter(card, engine)

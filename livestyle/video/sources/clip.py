@@ -1,0 +1,179 @@
+"""Video files, URLs, the demo clip."""
+
+import errno
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from livestyle.errors import UserError
+from livestyle.image.pixels import cover
+from livestyle.image.types import Frame, Image, size_of
+from livestyle.types import Size
+from livestyle.video.sources.source import Source
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+
+HD = 720  # rows from which clips are BT.709 by custom
+UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
+CLIP_PIXELS = 36_000_000  # of a clip's picture at most: 8K
+PLAYLISTS = {
+    "concat", "dash", "hls", "applehttp", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest", "lavfi",
+    "image2", "image2pipe", "tty", "txd",
+}  # fmt: skip
+MOST_BROKEN = 100  # packets of a clip, after which it is given up
+DEMO = Path(__file__).parents[2] / "demo.mp4"
+
+
+class VideoFile(Source):
+    """A video file, or a URL that FFmpeg reads; every frame, with the time it is shown at.
+
+    Raises:
+        UserError: it does not open or holds no picture. Broken frames on the way are skipped; one that ends it
+            early ends the frames and sets `warning`.
+    """
+
+    def __init__(self, path: str, size: Size | None = None, loop: bool = False) -> None:
+        self.name, self._path, self._loop = path, path, loop
+        self._container: InputContainer | None = self._open()
+        video = self._container.streams.video[0]
+        self._images = self._decode(self._container)
+        first = next(self._images, None)
+        if first is None:
+            self.close()
+            raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
+        self._images, self.start = chain([first], self._images), first[1]
+        self.size = size or size_of(first[0])
+        self.fps = float(video.average_rate or video.guessed_rate or 30)
+        self.total = None if loop else self._promised(self._container)
+        # Rates are averages, so a number of frames from the duration is a guess.
+        self._least = (self.total or 0) * (1.0 if video.frames else 0.9)
+        if self._container.streams.audio and os.path.isfile(path):
+            self.audio = Path(path)
+
+    def _open(self) -> "InputContainer":
+        import av
+
+        av.logging.set_level(None)
+        if "://" not in self._path and not os.path.isfile(self._path):
+            raise UserError(f"There is no file {self._path}.", "Check the name.")
+        is_url = "://" in self._path
+        options = {"max_pixels": str(CLIP_PIXELS)} | ({} if is_url else {"format_whitelist": single_files()})
+        try:
+            # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
+            more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+            container: InputContainer = av.open(
+                self._path, options=options, timeout=(10, 10) if is_url else None, **more
+            )
+        except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+            is_list = getattr(error, "errno", 0) == errno.EINVAL and not is_url
+            reason = "it lists other files" if is_list else getattr(error, "strerror", None) or str(error)
+            raise UserError(f"{self._path} is not a video that can be read: {reason}.", "Give another file.") from None
+        try:
+            self._check_pictures(container)
+        except UserError:
+            container.close()
+            raise
+        container.streams.video[0].thread_type = "AUTO"
+        container.streams.video[0].codec_context.options = {"max_pixels": str(CLIP_PIXELS)}
+        return container
+
+    def _check_pictures(self, container: "InputContainer") -> None:
+        if not container.streams.video:
+            raise UserError(f"{self._path} holds no video.", "Give a clip with pictures.")
+        if container.streams.video[0].codec_context is None:
+            raise UserError(f"{self._path} is encoded in a way that FFmpeg does not know.", "Give another file.")
+        width, height = container.streams.video[0].width, container.streams.video[0].height
+        if width * height > CLIP_PIXELS:
+            raise UserError(f"{self._path} has {width}x{height} pixels.", "Scale it down first.")
+
+    def _promised(self, container: "InputContainer") -> int | None:
+        """How many frames the header speaks of: by number, or by the duration where that is the pictures' own."""
+        video = container.streams.video[0]
+        if video.frames:
+            return video.frames
+        if video.duration and video.time_base:
+            return round(float(video.duration * video.time_base) * self.fps)
+        if container.duration and not container.streams.audio:
+            return round(container.duration / 1e6 * self.fps)
+        return None
+
+    def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
+        import av
+
+        broken, shown = 0, 0
+        packets = container.demux(container.streams.video[0])
+        while broken <= MOST_BROKEN:
+            try:
+                images = [(self._picture(frame), frame.time) for frame in next(packets).decode()]
+            except StopIteration:
+                break
+            except av.error.EOFError:
+                break
+            except (av.FFmpegError, OSError, ValueError, MemoryError):
+                broken += 1
+                continue
+            for image, at in images:
+                yield image, float(at) if at is not None else shown / 30
+                shown += 1
+        if broken:
+            self.warning = f"{self._path}: {broken} broken frames were left out."
+
+    def _picture(self, frame: "VideoFrame") -> Image:
+        from av.video.reformatter import Colorspace
+
+        # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
+        guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD else None
+        image = np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=guess), np.uint8)
+        turns = round(-frame.rotation / 90) % 4
+        self.is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
+        return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, offset = 0, 0.0
+        while True:
+            first, last = None, -1.0
+            for image, at in self._images:
+                first = at if first is None else first
+                last = max(at - first, last + 1e-4)  # broken clocks run backwards
+                yield Frame(image if size_of(image) == self.size else cover(image, self.size), index, offset + last)
+                index += 1
+            if not self._loop:
+                self._check_whole(index)
+                return
+            offset += last + 1 / self.fps
+            self.close()
+            self._container = self._open()
+            self._images = self._decode(self._container)
+
+    def _check_whole(self, shown: int) -> None:
+        if shown < self._least and not self.warning:
+            self.warning = f"{self.name} ends early: {shown} of {self.total} frames could be read."
+
+    def close(self) -> None:
+        self._images = iter(())  # which hold the decoder, its threads, and this
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+@lru_cache(1)
+def single_files() -> str:
+    """FFmpeg's formats but those whose files name other files or addresses to read."""
+    import av
+
+    return ",".join(sorted(av.formats_available - PLAYLISTS))
+
+
+class Demo(VideoFile):
+    """The clip inside the package, over and over: runs with no camera."""
+
+    def __init__(self, size: Size | None = None) -> None:
+        super().__init__(str(DEMO), size, loop=True)
+        self.name, self.audio = "demo", None

@@ -77,11 +77,17 @@ def test_modules_and_functions_are_short() -> None:
     [
         ("import livestyle", ("numpy", "cv2", "torch", "openvino", "av", "typer", "rich")),
         ("from livestyle.cli import main", ("numpy", "cv2", "torch", "openvino", "av")),
-        ("from livestyle.nets.openvino_net import import_openvino; import_openvino()", ("openvino_telemetry.main", "torch")),
-        ("from livestyle.live import driver; from livestyle.stills import batch; from livestyle.evaluate.speed import bench; "
-         "from livestyle.cli import doctor", ("torch", "mediapipe", "pyvirtualcam")),
+        (
+            "from livestyle.nets.openvino_net import import_openvino; import_openvino()",
+            ("openvino_telemetry.main", "torch"),
+        ),
+        (
+            "from livestyle.live import driver; from livestyle.stills import batch; "
+            "from livestyle.evaluate.speed import bench; from livestyle.cli import doctor",
+            ("torch", "mediapipe", "pyvirtualcam"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_heavy_imports_stay_out(code: str, kept_out: tuple[str, ...]) -> None:
     check = f"import sys; {code}; print([m for m in {kept_out!r} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"

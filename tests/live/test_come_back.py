@@ -1,0 +1,385 @@
+"""What goes wrong on an evening before an audience, and that it goes on: disks, devices, clocks, sleep, memory."""
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from itertools import count, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pytest
+from support.cameras import Desk, FakeCapture
+from support.driver import Cards, Collect, go
+from support.faults import FPS, LOOKS, SIZE, perform, shows_room
+from support.pictures import draw_card
+from support.threads import Held
+from support.virtual_camera import FakeCamera
+
+from livestyle.config.settings import Settings
+from livestyle.errors import UserError
+from livestyle.image.types import Frame, Image, Matte
+from livestyle.live.guard import placeholder
+from livestyle.matting.matte import Matting
+from livestyle.nets.engine import Engine, choose_engine
+from livestyle.render.filter import Filter
+from livestyle.video.devices import devices
+from livestyle.video.devices.devices import Device
+from livestyle.video.sinks import open as sinks
+from livestyle.video.sinks import queued, virtual_camera
+from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.open import open_sinks
+from livestyle.video.sinks.queued import Queued
+from livestyle.video.sinks.recording import claim
+from livestyle.video.sinks.sink import Sink, Stream, Tee
+from livestyle.video.sinks.virtual_camera import VirtualCamera
+from livestyle.video.sources import latest as pacing
+from livestyle.video.sources import open as sources
+from livestyle.video.sources.faults import Fault
+from livestyle.video.sources.latest import Latest, Paced
+from livestyle.video.sources.open import open_source
+from livestyle.video.sources.source import Source
+
+STREAM = Stream((64, 48), 25)
+
+
+class Slow(Sink):
+    """Takes pictures when it may; fails on the one told."""
+
+    name = "slow"
+
+    def __init__(self, bad: int = -1) -> None:
+        self.taken, self.bad, self.gate, self.end = list[int](), bad, threading.Event(), ""
+
+    def send(self, frame: Frame) -> None:
+        assert self.gate.wait(30)
+        if frame.index == self.bad:
+            raise UserError("clip.mp4 cannot be written: No space left on device.", "Free some.")
+        self.taken.append(frame.index)
+
+    def close(self) -> None:
+        self.end = "closed"
+
+    def discard(self) -> None:
+        self.end = "discarded"
+
+
+def quick() -> Filter:
+    """A filter that finds nobody, at once."""
+    filter = Filter(Settings(segmenter="kmeans"))
+    filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
+    return filter
+
+
+def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
+    """Nothing is taken until all is sent: were it waited for, this would not end."""
+    disk, watched = Slow(), Collect(is_call=True)
+    with Tee([Queued(disk), watched]) as tee:
+        go(Cards(40), tee, filter=quick())  # type: ignore[arg-type]
+        disk.gate.set()
+    assert len(watched.frames) == 40
+    assert disk.taken == list(range(len(disk.taken)))
+    assert queued.ROOM <= len(disk.taken) <= queued.ROOM + 1
+    assert disk.end == "closed"
+    assert tee.news() == [f"slow: {40 - len(disk.taken)} frames were left out."]
+
+
+def test_a_disk_that_never_answers_does_not_keep_the_run_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queued, "PATIENCE", 0.01)
+    disk = Slow()
+    sink = Queued(disk)
+    sink.send(Frame(draw_card(64, 48), 0, 0.0))
+    with pytest.raises(UserError, match="not whole"):
+        sink.close()
+    disk.gate.set()
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
+    disk = Slow(bad=3)
+    disk.gate.set()
+    sink, said = Queued(disk, is_alone), list[str]()
+    for index in range(4):
+        sink.send(Frame(draw_card(64, 48), index, index / 25))
+    sink._thread.join(30)
+    said += sink.news()
+    if is_alone:  # nobody is left to run for
+        with pytest.raises(UserError, match="No space"):
+            sink.send(Frame(draw_card(64, 48), 4, 0.2))
+    else:
+        sink.send(Frame(draw_card(64, 48), 4, 0.2))
+    with pytest.raises(UserError, match="No space"):  # for the exit code
+        sink.close()
+    assert len(said) == 1
+    assert disk.taken == [0, 1, 2]
+    assert disk.end == "discarded"
+    sink.close()
+
+
+def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
+    monkeypatch.setattr(queued, "LOOK", 0.0)
+    monkeypatch.setattr(queued, "is_full", lambda folder: next(fills))
+    sink = Queued(VideoFile(file, STREAM), False, tmp_path)
+    for index in range(10):
+        sink.send(Frame(draw_card(64, 48), index, index / 25))
+    sink._thread.join(30)
+    assert ["ends here" in words for words in sink.news()] == [True]
+    with pytest.raises(UserError, match="300 MB"):
+        sink.close()
+    with open_source(str(file)) as clip:
+        assert len(list(clip)) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path) -> None:
+    for is_live in (False, True):
+        with open_sinks([f"file:{tmp_path / 'a.mp4'}", "null"], STREAM, is_live) as tee:
+            assert isinstance(tee.sinks[0], Queued if is_live else VideoFile)
+            for index in range(8):
+                tee.send(Frame(draw_card(64, 48), index, index / 25))
+        with open_source(str(tmp_path / "a.mp4")) as clip:
+            assert len(list(clip)) == 8
+
+
+class Reset:
+    """A GPU that works for some pictures, and then for none."""
+
+    def __init__(self, good: int) -> None:
+        self.left = good
+
+    def __call__(self, image: Image) -> Matte:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later")
+        return np.zeros(image.shape[:2], np.float32)
+
+
+@pytest.mark.parametrize("is_call", [False, True])
+def test_a_gpu_that_resets_is_left_for_the_cpu(is_call: bool) -> None:
+    sink = Collect(is_call=is_call)
+    with Filter(Settings(segmenter="kmeans")) as filter:
+        filter._planes.move(Engine("torch", "cuda:0", "PyTorch on a GPU"))
+        filter.matting.take(Reset(3))
+        report, said = go(Cards(8), sink, filter=filter)
+    assert [frame.index for frame in sink.frames] == list(range(8))  # not one is lost
+    assert not any((frame.image == placeholder((64, 48))).all() for frame in sink.frames)
+    cpu = choose_engine("cpu")
+    assert said == [f"PyTorch on a GPU failed (CUDA error: unspecified launch failure): {cpu.detail} goes on, slower."]
+    assert (report.device, report.engine) == ("CPU", cpu.detail)
+
+
+def test_styles_are_loaded_anew_when_the_gpu_is_left() -> None:
+    with Filter(Settings(segmenter="kmeans")) as filter:
+        before = filter._planes.style("starry_night")
+        filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU", filter.engine.precision)
+        assert filter.fall_back()
+        assert filter._planes.style("starry_night")[0] is not before[0]
+        assert not filter.fall_back()  # there is nothing behind it
+
+
+class Counted(FakeCapture):
+    """Those that are still there; the first that is opened after each loss is busy."""
+
+    alive: ClassVar["weakref.WeakSet[Counted]"] = weakref.WeakSet()
+
+    def __init__(self, busy: bool) -> None:
+        super().__init__()
+        self.busy = busy
+        Counted.alive.add(self)
+
+    def open(self, *_: object) -> bool:
+        return not self.busy
+
+
+class BusyDesk(Desk):
+    """Whoever comes back is busy at first."""
+
+    def capture(self) -> FakeCapture:
+        self.captures = self.captures[-1:]  # what the desk itself holds
+        busy = bool(self.captures) and not getattr(self.captures[-1], "busy", True)
+        self.captures.append(Counted(busy))
+        return self.captures[-1]
+
+    def pull(self) -> list[Device]:
+        return []
+
+    def find(self, lost: Device, others: list[Device]) -> Device | None:
+        self.number += 1
+        return self.device()
+
+
+def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the thread that captures; the camera comes back busy, then under another number."""
+    desk = BusyDesk(monkeypatch)
+    held = Held()
+    monkeypatch.setattr(pacing, "BLANK", 0.0)
+
+    class Bounded(Source):
+        """Ends after the hundredth loss."""
+
+        is_live = comes_back = True
+
+        def __init__(self, camera: Source) -> None:
+            self.camera, self.name, self.size, self.fps = camera, camera.name, camera.size, camera.fps
+
+        def __iter__(self):  # type: ignore[no-untyped-def]
+            yield from islice(self.camera, 400)
+
+        def close(self) -> None:
+            self.camera.close()
+
+    blank = 0
+    with Latest(Bounded(open_source("0"))) as latest:
+        for frame in latest:
+            blank += frame.is_blank
+    assert blank
+    assert desk.number == 2 * 99  # a busy one and a good one for each loss but the last
+    desk.captures.clear()
+    gc.collect()
+    assert not Counted.alive
+    assert held.more() == (set(), 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nobody tells who watches")
+def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "video10"
+    device.touch()
+
+    def camera(*size: int, device: object, **facts: Any) -> FakeCamera:
+        return FakeCamera(*size, device=str(tmp_path / "video10"), **facts)
+
+    driver = SimpleNamespace(Camera=camera, PixelFormat=SimpleNamespace(RGB="rgb"))
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
+    monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
+    monkeypatch.setattr(devices, "PROCESSES", tmp_path)
+    for patience in ("GLANCE", "LINGER"):
+        monkeypatch.setattr(sinks, patience, 0.0)
+    with VirtualCamera("", STREAM) as sink:
+        seen = set()
+        assert not sink.is_watched()  # from now on it is watched who watches
+        held = Held()
+        for index in range(100):
+            sink.send(Frame(draw_card(64, 48), index, index / 25))
+            with device.open():
+                seen.add((sink.is_watched(), sink.is_watched()))
+            seen.add((sink.is_watched(), sink.is_watched()))
+        sink._camera.wait(len(sink._camera.images) + 2)  # pictures go on
+        assert held.more() == (set(), 0)
+    assert seen == {(False, True), (True, False)}
+
+
+def test_a_clip_that_is_closed_holds_nothing() -> None:
+    """Not even until somebody collects garbage: each would keep its decoder's threads and pictures."""
+    gc.collect()
+    gc.disable()
+    try:
+        source = open_source("demo")
+        list(islice(source, 3))
+        source.close()
+        gone = weakref.ref(source)
+        del source
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_laptop_that_slept_for_an_hour_goes_on_and_shows_nothing_of_the_room() -> None:
+    """Seen as a gap in time, with and without a camera that is gone when it wakes up."""
+    for after in ([], [Fault("errs", 1.0)], [Fault("vanishes", 3.0)]):
+        camera = [Fault("works", 1.0), Fault("stalls", 3600.0), *after, Fault("works", 1.0)]
+        audience, _ = perform(LOOKS["colour"], camera, [], [], {})
+        assert not any(shows_room(image) for image, _, _ in audience.seen)
+        assert sum(not (image == placeholder(SIZE)).all() for image, _, _ in audience.seen) >= 2 * FPS - 2
+        assert not (audience.seen[-1][0] == placeholder(SIZE)).all()
+
+
+def test_a_clip_at_its_own_pace_does_not_run_through_what_was_slept_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, naps = [0.0], list[float]()
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(sources.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sources.time, "sleep", nap)
+    for index, _ in enumerate(Paced(Cards(20))):
+        now[0] += 3600.0 if index == 9 else 0.001
+    assert naps[10] == 0.0  # the one after the sleep comes at once, and the rest at the clip's pace again
+    assert np.allclose(naps[11:], 1 / 30 - 0.001)
+
+
+def test_the_clock_of_the_wall_may_step_without_anybody_noticing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only names and queues of jobs go by it; and names that were there already are not taken again."""
+    live = Path(sources.__file__).parent
+    asking = {path.stem for path in live.glob("*.py") if "time.time()" in path.read_text("utf-8")}
+    assert asking <= {"jobs", "bench", "evaluate", "evaluate_style"}
+    monkeypatch.setattr(time, "time", lambda: -1e9)
+    sink = Collect(is_call=True)
+    go(Cards(9), sink, filter=quick())
+    assert len(sink.frames) == 9
+    monkeypatch.setattr(time, "strftime", lambda *_: "2026-11-27_12-00-00")  # the same second again, an hour back
+    names = [claim(tmp_path).name for _ in range(3)]
+    assert len(set(names)) == 3
+
+
+def eat(image: Image) -> None:
+    """More memory than there is."""
+    np.ones(1 << 46, np.float32)
+
+
+def eat_in_opencv(image: Image) -> None:
+    cv2.resize(image, (1 << 20, 1 << 20))
+
+
+@pytest.mark.parametrize("eat", [eat, eat_in_opencv])
+def test_memory_that_runs_out_hides_and_comes_back(eat: Callable[[Image], None]) -> None:
+    """It really does."""
+    number, sink = count(), Collect(is_call=True)
+
+    def segment(image: Image) -> Matte:
+        if next(number) in range(3, 6):
+            eat(image)
+        return np.zeros(image.shape[:2], np.float32)
+
+    with Filter(Settings(segmenter="kmeans")) as filter:
+        filter.matting = Matting(segment)
+        _, said = go(Cards(9), sink, filter=filter)
+    hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
+    assert hidden == [False] * 3 + [True] * 3 + [False] * 3
+    assert len(said) == 1
+    assert said[0].startswith("Hidden behind a placeholder")
+
+
+STUCK = """
+import ctypes, sys
+from livestyle import cli, filter, segment
+def stuck(image):
+    ctypes.CDLL(None).pause()  # in native code, for ever
+filter.PATIENCE = 0.1
+filter.load_segmenter = lambda *_: ("stuck", stuck)
+sys.argv = ["livestyle", *sys.argv[1:]]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pause()")
+def test_a_net_that_is_stuck_for_ever_does_not_keep_the_program_from_ending(tmp_path: Path) -> None:
+    flags = ["live", "--source", "faults:1", "--private", "--sink", f"file:{tmp_path / 'a.mkv'}", "--frames", "3"]
+    looks = ["--size", "64x48", "--background", "color:#204020"]
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK, *flags, *looks], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with open_source(str(tmp_path / "a.mkv")) as clip:  # what was written is whole
+        frames = list(clip)
+    assert len(frames) == 3
+    assert all(abs(frame.image.astype(int) - placeholder((64, 48))).mean() < 4 for frame in frames)

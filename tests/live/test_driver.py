@@ -1,0 +1,329 @@
+"""The driver: limits, keys, faults, and what the report says."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.driver import COLOUR, Cards, Collect, go
+from support.pictures import draw_card
+
+from livestyle.config.look import NONE, Look, look_of, parse_plane
+from livestyle.config.quality import QUALITIES
+from livestyle.config.settings import Settings
+from livestyle.image.io import load_image
+from livestyle.image.types import Frame, Image
+from livestyle.live.actions import make_controls
+from livestyle.live.driver import Limits, Lookahead
+from livestyle.live.guard import PATIENCE, Guard, placeholder
+from livestyle.live.jobs import Jobs
+from livestyle.live.snapshots import Album
+from livestyle.matting.matte import Matting
+from livestyle.nets.library import find_cards
+from livestyle.render.filter import Filter, Following, nothing
+from livestyle.render.meter import Meter
+from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sinks.sink import Stream, Tee
+
+
+class Faulty(Filter):
+    """Fails on the frames that it is told to fail on."""
+
+    def __init__(self, bad: range) -> None:
+        super().__init__(Settings())
+        self.bad = bad
+
+    def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+        if frame.index in self.bad:
+            raise RuntimeError("the segmenter broke")
+        return super().__call__(frame, look, following)
+
+
+def test_every_frame_of_a_clip_is_sent_in_order_with_its_time() -> None:
+    sink = Collect()
+    result, _ = go(Cards(7), sink)
+    assert [frame.index for frame in sink.frames] == list(range(7))
+    assert [frame.time for frame in sink.frames] == [n / 30 for n in range(7)]
+    assert result.frames == 7
+
+
+def test_limits_end_a_run() -> None:
+    assert go(Cards(), Collect(), Limits(frames=3))[0].frames == 3
+    assert go(Cards(), Collect(), Limits(seconds=0.1))[0].frames == 3
+
+
+def test_keys_change_the_look_and_quit_ends() -> None:
+    sink, deck = Collect({2: "o", 4: "o", 6: "q"}), make_controls(COLOUR)
+    go(Cards(), sink, deck=deck)
+    assert len(sink.frames) == 6
+    raw = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
+    assert raw == [False, False, True, True, False, False]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> None:
+    """In a call it may be that the segmenter fails: then there is no still, and the run goes on."""
+    sink = Collect({3: "s"}, is_call=True)
+    with Album(Settings(), tmp_path / "stills", jobs=Jobs(tmp_path / "jobs")) as album, Faulty(range(0)) as filter:
+        if broken:
+            filter.matting = Matting(lambda image: 1 / 0)  # type: ignore[arg-type, return-value]
+        result, said = go(Cards(6), sink, deck=make_controls(COLOUR, album=album), filter=filter)
+    said += album.news()
+    assert result.frames == 6
+    if broken:
+        assert any("No still" in line for line in said)
+        assert not (tmp_path / "stills").exists()
+        return
+    saved = {path.stem.rpartition("-")[2]: load_image(path) for path in (tmp_path / "stills").iterdir()}
+    assert (saved["original"] == draw_card(64, 48, seed=2)).all()
+    assert (saved["styled"] == sink.frames[2].image).all()
+    assert any("original.png" in line for line in said)
+
+
+def test_a_size_that_changes_on_the_way_is_fitted() -> None:
+    sink = Collect()
+    go(Cards(6, ((64, 48), (80, 60), (33, 77))), sink)
+    assert {frame.image.shape for frame in sink.frames} == {(48, 64, 3)}
+
+
+@pytest.mark.parametrize(("private", "is_call"), [(True, False), (False, True)])
+def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bool, is_call: bool) -> None:
+    sink = Collect(is_call=is_call)
+    result, said = go(Cards(10), sink, Limits(private=private), filter=Faulty(range(3, 6)))
+    assert result.frames == 10
+    assert any("broke" in line for line in said)
+    for frame in sink.frames:
+        hidden = bool((frame.image == placeholder((64, 48))).all())
+        assert hidden == (frame.index in range(3, 6))
+        assert not (frame.image == draw_card(64, 48, seed=frame.index)).all()
+
+
+class Gaps(Cards):
+    """Away for the frames 3 to 5."""
+
+    name = "camera"
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield replace(frame, is_blank=frame.index in range(3, 6))
+
+
+def test_while_the_camera_is_away_a_placeholder_is_shown_and_the_run_goes_on() -> None:
+    sink = Collect()
+    result, said = go(Gaps(9), sink)
+    assert result.frames == 9
+    for frame in sink.frames:
+        assert bool((frame.image == placeholder((64, 48))).all()) == (frame.index in range(3, 6))
+    assert [line.rpartition("camera ")[2] for line in said] == ["sends nothing: a placeholder is shown.", "is back."]
+
+
+class Dozing(Cards):
+    """Blank while it rests."""
+
+    resting = False
+
+    def rest(self, resting: bool) -> None:
+        self.resting = resting
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            yield replace(frame, is_blank=self.resting)
+
+
+class Audience(Collect):
+    """Watched from the fourth frame to the sixth."""
+
+    def is_watched(self) -> bool:
+        return 4 <= len(self.frames) <= 6
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp_path: Path, recording: bool) -> None:
+    watched, deck = Audience(), make_controls(COLOUR)
+    deck.recording = recording
+    with Recorder(tmp_path, Stream((64, 48), 30), deck) as recorder:
+        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), deck)  # type: ignore[arg-type]
+    off = [bool((frame.image == placeholder((64, 48))).all()) for frame in watched.frames]
+    wanted = [not recording and n in (1, 2, 3, 7, 8, 9) for n in range(10)]
+    # The next frame may have been taken from the camera already.
+    assert all(is_off in known for is_off, *known in zip(off, wanted, [False, *wanted], strict=False))
+    assert any(off) is not recording
+    assert any("off: nobody watches" in line for line in said) is not recording
+
+
+def test_a_fault_that_stays_ends_the_call() -> None:
+    with pytest.raises(RuntimeError):
+        go(Cards(), Collect(is_call=True), filter=Faulty(range(5, 10**9)))
+
+
+def test_outside_a_call_a_fault_ends_the_run_at_once() -> None:
+    sink = Collect()
+    with pytest.raises(RuntimeError):
+        go(Cards(), sink, filter=Faulty(range(5, 10**9)))
+    assert len(sink.frames) == 5 < PATIENCE
+
+
+def test_the_shares_say_on_which_frames_the_nets_ran() -> None:
+    """A style on the person, and nobody there: the first frame is painted whole, for nothing is known yet."""
+    with Filter(Settings()) as filter:
+        filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
+        look = Look(NONE, parse_plane(next(iter(find_cards("style")))))
+        facts = go(Cards(5), Collect(), deck=make_controls(look), filter=filter)[0]
+    assert facts.segment_share == 1
+    assert facts.stylize_share == 0.2
+    assert facts.stylize_area == 1
+
+
+def test_the_report_has_the_contracts_fields() -> None:
+    facts = asdict(go(Cards(5), Collect())[0])
+    assert list(facts) == [
+        "frames", "seconds", "fps", "size", "device", "engine", "segmenter", "background", "person", "dropped",
+        "first_frame_s", "latency_ms", "stages_ms", "cpu_ms_per_frame", "rss_mb", "style_size", "matte_size",
+        "segment_share", "stylize_share", "stylize_area",
+    ]  # fmt: skip
+    assert list(facts["latency_ms"]) == ["p50", "p95", "p99"]
+    assert list(facts["stages_ms"]) == ["read", "segment", "stylize", "composite", "write"]
+    assert facts["segment_share"] == 1
+    assert facts["stylize_share"] == 0
+    assert facts["first_frame_s"] > 0
+    assert facts["rss_mb"] > 10
+    assert (facts["background"], facts["person"], facts["size"]) == ("color:#804020", "none", (64, 48))
+
+
+@pytest.mark.parametrize("is_call", [False, True])
+def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> None:
+    """Whatever else is pressed, and although a frame stood still before."""
+    sink = Collect({2: "space", 4: "p", 5: "o", 6: "space", 7: "p", 8: "c", 10: "enter"}, is_call=is_call)
+    deck = make_controls(COLOUR)
+    with Faulty(range(4, 10)) as filter:  # which is not even asked meanwhile
+        go(Cards(13), sink, deck=deck, filter=filter)
+    hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
+    assert [n for n, h in enumerate(hidden) if h] == list(range(4, 10))
+
+
+def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
+    """And sinks that can need not even wait until the picture would have been made."""
+    deck, sink = make_controls(COLOUR), Collect()
+
+    class Slow(Faulty):
+        def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+            if frame.index == 3:
+                deck.press("panic")  # as another thread would
+                assert sink.hidden[0] == 3
+                assert (sink.hidden[1] == placeholder((64, 48))).all()
+            return super().__call__(frame, look, following)
+
+    with Slow(range(0)) as filter:
+        go(Cards(5), sink, deck=deck, filter=filter)
+    assert [bool((f.image == placeholder((64, 48))).all()) for f in sink.frames] == [False, False, False, True, True]
+
+
+def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) -> None:
+    sink = Collect({3: "space", 5: "s", 7: "space"})
+    with Album(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as album, Filter(Settings()) as filter:
+        deck = make_controls(look_of(Settings(person="color:#804020", background="none"), ""), album=album)
+        go(Cards(9), sink, deck=deck, filter=filter)
+    same = [bool((frame.image == sink.frames[2].image).all()) for frame in sink.frames]
+    assert same == [False, False, True, True, True, True, True, False, False]
+    assert [frame.time for frame in sink.frames] == [n / 30 for n in range(9)]  # the clock goes on
+    (original,) = tmp_path.glob("*-original.png")
+    assert (load_image(original) == draw_card(64, 48, seed=2)).all()
+
+
+def test_bypass_in_a_call_is_asked_about_first() -> None:
+    sink = Collect({2: "o", 4: "enter"}, is_call=True)
+    go(Cards(6), sink, deck=make_controls(COLOUR))
+    raw = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
+    assert raw == [False, False, False, False, True, True]
+
+
+def test_quality_changes_on_the_way() -> None:
+    deck = make_controls(COLOUR, quality="fast")
+    with Filter(Settings(quality="fast")) as filter:
+        go(Cards(4), Collect({2: "y"}), deck=deck, filter=filter)
+        assert deck.quality == "balanced"
+        assert filter.quality is QUALITIES["balanced"]
+
+
+def test_the_deck_is_told_how_it_goes() -> None:
+    deck = make_controls(COLOUR)
+    go(Cards(5), Collect(), deck=deck)
+    assert deck.facts["frames"] == 5
+    assert deck.facts["fps"] > 0  # type: ignore[operator]
+    assert deck.facts["latency_ms"] >= 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", [(64, 48), (1, 1), (1920, 1080)])
+def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
+    assert placeholder(size).shape == (size[1], size[0], 3)
+    assert placeholder(size).dtype == np.uint8
+
+
+@pytest.mark.parametrize("is_call", [False, True])
+def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: bool) -> None:
+    """A damaged style, chosen while the filter runs: said, and not a frame of anything else."""
+    (tmp_path / "bad.onnx").write_bytes(b"no net")
+    sink, deck = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), make_controls(COLOUR)
+    result, _ = go(Cards(6), sink, deck=deck)
+    assert (result.frames, deck.look) == (6, COLOUR)
+    assert all((frame.image[0, 0] == (128, 64, 32)).all() for frame in sink.frames)
+    assert any("bad.onnx" in line for line in sink.notices)
+
+
+def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> None:
+    """In a call: the room was shown, a damaged style was to hide it. Then nothing is shown, until it is asked for."""
+    (tmp_path / "bad.onnx").write_bytes(b"no net")
+    sink = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=True)
+    deck = make_controls(Look(NONE))
+    go(Cards(6), sink, deck=deck)
+    shown = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
+    assert shown == [True] * 3 + [False] * 3
+    assert deck.panicked
+
+
+def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> None:
+    """Though that was not seen yet; unless it cannot be had either."""
+    (tmp_path / "bad.onnx").write_bytes(b"no net")
+    (tmp_path / "worse.onnx").write_bytes(b"no net")
+    for first in ("color:#102030", str(tmp_path / "worse.onnx")):
+        deck = make_controls(COLOUR)
+        deck.press(f"background {first}")
+        deck.press(f"background {tmp_path / 'bad.onnx'}")
+        filter = Filter(Settings())
+        with filter:
+            render = Guard(filter, (64, 48), deck, print)
+            render._good = COLOUR
+            frame = next(iter(Cards()))
+            render(frame)
+            shown = render(frame)
+        assert deck.look.background.text == (first if first.startswith("color") else "color:#804020")
+        assert shown.look == deck.look
+
+
+def test_frames_can_be_had_before_their_turn_and_none_is_lost() -> None:
+    frames = Lookahead(Cards(4), Meter())
+    first = frames.take()
+    assert first is not None
+    second = frames.after(first)
+    assert frames.after(first) is second is frames.take()
+    assert frames.after(first) is second  # asked late: it was taken meanwhile
+    third, fourth = frames.take(), frames.take()
+    assert third is not None
+    assert fourth is not None
+    assert [frame.index for frame in (third, fourth)] == [2, 3]
+    assert frames.after(fourth) is None is frames.take()
+
+
+def test_an_error_ahead_is_raised_when_its_turn_comes() -> None:
+    class Broken(Cards):
+        def __iter__(self) -> Iterator[Frame]:
+            yield from Cards(1)
+            raise RuntimeError("unplugged")
+
+    frames = Lookahead(Broken(), Meter())
+    first = frames.take()
+    assert first is not None
+    assert frames.after(first) is None
+    with pytest.raises(RuntimeError, match="unplugged"):
+        frames.take()

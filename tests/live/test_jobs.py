@@ -1,0 +1,276 @@
+"""Jobs: real processes, killed without warning; one at a time; what is said of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.cli import HEADLESS
+from support.pictures import draw_card
+
+from livestyle.errors import UserError
+from livestyle.files import locked
+from livestyle.image.io import load_image, save_image
+from livestyle.live.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder
+
+SOON = ("list", "sinks")
+ENDLESS = ("live", "--source", "demo", "--sink", "null", "--background", "none", "--frames", "1000000")
+DEADLINE = 120.0
+CODE = "import pathlib, sys, livestyle.jobs as j; j.be_last = int; j.Jobs(pathlib.Path(sys.argv[1])).run()"
+RUNNER = (sys.executable, "-c", CODE)
+
+
+def wait_for(fact: Callable[[], bool]) -> None:
+    """Until it is so; fails after DEADLINE."""
+    until, never = time.monotonic() + DEADLINE, threading.Event()
+    while not fact():
+        assert time.monotonic() < until, "it never came to be"
+        never.wait(0.03)
+
+
+class Still(Jobs):
+    """Starts no runner by itself: the tests do, at their own priority."""
+
+    def wake(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs at the priority of the tests: at their own, other work would hold them up for minutes."""
+    monkeypatch.setattr("livestyle.live.jobs.be_last", int)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    store = Still(tmp_path / "jobs")
+    yield store
+    for job in store.all():
+        if job.state == RUNNING and job.pid:
+            os.kill(job.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    save_image(tmp_path / "in.png", draw_card(20, 16))
+    return tmp_path / "in.png"
+
+
+def copying(picture: Path, name: str) -> tuple[tuple[str, ...], Path]:
+    """A command that soon makes a picture, and the picture."""
+    out = picture.with_name(name)
+    return ("photo", str(picture), str(out), "--background", "none"), out
+
+
+def start(jobs: Jobs) -> threading.Thread:
+    runner = threading.Thread(target=jobs.run, daemon=True)
+    runner.start()
+    return runner
+
+
+def at_work(jobs: Jobs, number: int) -> Job:
+    """A job, once it runs and has told of its progress."""
+    wait_for(lambda: jobs.find(number).state == RUNNING and jobs.find(number).progress > 0)
+    return jobs.find(number)
+
+
+def test_what_waits_is_done_oldest_first_and_says_how_it_ended(jobs: Jobs, picture: Path) -> None:
+    first = jobs.add(*copying(picture, "first.png"))
+    broken = jobs.add(("photo", "gone.png", str(picture.with_name("never.png"))), picture.with_name("never.png"))
+    last = jobs.add(SOON, picture)
+    assert [job.state for job in jobs.all()] == [WAITING] * 3
+    jobs.run()
+    found = jobs.all()
+    assert [job.id for job in found] == [first.id, broken.id, last.id]
+    assert [job.state for job in found] == [DONE, FAILED, DONE]
+    assert found[1].note == "There is no file gone.png. Check the name."
+    assert (found[0].started or 0) < (found[0].ended or 0) <= (found[1].started or 0) < (found[2].started or 0)
+    assert (load_image(Path(found[0].result)) == load_image(picture)).all()
+    assert [job.id for job in jobs.news()] == [1, 2, 3]
+    assert jobs.news() == []  # nobody is told twice
+    assert [job.id for job in jobs.clear()] == [1, 2, 3]
+    assert jobs.all() == []
+    assert Path(found[0].result).is_file()
+
+
+def test_a_killed_job_says_so_others_go_on_and_it_can_be_resumed(jobs: Jobs, picture: Path) -> None:
+    jobs.add(ENDLESS, picture)
+    jobs.add(SOON, picture)
+    runner = start(jobs)
+    first = at_work(jobs, 1)
+    assert jobs.find(2).state == WAITING
+    jobs.run()  # a second runner finds the first, and ends
+    assert jobs.find(1).pid == first.pid
+    assert jobs.find(2).state == WAITING
+    os.kill(first.pid or 0, signal.SIGKILL)
+    runner.join(DEADLINE)
+    assert [job.state for job in jobs.all()] == [STOPPED, DONE]
+    assert "signal 9" in jobs.find(1).note
+    assert "resume 1" in jobs.find(1).sentence
+    assert jobs.find(1).progress > 0
+    assert jobs.clear()[0].id == 2  # what can be resumed is kept
+    assert jobs.resume(1).state == WAITING
+    runner = start(jobs)
+    assert at_work(jobs, 1).pid != first.pid
+    assert jobs.cancel(1).state == CANCELLED
+    runner.join(DEADLINE)  # it ended in good order
+    assert not runner.is_alive()
+    assert jobs.find(1).state == CANCELLED
+
+
+def test_a_child_whose_runner_is_killed_goes_on_alone(jobs: Jobs, picture: Path) -> None:
+    jobs.add(ENDLESS, picture)
+    jobs.add(SOON, picture)
+    runner = subprocess.Popen([*RUNNER, str(jobs.folder)], stderr=subprocess.DEVNULL)
+    child = at_work(jobs, 1).pid or 0
+    runner.kill()
+    runner.wait()
+    jobs.run()  # the child still has the turn
+    assert [job.state for job in jobs.all()] == [RUNNING, WAITING]
+    os.kill(child, signal.SIGKILL)
+    wait_for(lambda: jobs.find(1).state != RUNNING)
+    assert jobs.find(1).state == STOPPED
+    jobs.run()
+    assert [job.state for job in jobs.all()] == [STOPPED, DONE]
+
+
+def test_a_child_whose_runner_is_killed_can_still_be_done(jobs: Jobs, picture: Path) -> None:
+    jobs.add(*copying(picture, "out.png"))
+    runner = subprocess.Popen([*RUNNER, str(jobs.folder)], stderr=subprocess.DEVNULL)
+    wait_for(lambda: jobs.find(1).state == RUNNING)
+    runner.kill()
+    runner.wait()
+    wait_for(lambda: jobs.find(1).state != RUNNING)
+    assert jobs.find(1).state == DONE
+
+
+def test_the_end_is_told_on_the_desktop(
+    jobs: Jobs, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = tmp_path / "bin" / "notify-send"
+    notifier.parent.mkdir()
+    notifier.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told')
+    notifier.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{notifier.parent}:{os.environ['PATH']}")
+    jobs.add(SOON, picture)
+    jobs.run()
+    assert (tmp_path / "told").read_text() == f"livestyle Job 1 is done: {picture}\n"
+
+
+def test_a_number_given_to_another_process_is_not_mistaken(jobs: Jobs, picture: Path) -> None:
+    """As after a power cut: the record says that it runs, and the number is somebody else's."""
+    jobs.add(ENDLESS, picture)
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    record = jobs.folder / "1" / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "state": RUNNING, "pid": bystander.pid}))
+    assert jobs.find(1).state == STOPPED
+    assert jobs.cancel(1).state == CANCELLED
+    assert bystander.poll() is None
+    bystander.communicate(b"\n")
+    assert bystander.returncode == 0
+
+
+def test_a_process_that_is_asked_to_end_is_not_taken_for_done(jobs: Jobs, picture: Path) -> None:
+    jobs.add(ENDLESS, picture)
+    runner = start(jobs)
+    os.kill(at_work(jobs, 1).pid or 0, signal.SIGTERM)
+    runner.join(DEADLINE)
+    assert jobs.find(1).state == STOPPED
+
+
+def test_what_cannot_be_is_said_in_a_sentence(jobs: Jobs, picture: Path) -> None:
+    with pytest.raises(UserError, match="no job 7"):
+        jobs.find(7)
+    jobs.add(*copying(picture, "out.png"))
+    with pytest.raises(UserError, match="waiting"):
+        jobs.resume(1)
+    jobs.cancel(1)
+    jobs.run()
+    assert jobs.find(1).state == CANCELLED
+    with pytest.raises(UserError, match="cancelled"):
+        jobs.cancel(1)
+    assert jobs.news() == []  # who cancels knows
+    (jobs.folder / "2").mkdir()  # a record cut off at its very beginning
+    (jobs.folder / "3").mkdir()
+    (jobs.folder / "3" / "job.json").write_text("{")
+    assert [job.id for job in jobs.all()] == [1]
+    assert jobs.add(*copying(picture, "out.png")).id == 4
+    (picture.parent / "file").touch()
+    with pytest.raises(UserError, match="cannot be used"):
+        Still(picture.parent / "file" / "jobs").add(*copying(picture, "out.png"))
+
+
+def test_a_job_survives_who_queued_it_last_in_line_for_the_cpu(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, livestyle.jobs as j; j.Jobs(pathlib.Path(sys.argv[1])).add(sys.argv[2:], pathlib.Path())"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "jobs"), *ENDLESS], check=True, timeout=DEADLINE)
+    jobs = Still(tmp_path / "jobs")
+    wait_for(lambda: jobs.find(1).state == RUNNING)
+    child = jobs.find(1).pid or 0
+    assert os.getsid(child) not in (0, os.getsid(0))  # Ctrl-C in this terminal, or its end, is not for it
+    assert os.getpriority(os.PRIO_PROCESS, child) == 19
+    if hasattr(os, "SCHED_IDLE"):
+        assert os.sched_getscheduler(child) == os.SCHED_IDLE
+    jobs.cancel(1)
+
+
+def test_progress_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("livestyle.live.jobs.time.monotonic", lambda: now[0])
+    recorder, told = Recorder(str(tmp_path / "progress.json")), []
+    for now[0], share in ((10.0, 0.2), (10.1, 0.21), (12.0, 0.4), (14.0, 0.6)):  # the second comes too soon
+        recorder(share, f"{share:g}")
+        told.append(json.loads((tmp_path / "progress.json").read_text()))
+    assert [said["note"] for said in told] == ["0.2", "0.2", "0.4", "0.6"]
+    assert [said["progress"] for said in told] == [0.2, 0.2, 0.4, 0.6]
+    assert [said["seconds_left"] for said in told] == [None, None, 6.0, 4.0]
+    now[0] = 16.0
+    recorder(0.1, "")  # another bar
+    assert json.loads((tmp_path / "progress.json").read_text())["seconds_left"] is None
+    now[0] = 18.0
+    recorder(0.3, "")
+    told.append(json.loads((tmp_path / "progress.json").read_text()))
+    assert told[-1]["seconds_left"] == 7.0
+    recorder.end(2)
+    assert json.loads((tmp_path / "progress.json").read_text()) == {**told[-1], "code": 2}
+
+
+def test_a_recorder_without_a_file_or_folder_does_not_mind(tmp_path: Path) -> None:
+    for file in (None, str(tmp_path / "gone" / "progress.json")):
+        recorder = Recorder(file)
+        recorder(0.5, "")
+        recorder.stopped()
+        recorder.end(0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_commands(tmp_path: Path, picture: Path) -> None:
+    """Through the user's own folder."""
+    place = {**HEADLESS, "XDG_STATE_HOME": str(tmp_path / "state")}
+
+    def livestyle(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "livestyle", "jobs", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=place, timeout=300, check=False)
+        assert done.returncode == code, done.stderr
+        return done
+
+    assert "no jobs" in livestyle().stderr
+    assert json.loads(livestyle("--json").stdout) == []
+    assert "no job 1" in livestyle("show", "1", code=2).stderr
+    jobs = Still(tmp_path / "state" / "livestyle" / "jobs")
+    jobs.add(*copying(picture, "out.png"))
+    jobs.cancel(1)
+    assert "cancelled" in livestyle("list").stdout
+    with locked(jobs.folder / "turn"):  # it is the test's: no other runner is started
+        assert json.loads(livestyle("resume", "1", "--json").stdout)["state"] == WAITING
+    jobs.run()
+    assert str(picture.with_name("out.png")) in livestyle("show", "1").stderr
+    assert json.loads(livestyle("show", "1", "--json").stdout)["log"]
+    assert "done" in livestyle("cancel", "1", code=2).stderr
+    assert "1 job" in livestyle("clear").stderr

@@ -1,0 +1,177 @@
+"""Stills: what is saved is what was shown, nothing is overwritten, nothing waits; what a job is told to paint."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from support.pictures import draw_card
+
+from livestyle.config.look import NONE, Look, parse_plane
+from livestyle.config.settings import Settings
+from livestyle.errors import UserError
+from livestyle.files import sha256
+from livestyle.image.io import load_image, save_image
+from livestyle.live.jobs import Jobs
+from livestyle.live.snapshots import ROOM, Album, Shot, looks_to_paint
+from livestyle.nets.card import Card
+
+WAVE = Look(parse_plane("great_wave"))
+
+
+class Still(Jobs):
+    """Starts no runner."""
+
+    def wake(self) -> None: ...
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Jobs:
+    return Still(tmp_path / "jobs")
+
+
+@pytest.fixture
+def painting(tmp_path: Path) -> Path:
+    save_image(tmp_path / "painting.png", draw_card(40, 30))
+    return tmp_path / "painting.png"
+
+
+def shot(look: Look = WAVE, seed: int = 0) -> Shot:
+    matte = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
+    return Shot(draw_card(64, 48, seed), matte, draw_card(64, 48, seed)[::-1], look, taken=1_000_000_000.0)
+
+
+def test_a_still_is_what_was_shown(tmp_path: Path, jobs: Jobs) -> None:
+    taken = shot()
+    with Album(Settings(), tmp_path / "new" / "stills", jobs=jobs) as album:
+        album.take(taken, paint=False)
+    (line,) = album.news()
+    names = sorted(path.name for path in (tmp_path / "new" / "stills").iterdir())
+    day = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(taken.taken))
+    assert names == [f"{day}-{kind}.png" for kind in ("matte", "original", "styled")]
+    matte, original, styled = (tmp_path / "new" / "stills" / name for name in names)
+    assert str(original) in line
+    assert (load_image(original) == taken.original).all()
+    assert (load_image(styled) == taken.styled).all()
+    assert Pil.open(matte).mode == "L"
+    assert np.abs(np.asarray(Pil.open(matte)) / 255 - taken.matte).max() <= 0.5 / 255 + 1e-6
+
+
+def test_stills_of_one_second_and_of_two_windows_never_overwrite_each_other(tmp_path: Path, jobs: Jobs) -> None:
+    albums = [Album(Settings(), tmp_path / "stills", jobs=jobs) for _ in range(2)]
+    for first, album in enumerate(albums):
+        for seed in range(ROOM):
+            album.take(shot(seed=10 * first + seed), paint=False)
+    for album in albums:
+        album.__enter__()
+    for album in albums:
+        album.close()
+    found = {load_image(path).tobytes() for path in (tmp_path / "stills").glob("*-original.png")}
+    assert found == {draw_card(64, 48, 10 * first + seed).tobytes() for first in range(2) for seed in range(ROOM)}
+    assert len(list((tmp_path / "stills").iterdir())) == 3 * 2 * ROOM  # and no mark is left
+    (tmp_path / "other").mkdir()
+    theirs = tmp_path / "other" / next((tmp_path / "stills").glob("*-styled.png")).name
+    theirs.write_text("somebody's own")
+    with Album(Settings(), tmp_path / "other", jobs=jobs) as album:
+        album.take(shot(), paint=False)
+    assert theirs.read_text() == "somebody's own"
+    assert len(list((tmp_path / "other").iterdir())) == 4
+
+
+def test_taking_never_waits_and_what_is_too_much_is_said(tmp_path: Path) -> None:
+    go = threading.Event()
+
+    class Slow(Still):
+        def wake(self) -> None:
+            assert go.wait(60)
+
+    with Album(Settings(), tmp_path / "stills", jobs=Slow(tmp_path / "jobs")) as album:
+        for seed in range(ROOM + 2):
+            album.take(shot(seed=seed), paint=False)
+        assert ["not taken" in line for line in album.news()] == [True, True]
+        go.set()
+    assert len(list((tmp_path / "stills").glob("*-original.png"))) == ROOM
+
+
+@pytest.mark.parametrize("folder", ["/proc/stills", "file", "file/stills"])
+def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: Path, folder: str, jobs: Jobs) -> None:
+    (tmp_path / "file").touch()
+    with Album(Settings(), tmp_path / folder, jobs=jobs) as album:
+        album.take(shot(), paint=False)
+        album.take(shot(), paint=False)
+    lines = list(album.news())
+    assert len(lines) == 2
+    assert all(folder in line and "--stills" in line for line in lines)
+
+
+def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Path, jobs: Jobs, painting: Path) -> None:
+    pytest.importorskip("torch")
+    settings = Settings(segmenter="unet", models=tmp_path)
+    look = Look(parse_plane("blur"), parse_plane(f"image:{painting}"), person_strength=0.7, keep_colors=True)
+    with Album(settings, tmp_path / "stills", jobs=jobs) as album:
+        album.take(shot(look), paint=True)
+    (job,) = jobs.all()
+    assert "Job 1" in list(album.news())[1]
+    original = next((tmp_path / "stills").glob("*-original.png"))
+    assert job.result == str(original).replace("original", "gatys")
+    assert " ".join(job.command) == (
+        f"photo {original} {job.result} --method gatys --background none --person {painting} --device cpu "
+        f"--keep-colors --person-strength 0.7 --segmenter unet --models {tmp_path}"
+    )
+
+
+def test_the_end_of_a_job_is_told_while_the_filter_runs(
+    tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livestyle.live.jobs.be_last", int)  # at the priority of the tests
+    jobs.add(("list", "sinks"), tmp_path / "out.png")
+    jobs.run()
+    with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
+        album.take(shot(), paint=False)
+    assert next(album.news()) == f"Job 1 is done: {tmp_path / 'out.png'}"
+
+
+def test_a_painting_that_is_not_here_is_asked_for_and_the_still_is_kept(tmp_path: Path, jobs: Jobs) -> None:
+    pytest.importorskip("torch")
+    with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
+        album.take(shot(), paint=True)
+    saved, asked = album.news()
+    assert "Saved" in saved
+    assert "great_wave" in asked
+    assert "--gatys-style" in asked
+    assert jobs.all() == []
+    assert len(list((tmp_path / "stills").iterdir())) == 3
+
+
+def test_what_a_look_is_painted_from(painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own.png"
+    save_image(own, draw_card(30, 40))
+    cards = {
+        name: Card(name, "style", name, "transform", {}, "", source, "", "", {"painting_sha256": sha256(own)})
+        for name, source in {"mine": str(own), "moved": str(painting), "words": "Hokusai, c. 1831 " * 40}.items()
+    }
+    monkeypatch.setattr("livestyle.live.snapshots.find_cards", lambda *_: cards)
+
+    def looks(background: str, person: str = "none", given: Path | None = None) -> tuple[str, str]:
+        return looks_to_paint(Look(parse_plane(background), parse_plane(person)), given, None)
+
+    assert looks("mine") == (str(own), "none")
+    assert looks("mine+words@0.4", "color:#204060", painting) == (f"{own}+{painting}@0.4", "none")
+    assert looks("moved+words", given=painting) == (str(painting), "none")
+    assert looks("mine", "moved", painting) == (str(own), str(painting))
+    assert looks(f"image:{painting}", "mine") == (str(painting), str(own))
+    assert looks("blur", given=painting) == (str(painting), "none")
+    for names in (("moved",), ("mine", "words"), ("mine+words",), ("gone",)):
+        with pytest.raises(UserError, match="not on this machine"):
+            looks(*names)
+    with pytest.raises(UserError, match="Nothing in this look"):
+        looks_to_paint(Look(NONE), None, None)
+
+
+def test_a_painting_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / "words.png").write_text("no picture")
+    for name in ("words.png", "gone.png"):
+        with pytest.raises(UserError, match=name):
+            Album(Settings(), None, tmp_path / name)

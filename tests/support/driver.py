@@ -1,0 +1,64 @@
+"""Sources, sinks and runs of the driver."""
+
+from collections.abc import Iterator
+
+from livestyle.config.look import look_of
+from livestyle.config.settings import Settings
+from livestyle.image.types import Frame, Image
+from livestyle.live.actions import make_controls
+from livestyle.live.controls import Deck
+from livestyle.live.driver import Limits, drive
+from livestyle.render.filter import Filter
+from livestyle.video.sinks.sink import Sink
+from livestyle.video.sources.source import Source
+from support.pictures import draw_card
+
+
+class Cards(Source):
+    """Test cards, as many as asked for; `sizes` may change on the way."""
+
+    name, size, fps = "cards", (64, 48), 30.0
+
+    def __init__(self, count: int = 10**9, sizes: tuple[tuple[int, int], ...] = ((64, 48),)) -> None:
+        self.count, self.sizes = count, sizes
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.count):
+            yield Frame(draw_card(*self.sizes[index % len(self.sizes)], seed=index), index, index / 30)
+
+
+class Collect(Sink):
+    """Keeps every frame, and presses the keys of a script: {frame number: key}."""
+
+    name = "collect"
+
+    def __init__(self, script: dict[int, str] | None = None, is_call: bool = False) -> None:
+        self.frames: list[Frame] = []
+        self.notices: list[str] = []
+        self.script, self.is_call = script or {}, is_call
+
+    def send(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def hide(self, image: Image) -> None:
+        self.hidden = len(self.frames), image
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def pressed(self) -> list[str]:
+        key = self.script.get(len(self.frames))
+        return [key] if key else []
+
+
+ENDLESS = Limits()
+
+
+COLOUR = look_of(Settings(background="color:#804020"), "")
+
+
+def go(source: Source, sink: Collect, limits: Limits = ENDLESS, deck: Deck | None = None, filter: Filter | None = None):  # type: ignore[no-untyped-def]
+    said: list[str] = []
+    with filter or Filter(Settings()) as ready:
+        result = drive(source, ready, sink, deck or make_controls(COLOUR), limits, said.append, lambda _: None)
+    return result, said

@@ -1,0 +1,151 @@
+"""Runs with cameras, segmenters and watchers that fail on purpose."""
+
+import math
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+
+from livestyle.config.look import Look, look_of
+from livestyle.config.settings import Settings
+from livestyle.image.synthetic import is_room
+from livestyle.image.types import Frame, Image
+from livestyle.live import guard
+from livestyle.live.actions import make_controls
+from livestyle.live.controls import Deck
+from livestyle.live.driver import Limits, drive
+from livestyle.live.report import Report
+from livestyle.matting.faults import ERRORS, STALLS, FaultySegmenter
+from livestyle.matting.matte import Matting
+from livestyle.matting.smoother import Smoother
+from livestyle.nets.engine import Engine
+from livestyle.render.filter import Filter
+from livestyle.render.temporal import Memory
+from livestyle.video.sinks.sink import Sink
+from livestyle.video.sources.faults import Fault, Faults
+
+SIZE = 96, 64
+
+
+FPS = 20.0
+
+
+LOOKS = {
+    "colour": look_of(Settings(background="color:#204020"), ""),
+    "style": look_of(Settings(background="starry_night"), ""),
+    "bare": look_of(Settings(background="none"), ""),
+    "both": look_of(Settings(background="color:#204020", person="starry_night"), ""),
+    "blended": look_of(Settings(background="great_wave+starry_night@0.5"), ""),
+}
+
+
+class Clock:
+    """Time that stands still but where somebody waits. Threads sleep by it; nobody really does."""
+
+    def __init__(self) -> None:
+        self.now, self._sleepers, self._news = 0.0, list[float](), threading.Condition()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        """For the driver's thread: time goes on."""
+        with self._news:
+            self.now += seconds
+            self._sleepers = [until for until in self._sleepers if until > self.now]
+            self._news.notify_all()
+
+    def sleep(self, seconds: float) -> None:
+        """For all others."""
+        with self._news:
+            until = self.now + seconds
+            self._sleepers.append(until)
+            self._news.notify_all()
+            assert self._news.wait_for(lambda: self.now >= until, 60)
+
+    def is_done(self, job: Future[Any], seconds: float) -> bool:
+        """In place of guard.is_done: time goes on only while all that is left to do is asleep."""
+        job.add_done_callback(lambda _: self._tell())
+        end = self.now + seconds
+        while True:
+            with self._news:
+                assert self._news.wait_for(lambda: job.done() or self._sleepers, 60)
+                if job.done():
+                    return True
+                wake = min(self._sleepers)
+            if wake > end:
+                self.pass_by(end - self.now)
+                return False
+            self.pass_by(max(0.0, wake - self.now))
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+
+class Painted(Filter):
+    """Styles are flat colours, whose painter fails as it is told."""
+
+    def __init__(self, faults: Iterator[str], clock: Clock) -> None:
+        super().__init__(Settings(segmenter="kmeans", quality="fast"))
+        self._faults, self._clock = faults, clock
+        self._memories: dict[str, Memory] = {}
+
+    def _style(self, style: str, engine: Engine | None = None) -> Any:
+        memory = self._memories.setdefault(style, Memory())
+        return self._paint_flat, memory
+
+    def _paint_flat(self, image: Image) -> Image:
+        fault = next(self._faults, "works")
+        if fault == STALLS:
+            self._clock.sleep(1.0)
+        if fault in ERRORS:
+            raise ERRORS[fault]("on purpose")
+        return np.full_like(image, (20, 120, 20))
+
+
+@dataclass
+class Audience(Sink):
+    """Strangers: what they saw, and whether the look hid the room then; keys are pressed at their frames."""
+
+    deck: Deck
+    keys: dict[int, str]
+    name: str = "audience"
+    is_call: bool = True
+    seen: list[tuple[Image, bool, int]] = field(default_factory=list)
+
+    def send(self, frame: Frame) -> None:
+        look = self.deck.look
+        self.seen.append((frame.image.copy(), not (look.bypass or look.is_bare), frame.index))
+
+    def hide(self, image: Image) -> None:
+        self.seen.append((image, True, -1))
+
+    def pressed(self) -> list[str]:
+        key = self.keys.pop(len(self.seen), None)
+        return [key] if key else []
+
+
+def perform(
+    look: Look, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
+) -> tuple[Audience, Report]:
+    clock, deck = Clock(), make_controls(look, ("starry_night", "great_wave"))
+    audience = Audience(deck, keys)
+    source = Faults(camera, SIZE, FPS, clock, clock.pass_by)
+    with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
+        filter.matting = Matting(FaultySegmenter(iter(segmenter), clock.sleep), Smoother())
+        try:
+            report = drive(source, filter, audience, deck, Limits(frames=150), lambda _: None, lambda _: None)
+        finally:
+            clock.pass_by(math.inf)
+    return audience, report
+
+
+def shows_room(image: Image) -> bool:
+    """Whether any pixel, with all around it, is the room's: single ones at the edge of who moves are no fault's."""
+    return bool(cv2.erode(is_room(image).astype(np.uint8), np.ones((3, 3), np.uint8)).any())

@@ -1,0 +1,47 @@
+"""A virtual camera without a device."""
+
+import threading
+
+import numpy as np
+
+
+class Taker:
+    """Takes pictures when told to, and says how many it has."""
+
+    def __init__(self, free: bool = True) -> None:
+        self.images: list[np.ndarray] = []  # type: ignore[type-arg]
+        self.news, self.gate = threading.Condition(), threading.Event()
+        if free:
+            self.gate.set()
+
+    def __call__(self, image: np.ndarray) -> None:  # type: ignore[type-arg]
+        assert self.gate.wait(10)
+        with self.news:
+            self.images.append(image)
+            self.news.notify()
+
+    def wait(self, count: int) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: len(self.images) >= count, 10)
+
+
+class FakeCamera(Taker):
+    """pyvirtualcam's Camera."""
+
+    def __init__(self, width: int, height: int, *, fps: float, fmt: object, device: str | None) -> None:
+        super().__init__()
+        if device == "/dev/video4":
+            raise RuntimeError("'v4l2loopback' backend: device is busy")
+        self.size, self.fps, self._device, self.closed = (width, height), fps, device or "found", False
+
+    @property
+    def device(self) -> str:
+        assert not self.closed
+        return self._device
+
+    def send(self, image: np.ndarray) -> None:  # type: ignore[type-arg]
+        assert image.shape == (self.size[1], self.size[0], 3)
+        self(image)
+
+    def close(self) -> None:
+        self.closed = True

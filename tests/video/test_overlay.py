@@ -1,0 +1,224 @@
+"""What a preview draws, without a window."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.pictures import draw_card
+
+from livestyle.config.look import NONE, Look, parse_plane
+from livestyle.image.pixels import fit
+from livestyle.image.types import Frame
+from livestyle.live.actions import ACTIONS, make_controls
+from livestyle.live.controls import VIEWS
+from livestyle.live.guard import Shown
+from livestyle.live.preview import scene_of
+from livestyle.nets.library import find_cards
+from livestyle.video.window import overlay
+from livestyle.video.window.drawing import broken, font
+from livestyle.video.window.overlay import FADE, LONG, SLOW, Overlay, Scene
+
+SIZE = 320, 180
+PICTURE, ORIGINAL = draw_card(*SIZE), draw_card(*SIZE, seed=1)[::-1].copy()
+MATTE = np.zeros(SIZE[::-1], np.float32)
+MATTE[:, 160:] = 1
+KEYS = tuple((action.key, action.words) for action in ACTIONS if action.key)
+STYLES = tuple((name, (card.folder or Path()) / "thumbnail.png") for name, card in find_cards("style").items())
+FULL = Scene(
+    "title", (("background: starry_night", (255, 205, 90)),), "36 fps", (("HIDDEN", "alert"),), "",
+    frozenset({"hud", "strip"}), ORIGINAL, MATTE, False, KEYS, STYLES, ("starry_night", "the_scream"),
+)  # fmt: skip
+BARE = Scene(original=ORIGINAL, matte=MATTE)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(overlay.time, "monotonic", lambda: now[0])
+    return now
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["", *VIEWS]), st.sets(st.sampled_from(["hud", "help", "strip"])), st.booleans(), st.booleans(),
+    st.tuples(st.integers(1, 900), st.integers(1, 700)), st.sampled_from([1.0, 1.5, 2.0]), st.floats(0, 1),
+)  # fmt: skip
+def test_any_scene_fits_any_window_and_leaves_what_others_see(
+    view: str, showing: set[str], mirror: bool, hidden: bool, size: tuple[int, int], scale: float, divide: float
+) -> None:
+    drawn = Overlay()
+    drawn.divide = divide
+    drawn.notice("Saved ~/pictures/2026-11-21_12-00-00-original.png, with -matte and -styled beside it.")
+    scene = replace(
+        FULL, view=view, showing=frozenset(showing), mirror=mirror, original=None if hidden else ORIGINAL
+    )  # fmt: skip
+    before = PICTURE.copy(), ORIGINAL.copy(), MATTE.copy()
+    image = drawn.draw(PICTURE, scene, size, scale)
+    assert image.shape == (size[1], size[0], 3)
+    assert image.dtype == np.uint8
+    assert not np.shares_memory(image, PICTURE)
+    assert all((then == now).all() for then, now in zip(before, (PICTURE, ORIGINAL, MATTE), strict=True))
+
+
+def test_with_nothing_to_say_the_picture_is_shown_as_it_is() -> None:
+    assert (Overlay().draw(PICTURE, BARE, SIZE) == PICTURE).all()
+    assert (Overlay().draw(PICTURE, replace(BARE, mirror=True), SIZE) == PICTURE[:, ::-1]).all()
+    tall = Overlay().draw(PICTURE, BARE, (320, 400))
+    assert (tall[110:290] == PICTURE).all()
+    assert not tall[:110].any()
+    assert not tall[290:].any()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_before_is_left_and_after_right_of_a_line_that_is_dragged(mirror: bool) -> None:
+    drawn, scene = Overlay(), replace(BARE, view="split", mirror=mirror)
+    flip = slice(None, None, -1 if mirror else 1)
+    drawn.draw(PICTURE, scene, SIZE)
+    for x in (160, 40, 319, -50):
+        drawn.drag(x)
+        image, edge = drawn.draw(PICTURE, scene, SIZE), min(max(x, 0), 320)
+        assert (image[:60, : max(0, edge - 1)] == ORIGINAL[:60, flip][:, : max(0, edge - 1)]).all()
+        assert (image[:60, edge + 1 :] == PICTURE[:60, flip][:, edge + 1 :]).all()
+        assert drawn.at(10, 10) == "split"
+
+
+def test_the_matte_and_the_original_in_a_corner() -> None:
+    assert (Overlay().draw(PICTURE, replace(BARE, view="matte"), SIZE) == (MATTE * 255)[..., None]).all()
+    image = Overlay().draw(PICTURE, replace(BARE, view="inset"), SIZE)
+    corner = fit(ORIGINAL, (80, 45))
+    places = [
+        (image[y : y + 45, x : x + 80] == corner).all() for y in range(20) for x in range(220, 241)
+    ]  # fmt: skip
+    assert any(places)
+    assert (image[:, :200] == PICTURE[:, :200]).all()
+
+
+@pytest.mark.parametrize("view", ["", *VIEWS])
+def test_while_hidden_no_view_shows_anything(view: str) -> None:
+    scene = replace(BARE, view=view, original=None)
+    assert (Overlay().draw(PICTURE, scene, SIZE) == PICTURE).all()
+
+
+@pytest.mark.parametrize("count", [1, 10, 60])
+def test_styles_are_clicked_on_where_they_are_seen(count: int) -> None:
+    styles = tuple((f"style{n}", Path("none.png")) for n in range(count))
+    drawn, size = Overlay(), (640, 360)
+    for chosen in (0, count // 2, count - 1):
+        image = drawn.draw(
+            PICTURE, replace(BARE, showing=frozenset({"strip"}), styles=styles, chosen=("", f"style{chosen}")), size
+        )
+        found = [drawn.at(x, 350) for x in range(640)]
+        names = list(dict.fromkeys(name for name in found if name))
+        assert f"style style{chosen}" in names
+        assert len(names) >= min(count, 10)
+        assert names == [f"style {name}" for name, _ in styles][int(names[0][11:]) :][: len(names)]
+        assert drawn.at(320, 100) == ""
+        assert (image[:300] == fit(PICTURE, size)[:300]).all()
+
+
+def test_a_thumbnail_is_what_the_strip_shows() -> None:
+    drawn = Overlay()
+    scene = replace(FULL, showing=frozenset({"strip"}), badges=(), chosen=("", ""))
+    image = drawn.draw(PICTURE, scene, (1280, 720))
+    seen = {drawn.at(x, 700) for x in range(1280)} - {""}
+    assert seen == {f"style {name}" for name, _ in STYLES[:10]}
+    first = image[:, [x for x in range(1280) if drawn.at(x, 700) == f"style {STYLES[0][0]}"]]
+    rows = [y for y in range(720) if drawn.at(int(1280 * 0.05), y)]
+    other = Overlay().draw(PICTURE, replace(scene, styles=STYLES[1:]), (1280, 720))
+    assert (first[rows] != other[:, : first.shape[1]][rows]).mean() > 0.5
+
+
+def test_notices_fade_and_go(clock: list[float]) -> None:
+    drawn = Overlay()
+    drawn.notice("x" * 40)
+    change = []
+    for later in (0.0, 3.0, 0.3, 0.3, LONG):
+        clock[0] += later
+        change.append(int(np.abs(drawn.draw(PICTURE, BARE, SIZE).astype(int) - PICTURE).sum()))
+    until = 1.6 + 40 / 20
+    assert until - FADE == 3.0
+    assert change[0] == change[1] > change[2] > change[3] == change[4] == 0
+
+
+def test_many_notices_do_not_pile_up(clock: list[float]) -> None:
+    one, many = Overlay(), Overlay()
+    for n in range(30):
+        many.notice(f"number {n}")
+    for n in range(27, 30):
+        one.notice(f"number {n}")
+    assert (one.draw(PICTURE, BARE, SIZE) == many.draw(PICTURE, BARE, SIZE)).all()
+
+
+def test_numbers_stand_long_enough_to_be_read(clock: list[float]) -> None:
+    drawn, scene = Overlay(), replace(BARE, showing=frozenset({"hud"}))
+    first = drawn.draw(PICTURE, replace(scene, pace="30 fps"), SIZE)
+    clock[0] += SLOW * 0.9
+    assert (drawn.draw(PICTURE, replace(scene, pace="99 fps"), SIZE) == first).all()
+    clock[0] += SLOW * 0.2
+    assert (drawn.draw(PICTURE, replace(scene, pace="99 fps"), SIZE) != first).any()
+
+
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (1080, 1920)])
+def test_the_help_has_room_for_every_key(size: tuple[int, int]) -> None:
+    """Nothing is written up to the edges, and the last row is there."""
+    scene = replace(BARE, showing=frozenset({"help"}), keys=KEYS)
+    black = np.zeros((size[1], size[0], 3), np.uint8)
+    image = Overlay().draw(black, scene, size)
+    assert not image[:, -4:].any()
+    assert not image[-4:].any()
+    fewer = Overlay().draw(black, replace(scene, keys=(*KEYS[:-1], ("q", ""))), size)
+    assert (fewer != image).any()
+
+
+def test_long_lines_are_broken() -> None:
+    face = font(13)
+    words = "Saved ~/Pictures/livestyle/2026-11-21_12-00-00-original.png, with -matte and -styled beside it."
+    rows = broken(words, face, 300)
+    assert "".join(rows).replace(" ", "") == words.replace(" ", "")
+    assert "with -matte and -styled" in rows[-1]
+    assert max(face.getlength(row) for row in rows) <= 300
+
+
+def test_a_scene_says_what_must_not_be_missed() -> None:
+    deck = make_controls(Look(parse_plane("color:#804020"), person_strength=0.5, person=parse_plane("blur")))
+    frame = Frame(PICTURE, 0, 0.0)
+
+    def scene(hidden: bool = False) -> Scene:
+        return scene_of(deck, Shown(frame, PICTURE, deck.look, hidden), "a device", lambda _: MATTE)
+
+    assert scene().badges == ()
+    assert [line for line, _ in scene().lines[:2]] == ["> background: color:#804020", "person: blur 50%"]
+    for name, words in (("mirror", "mirrored in this window only"), ("keep-colors", "original colours")):
+        deck.press(name)
+        assert any(words in line for line, _ in scene().lines)
+    for name, words in (("freeze", "FROZEN"), ("record", "REC"), ("bypass", "NOT PAINTED"), ("panic", "HIDDEN")):
+        deck.press(name)
+        assert any(words in badge for badge, _ in scene(hidden=name == "panic").badges)
+    assert scene(hidden=True).original is None
+    assert not scene(hidden=True).mirror
+
+
+def test_the_matte_is_computed_only_where_it_is_seen_and_may_fail() -> None:
+    deck, asked = make_controls(Look(NONE)), []
+    shown = Shown(Frame(PICTURE, 0, 0.0), PICTURE, deck.look)
+
+    def matte(frame: Frame):  # type: ignore[no-untyped-def]
+        asked.append(frame)
+        raise RuntimeError("broken")
+
+    assert scene_of(deck, shown, "", matte).matte is None
+    assert not asked
+    deck.press("matte")
+    assert scene_of(deck, shown, "", matte).matte is None
+    assert len(asked) == 1
+
+
+def test_the_same_notice_is_shown_once(clock: list[float]) -> None:
+    once, thrice = Overlay(), Overlay()
+    for _ in range(3):
+        thrice.notice("the same")
+    once.notice("the same")
+    assert (once.draw(PICTURE, BARE, SIZE) == thrice.draw(PICTURE, BARE, SIZE)).all()

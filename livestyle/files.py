@@ -44,7 +44,7 @@ def write_error(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} cannot be written: {reason}.", "Free space, or write elsewhere.")
 
 
-class Aside:
+class PartialFile:
     """A file in the making, empty at first, beside the one that it will be; held by a lock, so that what a killed
     process left behind is known, and removed by who next makes the same file.
 
@@ -131,13 +131,13 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to it at the end, removed if anything fails.
 
     Raises:
         UserError: the folder is missing or not writable, or the disk is full.
     """
-    aside = Aside(path)
+    aside = PartialFile(path)
     try:
         yield aside.part
         aside.keep()
@@ -157,7 +157,7 @@ def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", facts: dict[str, s
     """
     from safetensors.torch import save
 
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(save(dict(tensors), facts))
 
 

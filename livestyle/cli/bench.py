@@ -71,7 +71,7 @@ def bench(
     with kept_to(cores):  # before anything counts them
         from livestyle.evaluate.charts import check_chart, draw_naive
         from livestyle.evaluate.speed import bench as benchmark
-        from livestyle.live.actions import open_deck
+        from livestyle.live.actions import open_controls
 
         if chart and not against:
             raise UserError("--chart draws the naive recipe beside ours.", "Add --against naive.")
@@ -81,9 +81,9 @@ def bench(
         if grid:
             return measure_grid(settings, source, seconds, grid, as_json)
         job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak, profile)
-        deck = open_deck(settings)
-        with stopping(deck), bar("measuring", job.total) as update:
-            facts = benchmark.bench(settings, job, deck, say, update)
+        controls = open_controls(settings)
+        with stopping(controls), bar("measuring", job.total) as update:
+            facts = benchmark.bench(settings, job, controls, say, update)
     if chart:
         draw_naive(facts, chart)
     tell_speed(facts, as_json)
@@ -94,22 +94,22 @@ def measure_grid(settings: Settings, source: str, seconds: float, folder: Path, 
     from livestyle.config.look import NONE, Look
     from livestyle.evaluate.charts import check_chart, draw_cost
     from livestyle.evaluate.speed import scaling as cost
-    from livestyle.files import written_aside
-    from livestyle.live.controls import Deck
+    from livestyle.files import atomic_write
+    from livestyle.live.controls import Controls
 
     folder.mkdir(parents=True, exist_ok=True)
     check_chart(folder / "cost.png")
-    deck, rows = Deck(Look(NONE)), []
-    with stopping(deck), bar("measuring", cost.rows_of(cost.SIZES)) as update:
+    controls, rows = Controls(Look(NONE)), []
+    with stopping(controls), bar("measuring", cost.rows_of(cost.SIZES)) as update:
         for row in cost.measure_cost(settings, source, cost.SIZES, seconds):
             rows.append(row)
             update(len(rows), "x".join(map(str, row["size"])))
-            if deck.over.is_set():
+            if controls.over.is_set():
                 return say("Stopped: nothing was written.")
     facts = cost.cost_facts(settings, rows)
     draw_cost(facts, folder / "cost.png")
     for name, text in (("cost.json", json.dumps(facts, indent=1)), ("cost.md", cost.markdown(rows))):
-        with written_aside(folder / name) as part:
+        with atomic_write(folder / name) as part:
             part.write_text(text, "utf-8")
     if as_json:
         return print(json.dumps(facts))

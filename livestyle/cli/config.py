@@ -16,7 +16,7 @@ from livestyle.config.load import File, Given, load_config, project_file, user_f
 from livestyle.config.options import DEFAULTS, key_of
 from livestyle.config.toml import toml
 from livestyle.errors import UserError
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 from livestyle.live.actions import ACTIONS
 
 app = typer.Typer(
@@ -123,7 +123,7 @@ def _create(file: Path, context: typer.Context) -> None:
     keys = "".join(f"# {one.name} = {toml(one.key)}\n" for one in ACTIONS if one.key and one.name != "style")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(file) as part:
+        with atomic_write(file) as part:
             part.write_text(TEMPLATE.format(settings=settings, keys=keys), "utf-8")
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}.", "Check its folder's rights.") from None

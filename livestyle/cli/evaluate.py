@@ -182,12 +182,12 @@ def evaluate_leak_(
     from tempfile import TemporaryDirectory
 
     from livestyle.evaluate.style_leak import measure_leak
-    from livestyle.stills.gatys import Studio
+    from livestyle.stills.gatys import GatysPainter
     from livestyle.stills.recipe import Recipe
     from livestyle.stills.style_images import style_pictures
 
     settings, recipe = settings_from(locals()), Recipe(style_pictures(background, person), iterations, long_side)
-    studio = Studio(settings, recipe, loss_network, say)
+    studio = GatysPainter(settings, recipe, loss_network, say)
     with TemporaryDirectory() as folder, bar("painting", 1.0) as update:
         rows = measure_leak(studio, portrait, out or Path(folder), update)
     if as_json:

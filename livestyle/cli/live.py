@@ -79,10 +79,10 @@ def live(
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
     flags = dict(locals())
-    from livestyle.live.actions import open_deck
+    from livestyle.live.actions import open_controls
     from livestyle.live.driver import run_live
-    from livestyle.live.server import Control
-    from livestyle.live.snapshots import Album
+    from livestyle.live.server import Server
+    from livestyle.live.snapshots import Snapshots
 
     settings = settings_from(flags)
     typed = {name for name in LOOKS if is_typed(context, name)}
@@ -91,23 +91,28 @@ def live(
     start = settings if is_named else remembered(settings, is_call)
     others = {one.name: flags[one.name] for one in fields(LiveSettings) if one.name != "sinks"}
     target = LiveSettings(sinks=tuple(sink or L.sinks), **others)
-    album = Album(settings, target.stills, target.gatys_style)
-    deck = open_deck(start, album, {name: one.value for name, one in shared.settled.keys.items()})
-    deck.is_call = is_call
+    snapshots = Snapshots(settings, target.stills, target.gatys_style)
+    controls = open_controls(start, snapshots, {name: one.value for name, one in shared.settled.keys.items()})
+    controls.is_call = is_call
     if start != settings:
-        deck.tell(f"As you left it: {deck.look}")
-    before = replace(deck.look, bypass=False)
-    reload = Reload(deck, settings, weights.find_card("style", None, settings.models).name, profile, typed, say)
-    with stopping(deck), ticker(frames) as watch, album, Control(deck.press, deck.status, reload) as control:
+        controls.tell(f"As you left it: {controls.look}")
+    before = replace(controls.look, bypass=False)
+    reload = Reload(controls, settings, weights.find_card("style", None, settings.models).name, profile, typed, say)
+    with (
+        stopping(controls),
+        ticker(frames) as watch,
+        snapshots,
+        Server(controls.press, controls.status, reload) as control,
+    ):
         if control.door is None:
             say(f"'livestyle ctl' does not reach this run: {control.problem}.")
         elif control.door.name != "1":
             say(f"Another filter runs; this one answers to: livestyle ctl --filter {control.door.name}")
-        result = run_live(start, target, deck, say, watch)
-    after = replace(deck.look, bypass=False)
+        result = run_live(start, target, controls, say, watch)
+    after = replace(controls.look, bypass=False)
     if not is_named and after != before:
         save_last(after)
-    for line in album.news():
+    for line in snapshots.news():
         say(line)
     finish(result, as_json)
 
@@ -143,7 +148,7 @@ def video(
     quality: Quality = S.quality, models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Filter a clip: every frame, sound and timing kept."""
-    from livestyle.live.actions import open_deck
+    from livestyle.live.actions import open_controls
     from livestyle.live.driver import run_video
     from livestyle.video.sources.open import kind_of
 
@@ -152,9 +157,9 @@ def video(
         raise UserError(
             f"'{source}' is not a clip.", "Use 'livestyle photo' for pictures, 'livestyle live' for the rest."
         )
-    deck = open_deck(settings)
-    with stopping(deck), ticker(frame_count(source)) as watch:
-        result = run_video(settings, source, out, deck, say, watch)
+    controls = open_controls(settings)
+    with stopping(controls), ticker(frame_count(source)) as watch:
+        result = run_video(settings, source, out, controls, say, watch)
     finish(result, as_json)
 
 

@@ -58,7 +58,7 @@ def paint_in_(
     """Paint a person into a painting: cut out, in its style, placed on its ground."""
     from livestyle.config.look import NONE, Look
     from livestyle.image.io import load_srgb, save_image
-    from livestyle.live.controls import Deck
+    from livestyle.live.controls import Controls
     from livestyle.stills import paint_in
 
     settings = settings_from(locals())
@@ -68,10 +68,10 @@ def paint_in_(
     source = painting if stylize is None else Path(stylize)
     if paint_in.is_picture(source):
         need_torch("Painting by optimisation", ("torch", "safetensors"))
-        deck = Deck(Look(NONE))
-        with stopping(deck), bar(portrait.name, 1.0) as update:
+        controls = Controls(Look(NONE))
+        with stopping(controls), bar(portrait.name, 1.0) as update:
             stylize = paint_in.gatys_stylizer(settings, portrait, source, out, loss_network, iterations, long_side,
-                                              deck.over, say, update)  # fmt: skip
+                                              controls.over, say, update)  # fmt: skip
         if stylize is None:
             return say(f"Stopped: the same command goes on from there. {out} is not written.")
     painter = paint_in.PaintIn(settings, stylize, blend)

@@ -36,7 +36,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
 if TYPE_CHECKING:
-    from livestyle.stills.batch import Still
+    from livestyle.stills.batch import StylizedStill
 
 
 @app.command(
@@ -87,7 +87,7 @@ def photo(
 
     With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
     """
-    from livestyle.live.actions import open_deck
+    from livestyle.live.actions import open_controls
     from livestyle.stills import batch as stills
 
     if method not in ("fast", "gatys"):
@@ -97,7 +97,7 @@ def photo(
         flags |= {name: getattr(S, name) for name in ("background", "person") if not is_typed(context, name)}
     settings = settings_from(flags)
     if method == "fast":
-        return write(*stills.photo(settings, source, out, open_deck(settings).look))
+        return write(*stills.photo(settings, source, out, open_controls(settings).look))
     need_torch("Painting by optimisation", ("torch", "safetensors", *(["matplotlib"] if curve else [])))
     paint(settings, source, out, flags)
 
@@ -105,16 +105,16 @@ def photo(
 def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) -> None:
     """Paint stills by optimisation, each behind a bar."""
     from livestyle.config.look import NONE, Look
-    from livestyle.live.controls import Deck
+    from livestyle.live.controls import Controls
     from livestyle.stills import batch as stills
     from livestyle.stills.ablations import SHEETS, paint_sheet
-    from livestyle.stills.gatys import Studio
+    from livestyle.stills.gatys import GatysPainter
     from livestyle.stills.loss_curve import check_curve
     from livestyle.stills.recipe import recipe_from
 
     if settings.quality != S.quality:
         say("--quality has no say with --method gatys: --long-side has.")
-    jobs, deck, done = stills.pairs(source, out), Deck(Look(NONE)), []
+    jobs, controls, done = stills.pairs(source, out), Controls(Look(NONE)), []
     sheet, curve = flags["sheet"], flags["curve"]
     if sheet and sheet not in SHEETS:
         raise UserError(f"There is no sheet '{sheet}'.", f"Choose {' or '.join(SHEETS)}.")
@@ -123,22 +123,22 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
         if len(jobs) > 1 or sheet:
             raise UserError("--curve draws the losses of one picture.", "Leave it away, or give one picture.")
     notes = {"Software": f"livestyle {__version__}", "livestyle-command": command_line()}
-    studio = Studio(settings, recipe_from(settings, flags), flags["loss_network"], say, notes, flags["all_"])
-    with stopping(deck):
+    studio = GatysPainter(settings, recipe_from(settings, flags), flags["loss_network"], say, notes, flags["all_"])
+    with stopping(controls):
         for picture, result in jobs:
             try:
                 with bar(picture.name, 1.0) as update:
                     finished = (
-                        paint_sheet(studio, sheet, picture, result, deck.over, update)
+                        paint_sheet(studio, sheet, picture, result, controls.over, update)
                         if sheet
-                        else studio.paint(picture, result, deck.over, update, curve)
+                        else studio.paint(picture, result, controls.over, update, curve)
                     )
             except UserError as problem:
                 if len(jobs) == 1:
                     raise
-                done.append(stills.Still(picture, result, problem))
+                done.append(stills.StylizedStill(picture, result, problem))
                 continue
-            done.append(stills.Still(picture, result))
+            done.append(stills.StylizedStill(picture, result))
             if not finished:
                 return say(f"{result}, as far as it came: the same command goes on from there.")
     tell(done)
@@ -155,7 +155,7 @@ def matte(
 ) -> None:  # fmt: skip
     """The person's matte: 8-bit grey, 255 is person."""
     from livestyle.config.look import NONE, Look
-    from livestyle.live.controls import Deck
+    from livestyle.live.controls import Controls
     from livestyle.stills import batch as stills
 
     settings = settings_from(locals())
@@ -163,13 +163,13 @@ def matte(
         return write(*stills.matte(settings, source, out, cutout))
     if cutout:
         raise UserError("A clip holds no transparency.", "Leave --cutout away, or give a picture.")
-    deck = Deck(Look(NONE))
-    with stopping(deck), ticker(frame_count(str(source))) as watch:
-        frames = stills.matte_clip(settings, source, out, deck, say, watch)
+    controls = Controls(Look(NONE))
+    with stopping(controls), ticker(frame_count(str(source))) as watch:
+        frames = stills.matte_clip(settings, source, out, controls, say, watch)
     say(f"{out}: {frames} frames")
 
 
-def write(count: int, stills: "Iterable[Still]") -> None:
+def write(count: int, stills: "Iterable[StylizedStill]") -> None:
     """Write stills behind a bar; say what was written, and which could not be.
 
     Raises:
@@ -183,7 +183,7 @@ def write(count: int, stills: "Iterable[Still]") -> None:
     tell(done)
 
 
-def tell(done: "Sequence[Still]") -> None:
+def tell(done: "Sequence[StylizedStill]") -> None:
     """Say what was written, and which could not be.
 
     Raises:

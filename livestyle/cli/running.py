@@ -13,7 +13,7 @@ from livestyle.cli.console import recorder
 from livestyle.errors import Stuck, UserError
 
 if TYPE_CHECKING:
-    from livestyle.live.controls import Deck
+    from livestyle.live.controls import Controls
 
 STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
 
@@ -43,19 +43,19 @@ def frame_count(source: str) -> int | None:
 
 
 @contextmanager
-def stopping(deck: "Deck") -> Iterator[None]:
+def stopping(controls: "Controls") -> Iterator[None]:
     """Ctrl-C and termination end the run in good order, leaving a filter that is stuck; a second Ctrl-C at once."""
     late = threading.Event()
 
     def stop(number: int, _: Any) -> None:
         if late.is_set():
             late.clear()
-            if deck.driving:
+            if controls.driving:
                 raise Stuck(f"The filter did not answer for {STOP:g} s and was left; what was written is whole.")
-        elif deck.over.is_set():
+        elif controls.over.is_set():
             raise KeyboardInterrupt
         else:
-            deck.over.set()
+            controls.over.set()
             recorder.stopped()
             timer.start()
 

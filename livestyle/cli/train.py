@@ -15,7 +15,7 @@ from livestyle.errors import UserError
 from livestyle.nets.fetch import silently
 
 if TYPE_CHECKING:
-    from livestyle.train.checkpoint import Report as TrainReport
+    from livestyle.train.checkpoint import TrainingStatus as TrainReport
 
 Perceptual = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pretrained networks.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Models folder to write to (default: your own).")]

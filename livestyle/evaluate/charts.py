@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from livestyle.errors import UserError, has_package
-from livestyle.files import check_target, written_aside
+from livestyle.files import atomic_write, check_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def save_chart(figure: "Figure", path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=130)
 
 

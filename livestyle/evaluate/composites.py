@@ -23,7 +23,7 @@ NOISE, QUALITY = 4.0, 80  # standard deviation in 0..255; of the JPEG
 
 
 @dataclass(frozen=True)
-class Motion:
+class Movement:
     """How far a person moves to either side, and how.
 
     Args:
@@ -40,9 +40,9 @@ class Motion:
 
 
 MOTIONS = {
-    "calm": Motion(sway=0.03, nod=0.01, tilt=1.0, zoom=0.01, rate=0.3),
-    "lively": Motion(sway=0.12, nod=0.03, tilt=4.0, zoom=0.04, rate=0.5),
-    "fast": Motion(sway=0.25, nod=0.06, tilt=8.0, zoom=0.06, rate=1.0, blurred=True),
+    "calm": Movement(sway=0.03, nod=0.01, tilt=1.0, zoom=0.01, rate=0.3),
+    "lively": Movement(sway=0.12, nod=0.03, tilt=4.0, zoom=0.04, rate=0.5),
+    "fast": Movement(sway=0.25, nod=0.06, tilt=8.0, zoom=0.06, rate=1.0, blurred=True),
 }
 
 
@@ -52,7 +52,7 @@ def stands_free(matte: Matte) -> bool:
 
 
 def composite_clip(
-    image: Image, matte: Matte, room: Image, motion: Motion, frames: int, rng: np.random.Generator, size: Size = SIZE
+    image: Image, matte: Matte, room: Image, motion: Movement, frames: int, rng: np.random.Generator, size: Size = SIZE
 ) -> Iterator[tuple[Frame, Matte]]:
     """Frames of a person before a room, and their true mattes. The person's lower edge stays out of sight.
 
@@ -102,7 +102,7 @@ def at(swing: Swing, times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def path(
-    motion: Motion, times: NDArray[np.float64], crown: NDArray[np.float64], size: Size, rng: np.random.Generator
+    motion: Movement, times: NDArray[np.float64], crown: NDArray[np.float64], size: Size, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """How the person stands at each time: Affines, turned and scaled about the crown."""
     sway, nod, tilt, zoom = (at(swing(motion.rate, rng), times) for _ in range(4))

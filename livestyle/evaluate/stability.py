@@ -25,10 +25,10 @@ from livestyle.evaluate.metrics import (
 )
 from livestyle.image.pixels import at_most, fit, fit_matte, grayscale
 from livestyle.image.types import Frame, Image, Matte
-from livestyle.live.actions import open_deck
+from livestyle.live.actions import open_controls
 from livestyle.render.filter import Filter
 from livestyle.types import Say, Size
-from livestyle.video.sources.clip import DEMO, VideoFile
+from livestyle.video.sources.clip import DEMO, ClipSource
 from livestyle.video.sources.open import kind_of
 
 FLOW_PIXELS = 640 * 360  # the most at which flow is computed
@@ -36,7 +36,7 @@ STILL_NOISE, STILL_FRAMES, STILL_FPS = 6.0, 8, 30.0  # of 255; counted, after as
 
 
 @dataclass(frozen=True)
-class Shot:
+class StyledClip:
     """What stability compares from frame to frame, all of one size, images and styled ones as RGB.
 
     Args:
@@ -99,7 +99,7 @@ def still_changes(image: Image, look: Look, filters: dict[str, Filter]) -> Row:
     }
 
 
-def open_clip(clip: str) -> VideoFile:
+def open_clip(clip: str) -> ClipSource:
     """A clip, once through.
 
     Raises:
@@ -107,7 +107,7 @@ def open_clip(clip: str) -> VideoFile:
     """
     if kind_of(clip).name not in {"video", "demo"}:
         raise UserError(f"'{clip}' is not a clip.", "Give a video file, or demo.")
-    return VideoFile(str(DEMO) if clip == "demo" else clip)
+    return ClipSource(str(DEMO) if clip == "demo" else clip)
 
 
 def whole_look(settings: Settings) -> Look:
@@ -116,20 +116,20 @@ def whole_look(settings: Settings) -> Look:
     Raises:
         UserError: it is no style.
     """
-    look = open_deck(settings).look
+    look = open_controls(settings).look
     if look.background.kind != "style":
         raise UserError(f"'{look.background.text}' is no style.", "Name one with --background: livestyle list styles.")
     return replace(look, person=look.background, person_strength=look.background_strength)
 
 
-def shoot(frame: Frame, look: Look, live: Filter, alone: Filter, size: Size) -> Shot:
+def shoot(frame: Frame, look: Look, live: Filter, alone: Filter, size: Size) -> StyledClip:
     """A frame rendered with memory and without, at a size."""
     image, styled, unsmoothed = (fit(image, size) for image in (frame.image, live(frame, look), alone(frame, look)))
     matte, unsmoothed_matte = (fit_matte(filter.matte(frame), size) for filter in (live, alone))
-    return Shot(image, styled, unsmoothed, matte, unsmoothed_matte)
+    return StyledClip(image, styled, unsmoothed, matte, unsmoothed_matte)
 
 
-def steadiness(before: Shot, after: Shot) -> Row:
+def steadiness(before: StyledClip, after: StyledClip) -> Row:
     """One row: of a frame and the next."""
     gray = grayscale(before.image), grayscale(after.image)
     forward, backward = optical_flow(*gray), optical_flow(*gray[::-1])

@@ -15,7 +15,7 @@ import numpy as np
 
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
-from livestyle.files import sha256, write_error, written_aside
+from livestyle.files import atomic_write, sha256, write_error
 from livestyle.image.io import list_pictures, load_image, save_image
 from livestyle.image.pixels import cover
 from livestyle.image.types import Image
@@ -233,7 +233,7 @@ def save_curve(entry: Path, curve: list[float]) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    with written_aside(entry) as part:
+    with atomic_write(entry) as part:
         part.write_text(json.dumps({"total": curve}), "utf-8")
 
 

@@ -6,7 +6,7 @@ from threading import Event
 from typing import TypedDict
 
 from livestyle.errors import UserError
-from livestyle.stills.gatys import Studio
+from livestyle.stills.gatys import GatysPainter
 from livestyle.types import Progress
 
 WAYS = {"masked": False, "naive": True}
@@ -21,7 +21,7 @@ class LeakRow(TypedDict):
     other: float
 
 
-def measure_leak(studio: Studio, portrait: Path, folder: Path, watch: Progress) -> list[LeakRow]:
+def measure_leak(studio: GatysPainter, portrait: Path, folder: Path, watch: Progress) -> list[LeakRow]:
     """Paint a portrait both ways at one budget, into WAY.png of a folder, and measure each plane.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.errors import UserError
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 from livestyle.image.types import Image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that are written
@@ -37,7 +37,7 @@ MOST_PIXELS = 150_000_000
 
 
 @dataclass(frozen=True)
-class Facts:
+class PictureNotes:
     """What a picture's file says beside its pixels.
 
     Args:
@@ -50,7 +50,7 @@ class Facts:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-NO_FACTS = Facts()
+NO_NOTES = PictureNotes()
 
 
 def load_image(path: Path, short: int | None = None) -> Image:
@@ -78,7 +78,7 @@ def load_srgb(path: Path) -> Image:
         return image
 
 
-def load_picture(path: Path, short: int | None = None) -> tuple[Image, Facts]:
+def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNotes]:
     """Read a picture of any kind as RGB: turned upright, grey, CMYK and 16-bit converted, transparency laid on white.
 
     Args:
@@ -103,7 +103,7 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, Facts]:
                     file.draft(None, (short, short))
                 if file.width * file.height > MOST_PIXELS:
                     raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-                facts = Facts(_exif(file), _profile(file))  # before a TIFF is turned, which loses them
+                facts = PictureNotes(_exif(file), _profile(file))  # before a TIFF is turned, which loses them
                 return _to_rgb(ImageOps.exif_transpose(file)), facts
     except UserError:
         raise
@@ -173,7 +173,7 @@ def _exif(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa:
         return b""  # damaged: the picture itself is not
 
 
-def save_image(path: Path, image: NDArray[np.uint8], facts: Facts = NO_FACTS) -> None:
+def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NOTES) -> None:
     """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA under a name whose suffix names the kind.
 
     Args:
@@ -198,7 +198,7 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: Facts = NO_FACTS) ->
             options["pnginfo"].add_text(name, text)
     elif facts.notes and path.suffix.lower() in {".jpg", ".jpeg"}:
         options["comment"] = json.dumps(dict(facts.notes))
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         Pil.fromarray(image).save(part, **options)
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from livestyle.config.look import BLURS, BOTH, NONE, Look, look_of, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.live.controls import PLANES, STEPS, Action, Deck, Do, no_action
+from livestyle.live.controls import PLANES, STEPS, Action, Controls, Do, no_action
 from livestyle.nets.library import find_card, find_cards
 
 if TYPE_CHECKING:
-    from livestyle.live.snapshots import Album
+    from livestyle.live.snapshots import Snapshots
 
 
 def bind(keys: Mapping[str, str]) -> "tuple[Action, ...]":
@@ -45,129 +45,129 @@ def bind(keys: Mapping[str, str]) -> "tuple[Action, ...]":
 
 
 def _step(by: int, planes: tuple[str, ...] = ()) -> Do:
-    def do(deck: Deck, _: str) -> str:
-        chosen = planes or deck.planes
-        names = deck.gallery if "background" in chosen else ("none", *deck.gallery)
+    def do(controls: Controls, _: str) -> str:
+        chosen = planes or controls.planes
+        names = controls.gallery if "background" in chosen else ("none", *controls.gallery)
         if not names:
             raise UserError("There are no styles.", "Install livestyle again, or train one.")
-        now = getattr(deck.look, chosen[0]).text
+        now = getattr(controls.look, chosen[0]).text
         at = names.index(now) + by if now in names else 0 if by > 0 else -1
         plane = parse_plane(names[at % len(names)])
-        return deck.show(deck.look.with_planes(dict.fromkeys(chosen, plane)))
+        return controls.show(controls.look.with_planes(dict.fromkeys(chosen, plane)))
 
     return do
 
 
 def _strength(by: float) -> Do:
-    def do(deck: Deck, _: str) -> str:
-        names = [f"{plane}_strength" for plane in deck.planes]
-        changed = {name: min(1.0, max(0.0, round(getattr(deck.look, name) + by, 2))) for name in names}
-        return deck.show(replace(deck.look, **changed))
+    def do(controls: Controls, _: str) -> str:
+        names = [f"{plane}_strength" for plane in controls.planes]
+        changed = {name: min(1.0, max(0.0, round(getattr(controls.look, name) + by, 2))) for name in names}
+        return controls.show(replace(controls.look, **changed))
 
     return do
 
 
 def _toggle(name: str) -> Do:
-    """Switch an attribute of the deck that is true or false."""
+    """Switch an attribute of the controls that is true or false."""
 
-    def do(deck: Deck, _: str) -> str:
-        setattr(deck, name, not getattr(deck, name))
-        return f"{name} {'on' if getattr(deck, name) else 'off'}"
+    def do(controls: Controls, _: str) -> str:
+        setattr(controls, name, not getattr(controls, name))
+        return f"{name} {'on' if getattr(controls, name) else 'off'}"
 
     return do
 
 
 def _toggle_view(name: str) -> Do:
-    def do(deck: Deck, _: str) -> str:
-        deck.view = "" if deck.view == name else name
+    def do(controls: Controls, _: str) -> str:
+        controls.view = "" if controls.view == name else name
         return {"split": "before | after", "matte": "the matte", "inset": "the original in a corner"}.get(
-            deck.view, "the picture"
+            controls.view, "the picture"
         )
 
     return do
 
 
 def _toggle_showing(name: str) -> Do:
-    def do(deck: Deck, _: str) -> str:
-        deck.showing = deck.showing ^ {name}
+    def do(controls: Controls, _: str) -> str:
+        controls.showing = controls.showing ^ {name}
         return ""
 
     return do
 
 
-def _quit(deck: Deck, _: str) -> str:
-    deck.over.set()
+def _quit(controls: Controls, _: str) -> str:
+    controls.over.set()
     return "The end"
 
 
-def _back(deck: Deck, _: str) -> str:
+def _back(controls: Controls, _: str) -> str:
     for name in ("help", "full-screen"):
-        if name in deck.showing:
-            deck.showing = deck.showing - {name}
+        if name in controls.showing:
+            controls.showing = controls.showing - {name}
             return ""
-    return _quit(deck, "")
+    return _quit(controls, "")
 
 
-def _panic(deck: Deck, _: str) -> str:
-    deck.panicked = True
-    deck.alarm()
-    deck._stills.clear()
-    return f"Hidden from everybody. To come back, press {deck.key('confirm')}."
+def _panic(controls: Controls, _: str) -> str:
+    controls.panicked = True
+    controls.alarm()
+    controls._stills.clear()
+    return f"Hidden from everybody. To come back, press {controls.key('confirm')}."
 
 
-def _confirm(deck: Deck, _: str) -> str:
-    asked, deck._asked = deck._asked, None
-    if deck.panicked:
-        deck.panicked = False
+def _confirm(controls: Controls, _: str) -> str:
+    asked, controls._asked = controls._asked, None
+    if controls.panicked:
+        controls.panicked = False
         return "Back again"
     if asked and time.monotonic() < asked[0]:
-        deck._take(asked[1])
-        return f"Others see it: {deck.look}"
+        controls._take(asked[1])
+        return f"Others see it: {controls.look}"
     return "Nothing was asked"
 
 
 def _still(paint: bool) -> Do:
-    def do(deck: Deck, _: str) -> str:
-        if deck.panicked:
+    def do(controls: Controls, _: str) -> str:
+        if controls.panicked:
             raise UserError("Nothing is saved while you are hidden.", "Come back first.")
-        deck._stills.append(paint)
+        controls._stills.append(paint)
         return ""
 
     return do
 
 
-def _style(deck: Deck, argument: str) -> str:
-    return deck.paint(deck.find(argument))
+def _style(controls: Controls, argument: str) -> str:
+    return controls.paint(controls.find(argument))
 
 
 def _look_of(name: str) -> Do:
-    def do(deck: Deck, argument: str) -> str:
-        plane = deck.find(argument)
+    def do(controls: Controls, argument: str) -> str:
+        plane = controls.find(argument)
         if name == "person" and plane.kind in {"image", "video"}:
             raise UserError(f"'{argument}' is a look for the background only.", "Use background for it.")
-        return deck.show(deck.look.with_planes({name: plane}))
+        return controls.show(controls.look.with_planes({name: plane}))
 
     return do
 
 
-def _choose(deck: Deck, argument: str) -> str:
-    deck.plane = _next("plane", deck.plane, PLANES, argument)
-    return f"keys change: {deck.plane}"
+def _choose(controls: Controls, argument: str) -> str:
+    controls.plane = _next("plane", controls.plane, PLANES, argument)
+    return f"keys change: {controls.plane}"
 
 
-def _paint(deck: Deck, argument: str) -> str:
+def _paint(controls: Controls, argument: str) -> str:
     """Who is painted."""
-    painted = [name for name in PLANES[:2] if getattr(deck.look, name) != NONE]
+    painted = [name for name in PLANES[:2] if getattr(controls.look, name) != NONE]
     who = _next("plane", BOTH if len(painted) == 2 else (painted or ["person"])[0], PLANES, argument)
-    planes = {name: deck.own(name) if who in (name, BOTH) else NONE for name in PLANES[:2]}
-    answer = deck.show(deck.look.with_planes(planes))
-    deck.plane = who
+    planes = {name: controls.own(name) if who in (name, BOTH) else NONE for name in PLANES[:2]}
+    answer = controls.show(controls.look.with_planes(planes))
+    controls.plane = who
     return answer
 
 
-def _quality(deck: Deck, argument: str) -> str:
-    deck.quality = _next("quality", deck.quality, STEPS, argument)
-    return f"quality {deck.quality}"
+def _quality(controls: Controls, argument: str) -> str:
+    controls.quality = _next("quality", controls.quality, STEPS, argument)
+    return f"quality {controls.quality}"
 
 
 def _next(kind: str, now: str, choices: tuple[str, ...], argument: str) -> str:
@@ -177,11 +177,11 @@ def _next(kind: str, now: str, choices: tuple[str, ...], argument: str) -> str:
     return argument or choices[(choices.index(now) + 1) % len(choices)]
 
 
-def _swap(deck: Deck, _: str) -> str:
-    look = deck.look
+def _swap(controls: Controls, _: str) -> str:
+    look = controls.look
     if look.background.kind in {"image", "video"}:
         raise UserError(f"'{look.background.text}' is a look for the background only.", "Choose a style for it first.")
-    return deck.show(
+    return controls.show(
         replace(
             look, background=look.person, person=look.background,
             background_strength=look.person_strength, person_strength=look.background_strength,
@@ -189,19 +189,19 @@ def _swap(deck: Deck, _: str) -> str:
     )  # fmt: skip
 
 
-def _blur(deck: Deck, _: str) -> str:
-    is_blurred = deck.look.background.kind in BLURS
-    first = parse_plane((*deck.gallery, "none")[0])
-    plane = deck._kept.get("background", first) if is_blurred else parse_plane("blur")
-    return deck.show(deck.look.with_planes({"background": plane}))
+def _blur(controls: Controls, _: str) -> str:
+    is_blurred = controls.look.background.kind in BLURS
+    first = parse_plane((*controls.gallery, "none")[0])
+    plane = controls._kept.get("background", first) if is_blurred else parse_plane("blur")
+    return controls.show(controls.look.with_planes({"background": plane}))
 
 
-def _keep_colors(deck: Deck, _: str) -> str:
-    return deck.show(replace(deck.look, keep_colors=not deck.look.keep_colors))
+def _keep_colors(controls: Controls, _: str) -> str:
+    return controls.show(replace(controls.look, keep_colors=not controls.look.keep_colors))
 
 
-def _bypass(deck: Deck, _: str) -> str:
-    return deck.show(replace(deck.look, bypass=not deck.look.bypass))
+def _bypass(controls: Controls, _: str) -> str:
+    return controls.show(replace(controls.look, bypass=not controls.look.bypass))
 
 
 ACTIONS = (
@@ -242,25 +242,27 @@ WORDS = ("space", "tab", "enter", "esc")  # keys that are no character
 
 
 def make_controls(
-    look: Look, gallery: tuple[str, ...] = (), album: "Album | None" = None, quality: str = "auto",
+    look: Look, gallery: tuple[str, ...] = (), snapshots: "Snapshots | None" = None, quality: str = "auto",
     keys: Mapping[str, str] | None = None,
-) -> Deck:  # fmt: skip
-    """A deck with ACTIONS, some keys changed.
+) -> Controls:  # fmt: skip
+    """Controls with ACTIONS, some keys changed.
 
     Raises:
         UserError: a key that cannot be bound.
     """
-    return Deck(look, gallery, album, quality, bind(keys or {}))
+    return Controls(look, gallery, snapshots, quality, bind(keys or {}))
 
 
-def open_deck(settings: Settings, album: "Album | None" = None, keys: Mapping[str, str] | None = None) -> Deck:
-    """A deck with the look that the flags ask for.
+def open_controls(
+    settings: Settings, snapshots: "Snapshots | None" = None, keys: Mapping[str, str] | None = None
+) -> Controls:
+    """Controls with the look that the flags ask for.
 
     Raises:
         UserError: a look that cannot be parsed, a key that cannot be bound.
     """
     default = "" if settings.background is not None else find_card("style", None, settings.models).name
     cards = find_cards("style", settings.models)
-    deck = make_controls(look_of(settings, default), tuple(cards), album, settings.quality, keys)
-    deck.thumbnails = {name: (card.folder or Path()) / "thumbnail.png" for name, card in cards.items()}
-    return deck
+    controls = make_controls(look_of(settings, default), tuple(cards), snapshots, settings.quality, keys)
+    controls.thumbnails = {name: (card.folder or Path()) / "thumbnail.png" for name, card in cards.items()}
+    return controls

@@ -18,7 +18,7 @@ LONGEST = 4096  # bytes of a request
 PATIENCE = 2.0  # seconds for a request and its answer
 HAS_UNIX = hasattr(socket, "AF_UNIX") and sys.platform != "win32"
 
-Facts = dict[str, object]
+Status = dict[str, object]
 
 
 def runtime_folder() -> Path:
@@ -73,7 +73,7 @@ def told(status: dict[str, Any]) -> str:
     )
 
 
-def ask(words: list[str], name: str | None = None, folder: Path | None = None) -> Facts:
+def ask(words: list[str], name: str | None = None, folder: Path | None = None) -> Status:
     """What a running filter answers; see `talk`."""
     with closing(talk(words, name, folder, 2 * PATIENCE)) as answers:
         return next(answers)
@@ -81,7 +81,7 @@ def ask(words: list[str], name: str | None = None, folder: Path | None = None) -
 
 def talk(
     words: list[str], name: str | None = None, folder: Path | None = None, patience: float | None = None
-) -> Generator[Facts, None, None]:
+) -> Generator[Status, None, None]:
     """All that a running filter answers, until it ends.
 
     Args:
@@ -103,7 +103,7 @@ def talk(
             link.sendall(request)
             line = ""
             for line in lines:
-                facts: Facts = json.loads(line)
+                facts: Status = json.loads(line)
                 if "problem" in facts:
                     raise UserError(str(facts["problem"]), str(facts.get("step", "")))
                 yield facts

@@ -1,4 +1,4 @@
-"""The deck: what keys, signals and other programs change while the driver reads it; the table of actions.
+"""The controls: what keys, signals and other programs change while the driver reads it; the table of actions.
 
 Every action goes by a name and a key. What would uncover the room in a call is asked about first; panic is not.
 """
@@ -18,16 +18,16 @@ from livestyle.errors import UserError
 
 if TYPE_CHECKING:
     from livestyle.image.types import Frame, Image, Matte
-    from livestyle.live.snapshots import Album
+    from livestyle.live.snapshots import Snapshots
 
 PLANES = ("background", "person", BOTH)
 VIEWS = ("split", "matte", "inset")
 STEPS = ("auto", *QUALITIES)  # of quality
 ASKED = 5.0  # seconds for which a question stands
-Facts = dict[str, object]
+Status = dict[str, object]
 
 
-class Deck:
+class Controls:
     """Owns what the picture should be now; any thread may press, the driver reads.
 
     Attributes:
@@ -42,14 +42,14 @@ class Deck:
     """
 
     def __init__(
-        self, look: Look, gallery: tuple[str, ...] = (), album: "Album | None" = None, quality: str = "auto",
+        self, look: Look, gallery: tuple[str, ...] = (), snapshots: "Snapshots | None" = None, quality: str = "auto",
         actions: "tuple[Action, ...]" = (),
     ) -> None:  # fmt: skip
-        self.look, self.gallery, self.quality, self._album = look, gallery, quality, album
+        self.look, self.gallery, self.quality, self._snapshots = look, gallery, quality, snapshots
         self.actions = actions
         self.plane, self.view, self.showing, self.mirror = "background", "", frozenset({"hud"}), False
         self.frozen = self.panicked = self.recording = self.is_call = False
-        self.facts: Facts = {}
+        self.facts: Status = {}
         self.thumbnails: dict[str, Path] = {}
         self.over, self.driving = threading.Event(), False
         self.alarm: Callable[[], None] = lambda: None
@@ -106,7 +106,7 @@ class Deck:
         """Take the stills of a frame that were asked for; yields what people should read."""
         from livestyle.live.snapshots import Shot
 
-        if self._album is None:
+        if self._snapshots is None:
             return
         while self._stills:
             paint = self._stills.popleft()
@@ -118,8 +118,8 @@ class Deck:
             except Exception as error:  # in a call, a segmenter that fails must not end the run
                 yield f"No still was taken: {error}"
             else:
-                self._album.take(shot, paint)
-        yield from self._album.news()
+                self._snapshots.take(shot, paint)
+        yield from self._snapshots.news()
 
     def show(self, look: Look) -> str:
         """Take a look, but ask first where that would uncover the room in a call.
@@ -161,7 +161,7 @@ class Deck:
         """Have something read, for a moment."""
         self._answers.append(answer)
 
-    def status(self) -> Facts:
+    def status(self) -> Status:
         """How things are, for other programs."""
         look = self.look
         return {
@@ -222,7 +222,7 @@ class Deck:
         return painted
 
 
-Do = Callable[[Deck, str], str]  # the deck and the argument, "" where there is none; answers what people read
+Do = Callable[[Controls, str], str]  # the controls and the argument, "" where there is none; answers what people read
 
 
 @dataclass(frozen=True)

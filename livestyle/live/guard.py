@@ -19,12 +19,12 @@ from livestyle.config.quality import LIVE_QUALITY, QUALITIES
 from livestyle.image.pixels import cover
 from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.live.autoquality import AutoQuality
-from livestyle.live.controls import Deck
+from livestyle.live.controls import Controls
 from livestyle.matting.jumps import Jumps, UnsafeMatteError
-from livestyle.render.filter import Filter, Following, nothing
+from livestyle.render.filter import Filter, NextFrame, nothing
 from livestyle.types import Size
 
-Jobs = SimpleQueue[Callable[[], None] | None]
+Tasks = SimpleQueue[Callable[[], None] | None]
 T = TypeVar("T")
 PATIENCE = 90  # frames in a row that may fail in a call before the run ends
 STUCK = 0.3  # seconds for a picture after which, in a call, something safe is shown in its place
@@ -46,7 +46,7 @@ class Shown:
 
 
 class Guard:
-    """Calls the filter as the deck says. Panic, and a camera that is away, show a placeholder anywhere. In a call
+    """Calls the filter as the controls says. Panic, and a camera that is away, show a placeholder anywhere. In a call
 
     - a fault shows the placeholder, never the raw picture; so does a matte that jumps to the whole picture;
     - the filter runs on a thread of its own. Where it is stuck for STUCK seconds, the last safe picture is shown with a
@@ -62,19 +62,19 @@ class Guard:
         self,
         filter: Filter,
         size: Size,
-        deck: Deck,
+        controls: Controls,
         say: Callable[[str], None],
         auto: AutoQuality | None = None,
         is_live: bool = False,
-        following: Following = nothing,
+        following: NextFrame = nothing,
     ) -> None:
-        self._filter, self._size, self._deck, self._say, self._auto = filter, size, deck, say, auto
-        self._failures, self._quality, self._following = 0, deck.quality, following
+        self._filter, self._size, self._controls, self._say, self._auto = filter, size, controls, say, auto
+        self._failures, self._quality, self._following = 0, controls.quality, following
         self._is_even = True  # nothing is being made ready, which would make frames late
-        self._good = deck.look  # rendered last, or to begin with
+        self._good = controls.look  # rendered last, or to begin with
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
-        self._worker = Worker() if deck.is_call and is_live else None
-        if deck.is_call:
+        self._worker = Worker() if controls.is_call and is_live else None
+        if controls.is_call:
             filter.matting.jumps = Jumps()
         # The thread that renders owns what is above; the one that calls, what is below.
         self._held: Shown | None = None
@@ -84,13 +84,13 @@ class Guard:
 
     def __call__(self, frame: Frame) -> Shown:
         """What to send, of the size agreed with the sinks."""
-        deck = self._deck
-        held = self._held if deck.frozen else None
-        if not deck.panicked and (held is None or held.look.uncovers(deck.look)):
-            look = deck.look  # read once: a key press may replace it meanwhile
+        controls = self._controls
+        held = self._held if controls.frozen else None
+        if not controls.panicked and (held is None or held.look.uncovers(controls.look)):
+            look = controls.look  # read once: a key press may replace it meanwhile
             self._held = self._in_time(frame, look, self._worker) if self._worker else self._render(frame, look)
-        if deck.panicked or self._held is None:  # asked last: it may have come while the picture was made
-            return self._hidden(frame, deck.look)
+        if controls.panicked or self._held is None:  # asked last: it may have come while the picture was made
+            return self._hidden(frame, controls.look)
         return self._held
 
     def matte(self, frame: Frame) -> Matte:
@@ -118,7 +118,7 @@ class Guard:
         if not is_done(self._job, STUCK):
             return self._stand_in(frame, look)
         shown, self._job = self._job.result(), None
-        if shown.look not in (look, self._deck.look):  # which may have been pressed, or refused, meanwhile
+        if shown.look not in (look, self._controls.look):  # which may have been pressed, or refused, meanwhile
             return self._stand_in(frame, look)
         if not shown.hidden:
             self._safe, self._signed = shown, None
@@ -146,10 +146,10 @@ class Guard:
             if is_of_device(error) and self._falls_back(error):
                 return self._render(frame, look)
             if look is not self._good:  # a style that is damaged, a file that is gone: the old look stays
-                self._deck.refuse(look, self._good, str(error))
-                return self._render(frame, self._deck.look)
+                self._controls.refuse(look, self._good, str(error))
+                return self._render(frame, self._controls.look)
             self._failures += 1
-            if not self._deck.is_call or self._failures > PATIENCE:
+            if not self._controls.is_call or self._failures > PATIENCE:
                 raise
             if self._failures == 1:
                 self._say(f"Hidden behind a placeholder: {str(error) or type(error).__name__}")
@@ -165,11 +165,11 @@ class Guard:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         words = f"{device} failed ({reason}): {self._filter.engine.detail} goes on, slower."
         self._say(words)
-        self._deck.tell(words)
+        self._controls.tell(words)
         return True
 
     def _choose_quality(self, look: Look) -> None:
-        wanted, filter, auto = self._deck.quality, self._filter, self._auto
+        wanted, filter, auto = self._controls.quality, self._filter, self._auto
         if wanted == "auto" and auto:
             if auto.quality is not filter.quality and filter.make_ready(auto.quality, look, self._size):
                 filter.take(auto.quality)
@@ -204,7 +204,7 @@ class Worker:
     """Does jobs in turn, on a thread that ends when nobody holds this; the process does not wait for it."""
 
     def __init__(self) -> None:
-        self._jobs: Jobs = SimpleQueue()
+        self._jobs: Tasks = SimpleQueue()
         threading.Thread(target=work, args=(self._jobs,), name="render", daemon=True).start()
         weakref.finalize(self, self._jobs.put, None)
 
@@ -222,7 +222,7 @@ class Worker:
         return future
 
 
-def work(jobs: Jobs) -> None:
+def work(jobs: Tasks) -> None:
     """Do jobs up to None."""
     while (job := jobs.get()) is not None:
         job()

@@ -24,7 +24,7 @@ from typing import Any
 import platformdirs
 
 from livestyle.errors import UserError
-from livestyle.files import locked, written_aside
+from livestyle.files import atomic_write, locked
 
 WAITING, RUNNING, DONE, FAILED, STOPPED, CANCELLED = "waiting", "running", "done", "failed", "stopped", "cancelled"
 ENDED = (DONE, FAILED, STOPPED, CANCELLED)
@@ -257,12 +257,12 @@ class Jobs:
         return _load(self._place(job) / "progress.json")
 
     def _write(self, job: Job) -> Job:
-        with written_aside(self._place(job) / "job.json") as part:
+        with atomic_write(self._place(job) / "job.json") as part:
             part.write_text(json.dumps(asdict(job), indent=2), "utf-8")
         return job
 
 
-class Recorder:
+class ProgressFile:
     """Tells, from inside a job's process, how far it is; without a file it tells nobody."""
 
     def __init__(self, file: str | None) -> None:

@@ -15,8 +15,8 @@ from livestyle.config.look import Look, anchored, look_of
 from livestyle.config.options import DEFAULTS, LOOKS, checked
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.files import written_aside
-from livestyle.live.controls import Deck
+from livestyle.files import atomic_write
+from livestyle.live.controls import Controls
 
 
 class Reload:
@@ -29,10 +29,10 @@ class Reload:
     """
 
     def __init__(
-        self, deck: Deck, settings: Settings, default: str, profile: str | None, typed: Collection[str],
+        self, controls: Controls, settings: Settings, default: str, profile: str | None, typed: Collection[str],
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._deck, self._settings, self._default, self._say = deck, settings, default, say
+        self._controls, self._settings, self._default, self._say = controls, settings, default, say
         self._profile, self._names = profile, [name for name in LOOKS if name not in typed]
         self._look, self._stamps = look_of(settings, default), self._stamp()
 
@@ -50,11 +50,11 @@ class Reload:
             changes = {one.name: getattr(look, one.name) for one in fields(Look)}
             changes = {name: part for name, part in changes.items() if part != getattr(self._look, name)}
             if changes:
-                self._say(f"From your files: {self._deck.adopt(changes)}")
+                self._say(f"From your files: {self._controls.adopt(changes)}")
             self._look = look
         except UserError as error:
             line = f"{error} {found.blame(error.problem)}".strip()
-            self._deck.tell(line)
+            self._controls.tell(line)
             self._say(line)
 
     def _stamp(self) -> list[tuple[int, ...]]:
@@ -98,5 +98,5 @@ def save_last(look: Look) -> None:
     file = last_file()
     with suppress(OSError, UserError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(file) as part:
+        with atomic_write(file) as part:
             part.write_text(json.dumps(facts, indent=2), "utf-8")

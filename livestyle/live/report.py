@@ -13,7 +13,7 @@ import numpy as np
 
 from livestyle import IMPORTED
 from livestyle.config.look import Look
-from livestyle.live.controls import Facts
+from livestyle.live.controls import Status
 from livestyle.render.filter import Filter
 from livestyle.types import Size
 from livestyle.video.sources.source import Source
@@ -60,7 +60,7 @@ class Pace:
     def __init__(self) -> None:
         self._recent: deque[tuple[float, float]] = deque(maxlen=30)  # when, and how late
 
-    def facts(self, frames: int, latency: float) -> Facts:
+    def facts(self, frames: int, latency: float) -> Status:
         """Take a frame that was sent, so many ms after it was captured."""
         self._recent.append((time.monotonic(), latency))
         (first, _), (last, _) = self._recent[0], self._recent[-1]

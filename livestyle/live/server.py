@@ -27,7 +27,7 @@ from types import TracebackType
 
 from livestyle.errors import UserError
 from livestyle.files import locked
-from livestyle.live.client import HAS_UNIX, LONGEST, PATIENCE, Facts, runtime_folder
+from livestyle.live.client import HAS_UNIX, LONGEST, PATIENCE, Status, runtime_folder
 
 BACKLOG = 1 << 16  # bytes that may wait for a client to read them
 CLIENTS = 16  # at once; one more drops the oldest that does not watch
@@ -59,7 +59,7 @@ def private(folder: Path) -> Path:
     return folder
 
 
-class Door:
+class Endpoint:
     """Where clients come in: a name that no other filter has, and a socket that listens. A lock, which ends with the
     process, holds the name; so what a killed process left behind is known for stale.
 
@@ -134,14 +134,14 @@ class Client:
         self.link, self.until = link, time.monotonic() + PATIENCE
         self.said, self.unsent = b"", b""
         self.is_done = False  # with its request: what is unsent is all that it gets
-        self.told: Facts | None = None  # of a watcher: what it knows
+        self.told: Status | None = None  # of a watcher: what it knows
 
-    def tell(self, facts: Facts) -> None:
+    def tell(self, facts: Status) -> None:
         """Have a line sent."""
         self.unsent += json.dumps(facts, default=str).encode() + b"\n"
 
 
-class Control:
+class Server:
     """Answers clients, in a thread of its own, while a filter runs. Whatever happens there, the filter runs on.
 
     Args:
@@ -152,22 +152,22 @@ class Control:
     """
 
     def __init__(
-        self, press: Callable[[str], str], status: Callable[[], Facts], tick: Callable[[], None] | None = None,
+        self, press: Callable[[str], str], status: Callable[[], Status], tick: Callable[[], None] | None = None,
         folder: Path | None = None, is_unix: bool = HAS_UNIX,
     ) -> None:  # fmt: skip
         self._press, self._status, self._tick = press, status, tick
         self._clients: dict[socket.socket, Client] = {}
         self._came: deque[float] = deque([-1.0], maxlen=RATE)  # when the last clients did
         self._over = False
-        self.door: Door | None = None
+        self.door: Endpoint | None = None
         self.problem = ""  # why nobody can come in
         try:
-            self.door = Door(private(folder or runtime_folder()), is_unix)
+            self.door = Endpoint(private(folder or runtime_folder()), is_unix)
         except OSError as error:
             self.problem = error.strerror or str(error)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
-    def __enter__(self) -> "Control":
+    def __enter__(self) -> "Server":
         self._ear, self._bell = socket.socketpair()
         self._thread.start()
         return self
@@ -254,7 +254,7 @@ class Control:
         except Exception as error:
             client.tell({"problem": f"The filter failed at this: {error}", "step": "See: livestyle doctor"})
 
-    def _answer(self, client: Client, line: bytes) -> Facts:
+    def _answer(self, client: Client, line: bytes) -> Status:
         """Do what a request asks for.
 
         Raises:
@@ -292,6 +292,6 @@ class Control:
                 self._drop(client)
 
 
-def lasting(status: Facts) -> Facts:
+def lasting(status: Status) -> Status:
     """What is worth telling."""
     return {name: value for name, value in status.items() if name not in PASSING}

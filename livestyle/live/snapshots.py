@@ -38,7 +38,7 @@ class Shot:
     taken: float = field(default_factory=time.time)  # seconds since the epoch
 
 
-class Album:
+class Snapshots:
     """Saves stills, and has jobs paint them.
 
     Args:
@@ -80,7 +80,7 @@ class Album:
             self._orders.put(None)
             self._thread.join()
 
-    def __enter__(self) -> "Album":
+    def __enter__(self) -> "Snapshots":
         self._thread.start()
         return self
 

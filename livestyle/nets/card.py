@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.errors import UserError
-from livestyle.files import sha256, written_aside
+from livestyle.files import atomic_write, sha256
 from livestyle.nets.fetch import LARGEST
 
 KINDS = {"style": "styles", "segmenter": "segmenters", "loss-network": "loss-networks"}
@@ -157,5 +157,5 @@ def shown(text: str) -> str:
 def save_card(card: Card, folder: Path) -> None:
     """Write card.json into a folder."""
     facts = {k: v for k, v in asdict(card).items() if k != "folder"}
-    with written_aside(folder / "card.json") as part:
+    with atomic_write(folder / "card.json") as part:
         part.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -46,7 +46,7 @@ class Link:
         return [target.numpy() for target in here]
 
 
-class Graph:
+class CudaGraph:
     """A function's kernels recorded once, then launched as one (CUDA graph); from any thread, one at a time.
 
     Args:
@@ -96,7 +96,7 @@ class Recorded:
         self._function, self._device, self._pool = function, device, pool
         self._names: frozenset[str] = frozenset()
         self._runs = 0
-        self.graph: Future[Graph] | None = None
+        self.graph: Future[CudaGraph] | None = None
 
     def __call__(self, given: Tensors) -> Tensors:
         graph = self.graph.result() if self.is_recorded and self.graph else None
@@ -117,4 +117,4 @@ class Recorded:
         self._names = frozenset(given)
         if self._runs == AFTER:
             example = {name: tensor.clone() for name, tensor in given.items()}
-            self.graph = self._pool.submit(Graph, self._function, example, self._device)
+            self.graph = self._pool.submit(CudaGraph, self._function, example, self._device)

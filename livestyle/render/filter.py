@@ -28,19 +28,19 @@ from livestyle.matting.refine import REFINEMENTS, Refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
-from livestyle.render.planes import RESTING, Jobs, Painting, Planes, painted_at
+from livestyle.render.planes import RESTING, Painting, Planes, Stylizations, painted_at
 from livestyle.render.temporal import Motion
 from livestyle.types import Size
-from livestyle.video.sources.clip import VideoFile
+from livestyle.video.sources.clip import ClipSource
 from livestyle.video.sources.source import Source
 
 if TYPE_CHECKING:
-    from livestyle.render.gpu import Resident
+    from livestyle.render.gpu import GpuFilter
 
 ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
 KEPT = 6  # pictures behind that stay ready
 PATIENCE = 3.0  # seconds for threads to end
-Following = Callable[[Frame], Frame | None]
+NextFrame = Callable[[Frame], Frame | None]
 
 
 def nothing(frame: Frame) -> Frame | None:
@@ -49,7 +49,7 @@ def nothing(frame: Frame) -> Frame | None:
 
 
 @dataclass
-class Begun:
+class Pending:
     """A frame at work.
 
     Args:
@@ -95,12 +95,12 @@ class Filter:
         self.alone = refinement.alone  # the person's own colours where a matte is soft
         self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
         self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
-        self._clip: Clip | None = None
+        self._clip: BackgroundClip | None = None
         self._known: deque[tuple[Frame, Matte]] = deque(maxlen=2)  # the newest: of the next frame, and of this one
         self._kept = 0  # frames for which the newest has been kept
         self._matting_turn = threading.Lock()
-        self._now: Begun | None = None  # the frame rendered last
-        self._ahead: Future[Begun | None] | None = None  # the one after it
+        self._now: Pending | None = None  # the frame rendered last
+        self._ahead: Future[Pending | None] | None = None  # the one after it
         # Of two frames each: two styles, matte, motion, what begins them; and one to make ready.
         self._pool = ThreadPoolExecutor(11, STAGE)
         self._planes = Planes(quality, engine, settings.models, self._pool, steadied=live)
@@ -155,7 +155,7 @@ class Filter:
             if plane.kind == "video":
                 self._moving(plane.path, 0.0, (16, 16))
 
-    def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
         """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done.
 
         Args:
@@ -170,17 +170,19 @@ class Filter:
                 return self._resident(frame, look, self.matting, self.quality)
             return self._staged(frame, look, following)
 
-    def _on_device(self, live: bool) -> "Resident":
+    def _on_device(self, live: bool) -> "GpuFilter":
         """What renders with all pixels on the device; it imports PyTorch."""
-        from livestyle.render.gpu import Resident
+        from livestyle.render.gpu import GpuFilter
 
-        return Resident(self.engine.device, lambda style: self._planes.style(style)[0], self._picture, self.meter, live)
+        return GpuFilter(
+            self.engine.device, lambda style: self._planes.style(style)[0], self._picture, self.meter, live
+        )
 
     def settle(self) -> bool:
         """Wait for what is made ready aside after the first frames; whether they are launched from CUDA graphs then."""
         return self._resident is not None and self._resident.settle()
 
-    def _staged(self, frame: Frame, look: Look, following: Following) -> Image:
+    def _staged(self, frame: Frame, look: Look, following: NextFrame) -> Image:
         """The same in stages, side by side."""
         now = self._take_up(frame, look)
         matte, is_new = now.matte.result() if now.matte else (None, False)
@@ -192,7 +194,7 @@ class Filter:
         self.meter.runs["painted"] += bool(now.painting and now.painting.anew)
         return self._composed(now, painted, matte)
 
-    def _take_up(self, frame: Frame, look: Look) -> Begun:
+    def _take_up(self, frame: Frame, look: Look) -> Pending:
         """A frame at work: the one that was begun ahead, or begun now. Nothing works at others any more."""
         begun = self._caught_up()
         if begun is None or begun.frame is not frame or begun.look != look:
@@ -201,30 +203,30 @@ class Filter:
         self._now = begun
         return begun
 
-    def _caught_up(self) -> Begun | None:
+    def _caught_up(self) -> Pending | None:
         """What was begun ahead, if anything; nothing works at the frame before any more."""
         ahead, self._ahead = self._ahead, None
         begun = ahead.result() if ahead else None
         self._let_go(self._now)
         return begun
 
-    def _look_ahead(self, following: Following, now: Begun, before: Jobs) -> Begun | None:
+    def _look_ahead(self, following: NextFrame, now: Pending, before: Stylizations) -> Pending | None:
         frame = following(now.frame)
         return None if frame is None or frame.is_blank else self._begin(frame, now.look, before)
 
-    def _begin(self, frame: Frame, look: Look, before: Jobs) -> Begun:
+    def _begin(self, frame: Frame, look: Look, before: Stylizations) -> Pending:
         painting = self._planes.begin(frame, look, before) if look.styled_planes and not look.bypass else None
         seen = painting.seen if painting else None
-        return Begun(frame, look, painting, None if look.is_whole else self._pool.submit(self._matte, frame, seen))
+        return Pending(frame, look, painting, None if look.is_whole else self._pool.submit(self._matte, frame, seen))
 
-    def _let_go(self, begun: Begun | None) -> None:
+    def _let_go(self, begun: Pending | None) -> None:
         """Wait until nothing works at a frame any more: one that failed, or was begun in vain."""
         if begun and begun.painting:
             self._planes.forget(begun.painting)
         if begun and begun.matte:
             wait([begun.matte])
 
-    def _composed(self, now: Begun, painted: dict[str, Image], matte: Matte | None) -> Image:
+    def _composed(self, now: Pending, painted: dict[str, Image], matte: Matte | None) -> Image:
         """The picture of what was made of a frame."""
         frame, look, image = now.frame, now.look, now.frame.image
         if look.bypass:
@@ -319,7 +321,7 @@ class Filter:
         if self._clip is None or self._clip.path != path:
             if self._clip:
                 self._clip.close()
-            self._clip = Clip(path)
+            self._clip = BackgroundClip(path)
         return pixels.cover(self._clip.image_at(at), size)
 
     def close(self) -> None:
@@ -358,12 +360,12 @@ def no_matte() -> Matte:
     raise AssertionError("a whole look has no matte")
 
 
-class Clip:
+class BackgroundClip:
     """A looping clip, read as the frames' time goes on."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._source: Source = VideoFile(path, loop=True)
+        self._source: Source = ClipSource(path, loop=True)
         self._frames = iter(self._source)
         self._now = self._next = next(self._frames)
 

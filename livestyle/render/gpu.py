@@ -47,7 +47,7 @@ from livestyle.render.gpu_pixels import (
 from livestyle.render.meter import Meter
 from livestyle.render.planes import painted_at
 from livestyle.render.stylizer import Stylizer
-from livestyle.render.temporal import Glimpse, Watcher
+from livestyle.render.temporal import MotionEstimator, MotionField
 from livestyle.types import Size
 
 KINDS = {"none", "color", "image", "blur", "style"}  # looks that are rendered here
@@ -130,7 +130,7 @@ class Program:
         return mix(image, keep_colors(styled, image) if self._look.keep_colors else styled, strength)
 
 
-class Resident:
+class GpuFilter:
     """Renders frames on a device; owns the programs of the last looks and sizes, and what was painted before.
 
     Args:
@@ -147,7 +147,7 @@ class Resident:
         steadied: bool,
     ) -> None:  # fmt: skip
         self._link, self._styles, self._picture, self._meter = Link(torch.device(device)), styles, picture, meter
-        self._watcher = Watcher() if steadied else None
+        self._watcher = MotionEstimator() if steadied else None
         self._pool = ThreadPoolExecutor(1, "record")
         self._programs: OrderedDict[object, Program] = OrderedDict()
         self._step, self._last = 0, 0  # the number of this frame, and of the one that is remembered
@@ -237,7 +237,7 @@ class Resident:
         return found
 
 
-def as_maps(seen: Glimpse | None, shape: tuple[int, int], painted: Size) -> NDArray[np.float32]:
+def as_maps(seen: MotionField | None, shape: tuple[int, int], painted: Size) -> NDArray[np.float32]:
     """A glimpse as maps (1, 4, h, w), all 0 where nothing is remembered."""
     maps = np.zeros((1, 4, *shape), np.float32)
     if seen:

@@ -15,13 +15,13 @@ from livestyle.nets.engine import Engine
 from livestyle.render.meter import Meter
 from livestyle.render.region import Region
 from livestyle.render.stylizer import Stylizer, load_style
-from livestyle.render.temporal import Memory, Motion, Watcher
+from livestyle.render.temporal import Motion, MotionEstimator, PaintingHistory
 from livestyle.types import Size
 
 KEPT = 6  # styles that stay ready
 RESTING = 5  # frames for which what was made of a picture that stands still is kept
 CALM, LIVELY = 2, 0.05  # frames of a background of which nothing moves, and the share that moves where it is none
-Jobs = dict[str, Future[Image]]  # a frame's paintings by style, of the frame's size
+Stylizations = dict[str, Future[Image]]  # a frame's paintings by style, of the frame's size
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Painting:
     look: Look
     quality: Quality
     engine: Engine
-    before: Jobs
+    before: Stylizations
     seen: Future[Motion]
     begun: Future[None] = field(init=False)
     boxes: dict[str, Box | None] = field(default_factory=dict)
-    jobs: Jobs = field(default_factory=dict)
+    jobs: Stylizations = field(default_factory=dict)
     anew: bool = False
 
 
@@ -62,10 +62,12 @@ class Planes:
     ) -> None:
         self.quality, self.engine, self.meter = quality, engine, Meter()
         self._models, self._pool = models, pool
-        self._watcher = Watcher() if steadied else None
+        self._watcher = MotionEstimator() if steadied else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
         self._behind: Matte | None = None  # where the background showed in the frame before, at a third of the size
-        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, Memory]] = OrderedDict()  # by name and precision
+        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = (
+            OrderedDict()
+        )  # by name and precision
         self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
 
     def move(self, engine: Engine) -> None:
@@ -74,14 +76,14 @@ class Planes:
         self._styles.clear()
         self._ready.clear()
 
-    def begin(self, frame: Frame, look: Look, before: Jobs) -> Painting:
+    def begin(self, frame: Frame, look: Look, before: Stylizations) -> Painting:
         """Watch a frame, and paint it where its planes were before; all of that aside."""
         seen = self._pool.submit(self._watch, frame, self.quality)
         painting = Painting(frame, look, self.quality, self.engine, before, seen)
         painting.begun = self._pool.submit(self._begin, painting)
         return painting
 
-    def finish(self, painting: Painting, matte: Matte | None) -> Jobs:
+    def finish(self, painting: Painting, matte: Matte | None) -> Stylizations:
         """The paintings, each style's where it shows; one that shows nowhere is missing.
 
         Args:
@@ -113,7 +115,7 @@ class Planes:
         wait([painting.begun])
         wait(painting.jobs.values())
 
-    def style(self, name: str, engine: Engine | None = None) -> tuple[Stylizer, Memory]:
+    def style(self, name: str, engine: Engine | None = None) -> tuple[Stylizer, PaintingHistory]:
         """A style made ready, and what it has painted.
 
         Raises:
@@ -122,7 +124,7 @@ class Planes:
         engine = engine or self.engine
         key = name, engine.precision
         if key not in self._styles:
-            self._styles[key] = load_style(name, engine, sys.maxsize, self._models), Memory()
+            self._styles[key] = load_style(name, engine, sys.maxsize, self._models), PaintingHistory()
             if len(self._styles) > KEPT:
                 self._styles.popitem(last=False)
         self._styles.move_to_end(key)
@@ -182,7 +184,13 @@ class Planes:
         return carry
 
     def _stylize(
-        self, stylize: Stylizer, memory: Memory, motion: Motion, box: Box, size: Size, last: Future[Image] | None
+        self,
+        stylize: Stylizer,
+        memory: PaintingHistory,
+        motion: Motion,
+        box: Box,
+        size: Size,
+        last: Future[Image] | None,
     ) -> Image:
         """A box of the picture painted and steadied, laid into the rest, at a size."""
         with self.meter.stage("stylize"):
@@ -192,7 +200,7 @@ class Planes:
         return laid(memory(painted, motion, box), motion.feed, box, size)
 
 
-def carry(memory: Memory, motion: Motion, box: Box, size: Size) -> Image:
+def carry(memory: PaintingHistory, motion: Motion, box: Box, size: Size) -> Image:
     """The same without painting: what was painted before, carried along."""
     return laid(memory.carry(motion), motion.feed, box, size)
 

@@ -73,7 +73,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class MotionField:
     """The same at a third of the size.
 
     Args:
@@ -88,7 +88,7 @@ class Glimpse:
     moves: Values
 
 
-class Watcher:
+class MotionEstimator:
     """Tells how pictures move, owning the memory of them.
 
     It remembers the picture at a third of the size, itself carried along and averaged, so that noise counts once and
@@ -121,7 +121,7 @@ class Watcher:
             self._step, feed, scaled_flow(seen.flow, full), fit_matte(seen.trust, full), seen.known, seen.moves
         )
 
-    def glimpse(self, now: Image, time: float) -> Glimpse | None:
+    def glimpse(self, now: Image, time: float) -> MotionField | None:
         """How a picture, at a third of the size, follows from those before it; None where nothing is remembered."""
         before, passed = self._seen, time - self._time
         self._seen, self._time = now, time
@@ -136,7 +136,7 @@ class Watcher:
         self._seen = np.asarray(cv2.blendLinear(seen, now, trust, 1 - trust), np.uint8)
         loud = min(1.0, (noise - HEARD[0]) / (HEARD[1] - HEARD[0]))
         keep = rest * np.float32(loud * math.exp(-passed / NOISY)) if loud > 0 else None
-        return Glimpse(flow, trust, keep, known, (rest < 0.5).astype(np.float32))
+        return MotionField(flow, trust, keep, known, (rest < 0.5).astype(np.float32))
 
     def _compare(self, now: Image, before: Image) -> tuple[Flow, Image, Values, Values, float]:
         """The flow back to the picture before, what it brings, where both rest, where that can be trusted, the noise.
@@ -198,7 +198,7 @@ def change(now: Image, before: Image, window: int) -> Values:
     return np.asarray(cv2.boxFilter(apart, cv2.CV_32F, (window, window)) / np.float32(255), np.float32)
 
 
-class Memory:
+class PaintingHistory:
     """Owns what one style has painted, and steadies what it paints."""
 
     def __init__(self) -> None:

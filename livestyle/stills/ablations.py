@@ -11,7 +11,7 @@ import numpy as np
 from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import fit
 from livestyle.image.types import Image, size_of
-from livestyle.stills.gatys import Studio, check_target
+from livestyle.stills.gatys import GatysPainter, check_target
 from livestyle.stills.recipe import Recipe
 from livestyle.types import Progress
 
@@ -46,7 +46,7 @@ def layers_sheet(recipe: Recipe) -> list[Row]:
 SHEETS: dict[str, Callable[[Recipe], list[Row]]] = {"weights": weights_sheet, "layers": layers_sheet}
 
 
-def paint_sheet(studio: Studio, kind: str, source: Path, target: Path, over: Event, watch: Progress) -> bool:
+def paint_sheet(studio: GatysPainter, kind: str, source: Path, target: Path, over: Event, watch: Progress) -> bool:
     """Paint every cell, then the sheet; cells that are done wait in a folder beside it, where a later run goes on.
 
     Args:

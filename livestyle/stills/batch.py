@@ -13,9 +13,9 @@ from livestyle.errors import UserError
 from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_picture, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame
-from livestyle.live.controls import Deck
+from livestyle.live.controls import Controls
 from livestyle.render.filter import Filter
-from livestyle.types import Say, Watch
+from livestyle.types import FrameProgress, Say
 from livestyle.video.sinks.clip import CLIPS
 from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.sink import Stream
@@ -25,7 +25,7 @@ Render = Callable[[Frame], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Still:
+class StylizedStill:
     """A picture that was done, or could not be.
 
     Args:
@@ -70,7 +70,7 @@ def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[P
     return [(picture, result) for result, picture in taken.items()]
 
 
-def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Still]:
+def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[StylizedStill]:
     """Read, render and write each, with what its file says beside the pixels; yields each as it is done.
 
     One of several that cannot be read is yielded with its problem, and the rest is done.
@@ -86,13 +86,13 @@ def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Sti
         except UserError as problem:
             if len(jobs) == 1:
                 raise
-            yield Still(picture, result, problem)
+            yield StylizedStill(picture, result, problem)
             continue
         save_image(result, render(Frame(image, 0, 0.0)), facts)
-        yield Still(picture, result)
+        yield StylizedStill(picture, result)
 
 
-def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[Still]]:
+def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[StylizedStill]]:
     """Stylize a picture or a folder with the feed-forward styles; the count, and each as it is done.
 
     Raises:
@@ -104,7 +104,7 @@ def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[i
     return len(jobs), render_stills(jobs, lambda frame: filter(frame, look))
 
 
-def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[Still]]:
+def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[StylizedStill]]:
     """The matte of a picture or of every picture of a folder: 8-bit grey, or the person as RGBA with `cutout`.
 
     Raises:
@@ -127,7 +127,9 @@ def is_clip(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() not in READABLE
 
 
-def matte_clip(settings: Settings, source: Path, target: Path, deck: Deck, say: Say, watch: Watch) -> int:
+def matte_clip(
+    settings: Settings, source: Path, target: Path, controls: Controls, say: Say, watch: FrameProgress
+) -> int:
     """The matte of a clip as a grey clip, steadied over time as in live; returns its number of frames.
 
     Raises:
@@ -139,7 +141,7 @@ def matte_clip(settings: Settings, source: Path, target: Path, deck: Deck, say: 
     with open_source(str(source)) as frames, Filter(settings) as filter:
         with open_sink((f"file:{target}",), Stream(frames.size, frames.fps, is_matte=True)) as sink:
             for frame in frames:
-                if deck.over.is_set():
+                if controls.over.is_set():
                     break
                 gray = to_gray(filter.matte(frame))
                 sink.send(Frame(np.repeat(gray[..., None], 3, axis=2), frame.index, frame.time))

@@ -27,7 +27,7 @@ from livestyle.stills import memory
 from livestyle.stills.loss_curve import Row, draw_curve
 from livestyle.stills.masked_loss import Layers, Lens, set_masked_goal, stand_in, style_grams
 from livestyle.stills.memory import fitted
-from livestyle.stills.multiscale import Easel, join
+from livestyle.stills.multiscale import Multiscale, join
 from livestyle.stills.recipe import Recipe, scales_of
 from livestyle.stills.style_images import beside
 from livestyle.stills.unfinished import Checkpoint, Unfinished
@@ -39,7 +39,7 @@ BLUR = 0.5  # of the portrait blur beside other results
 NOTE = "livestyle-digest"  # in the picture's file, of all that it was made from
 
 
-class Studio:
+class GatysPainter:
     """Paints stills one after the other.
 
     Args:
@@ -83,7 +83,7 @@ class Studio:
         layers = Layers(content, style)
         self.recipe, self._lens = replace(recipe, layers=layers), Lens(network, layers)
 
-    def variant(self, recipe: Recipe) -> "Studio":
+    def variant(self, recipe: Recipe) -> "GatysPainter":
         """A silent studio for another recipe with the same style pictures and planes."""
         other = copy(self)
         other._say, other._extras = lambda line: None, False
@@ -114,27 +114,27 @@ class Studio:
             self._say(f"{target} goes on after {len(progress.history)} iterations.")
         recipe = self._planned(progress, size_of(image))
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
-        easel = Easel(self._lens, recipe, self._paintings, image, self._masks(image, matte), progress)
+        multiscale = Multiscale(self._lens, recipe, self._paintings, image, self._masks(image, matte), progress)
 
         def write(notes: Mapping[str, str]) -> None:
-            picture = join(image, matte, easel.pictures(), recipe)
+            picture = join(image, matte, multiscale.pictures(), recipe)
             save_image(target, picture, replace(facts, notes=notes))
             if curve:
                 draw_curve(progress.history, curve)
 
         due = monotonic() + PREVIEW
-        for share in easel.run():
+        for share in multiscale.run():
             watch(share, described(progress.history[-1]))
             if over.is_set() or monotonic() > due:
                 begun = monotonic()
-                unfinished.save(easel.progress())
+                unfinished.save(multiscale.progress())
                 write({})
                 due = monotonic() + max(PREVIEW, SPARING * (monotonic() - begun))
             if over.is_set():
                 return False
         if not progress.history:
             self._say(f"{source} shows nothing to paint: there is no such plane in it.")
-        for path, picture in self._beside(image, matte, easel.pictures(), target).items():
+        for path, picture in self._beside(image, matte, multiscale.pictures(), target).items():
             save_image(path, picture, replace(facts, notes=self._notes))
         write(self._notes | {NOTE: digest, "livestyle-losses": json.dumps(last_losses(progress.history))})
         unfinished.remove()

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from livestyle.errors import UserError
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 
 Row = tuple[str, int, int, dict[str, float]]  # plane, width and height of the scale, losses after an iteration
 
@@ -35,5 +35,5 @@ def draw_curve(history: Sequence[Row], path: Path) -> None:
         axes.set(xlabel="iterations", ylabel="loss", yscale="log", title=plane)
         axes.grid(alpha=0.3)
         axes.legend()
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=100)

@@ -10,7 +10,7 @@ from livestyle.image.box import Box
 from livestyle.image.types import Image, Matte, size_of
 from livestyle.nets.tensors import as_batch, as_image, device_of, named
 from livestyle.stills.masked_loss import LEAST_SHARE, Lens, normalise, set_masked_goal, style_grams
-from livestyle.stills.optimizers import OPTIMIZERS, Painter
+from livestyle.stills.optimizers import OPTIMIZERS, PictureOptimizer
 from livestyle.stills.recipe import Recipe, scales_of
 from livestyle.stills.style_images import beside, match_colors
 from livestyle.stills.unfinished import Checkpoint
@@ -22,7 +22,7 @@ GREY, NOISE = 128, 8  # mean and deviation: noise over the whole range stays whe
 ROOM, GRID = 32, 16  # px that the network sees around a plane's box, whose corners lie on a grid of its pooling
 
 
-class Easel:
+class Multiscale:
     """A still and what its planes are to look like.
 
     Each plane is painted by itself, beside the others' own pixels: together they took half as many iterations again for
@@ -49,7 +49,7 @@ class Easel:
                 for plane in masks
             }
         self._progress, self._box = progress, Box(0, 0, 0, 0)
-        self._painter: Painter | None = None
+        self._painter: PictureOptimizer | None = None
 
     def run(self) -> Iterator[float]:
         """Paint; yields the share that is done after each iteration."""
@@ -87,7 +87,7 @@ class Easel:
         self._box.of(picture)[:] = as_image(self._painter.picture)
         return {plane: picture}
 
-    def _begin(self, plane: str, size: Size) -> Painter | None:
+    def _begin(self, plane: str, size: Size) -> PictureOptimizer | None:
         """A painter at a scale, where the scale before it or what was kept left off; None where there is no plane."""
         content, mask = pixels.fit(self._image, size), pixels.fit_matte(self._masks[plane], size)
         if mask.mean() < LEAST_SHARE:

@@ -18,7 +18,7 @@ TRIES = 12  # places along a direction
 RATE, MOMENTS = 0.02, (0.9, 0.999)  # of Adam, in brightness
 
 
-class Painter:
+class PictureOptimizer:
     """A picture on the way, whose values are free to leave 0..1, as in Gatys et al. 2016.
 
     Args:
@@ -60,7 +60,7 @@ class Painter:
         self.terms = {name: state[f"terms.{name}"].to(device) for name in self.terms}
 
 
-class Lbfgs(Painter):
+class Lbfgs(PictureOptimizer):
     """L-BFGS (Liu and Nocedal 1989) that backtracks, so that a step seldom costs more than one evaluation.
 
     PyTorch's own stands still for good where the gradient turns back at once, as it does for a picture that starts as
@@ -132,7 +132,7 @@ class Lbfgs(Painter):
             self._turns.append(state[f"turns.{number}"].to(self.picture.device))
 
 
-class Adam(Painter):
+class Adam(PictureOptimizer):
     """Adam (Kingma and Ba 2015): more steps for the same loss, a tenth of the memory for what it remembers."""
 
     def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
@@ -155,4 +155,4 @@ class Adam(Painter):
         self._mean, self._square = (state[name].to(self.picture.device) for name in ("mean", "square"))
 
 
-OPTIMIZERS: dict[str, type[Painter]] = {"lbfgs": Lbfgs, "adam": Adam}
+OPTIMIZERS: dict[str, type[PictureOptimizer]] = {"lbfgs": Lbfgs, "adam": Adam}

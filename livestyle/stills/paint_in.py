@@ -341,13 +341,13 @@ def gatys_stylizer(
     Raises:
         UserError: as `Studio`.
     """
-    from livestyle.stills.gatys import Studio
+    from livestyle.stills.gatys import GatysPainter
     from livestyle.stills.recipe import Recipe
 
     blend = ((style, 1.0),)
     painted = target.with_name(f".{target.stem}.{sha256(style)[:8]}.png")
     recipe = Recipe({"background": blend, "person": blend}, iterations, long_side)
-    studio = Studio(settings, recipe, loss_network, say)
+    studio = GatysPainter(settings, recipe, loss_network, say)
     if not studio.paint(portrait, painted, over, watch):
         return None
     image = load_image(painted)

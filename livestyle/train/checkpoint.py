@@ -19,7 +19,7 @@ from livestyle.files import locked, save_tensors, write_error
 from livestyle.train.curves import MEAN_IU, Curves, Sparingly, Terms, summary
 from livestyle.train.ranks import Ranks
 
-Facts = dict[str, float | int | str]
+Figures = dict[str, float | int | str]
 Step = Callable[[float, int], tuple[int, Terms]]
 
 EVERY = 60.0  # seconds between checkpoints
@@ -28,7 +28,7 @@ MOST_SETBACKS = 5  # after so many without a good minute between them, it is giv
 ANEW = "Remove it to begin anew, or give another NAME or --runs."
 
 
-def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: Facts) -> None:
+def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: Figures) -> None:
     """Write the nets, the optimizer's moments and the facts, aside first, then renamed.
 
     Raises:
@@ -133,7 +133,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Report:
+class TrainingStatus:
     """How a training stands."""
 
     progress: float  # 0..1
@@ -158,10 +158,10 @@ def train_by_the_clock(
     validate: Callable[[], Terms] | None = None,
     *,
     warn: Callable[[str], None] = lambda line: None,
-    notes: Facts | None = None,
+    notes: Figures | None = None,
     saved: Callable[[], None] = lambda: None,
     ranks: Ranks | None = None,
-) -> Iterator[Report]:
+) -> Iterator[TrainingStatus]:
     """Step until the minutes are over, going on from the checkpoint where there is one.
 
     Each learning rate follows `one_cycle` from its first value. A checkpoint and a point of the curves are saved each
@@ -222,12 +222,12 @@ def train_by_the_clock(
             if due and ranks.first:
                 curves.add(images, recent, score(always=over))
                 figures = as_figures(recent, curves.validation)
-                more: Facts = {"rate_halved": halved} if halved else {}
-                kept: Facts = {"seconds": spent, "images": images, **(notes or {}), **figures, **more}
+                more: Figures = {"rate_halved": halved} if halved else {}
+                kept: Figures = {"seconds": spent, "images": images, **(notes or {}), **figures, **more}
                 save_checkpoint(checkpoint, nets, optimizer, kept)
                 saved()
             last = spent if due else last
-            yield Report(min(1.0, spent / clock.seconds), images, recent)
+            yield TrainingStatus(min(1.0, spent / clock.seconds), images, recent)
 
 
 @contextmanager
@@ -286,7 +286,7 @@ def diverged(checkpoint: Path, times: int, rate: float) -> UserError:
     )
 
 
-def as_figures(training: Terms, validation: Terms) -> Facts:
+def as_figures(training: Terms, validation: Terms) -> Figures:
     """What a card says of a training: its last losses, and how it did on images that it was not trained on."""
-    losses: Facts = {f"{name}_loss": round(value, 4) for name, value in training.items() if name != MEAN_IU}
+    losses: Figures = {f"{name}_loss": round(value, 4) for name, value in training.items() if name != MEAN_IU}
     return losses | {f"validation_{name}": round(value, 4) for name, value in validation.items()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 
 Terms = dict[str, float]  # named losses, and the score MEAN_IU where there is one
 
@@ -57,9 +57,9 @@ class Curves:
         """Append a point, write all, draw all."""
         self.points.append({"images": images, "training": training, "validation": validation})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(self._path) as part:
+        with atomic_write(self._path) as part:
             part.write_text(json.dumps(self.points))
-        with written_aside(self._path.with_suffix(".png")) as part:
+        with atomic_write(self._path.with_suffix(".png")) as part:
             draw(self.points, part)
 
 

@@ -23,7 +23,7 @@ from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import KINDS, Card, save_card
 from livestyle.nets.tensors import as_batch
-from livestyle.train.checkpoint import Facts, Report, load_checkpoint, train_by_the_clock
+from livestyle.train.checkpoint import Figures, TrainingStatus, load_checkpoint, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.photos import random_crop
 
@@ -71,7 +71,7 @@ class Pictures:
         return photos, paintings
 
 
-def train_loss_network(job: LossNetworkTraining) -> Iterator[Report]:
+def train_loss_network(job: LossNetworkTraining) -> Iterator[TrainingStatus]:
     """Train, or go on from the checkpoint; yields after each step."""
     seen, held = divide(job)
     random.seed(job.seed)
@@ -325,7 +325,7 @@ def compact(net: LossNetwork) -> LossNetwork:
     return out.eval().requires_grad_(False)
 
 
-def load_distilled(job: LossNetworkTraining) -> tuple[LossNetwork, Facts]:
+def load_distilled(job: LossNetworkTraining) -> tuple[LossNetwork, Figures]:
     """The compact network of a training's checkpoint, and the figures for its card: minutes, pictures, losses."""
     net = fresh(job.widths, job.teacher)
     facts = load_checkpoint(job.checkpoint, {"net": net})

@@ -22,7 +22,7 @@ from livestyle.image.types import Image, Matte, size_of
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets.engine import choose_engine
 from livestyle.types import Size
-from livestyle.video.sources.clip import DEMO, VideoFile
+from livestyle.video.sources.clip import DEMO, ClipSource
 
 MOST = 480  # short side that a photo is scaled to, at most
 LEAST = 48  # pixels to a side; what is smaller shows nothing once it is scaled up
@@ -200,7 +200,7 @@ def demo_frame(number: int = 0) -> Image:
 @cache
 def demo_frames() -> list[Image]:
     """FRAMES of the demo clip's."""
-    with VideoFile(str(DEMO)) as clip:
+    with ClipSource(str(DEMO)) as clip:
         every = max(1, (clip.total or FRAMES) // FRAMES)
         return [frame.image for frame in islice(clip, 0, FRAMES * every, every)]
 

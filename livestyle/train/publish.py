@@ -22,7 +22,7 @@ from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.shipped import Shipped, build, ship
 from livestyle.nets.tensors import as_batch
 from livestyle.render.stylizer import load_style
-from livestyle.train.checkpoint import Facts, is_finite, is_folded, load_checkpoint
+from livestyle.train.checkpoint import Figures, is_finite, is_folded, load_checkpoint
 from livestyle.train.photos import FRAMES, dead_leaves, demo_frame
 from livestyle.train.style import ARCHS, StyleTraining
 
@@ -32,7 +32,7 @@ JUDGED = 4  # of them
 LIKE = 32.0  # dB
 
 
-def load_trained(checkpoint: Path, net: str, part: str, width: float = 1.0) -> tuple[torch.nn.Module, Facts]:
+def load_trained(checkpoint: Path, net: str, part: str, width: float = 1.0) -> tuple[torch.nn.Module, Figures]:
     """The net that a checkpoint holds under `part`, and the figures for its card: minutes, images, losses."""
     model = fold(build(net, width)) if is_folded(checkpoint) else build(net, width)
     facts = load_checkpoint(checkpoint, {part: model})

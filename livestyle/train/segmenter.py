@@ -22,7 +22,7 @@ from livestyle.matting.datasets import Pair, Warn, fault_line, list_pairs, list_
 from livestyle.nets import losses
 from livestyle.nets.architectures.blocks import fold
 from livestyle.nets.export.shipped import build
-from livestyle.train.checkpoint import Report, is_folded, load_facts, load_weights, train_by_the_clock
+from livestyle.train.checkpoint import TrainingStatus, is_folded, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import MEAN_IU, Terms
 from livestyle.train.scenes import Scenes
 from livestyle.types import Size
@@ -67,7 +67,7 @@ class SegmenterTraining:
     seed: int = 0
 
 
-def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> Iterator[Report]:
+def train_segmenter(job: SegmenterTraining, warn: Warn = lambda line: None) -> Iterator[TrainingStatus]:
     """Train, or go on from the checkpoint; yields after each step. `warn` gets a line about data left out.
 
     Raises:

@@ -24,7 +24,7 @@ from livestyle.nets.library import find_cards
 from livestyle.nets.tensors import as_batch, as_image
 from livestyle.render.stylizer import style_card
 from livestyle.stills.reference import painting_grams
-from livestyle.train.checkpoint import Report, load_facts, load_weights, train_by_the_clock
+from livestyle.train.checkpoint import TrainingStatus, load_facts, load_weights, train_by_the_clock
 from livestyle.train.curves import Terms
 from livestyle.train.muon import Muon
 from livestyle.train.photos import LONGEST, MOST, Feed, Photos, Sample, demo_frame, middle
@@ -72,7 +72,7 @@ class StyleTraining:
     seed: int = 0
 
 
-def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[Report]:
+def train_style(job: StyleTraining, warn: Warn = lambda line: None) -> Iterator[TrainingStatus]:
     """Train, or go on from the checkpoint; yields after each step. `warn` gets a line about what is not as asked.
 
     With each checkpoint a preview is drawn beside it, NAME.preview.png: the painting, and a picture in its style.

@@ -19,7 +19,7 @@ from skimage.data import astronaut
 from livestyle.config.settings import Settings
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.render.filter import Filter
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.sink import Stream
 
 SIZE = 640, 360
@@ -83,7 +83,7 @@ def frames() -> list[Image]:
 
 def main() -> None:
     """Write the clip."""
-    with VideoFile(Path(sys.argv[1]), Stream(SIZE, FPS)) as sink:
+    with ClipSink(Path(sys.argv[1]), Stream(SIZE, FPS)) as sink:
         for index, image in enumerate(frames()):
             sink.send(Frame(image, index, index / FPS))
 

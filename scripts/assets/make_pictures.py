@@ -11,7 +11,7 @@ from livestyle.config.settings import Settings
 from livestyle.image.io import save_image
 from livestyle.image.pixels import fit, to_gray
 from livestyle.image.types import Frame, Image
-from livestyle.live.actions import open_deck
+from livestyle.live.actions import open_controls
 from livestyle.live.guard import Shown
 from livestyle.live.preview import scene_of
 from livestyle.render.filter import Filter
@@ -67,12 +67,12 @@ def save_moving(path: Path) -> None:
 
 def preview(frames: list[Frame]) -> Image:
     """The window: HUD, styles, and a line between before and after."""
-    deck = open_deck(Settings(background="starry_night"))
+    controls = open_controls(Settings(background="starry_night"))
     for action in ("strip", "split"):
-        deck.press(action)
+        controls.press(action)
     with Filter(Settings()) as filter:
-        picture = [filter(frame, deck.look) for frame in frames][-1]
-        scene = scene_of(deck, Shown(frames[-1], picture, deck.look), filter.segmenter, filter.matte)
+        picture = [filter(frame, controls.look) for frame in frames][-1]
+        scene = scene_of(controls, Shown(frames[-1], picture, controls.look), filter.segmenter, filter.matte)
     return Overlay().draw(picture, scene, (960, 540))
 
 

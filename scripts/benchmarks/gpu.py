@@ -16,7 +16,7 @@ from typing import Any
 
 from livestyle.config.settings import read_size
 from livestyle.evaluate.speed.bench import median
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 from livestyle.nets.engine import cpu_name
 
 SECOND = ("--person", "starry_night")  # a second style
@@ -46,7 +46,7 @@ def main() -> None:
         for name, (size, flags) in CASES.items()
     }
     facts = {"date": str(datetime.date.today()), "cpu": cpu_name(), "clip": Path(options.clip).name, "runs": runs}
-    with written_aside(options.out) as part:
+    with atomic_write(options.out) as part:
         part.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     print(table(runs))
 

@@ -58,9 +58,9 @@ def picture(path: Path) -> None:
 
 def video(path: Path) -> None:
     """A clip: its first frames."""
-    from livestyle.video.sources.clip import VideoFile
+    from livestyle.video.sources.clip import ClipSource
 
-    with VideoFile(str(path), loop=True) as source:
+    with ClipSource(str(path), loop=True) as source:
         for frame in itertools.islice(source, FRAMES):
             assert frame.image.shape[1::-1] == source.size
 
@@ -144,12 +144,12 @@ def serve() -> Path:
     """The folder of a control socket with a real deck behind it, opened once."""
     from livestyle.config.settings import Settings
     from livestyle.live import server as control
-    from livestyle.live.actions import open_deck
+    from livestyle.live.actions import open_controls
 
     if not SERVED:
         control.RATE = 1 << 20
-        folder, deck = Path(tempfile.mkdtemp()), open_deck(Settings())
-        SERVED.extend((folder, control.Control(deck.press, deck.status, folder=folder)))
+        folder, controls = Path(tempfile.mkdtemp()), open_controls(Settings())
+        SERVED.extend((folder, control.Server(controls.press, controls.status, folder=folder)))
         threading.settrace(trace)
         SERVED[1].__enter__()
     return Path(SERVED[0])

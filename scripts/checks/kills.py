@@ -130,7 +130,7 @@ def painted(folder: Path) -> float:
 def save_stills(folder: Path) -> None:
     """The same picture and the same record, over and over."""
     from livestyle.config.look import Look, parse_plane
-    from livestyle.image.io import Facts, load_notes, save_image
+    from livestyle.image.io import PictureNotes, load_notes, save_image
     from livestyle.live.reload import save_last
 
     os.environ.update(LIVESTYLE_CONFIG="", XDG_STATE_HOME=str(folder))
@@ -138,7 +138,7 @@ def save_stills(folder: Path) -> None:
     before = int(load_notes(folder / "still.png").get("number", 0))
     for number in range(before + 1, before + FRAMES):
         picture = noise.integers(0, 255, (120, 160, 3), np.uint8)
-        save_image(folder / "still.png", picture, Facts(notes={"number": str(number)}))
+        save_image(folder / "still.png", picture, PictureNotes(notes={"number": str(number)}))
         save_last(Look(parse_plane("great_wave"), background_strength=number % 100 / 100))
 
 
@@ -186,14 +186,14 @@ def record(folder: Path) -> None:
 def recorded(folder: Path) -> float:
     """How many clips there are; the last is played up to the last second that was sent."""
     from livestyle.errors import UserError
-    from livestyle.video.sources.clip import VideoFile
+    from livestyle.video.sources.clip import ClipSource
 
     clips = sorted((folder / "clips").glob("*.mkv"), key=lambda clip: clip.stat().st_mtime_ns)
     sent = max(folder.glob("*.far"), key=lambda file: file.stat().st_mtime_ns, default=None)
     last = int(sent.read_text() or 0) if sent else 0
     if clips and last > 30:
         try:
-            with VideoFile(str(clips[-1])) as source:
+            with ClipSource(str(clips[-1])) as source:
                 shown = sum(1 for _ in source)
         except UserError as error:
             raise AssertionError(str(error)) from None

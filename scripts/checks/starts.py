@@ -29,7 +29,7 @@ from livestyle.errors import UserError
 from livestyle.image.io import save_image
 from livestyle.image.types import Frame
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream
@@ -140,7 +140,7 @@ def cases(folder: Path) -> dict[str, Callable[[], None]]:
     """All that can be started here, by what a person calls it."""
     still, clip = folder / "still.png", folder / "clip.mp4"
     save_image(still, IMAGE)
-    with VideoFile(clip, Stream(SIZE, FPS)) as sink:
+    with ClipSink(clip, Stream(SIZE, FPS)) as sink:
         for index in range(2 * FRAMES):
             sink.send(Frame(IMAGE, index, index / FPS))
     found: dict[str, Callable[[], None]] = {

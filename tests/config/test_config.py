@@ -21,7 +21,7 @@ from livestyle.config.settings import LiveSettings, Settings
 from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
 from livestyle.live import reload as follow
-from livestyle.live.actions import open_deck
+from livestyle.live.actions import open_controls
 from livestyle.live.reload import Reload, load_last, save_last
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
@@ -298,7 +298,7 @@ def test_keys_are_changed_by_the_users_file_alone(home: Home) -> None:
     """Two may change places: only the whole table has to be free of doubles."""
     home.user.write_text('[keys]\nstronger = "-"\nweaker = "="\nnext-style = "space"\nfreeze = "]"\n')
     keys = {name: one.value for name, one in home.load().keys.items()}
-    assert open_deck(Settings(), keys=keys).key("next-style") == "space"
+    assert open_controls(Settings(), keys=keys).key("next-style") == "space"
     rows = json.loads(home.run("config", "show", "--json").stdout)["keys"]
     assert rows["weaker"] == {"value": "=", "origin": f"{home.user}, line 3"}
     assert rows["quit"] == {"value": "q", "origin": "default"}
@@ -361,8 +361,8 @@ class Editing:
         self.write(text)
         values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}
         asked = Settings(**(values | typed_looks))
-        self.deck = open_deck(asked)
-        self.reload = Reload(self.deck, asked, "great_wave", None, tuple(typed_looks), self.said.append)
+        self.controls = open_controls(asked)
+        self.reload = Reload(self.controls, asked, "great_wave", None, tuple(typed_looks), self.said.append)
 
     def write(self, text: str) -> None:
         part = self.home.user.with_suffix(".part")
@@ -372,14 +372,14 @@ class Editing:
     def edit(self, text: str) -> Look:
         self.write(text)
         self.reload()
-        return self.deck.look
+        return self.controls.look
 
 
 def test_looks_follow_the_file(home: Home) -> None:
     run = Editing(home, 'background = "blur:0.2"\n')
     assert run.edit('background = "starry_night"\nstrength = 0.5\n').background.text == "starry_night"
-    assert run.deck.look.background_strength == 0.5
-    run.deck.press("person blur:0.9")
+    assert run.controls.look.background_strength == 0.5
+    run.controls.press("person blur:0.9")
     look = run.edit('background = "starry_night"\nkeep-colors = true\n')
     assert (look.person.text, look.background_strength, look.keep_colors) == ("blur:0.9", 1.0, True)
     assert run.edit("").background.text == "great_wave"  # the default
@@ -402,7 +402,7 @@ def test_a_wrong_file_is_said_and_the_old_look_stays(home: Home, text: str, said
     run = Editing(home, 'background = "blur:0.2"\n')
     assert run.edit(text).background.text == "blur:0.2"
     assert said in run.said[-1]
-    assert list(run.deck.answers()) == run.said
+    assert list(run.controls.answers()) == run.said
     assert run.edit('background = "blur:0.3"\n').background.text == "blur:0.3"
 
 
@@ -410,7 +410,7 @@ def test_a_file_that_is_gone_changes_nothing(home: Home) -> None:
     run = Editing(home, 'background = "blur:0.2"\n')
     home.user.unlink()
     run.reload()
-    assert (run.deck.look.background.text, run.said) == ("blur:0.2", [])
+    assert (run.controls.look.background.text, run.said) == ("blur:0.2", [])
 
 
 def test_a_file_has_no_say_over_flags(home: Home) -> None:
@@ -421,10 +421,10 @@ def test_a_file_has_no_say_over_flags(home: Home) -> None:
 
 def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
     run = Editing(home, 'background = "blur:0.2"\n')
-    run.deck.is_call = True
+    run.controls.is_call = True
     assert run.edit('background = "none"\n').background.text == "blur:0.2"
-    run.deck.press("confirm")
-    assert run.deck.look.background.text == "none"
+    run.controls.press("confirm")
+    assert run.controls.look.background.text == "none"
 
 
 def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

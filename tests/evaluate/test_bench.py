@@ -21,12 +21,12 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.charts import draw_naive
 from livestyle.evaluate.speed import baseline as naive
-from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Naive, Stretch
+from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Baseline, Stretch
 from livestyle.evaluate.speed.bench import Job, bench, compare, together
-from livestyle.evaluate.speed.cores import Others, allowed, kept_to, taken
-from livestyle.evaluate.speed.jpeg_frames import LEAST, Encoded, decode, encode, encoded, there_and_back
-from livestyle.live.actions import open_deck
-from livestyle.live.controls import Deck
+from livestyle.evaluate.speed.cores import OtherLoad, allowed, kept_to, taken
+from livestyle.evaluate.speed.jpeg_frames import LEAST, JpegFrames, decode, encode, encoded, there_and_back
+from livestyle.live.actions import open_controls
+from livestyle.live.controls import Controls
 from livestyle.live.report import Report
 
 SMALL = (160, 90)
@@ -43,7 +43,7 @@ def test_frames_go_there_and_back(index: int, length: int) -> None:
 
 def test_frames_are_the_clips_own_as_a_webcam_sends_them() -> None:
     jpegs = [encode(draw_card(64, 48, seed)) for seed in range(3)]
-    frames = list(islice(Encoded(jpegs, (64, 48), first=1), 6))
+    frames = list(islice(JpegFrames(jpegs, (64, 48), first=1), 6))
     assert [frame.index for frame in frames] == list(range(6))
     for frame, at in zip(frames, (1, 2, 2, 1, 0, 0), strict=True):
         assert (frame.image == decode(jpegs[at])).all()
@@ -53,30 +53,30 @@ def test_frames_are_the_clips_own_as_a_webcam_sends_them() -> None:
 
 def test_a_camera_sends_no_frame_early() -> None:
     start = time.monotonic()
-    frames = list(islice(Encoded([encode(draw_card(16, 16))], (16, 16), pace=100), 5))
+    frames = list(islice(JpegFrames([encode(draw_card(16, 16))], (16, 16), pace=100), 5))
     assert [frame.time >= index / 100 for index, frame in enumerate(frames)] == [True] * 5
     assert all(frame.captured >= start + frame.time for frame in frames)
 
 
 def test_frames_end_after_their_time_but_for_the_least() -> None:
-    assert len(list(Encoded([encode(draw_card(16, 16))], (16, 16), seconds=0))) == LEAST
-    assert len(list(Encoded([encode(draw_card(16, 16))], (16, 16), pace=50, seconds=0.1))) in {LEAST, 4, 5}
+    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), seconds=0))) == LEAST
+    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), pace=50, seconds=0.1))) in {LEAST, 4, 5}
 
 
 @on_linux
 def test_other_processes_are_told() -> None:
-    others = Others()
+    others = OtherLoad()
     end = time.process_time() + 0.2
     while time.process_time() < end:
         pass
     assert 0 <= (others.share() or 0.0) <= 1
     with patch("livestyle.evaluate.speed.cores.idle_seconds", lambda: None):
-        assert Others().share() is None
+        assert OtherLoad().share() is None
 
 
 def test_latency_counts_from_before_the_decoding() -> None:
     before = time.monotonic()
-    frame = next(iter(Encoded([encode(draw_card(640, 480))], (640, 480))))
+    frame = next(iter(JpegFrames([encode(draw_card(640, 480))], (640, 480))))
     assert before <= frame.captured < time.monotonic()
 
 
@@ -109,7 +109,7 @@ def test_a_core_is_taken_and_given_back() -> None:
 def test_a_bench_at_a_cameras_pace_beside_other_work() -> None:
     told: list[float] = []
     job = Job("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0, children=1)
-    result = bench(PLAIN, job, open_deck(PLAIN), lambda _: None, lambda done, _: told.append(done))
+    result = bench(PLAIN, job, open_controls(PLAIN), lambda _: None, lambda done, _: told.append(done))
     assert 1 <= result["frames"] <= 10
     assert result["first_frame_s"] > 0
     assert 0 < result["filter_ms"]["p50"] <= result["filter_ms"]["p95"]
@@ -143,7 +143,7 @@ def test_a_ratio_is_the_median_over_the_rounds() -> None:
 def test_against_the_naive_recipe(tmp_path: Path) -> None:
     """It runs in turn with ours, on the same frames, and says what only times."""
     job = Job("demo", (96, 54), 0.5, naive=True, children=0)
-    facts = bench(PLAIN, job, open_deck(PLAIN), lambda _: None, lambda *_: None)
+    facts = bench(PLAIN, job, open_controls(PLAIN), lambda _: None, lambda *_: None)
     assert facts["ratio"] == sorted(facts["naive"]["ratios"])[2]
     assert facts["naive_fps"] > 0
     assert facts["naive_cpu_ms_per_frame"] > 0
@@ -156,11 +156,11 @@ def test_against_the_naive_recipe(tmp_path: Path) -> None:
     assert (tmp_path / "c.png").is_file()
 
 
-class Ended(Naive):
+class Ended(Baseline):
     """A recipe that is ended by Ctrl-C in its second stretch."""
 
-    def __init__(self, deck: Deck, after: int) -> None:
-        self.deck, self.left, self.facts = deck, after, {}
+    def __init__(self, controls: Controls, after: int) -> None:
+        self.controls, self.left, self.facts = controls, after, {}
 
     def __enter__(self) -> "Ended":
         return self
@@ -171,16 +171,16 @@ class Ended(Naive):
     def run(self, first: int, seconds: float) -> Stretch:
         self.left -= 1
         if self.left < 0:
-            self.deck.over.set()
+            self.controls.over.set()
         return Stretch(1, 1.0, 1.0, [1.0], {name: [1.0] for name in STAGES})
 
 
 @pytest.mark.parametrize("whole", [0, 1])
 def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
-    deck, job = open_deck(PLAIN), Job("demo", (32, 18), 0.1, naive=True, children=0)
-    monkeypatch.setattr("livestyle.evaluate.speed.bench.Naive", lambda *_: Ended(deck, whole))
+    controls, job = open_controls(PLAIN), Job("demo", (32, 18), 0.1, naive=True, children=0)
+    monkeypatch.setattr("livestyle.evaluate.speed.bench.Baseline", lambda *_: Ended(controls, whole))
     try:
-        told = bench(PLAIN, job, deck, lambda _: None, lambda *_: None)
+        told = bench(PLAIN, job, controls, lambda _: None, lambda *_: None)
     except KeyboardInterrupt:
         assert not whole
     else:

@@ -13,9 +13,9 @@ from livestyle import files
 from livestyle.config.look import Look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.files import Aside, locked, save_tensors, written_aside
+from livestyle.files import PartialFile, atomic_write, locked, save_tensors
 from livestyle.image.io import load_image, save_image
-from livestyle.live.snapshots import Album, Shot
+from livestyle.live.snapshots import Shot, Snapshots
 from livestyle.nets.card import save_card
 from livestyle.nets.library import find_card
 
@@ -52,7 +52,7 @@ WRITERS = {
 
 
 def write(path: Path, text: str) -> None:
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, "utf-8")
 
 
@@ -92,7 +92,7 @@ def test_nothing_else_renames() -> None:
 def test_what_a_killed_process_left_is_removed_and_what_is_in_the_making_is_not(tmp_path: Path) -> None:
     (tmp_path / ".a.0badcafe.part.txt").write_text("left behind")
     (tmp_path / ".ab.0badcafe.part.txt").write_text("of another file")
-    busy = Aside(tmp_path / "a.txt")
+    busy = PartialFile(tmp_path / "a.txt")
     write(tmp_path / "a.txt", "done")
     assert {file.name for file in tmp_path.iterdir()} == {"a.txt", ".ab.0badcafe.part.txt", busy.part.name}
     busy.part.write_text("later")
@@ -146,7 +146,7 @@ def test_who_clears_up_may_come_before_the_lock(tmp_path: Path, monkeypatch: pyt
 def test_two_albums_in_one_folder_take_no_name_twice(tmp_path: Path) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     shot = Shot(picture, np.zeros((8, 8), np.float32), picture, Look(parse_plane("none")), taken=1e9)
-    with Album(Settings(), tmp_path) as one, Album(Settings(), tmp_path) as two:
+    with Snapshots(Settings(), tmp_path) as one, Snapshots(Settings(), tmp_path) as two:
         for _ in range(3):
             one.take(shot, False)
             two.take(shot, False)
@@ -160,7 +160,7 @@ def test_a_folder_that_vanishes_is_said(when: str, tmp_path: Path) -> None:
     folder.mkdir()
     if when == "before":
         folder.rmdir()
-    with pytest.raises(UserError, match="stick"), written_aside(folder / "a.txt") as part:
+    with pytest.raises(UserError, match="stick"), atomic_write(folder / "a.txt") as part:
         part.unlink()
         folder.rmdir()
     assert not folder.exists()
@@ -201,7 +201,7 @@ def test_stills_survive_kills(tmp_path: Path) -> None:
 
 def test_a_picture_can_be_read_that_was_written_beside_itself(tmp_path: Path) -> None:
     save_image(tmp_path / "a.png", np.full((4, 4, 3), 7, np.uint8))
-    with written_aside(tmp_path / "a.png") as part:
+    with atomic_write(tmp_path / "a.png") as part:
         save_image(tmp_path / "b.png", load_image(tmp_path / "a.png"))
         part.write_bytes((tmp_path / "b.png").read_bytes())
     assert load_image(tmp_path / "a.png").mean() == 7

@@ -33,7 +33,7 @@ from livestyle.video.devices import devices
 from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import open as sinks
 from livestyle.video.sinks import queued, virtual_camera
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.open import open_sinks
 from livestyle.video.sinks.queued import Queued
 from livestyle.video.sinks.recording import claim
@@ -126,7 +126,7 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
     fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
     monkeypatch.setattr(queued, "LOOK", 0.0)
     monkeypatch.setattr(queued, "is_full", lambda folder: next(fills))
-    sink = Queued(VideoFile(file, STREAM), False, tmp_path)
+    sink = Queued(ClipSink(file, STREAM), False, tmp_path)
     for index in range(10):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
     sink._thread.join(30)
@@ -141,7 +141,7 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
 def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path) -> None:
     for is_live in (False, True):
         with open_sinks([f"file:{tmp_path / 'a.mp4'}", "null"], STREAM, is_live) as tee:
-            assert isinstance(tee.sinks[0], Queued if is_live else VideoFile)
+            assert isinstance(tee.sinks[0], Queued if is_live else ClipSink)
             for index in range(8):
                 tee.send(Frame(draw_card(64, 48), index, index / 25))
         with open_source(str(tmp_path / "a.mp4")) as clip:

@@ -1,4 +1,4 @@
-"""The deck: actions by key and by name, from any thread; what is asked about in a call."""
+"""The controls: actions by key and by name, from any thread; what is asked about in a call."""
 
 import subprocess
 import sys
@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 from livestyle.config.look import NONE, Look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.live import controls as deck_module
-from livestyle.live.actions import ACTIONS, bind, make_controls, open_deck
-from livestyle.live.controls import ASKED, Deck
+from livestyle.live import controls as controls_module
+from livestyle.live.actions import ACTIONS, bind, make_controls, open_controls
+from livestyle.live.controls import ASKED, Controls
 
 GALLERY = ("alpha", "beta", "gamma")
 
 
-def new_deck(background: str = "alpha", person: str = "none", is_call: bool = False) -> Deck:
-    deck = make_controls(Look(parse_plane(background), parse_plane(person)), GALLERY)
-    deck.is_call = is_call
-    return deck
+def new_deck(background: str = "alpha", person: str = "none", is_call: bool = False) -> Controls:
+    controls = make_controls(Look(parse_plane(background), parse_plane(person)), GALLERY)
+    controls.is_call = is_call
+    return controls
 
 
-def planes(deck: Deck) -> tuple[str, str]:
-    return deck.look.background.text, deck.look.person.text
+def planes(controls: Controls) -> tuple[str, str]:
+    return controls.look.background.text, controls.look.person.text
 
 
 def test_keys_and_names_are_unique() -> None:
@@ -37,10 +37,10 @@ def test_keys_and_names_are_unique() -> None:
 
 @given(st.lists(st.sampled_from([a.name for a in ACTIONS] + list("1234567890")), max_size=30), st.booleans())
 def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> None:
-    deck = new_deck(is_call=is_call)
+    controls = new_deck(is_call=is_call)
     for name in names:
-        deck.strike(name)
-        look = deck.look
+        controls.strike(name)
+        look = controls.look
         assert 0 <= look.background_strength <= 1
         assert parse_plane(look.background.text) == look.background
         assert parse_plane(look.person.text) == look.person
@@ -48,62 +48,62 @@ def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> N
 
 @given(st.lists(st.sampled_from([a.name for a in ACTIONS if a.name != "confirm"]), max_size=40))
 def test_in_a_call_no_key_uncovers_the_room_unasked(names: list[str]) -> None:
-    deck = new_deck("alpha", "beta", is_call=True)
+    controls = new_deck("alpha", "beta", is_call=True)
     for name in names:
-        deck.strike(name)
-        assert not deck.look.bypass
-        assert not deck.look.is_bare
+        controls.strike(name)
+        assert not controls.look.bypass
+        assert not controls.look.is_bare
 
 
 def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(deck_module.time, "monotonic", lambda: now[0])
-    deck = new_deck(is_call=True)
+    monkeypatch.setattr(controls_module.time, "monotonic", lambda: now[0])
+    controls = new_deck(is_call=True)
     for wait, shown in ((ASKED + 0.1, False), (ASKED - 0.1, True)):
         with pytest.raises(UserError, match=r"Others would see your room.*enter"):
-            deck.press("o")
+            controls.press("o")
         now[0] += wait
-        deck.press("enter")
-        assert deck.look.bypass is shown
-    deck.press("o")  # back needs no question
-    assert not deck.look.bypass
+        controls.press("enter")
+        assert controls.look.bypass is shown
+    controls.press("o")  # back needs no question
+    assert not controls.look.bypass
 
 
 def test_a_question_does_not_outlive_the_next_change() -> None:
-    deck = new_deck(is_call=True)
-    deck.strike("o")
-    deck.strike("]")
-    deck.strike("enter")
-    assert (deck.look.bypass, planes(deck)[0]) == (False, "beta")
+    controls = new_deck(is_call=True)
+    controls.strike("o")
+    controls.strike("]")
+    controls.strike("enter")
+    assert (controls.look.bypass, planes(controls)[0]) == (False, "beta")
 
 
 def test_only_confirm_ends_a_panic() -> None:
-    deck = new_deck()
+    controls = new_deck()
     for key in ("p", "p", "space", "o", "q"):
-        deck.press(key)
-        assert deck.panicked
+        controls.press(key)
+        assert controls.panicked
     with pytest.raises(UserError, match="hidden"):
-        deck.press("still")
-    deck.press("enter")
-    assert not deck.panicked
+        controls.press("still")
+    controls.press("enter")
+    assert not controls.panicked
 
 
 def test_styles_go_round_and_go_by_number_and_name() -> None:
-    deck, seen = new_deck(), []
+    controls, seen = new_deck(), []
     for _ in range(4):
-        deck.press("]")
-        seen.append(planes(deck)[0])
+        controls.press("]")
+        seen.append(planes(controls)[0])
     assert seen == ["beta", "gamma", "alpha", "beta"]
-    deck.press("3")
-    assert planes(deck) == ("gamma", "none")
-    deck.press("style alpha")
-    assert planes(deck) == ("alpha", "none")
-    deck.press("person beta+gamma@0.3")
-    assert planes(deck) == ("alpha", "beta+gamma@0.3")
-    deck.press("previous-person-style")
-    assert deck.look.person.text == "gamma"
-    deck.press("next-person-style")
-    assert deck.look.person == NONE
+    controls.press("3")
+    assert planes(controls) == ("gamma", "none")
+    controls.press("style alpha")
+    assert planes(controls) == ("alpha", "none")
+    controls.press("person beta+gamma@0.3")
+    assert planes(controls) == ("alpha", "beta+gamma@0.3")
+    controls.press("previous-person-style")
+    assert controls.look.person.text == "gamma"
+    controls.press("next-person-style")
+    assert controls.look.person == NONE
 
 
 @pytest.mark.parametrize(
@@ -116,34 +116,34 @@ def test_styles_go_round_and_go_by_number_and_name() -> None:
     ],
 )  # fmt: skip
 def test_what_is_none_is_answered_with_a_sentence(text: str, words: str) -> None:
-    deck = new_deck()
+    controls = new_deck()
     with pytest.raises(UserError, match=words):
-        deck.press(text)
-    assert planes(deck) == ("alpha", "none")
+        controls.press(text)
+    assert planes(controls) == ("alpha", "none")
 
 
 def test_the_keys_change_the_chosen_plane() -> None:
-    deck = new_deck()
-    deck.press("tab")
-    deck.press("2")
-    deck.press("-")
-    assert planes(deck) == ("alpha", "beta")
-    assert (deck.look.background_strength, deck.look.person_strength) == (1.0, 0.9)
-    deck.press("tab")
-    deck.press("]")
-    assert planes(deck) == ("beta", "beta")
-    assert deck.look.is_whole is False  # the strengths differ
-    deck.press("plane background")
-    deck.press("=")
-    assert deck.look.background_strength == 1.0
+    controls = new_deck()
+    controls.press("tab")
+    controls.press("2")
+    controls.press("-")
+    assert planes(controls) == ("alpha", "beta")
+    assert (controls.look.background_strength, controls.look.person_strength) == (1.0, 0.9)
+    controls.press("tab")
+    controls.press("]")
+    assert planes(controls) == ("beta", "beta")
+    assert controls.look.is_whole is False  # the strengths differ
+    controls.press("plane background")
+    controls.press("=")
+    assert controls.look.background_strength == 1.0
 
 
 def test_who_is_painted_goes_round_and_remembers() -> None:
-    deck = new_deck("alpha", "beta")
+    controls = new_deck("alpha", "beta")
     seen = []
     for _ in range(3):
-        deck.press("w")
-        seen.append(planes(deck))
+        controls.press("w")
+        seen.append(planes(controls))
     assert seen == [("alpha", "none"), ("none", "beta"), ("alpha", "beta")]
     alone = new_deck("color:#804020")
     alone.press("paint person")
@@ -151,49 +151,49 @@ def test_who_is_painted_goes_round_and_remembers() -> None:
 
 
 def test_blur_comes_back_to_what_was_painted() -> None:
-    deck = new_deck("beta")
-    deck.press("b")
-    assert deck.look.background.kind == "blur"
-    deck.press("b")
-    assert planes(deck)[0] == "beta"
+    controls = new_deck("beta")
+    controls.press("b")
+    assert controls.look.background.kind == "blur"
+    controls.press("b")
+    assert planes(controls)[0] == "beta"
 
 
 def test_pictures_stay_behind(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "room.png").touch()
-    deck = new_deck(f"image:{tmp_path / 'room.png'}")
+    controls = new_deck(f"image:{tmp_path / 'room.png'}")
     for text in ("x", f"person image:{tmp_path / 'room.png'}"):
         with pytest.raises(UserError, match="background only"):
-            deck.press(text)
-    deck.press("paint both")
-    assert deck.look.person.text == "alpha"
+            controls.press(text)
+    controls.press("paint both")
+    assert controls.look.person.text == "alpha"
 
 
 def test_esc_closes_what_is_open_before_it_ends() -> None:
-    deck = new_deck()
+    controls = new_deck()
     for key in ("?", "f", "esc", "esc"):
-        deck.press(key)
-        assert not deck.over.is_set()
-    assert deck.showing == {"hud"}
-    deck.press("esc")
-    assert deck.over.is_set()
+        controls.press(key)
+        assert not controls.over.is_set()
+    assert controls.showing == {"hud"}
+    controls.press("esc")
+    assert controls.over.is_set()
 
 
 def test_views_are_one_at_a_time() -> None:
-    deck, seen = new_deck(), []
+    controls, seen = new_deck(), []
     for key in ("m", "d", "n", "n"):
-        deck.press(key)
-        seen.append(deck.view)
+        controls.press(key)
+        seen.append(controls.view)
     assert seen == ["matte", "split", "inset", ""]
 
 
 def test_keys_can_be_given_away() -> None:
-    deck = make_controls(Look(NONE), GALLERY, keys={"next-style": "n", "inset": "tab", "plane": "]"})
-    deck.press("n")
-    assert planes(deck)[0] == "alpha"
-    deck.press("tab")
-    assert deck.view == "inset"
-    deck.strike("[")
-    assert planes(deck)[0] == "gamma"
+    controls = make_controls(Look(NONE), GALLERY, keys={"next-style": "n", "inset": "tab", "plane": "]"})
+    controls.press("n")
+    assert planes(controls)[0] == "alpha"
+    controls.press("tab")
+    assert controls.view == "inset"
+    controls.strike("[")
+    assert planes(controls)[0] == "gamma"
 
 
 @pytest.mark.parametrize(
@@ -210,23 +210,23 @@ def test_keys_that_cannot_be_are_refused(keys: dict[str, str], words: str) -> No
 
 def test_many_threads_may_press() -> None:
     """Each press counts once: 8 threads step 75 times through 3 styles."""
-    deck = new_deck()
-    threads = [threading.Thread(target=lambda: [deck.press("]") for _ in range(75)]) for _ in range(8)]
+    controls = new_deck()
+    threads = [threading.Thread(target=lambda: [controls.press("]") for _ in range(75)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert planes(deck)[0] == "alpha"
-    assert len(list(deck.answers())) == 600
-    deck.strike("]")
-    assert planes(deck)[0] == "beta"
+    assert planes(controls)[0] == "alpha"
+    assert len(list(controls.answers())) == 600
+    controls.strike("]")
+    assert planes(controls)[0] == "beta"
 
 
 def test_a_deck_starts_with_the_default_style() -> None:
-    deck = open_deck(Settings())
-    assert deck.look.background.text in deck.gallery
+    controls = open_controls(Settings())
+    assert controls.look.background.text in controls.gallery
     with pytest.raises(UserError):
-        open_deck(Settings(person="color:nope"))
+        open_controls(Settings(person="color:nope"))
 
 
 def test_the_table_is_light_to_import() -> None:
@@ -239,9 +239,9 @@ def test_the_table_is_light_to_import() -> None:
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None:
     """Other programs press, too."""
-    deck = make_controls(Look(NONE), ("alpha", "beta"))
+    controls = make_controls(Look(NONE), ("alpha", "beta"))
     try:
-        deck.press(text)
+        controls.press(text)
     except UserError as error:
         assert error.problem
 

@@ -18,10 +18,10 @@ from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits, Lookahead
 from livestyle.live.guard import PATIENCE, Guard, placeholder
 from livestyle.live.jobs import Jobs
-from livestyle.live.snapshots import Album
+from livestyle.live.snapshots import Snapshots
 from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
-from livestyle.render.filter import Filter, Following, nothing
+from livestyle.render.filter import Filter, NextFrame, nothing
 from livestyle.render.meter import Meter
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream, Tee
@@ -34,7 +34,7 @@ class Faulty(Filter):
         super().__init__(Settings())
         self.bad = bad
 
-    def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
         if frame.index in self.bad:
             raise RuntimeError("the segmenter broke")
         return super().__call__(frame, look, following)
@@ -54,8 +54,8 @@ def test_limits_end_a_run() -> None:
 
 
 def test_keys_change_the_look_and_quit_ends() -> None:
-    sink, deck = Collect({2: "o", 4: "o", 6: "q"}), make_controls(COLOUR)
-    go(Cards(), sink, deck=deck)
+    sink, controls = Collect({2: "o", 4: "o", 6: "q"}), make_controls(COLOUR)
+    go(Cards(), sink, controls=controls)
     assert len(sink.frames) == 6
     raw = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert raw == [False, False, True, True, False, False]
@@ -65,11 +65,14 @@ def test_keys_change_the_look_and_quit_ends() -> None:
 def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> None:
     """In a call it may be that the segmenter fails: then there is no still, and the run goes on."""
     sink = Collect({3: "s"}, is_call=True)
-    with Album(Settings(), tmp_path / "stills", jobs=Jobs(tmp_path / "jobs")) as album, Faulty(range(0)) as filter:
+    with (
+        Snapshots(Settings(), tmp_path / "stills", jobs=Jobs(tmp_path / "jobs")) as snapshots,
+        Faulty(range(0)) as filter,
+    ):
         if broken:
             filter.matting = Matting(lambda image: 1 / 0)  # type: ignore[arg-type, return-value]
-        result, said = go(Cards(6), sink, deck=make_controls(COLOUR, album=album), filter=filter)
-    said += album.news()
+        result, said = go(Cards(6), sink, controls=make_controls(COLOUR, snapshots=snapshots), filter=filter)
+    said += snapshots.news()
     assert result.frames == 6
     if broken:
         assert any("No still" in line for line in said)
@@ -140,10 +143,10 @@ class Audience(Collect):
 
 @pytest.mark.parametrize("recording", [False, True])
 def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp_path: Path, recording: bool) -> None:
-    watched, deck = Audience(), make_controls(COLOUR)
-    deck.recording = recording
-    with Recorder(tmp_path, Stream((64, 48), 30), deck) as recorder:
-        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), deck)  # type: ignore[arg-type]
+    watched, controls = Audience(), make_controls(COLOUR)
+    controls.recording = recording
+    with Recorder(tmp_path, Stream((64, 48), 30), controls) as recorder:
+        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), controls)  # type: ignore[arg-type]
     off = [bool((frame.image == placeholder((64, 48))).all()) for frame in watched.frames]
     wanted = [not recording and n in (1, 2, 3, 7, 8, 9) for n in range(10)]
     # The next frame may have been taken from the camera already.
@@ -169,7 +172,7 @@ def test_the_shares_say_on_which_frames_the_nets_ran() -> None:
     with Filter(Settings()) as filter:
         filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
         look = Look(NONE, parse_plane(next(iter(find_cards("style")))))
-        facts = go(Cards(5), Collect(), deck=make_controls(look), filter=filter)[0]
+        facts = go(Cards(5), Collect(), controls=make_controls(look), filter=filter)[0]
     assert facts.segment_share == 1
     assert facts.stylize_share == 0.2
     assert facts.stylize_area == 1
@@ -195,35 +198,35 @@ def test_the_report_has_the_contracts_fields() -> None:
 def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> None:
     """Whatever else is pressed, and although a frame stood still before."""
     sink = Collect({2: "space", 4: "p", 5: "o", 6: "space", 7: "p", 8: "c", 10: "enter"}, is_call=is_call)
-    deck = make_controls(COLOUR)
+    controls = make_controls(COLOUR)
     with Faulty(range(4, 10)) as filter:  # which is not even asked meanwhile
-        go(Cards(13), sink, deck=deck, filter=filter)
+        go(Cards(13), sink, controls=controls, filter=filter)
     hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
     assert [n for n, h in enumerate(hidden) if h] == list(range(4, 10))
 
 
 def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
     """And sinks that can need not even wait until the picture would have been made."""
-    deck, sink = make_controls(COLOUR), Collect()
+    controls, sink = make_controls(COLOUR), Collect()
 
     class Slow(Faulty):
-        def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+        def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
             if frame.index == 3:
-                deck.press("panic")  # as another thread would
+                controls.press("panic")  # as another thread would
                 assert sink.hidden[0] == 3
                 assert (sink.hidden[1] == placeholder((64, 48))).all()
             return super().__call__(frame, look, following)
 
     with Slow(range(0)) as filter:
-        go(Cards(5), sink, deck=deck, filter=filter)
+        go(Cards(5), sink, controls=controls, filter=filter)
     assert [bool((f.image == placeholder((64, 48))).all()) for f in sink.frames] == [False, False, False, True, True]
 
 
 def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) -> None:
     sink = Collect({3: "space", 5: "s", 7: "space"})
-    with Album(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as album, Filter(Settings()) as filter:
-        deck = make_controls(look_of(Settings(person="color:#804020", background="none"), ""), album=album)
-        go(Cards(9), sink, deck=deck, filter=filter)
+    with Snapshots(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as snapshots, Filter(Settings()) as filter:
+        controls = make_controls(look_of(Settings(person="color:#804020", background="none"), ""), snapshots=snapshots)
+        go(Cards(9), sink, controls=controls, filter=filter)
     same = [bool((frame.image == sink.frames[2].image).all()) for frame in sink.frames]
     assert same == [False, False, True, True, True, True, True, False, False]
     assert [frame.time for frame in sink.frames] == [n / 30 for n in range(9)]  # the clock goes on
@@ -233,25 +236,25 @@ def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) ->
 
 def test_bypass_in_a_call_is_asked_about_first() -> None:
     sink = Collect({2: "o", 4: "enter"}, is_call=True)
-    go(Cards(6), sink, deck=make_controls(COLOUR))
+    go(Cards(6), sink, controls=make_controls(COLOUR))
     raw = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert raw == [False, False, False, False, True, True]
 
 
 def test_quality_changes_on_the_way() -> None:
-    deck = make_controls(COLOUR, quality="fast")
+    controls = make_controls(COLOUR, quality="fast")
     with Filter(Settings(quality="fast")) as filter:
-        go(Cards(4), Collect({2: "y"}), deck=deck, filter=filter)
-        assert deck.quality == "balanced"
+        go(Cards(4), Collect({2: "y"}), controls=controls, filter=filter)
+        assert controls.quality == "balanced"
         assert filter.quality is QUALITIES["balanced"]
 
 
 def test_the_deck_is_told_how_it_goes() -> None:
-    deck = make_controls(COLOUR)
-    go(Cards(5), Collect(), deck=deck)
-    assert deck.facts["frames"] == 5
-    assert deck.facts["fps"] > 0  # type: ignore[operator]
-    assert deck.facts["latency_ms"] >= 0  # type: ignore[operator]
+    controls = make_controls(COLOUR)
+    go(Cards(5), Collect(), controls=controls)
+    assert controls.facts["frames"] == 5
+    assert controls.facts["fps"] > 0  # type: ignore[operator]
+    assert controls.facts["latency_ms"] >= 0  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1, 1), (1920, 1080)])
@@ -264,9 +267,9 @@ def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
 def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: bool) -> None:
     """A damaged style, chosen while the filter runs: said, and not a frame of anything else."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
-    sink, deck = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), make_controls(COLOUR)
-    result, _ = go(Cards(6), sink, deck=deck)
-    assert (result.frames, deck.look) == (6, COLOUR)
+    sink, controls = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), make_controls(COLOUR)
+    result, _ = go(Cards(6), sink, controls=controls)
+    assert (result.frames, controls.look) == (6, COLOUR)
     assert all((frame.image[0, 0] == (128, 64, 32)).all() for frame in sink.frames)
     assert any("bad.onnx" in line for line in sink.notices)
 
@@ -275,11 +278,11 @@ def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> No
     """In a call: the room was shown, a damaged style was to hide it. Then nothing is shown, until it is asked for."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     sink = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=True)
-    deck = make_controls(Look(NONE))
-    go(Cards(6), sink, deck=deck)
+    controls = make_controls(Look(NONE))
+    go(Cards(6), sink, controls=controls)
     shown = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert shown == [True] * 3 + [False] * 3
-    assert deck.panicked
+    assert controls.panicked
 
 
 def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> None:
@@ -287,18 +290,18 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     (tmp_path / "worse.onnx").write_bytes(b"no net")
     for first in ("color:#102030", str(tmp_path / "worse.onnx")):
-        deck = make_controls(COLOUR)
-        deck.press(f"background {first}")
-        deck.press(f"background {tmp_path / 'bad.onnx'}")
+        controls = make_controls(COLOUR)
+        controls.press(f"background {first}")
+        controls.press(f"background {tmp_path / 'bad.onnx'}")
         filter = Filter(Settings())
         with filter:
-            render = Guard(filter, (64, 48), deck, print)
+            render = Guard(filter, (64, 48), controls, print)
             render._good = COLOUR
             frame = next(iter(Cards()))
             render(frame)
             shown = render(frame)
-        assert deck.look.background.text == (first if first.startswith("color") else "color:#804020")
-        assert shown.look == deck.look
+        assert controls.look.background.text == (first if first.startswith("color") else "color:#804020")
+        assert shown.look == controls.look
 
 
 def test_frames_can_be_had_before_their_turn_and_none_is_lost() -> None:

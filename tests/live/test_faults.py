@@ -92,11 +92,11 @@ def test_a_picture_is_sent_at_least_every_third_of_a_second_while_the_filter_is_
             times.append(clock.now)
             super().send(frame)
 
-    deck = make_controls(LOOKS["colour"])
+    controls = make_controls(LOOKS["colour"])
     source = Faults([Fault("works", 6.0)], SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(()), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter([*["works"] * 9, STALLS] * 4), clock.sleep), Smoother())
-        drive(source, filter, Timed(deck, {}), deck, Limits(), lambda _: None, lambda _: None)
+        drive(source, filter, Timed(controls, {}), controls, Limits(), lambda _: None, lambda _: None)
         clock.pass_by(math.inf)
     assert max(np.diff(times)) <= guard.STUCK + 1 / FPS + 1e-6
     assert len(times) > 45

@@ -16,11 +16,11 @@ from livestyle.config.settings import Settings
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
-from livestyle.live.controls import Deck
+from livestyle.live.controls import Controls
 from livestyle.live.guard import Guard, placeholder, signed
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
-from livestyle.render.filter import Begun, Filter, Following, nothing
+from livestyle.render.filter import Filter, NextFrame, Pending, nothing
 
 SIZE = 64, 48
 COLOUR = look_of(Settings(background="color:#804020"), "")
@@ -34,7 +34,7 @@ class Numbered(Filter):
         super().__init__(Settings())
         self.stuck, self.entered, self.go_on = stuck, threading.Event(), threading.Event()
 
-    def __call__(self, frame: Frame, look: Look, following: Following = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
         if frame.index in self.stuck:
             self.entered.set()
             assert self.go_on.wait(30)
@@ -61,10 +61,10 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 FILTERS: list[Numbered] = []
 
 
-def guarded(deck: Deck, stuck: set[int], say: Callable[[str], None] = lambda _: None) -> tuple[Guard, Numbered]:
+def guarded(controls: Controls, stuck: set[int], say: Callable[[str], None] = lambda _: None) -> tuple[Guard, Numbered]:
     FILTERS.append(Numbered(stuck))
-    deck.is_call = True
-    return Guard(FILTERS[-1], SIZE, deck, say, is_live=True), FILTERS[-1]
+    controls.is_call = True
+    return Guard(FILTERS[-1], SIZE, controls, say, is_live=True), FILTERS[-1]
 
 
 def frame(index: int, is_blank: bool = False) -> Frame:
@@ -105,10 +105,10 @@ def test_before_the_first_picture_a_placeholder_is_shown(patience: list[float]) 
 @pytest.mark.parametrize(("before", "after"), [(BYPASS, COLOUR), (COLOUR, BYPASS)])
 def test_what_was_made_with_another_look_is_never_shown_late(before: Look, after: Look, patience: list[float]) -> None:
     """Neither the picture that is late, nor the one before it: in it may be what is to be hidden now."""
-    deck = make_controls(before)
-    render, filter = guarded(deck, {2})
+    controls = make_controls(before)
+    render, filter = guarded(controls, {2})
     assert [number(render(frame(n)).picture) for n in range(3)] == [0, 1, 1]
-    deck.look = after
+    controls.look = after
     assert number(render(frame(3)).picture) == -1
     filter.go_on.set()
     assert [number(render(frame(n)).picture) for n in range(4, 7)] == [-1, 5, 6]
@@ -116,13 +116,13 @@ def test_what_was_made_with_another_look_is_never_shown_late(before: Look, after
 
 
 def test_panic_and_a_camera_that_is_away_hide_what_is_late(patience: list[float]) -> None:
-    deck = make_controls(COLOUR)
-    render, filter = guarded(deck, {1})
+    controls = make_controls(COLOUR)
+    render, filter = guarded(controls, {1})
     assert [number(render(frame(n)).picture) for n in range(2)] == [0, 0]
     assert number(render(frame(2, is_blank=True)).picture) == -1
-    deck.press("panic")
+    controls.press("panic")
     assert number(render(frame(3)).picture) == -1
-    deck.press("confirm")
+    controls.press("confirm")
     assert number(render(frame(4)).picture) == 0
     filter.go_on.set()
     filter.close()
@@ -130,10 +130,10 @@ def test_panic_and_a_camera_that_is_away_hide_what_is_late(patience: list[float]
 
 def test_outside_a_call_and_for_clips_the_filter_may_take_its_time(patience: list[float]) -> None:
     for is_call, is_live in ((False, True), (True, False)):
-        deck = make_controls(COLOUR)
-        deck.is_call = is_call
+        controls = make_controls(COLOUR)
+        controls.is_call = is_call
         with Numbered(set()) as filter:
-            render = Guard(filter, SIZE, deck, lambda _: None, is_live=is_live)
+            render = Guard(filter, SIZE, controls, lambda _: None, is_live=is_live)
             assert [number(render(frame(n)).picture) for n in range(3)] == [0, 1, 2]
     assert not patience
 
@@ -229,7 +229,7 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
         with pytest.raises(RuntimeError):
             filter(frame(1), COLOUR)
         assert not filter._known
-        filter._now = Begun(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
+        filter._now = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
         threading.Timer(0.05, stop.set).start()
         filter(frame(2), COLOUR)
         assert ended.is_set()

@@ -17,7 +17,7 @@ from support.pictures import draw_card
 from livestyle.errors import UserError
 from livestyle.files import locked
 from livestyle.image.io import load_image, save_image
-from livestyle.live.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, Recorder
+from livestyle.live.jobs import CANCELLED, DONE, FAILED, RUNNING, STOPPED, WAITING, Job, Jobs, ProgressFile
 
 SOON = ("list", "sinks")
 ENDLESS = ("live", "--source", "demo", "--sink", "null", "--background", "none", "--frames", "1000000")
@@ -223,7 +223,7 @@ def test_a_job_survives_who_queued_it_last_in_line_for_the_cpu(tmp_path: Path) -
 def test_progress_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("livestyle.live.jobs.time.monotonic", lambda: now[0])
-    recorder, told = Recorder(str(tmp_path / "progress.json")), []
+    recorder, told = ProgressFile(str(tmp_path / "progress.json")), []
     for now[0], share in ((10.0, 0.2), (10.1, 0.21), (12.0, 0.4), (14.0, 0.6)):  # the second comes too soon
         recorder(share, f"{share:g}")
         told.append(json.loads((tmp_path / "progress.json").read_text()))
@@ -243,7 +243,7 @@ def test_progress_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_recorder_without_a_file_or_folder_does_not_mind(tmp_path: Path) -> None:
     for file in (None, str(tmp_path / "gone" / "progress.json")):
-        recorder = Recorder(file)
+        recorder = ProgressFile(file)
         recorder(0.5, "")
         recorder.stopped()
         recorder.end(0)

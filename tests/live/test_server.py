@@ -21,15 +21,15 @@ from support.cli import HEADLESS
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import server as control
-from livestyle.live.actions import open_deck
+from livestyle.live.actions import open_controls
 from livestyle.live.client import LONGEST, ask, connect, doors, running, talk
-from livestyle.live.server import CLIENTS, Control
+from livestyle.live.server import CLIENTS, Server
 
 needs_unix = pytest.mark.skipif(not control.HAS_UNIX, reason="has no Unix sockets")
 
 
 class Desk:
-    """Stands for the deck: keeps what was pressed."""
+    """Stands for the controls: keeps what was pressed."""
 
     def __init__(self) -> None:
         self.pressed: list[str] = []
@@ -56,7 +56,7 @@ def desk() -> Desk:
 @pytest.fixture(params=[pytest.param(True, marks=needs_unix), False], ids=["unix", "port"])
 def folder(request: pytest.FixtureRequest, desk: Desk, tmp_path: Path) -> Iterator[Path]:
     """Where a filter listens: on a Unix socket, and as on Windows."""
-    with Control(desk.press, desk.status, folder=tmp_path / "run", is_unix=request.param):
+    with Server(desk.press, desk.status, folder=tmp_path / "run", is_unix=request.param):
         yield tmp_path / "run"
 
 
@@ -105,7 +105,7 @@ def test_refusals_and_faults_are_answered_in_a_sentence(folder: Path, desk: Desk
 
 
 def test_who_watches_is_told_of_changes_until_the_end(desk: Desk, tmp_path: Path) -> None:
-    with Control(desk.press, desk.status, folder=tmp_path) as served:
+    with Server(desk.press, desk.status, folder=tmp_path) as served:
         replies = talk(["watch"], folder=tmp_path, patience=10)
         assert next(replies)["status"] == {"background": "a", "frames": 0}
         desk.facts = {**desk.facts, "frames": 7}  # not worth a line by itself
@@ -120,7 +120,7 @@ def test_who_watches_is_told_of_changes_until_the_end(desk: Desk, tmp_path: Path
 def test_garbage_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: list[bytes], half: bool) -> None:
     monkeypatch.setattr(control, "PATIENCE", 0.05)
     desk = Desk()
-    with Control(desk.press, desk.status, folder=tmp_path) as served:
+    with Server(desk.press, desk.status, folder=tmp_path) as served:
         link = raw(tmp_path)
         try:
             for part in data:
@@ -175,7 +175,7 @@ def test_slow_clients_keep_nobody_out_and_are_dropped(folder: Path, desk: Desk) 
 
 def test_a_watcher_that_does_not_read_is_dropped(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "RATE", 10_000)
-    with Control(desk.press, desk.status, folder=tmp_path) as served, raw(tmp_path) as idle:
+    with Server(desk.press, desk.status, folder=tmp_path) as served, raw(tmp_path) as idle:
         idle.sendall(request(tmp_path, ["watch"]))
         for number in range(2000):
             desk.facts = {**desk.facts, "text": "x" * 50_000, "number": number}
@@ -197,7 +197,7 @@ def test_more_clients_than_a_second_may_have_wait(desk: Desk, tmp_path: Path, mo
     clock = Clock()
     monkeypatch.setattr(control, "RATE", 3)
     monkeypatch.setattr(control, "time", clock)
-    with Control(desk.press, desk.status, folder=tmp_path):
+    with Server(desk.press, desk.status, folder=tmp_path):
         for _ in range(3):
             ask(["still"], folder=tmp_path)
         with raw(tmp_path) as link:
@@ -216,7 +216,7 @@ def test_only_the_user_comes_in(desk: Desk, tmp_path: Path, monkeypatch: pytest.
     place = tmp_path / "run"
     place.mkdir(mode=0o777)
     place.chmod(0o777)
-    with Control(desk.press, desk.status, folder=place):
+    with Server(desk.press, desk.status, folder=place):
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
         assert stat.S_IMODE(doors(place)[0].stat().st_mode) == 0o600
         if hasattr(socket, "SO_PEERCRED"):
@@ -230,13 +230,13 @@ def test_only_the_user_comes_in(desk: Desk, tmp_path: Path, monkeypatch: pytest.
 def test_a_folder_of_somebody_else_is_not_used(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then nobody can come in, and the filter runs all the same."""
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    with Control(desk.press, desk.status, folder=tmp_path) as served:
+    with Server(desk.press, desk.status, folder=tmp_path) as served:
         assert served.door is None
         assert "another user" in served.problem
 
 
 def test_a_port_needs_its_token(desk: Desk, tmp_path: Path) -> None:
-    with Control(desk.press, desk.status, folder=tmp_path, is_unix=False):
+    with Server(desk.press, desk.status, folder=tmp_path, is_unix=False):
         (file,) = doors(tmp_path)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600 or sys.platform == "win32"
         for token in ("", "x" * 64, 3, None, ["x"]):
@@ -248,10 +248,10 @@ def test_a_port_needs_its_token(desk: Desk, tmp_path: Path) -> None:
 
 def test_filters_have_names_of_their_own(tmp_path: Path) -> None:
     one, two = Desk(), Desk()
-    with Control(two.press, two.status, folder=tmp_path) as second:
+    with Server(two.press, two.status, folder=tmp_path) as second:
         with pytest.raises(UserError, match="There is: 1"):
             ask(["still"], "2", tmp_path)
-        with Control(one.press, one.status, folder=tmp_path) as first:
+        with Server(one.press, one.status, folder=tmp_path) as first:
             assert (second.door and second.door.name, first.door and first.door.name) == ("1", "2")
             assert running(tmp_path) == ["1", "2"]
             ask(["a"], folder=tmp_path)
@@ -263,7 +263,7 @@ def test_filters_have_names_of_their_own(tmp_path: Path) -> None:
 
 
 def test_a_tenth_filter_runs_out_of_reach(desk: Desk, tmp_path: Path) -> None:
-    held = [Control(desk.press, desk.status, folder=tmp_path) for _ in range(control.FILTERS + 1)]
+    held = [Server(desk.press, desk.status, folder=tmp_path) for _ in range(control.FILTERS + 1)]
     assert [one.door is None for one in held] == [False] * control.FILTERS + [True]
     for one in held[:-1]:
         assert one.door
@@ -290,7 +290,7 @@ def test_what_a_killed_process_left_is_cleaned(desk: Desk, tmp_path: Path) -> No
     killed.communicate()
     assert doors(tmp_path)
     assert running(tmp_path) == []
-    with Control(desk.press, desk.status, folder=tmp_path) as served:
+    with Server(desk.press, desk.status, folder=tmp_path) as served:
         assert served.door
         assert served.door.name == "1"
         assert ask(["still"], folder=tmp_path)["answer"] == "did still"
@@ -306,7 +306,7 @@ def test_faults_of_the_filter_end_nothing(tmp_path: Path) -> None:
     def broken() -> dict[str, object]:
         raise RuntimeError("no status")
 
-    with Control(str, broken, tick, folder=tmp_path), pytest.MonkeyPatch.context() as patch:
+    with Server(str, broken, tick, folder=tmp_path), pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "TICK", 0.0)
         with pytest.raises(UserError, match="no status"):
             ask(["status"], folder=tmp_path)
@@ -323,11 +323,11 @@ def test_the_short_way_of_ctl_is_the_long_one(tmp_path: Path, words: list[str]) 
         return desk.press("refuse" if text == "nonsense" else text)
 
     def status() -> dict[str, object]:
-        return {**open_deck(Settings()).status(), **desk.facts}
+        return {**open_controls(Settings()).status(), **desk.facts}
 
     (tmp_path / "run").mkdir(mode=0o700)
     env = HEADLESS | {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
-    with Control(press, status, folder=tmp_path / "run" / "livestyle"):
+    with Server(press, status, folder=tmp_path / "run" / "livestyle"):
         short, long = (
             subprocess.run(
                 [sys.executable, "-m", "livestyle", "ctl", *words, *more],

@@ -15,7 +15,7 @@ from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image.io import load_image, save_image
 from livestyle.live.jobs import Jobs
-from livestyle.live.snapshots import ROOM, Album, Shot, looks_to_paint
+from livestyle.live.snapshots import ROOM, Shot, Snapshots, looks_to_paint
 from livestyle.nets.card import Card
 
 WAVE = Look(parse_plane("great_wave"))
@@ -45,9 +45,9 @@ def shot(look: Look = WAVE, seed: int = 0) -> Shot:
 
 def test_a_still_is_what_was_shown(tmp_path: Path, jobs: Jobs) -> None:
     taken = shot()
-    with Album(Settings(), tmp_path / "new" / "stills", jobs=jobs) as album:
-        album.take(taken, paint=False)
-    (line,) = album.news()
+    with Snapshots(Settings(), tmp_path / "new" / "stills", jobs=jobs) as snapshots:
+        snapshots.take(taken, paint=False)
+    (line,) = snapshots.news()
     names = sorted(path.name for path in (tmp_path / "new" / "stills").iterdir())
     day = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(taken.taken))
     assert names == [f"{day}-{kind}.png" for kind in ("matte", "original", "styled")]
@@ -60,22 +60,22 @@ def test_a_still_is_what_was_shown(tmp_path: Path, jobs: Jobs) -> None:
 
 
 def test_stills_of_one_second_and_of_two_windows_never_overwrite_each_other(tmp_path: Path, jobs: Jobs) -> None:
-    albums = [Album(Settings(), tmp_path / "stills", jobs=jobs) for _ in range(2)]
-    for first, album in enumerate(albums):
+    albums = [Snapshots(Settings(), tmp_path / "stills", jobs=jobs) for _ in range(2)]
+    for first, snapshots in enumerate(albums):
         for seed in range(ROOM):
-            album.take(shot(seed=10 * first + seed), paint=False)
-    for album in albums:
-        album.__enter__()
-    for album in albums:
-        album.close()
+            snapshots.take(shot(seed=10 * first + seed), paint=False)
+    for snapshots in albums:
+        snapshots.__enter__()
+    for snapshots in albums:
+        snapshots.close()
     found = {load_image(path).tobytes() for path in (tmp_path / "stills").glob("*-original.png")}
     assert found == {draw_card(64, 48, 10 * first + seed).tobytes() for first in range(2) for seed in range(ROOM)}
     assert len(list((tmp_path / "stills").iterdir())) == 3 * 2 * ROOM  # and no mark is left
     (tmp_path / "other").mkdir()
     theirs = tmp_path / "other" / next((tmp_path / "stills").glob("*-styled.png")).name
     theirs.write_text("somebody's own")
-    with Album(Settings(), tmp_path / "other", jobs=jobs) as album:
-        album.take(shot(), paint=False)
+    with Snapshots(Settings(), tmp_path / "other", jobs=jobs) as snapshots:
+        snapshots.take(shot(), paint=False)
     assert theirs.read_text() == "somebody's own"
     assert len(list((tmp_path / "other").iterdir())) == 4
 
@@ -87,10 +87,10 @@ def test_taking_never_waits_and_what_is_too_much_is_said(tmp_path: Path) -> None
         def wake(self) -> None:
             assert go.wait(60)
 
-    with Album(Settings(), tmp_path / "stills", jobs=Slow(tmp_path / "jobs")) as album:
+    with Snapshots(Settings(), tmp_path / "stills", jobs=Slow(tmp_path / "jobs")) as snapshots:
         for seed in range(ROOM + 2):
-            album.take(shot(seed=seed), paint=False)
-        assert ["not taken" in line for line in album.news()] == [True, True]
+            snapshots.take(shot(seed=seed), paint=False)
+        assert ["not taken" in line for line in snapshots.news()] == [True, True]
         go.set()
     assert len(list((tmp_path / "stills").glob("*-original.png"))) == ROOM
 
@@ -98,10 +98,10 @@ def test_taking_never_waits_and_what_is_too_much_is_said(tmp_path: Path) -> None
 @pytest.mark.parametrize("folder", ["/proc/stills", "file", "file/stills"])
 def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: Path, folder: str, jobs: Jobs) -> None:
     (tmp_path / "file").touch()
-    with Album(Settings(), tmp_path / folder, jobs=jobs) as album:
-        album.take(shot(), paint=False)
-        album.take(shot(), paint=False)
-    lines = list(album.news())
+    with Snapshots(Settings(), tmp_path / folder, jobs=jobs) as snapshots:
+        snapshots.take(shot(), paint=False)
+        snapshots.take(shot(), paint=False)
+    lines = list(snapshots.news())
     assert len(lines) == 2
     assert all(folder in line and "--stills" in line for line in lines)
 
@@ -110,10 +110,10 @@ def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Pa
     pytest.importorskip("torch")
     settings = Settings(segmenter="unet", models=tmp_path)
     look = Look(parse_plane("blur"), parse_plane(f"image:{painting}"), person_strength=0.7, keep_colors=True)
-    with Album(settings, tmp_path / "stills", jobs=jobs) as album:
-        album.take(shot(look), paint=True)
+    with Snapshots(settings, tmp_path / "stills", jobs=jobs) as snapshots:
+        snapshots.take(shot(look), paint=True)
     (job,) = jobs.all()
-    assert "Job 1" in list(album.news())[1]
+    assert "Job 1" in list(snapshots.news())[1]
     original = next((tmp_path / "stills").glob("*-original.png"))
     assert job.result == str(original).replace("original", "gatys")
     assert " ".join(job.command) == (
@@ -128,16 +128,16 @@ def test_the_end_of_a_job_is_told_while_the_filter_runs(
     monkeypatch.setattr("livestyle.live.jobs.be_last", int)  # at the priority of the tests
     jobs.add(("list", "sinks"), tmp_path / "out.png")
     jobs.run()
-    with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
-        album.take(shot(), paint=False)
-    assert next(album.news()) == f"Job 1 is done: {tmp_path / 'out.png'}"
+    with Snapshots(Settings(), tmp_path / "stills", jobs=jobs) as snapshots:
+        snapshots.take(shot(), paint=False)
+    assert next(snapshots.news()) == f"Job 1 is done: {tmp_path / 'out.png'}"
 
 
 def test_a_painting_that_is_not_here_is_asked_for_and_the_still_is_kept(tmp_path: Path, jobs: Jobs) -> None:
     pytest.importorskip("torch")
-    with Album(Settings(), tmp_path / "stills", jobs=jobs) as album:
-        album.take(shot(), paint=True)
-    saved, asked = album.news()
+    with Snapshots(Settings(), tmp_path / "stills", jobs=jobs) as snapshots:
+        snapshots.take(shot(), paint=True)
+    saved, asked = snapshots.news()
     assert "Saved" in saved
     assert "great_wave" in asked
     assert "--gatys-style" in asked
@@ -174,4 +174,4 @@ def test_a_painting_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None
     (tmp_path / "words.png").write_text("no picture")
     for name in ("words.png", "gone.png"):
         with pytest.raises(UserError, match=name):
-            Album(Settings(), None, tmp_path / name)
+            Snapshots(Settings(), None, tmp_path / name)

@@ -164,10 +164,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(source: Source, sink: Sink, segmenter: Iterable[str] = (), limits: Limits = PRIVATE) -> None:
-    deck = sink.deck if isinstance(sink, Audience) else make_controls(LOOKS["colour"])
+    controls = sink.controls if isinstance(sink, Audience) else make_controls(LOOKS["colour"])
     with Filter(Settings(segmenter="kmeans")) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), lambda _: None), Smoother())
-        drive(source, filter, sink, deck, limits, lambda _: None, lambda _: None)
+        drive(source, filter, sink, controls, limits, lambda _: None, lambda _: None)
 
 
 def test_what_comes_back_in_another_size_is_fitted_and_hides_the_room(

@@ -27,10 +27,10 @@ from livestyle.nets.library import find_cards
 from livestyle.render import cuda_graph
 from livestyle.render import gpu_pixels as tensors
 from livestyle.render import temporal as steady
-from livestyle.render.cuda_graph import AFTER, Function, Graph, Recorded, Tensors
+from livestyle.render.cuda_graph import AFTER, CudaGraph, Function, Recorded, Tensors
 from livestyle.render.filter import Filter
 from livestyle.render.gpu_pixels import as_bytes, as_picture
-from livestyle.render.temporal import Memory, Motion
+from livestyle.render.temporal import Motion, PaintingHistory
 from livestyle.video.sources.open import open_source
 
 STYLES = list(find_cards("style"))
@@ -110,7 +110,7 @@ def test_a_painting_is_brought_along_alike() -> None:
     flow = cv2.GaussianBlur(draw.normal(0, 30, (64, 96, 2)).astype(np.float32), (31, 31), 0)
     flow[:8] -= 50  # from beyond the border, too
     brought = tensors.brought(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
-    memory, box = Memory(), Box(0, 0, 96, 64)
+    memory, box = PaintingHistory(), Box(0, 0, 96, 64)
     memory(old, Motion(1, now), box)
     wanted = memory(now, Motion(2, now, flow, np.ones((64, 96), np.float32), 1.0, 0.0), box)
     assert np.abs(as_bytes(brought).numpy().astype(int) - wanted).max() <= 2
@@ -289,7 +289,7 @@ def test_a_recording_stands_in_once_it_is_made(monkeypatch: pytest.MonkeyPatch) 
     """The protocol of recordings, with a stand-in for CUDA's: never before the first frames, only for what it knows."""
     from concurrent.futures import ThreadPoolExecutor
 
-    class Played(Graph):
+    class Played(CudaGraph):
         def __init__(self, function: Function, example: Tensors, device: torch.device) -> None:
             self._given, self._made, self.function = example, function(example), function
 
@@ -298,7 +298,7 @@ def test_a_recording_stands_in_once_it_is_made(monkeypatch: pytest.MonkeyPatch) 
             return self.function(given)
 
     played: list[int] = []
-    monkeypatch.setattr(cuda_graph, "Graph", Played)
+    monkeypatch.setattr(cuda_graph, "CudaGraph", Played)
     with ThreadPoolExecutor(1) as pool:
         double = Recorded(lambda given: {name: 2 * value for name, value in given.items()}, torch.device("cuda"), pool)
         first, later = {"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(1)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from livestyle.image.box import Box
 from livestyle.image.types import Image
-from livestyle.render.temporal import GAP, STILL, Memory, Watcher
+from livestyle.render.temporal import GAP, STILL, MotionEstimator, PaintingHistory
 
 SIZE = 192, 128
 WHOLE = Box(0, 0, *SIZE)
@@ -36,13 +36,13 @@ def mean_change(pictures: list[Image]) -> float:
 
 
 def test_a_still_picture_painted_the_same_stays_exactly_the_same() -> None:
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     outs = [memory(room(1), watcher(room(), n / 30), WHOLE) for n in range(5)]
     assert all((out == room(1)).all() for out in outs)
 
 
 def test_strokes_that_change_before_a_still_picture_are_calmed() -> None:
-    watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
+    watcher, memory, draw = MotionEstimator(), PaintingHistory(), np.random.default_rng(0)
     painted = [noisy(room(1), 15, draw) for _ in range(30)]
     outs = [memory(p, watcher(room(), n / 30), WHOLE) for n, p in enumerate(painted)]
     assert mean_change(outs[10:]) < 0.25 * mean_change(painted[10:])
@@ -50,7 +50,7 @@ def test_strokes_that_change_before_a_still_picture_are_calmed() -> None:
 
 @pytest.mark.parametrize(("sigma", "left"), [(4, 0.8), (8, 0.5)])
 def test_camera_noise_neither_passes_for_motion_nor_reaches_the_net(sigma: float, left: float) -> None:
-    watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
+    watcher, memory, draw = MotionEstimator(), PaintingHistory(), np.random.default_rng(0)
     seen = [noisy(room(), sigma, draw) for _ in range(30)]
     motions = [watcher(image, n / 30) for n, image in enumerate(seen)]
     outs = [memory(motion.feed, motion, WHOLE) for motion in motions]
@@ -60,12 +60,12 @@ def test_camera_noise_neither_passes_for_motion_nor_reaches_the_net(sigma: float
 
 
 def test_a_picture_without_noise_reaches_the_net_as_it_is() -> None:
-    watcher = Watcher()
+    watcher = MotionEstimator()
     assert all((watcher(room(), n / 30).feed == room()).all() for n in range(4))
 
 
 def test_another_picture_shows_at_once(person: Image) -> None:
-    watcher, memory, whole = Watcher(), Memory(), Box(0, 0, 640, 360)
+    watcher, memory, whole = MotionEstimator(), PaintingHistory(), Box(0, 0, 640, 360)
     for n in range(10):
         memory(even(10, (640, 360)), watcher(person, n / 30), whole)
     assert (memory(even(240, (640, 360)), watcher(person[::-1].copy(), 10 / 30), whole) == 240).all()
@@ -74,7 +74,7 @@ def test_another_picture_shows_at_once(person: Image) -> None:
 @pytest.mark.parametrize("evenly", [False, True])
 def test_a_hand_leaves_no_trail(evenly: bool) -> None:
     """A square passes before a wall, painted in another colour than the wall; and one exactly as bright as its wall."""
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     wall, skin = (even(128), (180, 105, 110)) if evenly else (room(), room(5, (32, 50)) // 2 + 100)
     for n in range(14):
         image, painted = wall.copy(), even(40)
@@ -89,7 +89,7 @@ def test_a_hand_leaves_no_trail(evenly: bool) -> None:
 
 def test_strokes_move_with_the_picture() -> None:
     """A panning camera: the strokes are calmed, too, and stay where they belong."""
-    watcher, memory, draw = Watcher(), Memory(), np.random.default_rng(0)
+    watcher, memory, draw = MotionEstimator(), PaintingHistory(), np.random.default_rng(0)
     scene, strokes, errors, raw = room(0, (300, 128)), room(1, (300, 128)), [], []
     for n in range(12):
         view = Box(3 * n, 0, 3 * n + SIZE[0], SIZE[1])
@@ -102,7 +102,7 @@ def test_strokes_move_with_the_picture() -> None:
 
 @given(st.integers(0, 255), st.integers(1, 140), st.integers(1, 140))
 def test_any_even_picture_of_any_size_stays(value: int, width: int, height: int) -> None:
-    watcher, memory, size = Watcher(), Memory(), (width, height)
+    watcher, memory, size = MotionEstimator(), PaintingHistory(), (width, height)
     for n in range(3):
         motion = watcher(even(value, size), n / 30)
         out = memory(even(255 - value, size), motion, Box(0, 0, *size))
@@ -112,7 +112,7 @@ def test_any_even_picture_of_any_size_stays(value: int, width: int, height: int)
 
 def settled(rate: int) -> float:
     """Where a step of 100 has got to after 0.1 s before a still picture."""
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     memory(even(100), watcher(room(), 0.0), WHOLE)
     for n in range(1, round(0.1 * rate) + 1):
         out = memory(even(200), watcher(room(), n / rate), WHOLE)
@@ -126,27 +126,27 @@ def test_calm_is_independent_of_the_frame_rate(rate: int) -> None:
 
 @pytest.mark.parametrize(("size", "time"), [(SIZE, GAP + 1.1), (SIZE, 0.5), ((128, 192), 1.03)])
 def test_a_gap_a_jump_back_and_a_new_size_start_anew(size: tuple[int, int], time: float) -> None:
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     memory(even(10), watcher(even(90), 1.0), WHOLE)
     assert (memory(even(250, size), watcher(even(90, size), time), Box(0, 0, *size)) == 250).all()
 
 
 def test_a_style_that_paused_has_nothing_to_add() -> None:
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     memory(even(10), watcher(room(), 0.0), WHOLE)
     watcher(room(), 0.03)
     assert (memory(even(250), watcher(room(), 0.06), WHOLE) == 250).all()
 
 
 def test_reset_forgets() -> None:
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     memory(even(10), watcher(room(), 0.0), WHOLE)
     watcher.reset()
     assert (memory(even(250), watcher(room(), 0.03), WHOLE) == 250).all()
 
 
 def test_a_box_that_moves_keeps_what_both_hold() -> None:
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     first, second = Box(0, 0, 96, 96), Box(32, 32, 160, 128)
     memory(even(100, (96, 96)), watcher(room(), 0.0), first)
     out = memory(even(200, (128, 96)), watcher(room(), 1 / 30), second)
@@ -158,7 +158,7 @@ def test_a_box_that_moves_keeps_what_both_hold() -> None:
 
 
 def test_a_painting_is_carried_along_only_while_it_will_do() -> None:
-    watcher, memory = Watcher(), Memory()
+    watcher, memory = MotionEstimator(), PaintingHistory()
     first = watcher(room(), 0.0)
     assert not memory.will_do(first, WHOLE, 9)
     memory(room(1), first, WHOLE)
@@ -175,7 +175,7 @@ def test_a_painting_is_carried_along_only_while_it_will_do() -> None:
 
 
 def test_a_new_size_fades_over() -> None:
-    watcher, memory, small = Watcher(), Memory(), (144, 96)
+    watcher, memory, small = MotionEstimator(), PaintingHistory(), (144, 96)
     memory(even(40), watcher(room(), 0.0), WHOLE)
     seen = [
         memory(even(200, small), watcher(cv2.resize(room(), small), n / 30), Box(0, 0, *small)).mean()
@@ -188,7 +188,7 @@ def test_a_new_size_fades_over() -> None:
 
 def test_what_moves_is_told_for_the_picture_and_for_a_plane() -> None:
     """A patch that jumps on the left moves a part of that half, and nothing of the other; noise moves nothing."""
-    watcher, draw, left = Watcher(), np.random.default_rng(3), np.zeros((42, 64), np.float32)
+    watcher, draw, left = MotionEstimator(), np.random.default_rng(3), np.zeros((42, 64), np.float32)
     left[:, :32] = 1
     assert watcher(room(), 0.0).moving() == 1.0
     for n in range(1, 4):

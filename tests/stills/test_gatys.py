@@ -19,7 +19,7 @@ from livestyle.image.io import load_image, load_notes, save_image
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.stills import gatys as studio_module
 from livestyle.stills.ablations import GAP, STRIP, paint_sheet, weights_sheet
-from livestyle.stills.gatys import Studio
+from livestyle.stills.gatys import GatysPainter
 from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import PRESETS, Recipe, recipe_from, scales_of
 from livestyle.stills.style_images import match_colors, parse_blend, style_pictures
@@ -82,7 +82,9 @@ def paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         save_image(tmp_path / "in.png", image)
         blends = {plane: ((path, 1.0),) for plane, path in styles.items()}
         recipe = Recipe(blends, **{"iterations": 3, "long_side": 100, **other})
-        studio = Studio(Settings(device="cpu"), recipe, COMPACT, say, {"livestyle-command": "livestyle photo"}, extras)
+        studio = GatysPainter(
+            Settings(device="cpu"), recipe, COMPACT, say, {"livestyle-command": "livestyle photo"}, extras
+        )
         studio.paint(tmp_path / "in.png", tmp_path / out, over or Event(), watch, curve)
         return image, load_image(tmp_path / out)
 
@@ -306,7 +308,7 @@ def test_a_sheet_shows_every_cell(painting: Path, tmp_path: Path, monkeypatch: p
     image = draw_card(130, 90)
     save_image(tmp_path / "in.png", image)
     recipe = Recipe({"person": ((painting, 1.0),)}, iterations=2, long_side=64, scales=1)
-    studio, stop, rest = Studio(Settings(device="cpu"), recipe, COMPACT, silent), Stop(4), Stop(1000)
+    studio, stop, rest = GatysPainter(Settings(device="cpu"), recipe, COMPACT, silent), Stop(4), Stop(1000)
     where = tmp_path / "in.png", tmp_path / "sheet.png"
     assert not paint_sheet(studio, "layers", *where, stop, stop.watch)
     assert not (tmp_path / "sheet.png").exists()
@@ -327,7 +329,7 @@ def test_a_leak_is_measured_both_ways(painting: Path, tmp_path: Path, monkeypatc
     recipe = Recipe(
         {"background": ((painting, 1.0),), "person": ((other, 1.0),)}, iterations=8, long_side=100, scales=1
     )
-    studio = Studio(Settings(device="cpu"), recipe, COMPACT, silent)
+    studio = GatysPainter(Settings(device="cpu"), recipe, COMPACT, silent)
     rows = measure_leak(studio, tmp_path / "in.png", tmp_path, silent)
     assert [(row["way"], row["plane"]) for row in rows] == [(w, p) for w in WAYS for p in ("background", "person")]
     assert all(0 < row["own"] < row["other"] for row in rows)
@@ -335,7 +337,7 @@ def test_a_leak_is_measured_both_ways(painting: Path, tmp_path: Path, monkeypatc
         v for v in studio.style_losses(tmp_path / "in.png", tmp_path / "in.png").items() if v[0] == "person"
     ]
     assert rows[1]["own"] < untouched[1]["person"]
-    one = Studio(Settings(device="cpu"), Recipe({"person": ((other, 1.0),)}), COMPACT, silent)
+    one = GatysPainter(Settings(device="cpu"), Recipe({"person": ((other, 1.0),)}), COMPACT, silent)
     with pytest.raises(UserError, match="two styles"):
         measure_leak(one, tmp_path / "in.png", tmp_path, silent)
 

@@ -26,7 +26,7 @@ from livestyle.stills.masked_loss import (
     stand_in,
     style_grams,
 )
-from livestyle.stills.optimizers import OPTIMIZERS, Lbfgs, Painter
+from livestyle.stills.optimizers import OPTIMIZERS, Lbfgs, PictureOptimizer
 from livestyle.stills.reference import painting_grams, set_goal
 
 TINY, SIDE = (8, 8, 12, 12, 12), 64
@@ -64,11 +64,11 @@ def masked(
     return goal
 
 
-def painter(goal: MaskedGoal, optimizer: str = "lbfgs", start: Image = IMAGE) -> Painter:
+def painter(goal: MaskedGoal, optimizer: str = "lbfgs", start: Image = IMAGE) -> PictureOptimizer:
     return OPTIMIZERS[optimizer](goal.losses, as_batch([start], "cpu").contiguous())
 
 
-def total(painter: Painter) -> float:
+def total(painter: PictureOptimizer) -> float:
     return float(painter.terms["total"])
 
 

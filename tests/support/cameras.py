@@ -8,7 +8,7 @@ import pytest
 
 from livestyle.image.types import Frame
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources import camera as cameras
 from support.pictures import draw_card
@@ -16,7 +16,7 @@ from support.pictures import draw_card
 
 def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25) -> Path:
     """A clip whose frames grow brighter."""
-    with VideoFile(path, Stream(size, fps)) as sink:
+    with ClipSink(path, Stream(size, fps)) as sink:
         for index in range(frames):
             image = np.clip(draw_card(*size).astype(int) // 2 + index * 8, 0, 255).astype(np.uint8)
             sink.send(Frame(image, index, index / fps))

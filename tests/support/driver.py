@@ -6,7 +6,7 @@ from livestyle.config.look import look_of
 from livestyle.config.settings import Settings
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import make_controls
-from livestyle.live.controls import Deck
+from livestyle.live.controls import Controls
 from livestyle.live.driver import Limits, drive
 from livestyle.render.filter import Filter
 from livestyle.video.sinks.sink import Sink
@@ -57,8 +57,14 @@ ENDLESS = Limits()
 COLOUR = look_of(Settings(background="color:#804020"), "")
 
 
-def go(source: Source, sink: Collect, limits: Limits = ENDLESS, deck: Deck | None = None, filter: Filter | None = None):  # type: ignore[no-untyped-def]
+def go(
+    source: Source,
+    sink: Collect,
+    limits: Limits = ENDLESS,
+    controls: Controls | None = None,
+    filter: Filter | None = None,
+):  # type: ignore[no-untyped-def]
     said: list[str] = []
     with filter or Filter(Settings()) as ready:
-        result = drive(source, ready, sink, deck or make_controls(COLOUR), limits, said.append, lambda _: None)
+        result = drive(source, ready, sink, controls or make_controls(COLOUR), limits, said.append, lambda _: None)
     return result, said

@@ -17,7 +17,7 @@ from livestyle.image.synthetic import is_room
 from livestyle.image.types import Frame, Image
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
-from livestyle.live.controls import Deck
+from livestyle.live.controls import Controls
 from livestyle.live.driver import Limits, drive
 from livestyle.live.report import Report
 from livestyle.matting.faults import ERRORS, STALLS, FaultySegmenter
@@ -25,7 +25,7 @@ from livestyle.matting.matte import Matting
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine
 from livestyle.render.filter import Filter
-from livestyle.render.temporal import Memory
+from livestyle.render.temporal import PaintingHistory
 from livestyle.video.sinks.sink import Sink
 from livestyle.video.sources.faults import Fault, Faults
 
@@ -94,10 +94,10 @@ class Painted(Filter):
     def __init__(self, faults: Iterator[str], clock: Clock) -> None:
         super().__init__(Settings(segmenter="kmeans", quality="fast"))
         self._faults, self._clock = faults, clock
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[str, PaintingHistory] = {}
 
     def _style(self, style: str, engine: Engine | None = None) -> Any:
-        memory = self._memories.setdefault(style, Memory())
+        memory = self._memories.setdefault(style, PaintingHistory())
         return self._paint_flat, memory
 
     def _paint_flat(self, image: Image) -> Image:
@@ -113,14 +113,14 @@ class Painted(Filter):
 class Audience(Sink):
     """Strangers: what they saw, and whether the look hid the room then; keys are pressed at their frames."""
 
-    deck: Deck
+    controls: Controls
     keys: dict[int, str]
     name: str = "audience"
     is_call: bool = True
     seen: list[tuple[Image, bool, int]] = field(default_factory=list)
 
     def send(self, frame: Frame) -> None:
-        look = self.deck.look
+        look = self.controls.look
         self.seen.append((frame.image.copy(), not (look.bypass or look.is_bare), frame.index))
 
     def hide(self, image: Image) -> None:
@@ -134,13 +134,13 @@ class Audience(Sink):
 def perform(
     look: Look, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
 ) -> tuple[Audience, Report]:
-    clock, deck = Clock(), make_controls(look, ("starry_night", "great_wave"))
-    audience = Audience(deck, keys)
+    clock, controls = Clock(), make_controls(look, ("starry_night", "great_wave"))
+    audience = Audience(controls, keys)
     source = Faults(camera, SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), clock.sleep), Smoother())
         try:
-            report = drive(source, filter, audience, deck, Limits(frames=150), lambda _: None, lambda _: None)
+            report = drive(source, filter, audience, controls, Limits(frames=150), lambda _: None, lambda _: None)
         finally:
             clock.pass_by(math.inf)
     return audience, report

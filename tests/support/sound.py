@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from livestyle.image.types import Frame
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.sink import Stream
 from support.pictures import draw_card
 
@@ -26,7 +26,7 @@ def beep(path: Path, seconds: float = 1.0) -> Path:
         file.setparams((1, 2, 44100, 0, "NONE", ""))
         for n in range(int(44100 * seconds)):
             file.writeframesraw(struct.pack("<h", int(9000 * math.sin(n * 440 * 2 * math.pi / 44100))))
-    with VideoFile(path, Stream(SIZE, 25, audio=sound)) as sink:
+    with ClipSink(path, Stream(SIZE, 25, audio=sound)) as sink:
         for frame in frames(int(25 * seconds)):
             sink.send(frame)
     return path

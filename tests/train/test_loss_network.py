@@ -41,7 +41,7 @@ from livestyle.nets.tensors import as_batch
 from livestyle.stills import reference as gatys
 from livestyle.train import checkpoint, curves
 from livestyle.train import loss_network as distillation
-from livestyle.train.checkpoint import Report
+from livestyle.train.checkpoint import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
 
 TINY, TINIER = (8, 8, 12, 12, 12), (4, 6, 8, 8, 8)  # widths of a teacher and of what is distilled from it
@@ -381,7 +381,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
 
 
-def distil(folders: Path, runs: str, stop_after: int | None = None) -> list[Report]:
+def distil(folders: Path, runs: str, stop_after: int | None = None) -> list[TrainingStatus]:
     """What a short distillation reports after each step, by a clock that only its steps move."""
     job = LossNetworkTraining(
         folders / "photos", folders / "paintings", made_up(TINY), folders / runs / "compact.safetensors",

@@ -27,7 +27,7 @@ from livestyle.nets.export.shipped import build
 from livestyle.train import checkpoint, curves, segmenter
 from livestyle.train import scenes as data
 from livestyle.train.augment import seat
-from livestyle.train.checkpoint import Clock, Report, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.checkpoint import Clock, TrainingStatus, load_checkpoint, one_cycle, save_checkpoint
 from livestyle.train.publish import load_trained
 
 NARROW = (16, 32, 64, 128, 128)  # widths of a published quarter of VGG-19, from which segmenters start
@@ -117,7 +117,7 @@ def test_an_empty_folder_of_pairs_is_an_error_of_the_user(tmp_path: Path, pairs:
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
 
 
-def short_training(folder: Path, runs: str, die_after: int = 0, **flags: object) -> list[Report]:
+def short_training(folder: Path, runs: str, die_after: int = 0, **flags: object) -> list[TrainingStatus]:
     """What a segmenter's training of tiny pictures reports after each step, by a clock that only its steps move."""
     job = segmenter.SegmenterTraining(
         "unet", (folder / "pairs",), folder / "pairs", folder / "nets", folder / runs / "unet.safetensors",
@@ -143,7 +143,7 @@ def short_training(folder: Path, runs: str, die_after: int = 0, **flags: object)
     return reports
 
 
-def figures(reports: list[Report]) -> list[dict[str, float]]:
+def figures(reports: list[TrainingStatus]) -> list[dict[str, float]]:
     return [{"images": report.images, **report.terms} for report in reports]
 
 

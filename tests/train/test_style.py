@@ -31,7 +31,7 @@ from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import Card, save_card
 from livestyle.train import checkpoint, curves, photos, style
-from livestyle.train.checkpoint import Facts, Report, load_facts, train_by_the_clock
+from livestyle.train.checkpoint import Figures, TrainingStatus, load_facts, train_by_the_clock
 from livestyle.train.muon import Muon, orthogonal
 from livestyle.train.photos import Feed, Photos, people_finder, photos_of
 from livestyle.train.publish import load_trained, publish, reserve
@@ -74,12 +74,12 @@ def job_in(folder: Path, name: str = "tiny", **flags: Any) -> StyleTraining:
 
 
 def short_training(job: StyleTraining, told: list[str] | None = None, die_after: int = 0, spoil: Any = None,
-                   ) -> list[Report]:  # fmt: skip
+                   ) -> list[TrainingStatus]:  # fmt: skip
     """What a training on small squares reports after each step, by a clock that only its steps move.
 
     `spoil` is called after each step with its number, the net and the losses, and returns the losses.
     """
-    time, reports = SimpleNamespace(now=0.0), list[Report]()
+    time, reports = SimpleNamespace(now=0.0), list[TrainingStatus]()
 
     def timed(step: Any, net: torch.nn.Module, *arguments: Any) -> dict[str, float]:
         time.now += SECONDS
@@ -100,7 +100,7 @@ def short_training(job: StyleTraining, told: list[str] | None = None, die_after:
     return reports
 
 
-def losses_of(reports: list[Report]) -> list[dict[str, float]]:
+def losses_of(reports: list[TrainingStatus]) -> list[dict[str, float]]:
     return [{"images": report.images, **report.terms} for report in reports]
 
 
@@ -392,7 +392,7 @@ def test_a_start_that_is_no_numbers_is_refused(folder: Path) -> None:
     file = folder / "runs/first.safetensors"
     tensors = load_file(file)
     tensors["net.paint.bias"].fill_(float("nan"))
-    facts: Facts = load_facts(file)
+    facts: Figures = load_facts(file)
     save_file(tensors, file, {"facts": json.dumps(facts)})
     with pytest.raises(UserError, match="not all finite"):
         short_training(job_in(folder, init=str(file)))

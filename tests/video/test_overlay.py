@@ -183,36 +183,36 @@ def test_long_lines_are_broken() -> None:
 
 
 def test_a_scene_says_what_must_not_be_missed() -> None:
-    deck = make_controls(Look(parse_plane("color:#804020"), person_strength=0.5, person=parse_plane("blur")))
+    controls = make_controls(Look(parse_plane("color:#804020"), person_strength=0.5, person=parse_plane("blur")))
     frame = Frame(PICTURE, 0, 0.0)
 
     def scene(hidden: bool = False) -> Scene:
-        return scene_of(deck, Shown(frame, PICTURE, deck.look, hidden), "a device", lambda _: MATTE)
+        return scene_of(controls, Shown(frame, PICTURE, controls.look, hidden), "a device", lambda _: MATTE)
 
     assert scene().badges == ()
     assert [line for line, _ in scene().lines[:2]] == ["> background: color:#804020", "person: blur 50%"]
     for name, words in (("mirror", "mirrored in this window only"), ("keep-colors", "original colours")):
-        deck.press(name)
+        controls.press(name)
         assert any(words in line for line, _ in scene().lines)
     for name, words in (("freeze", "FROZEN"), ("record", "REC"), ("bypass", "NOT PAINTED"), ("panic", "HIDDEN")):
-        deck.press(name)
+        controls.press(name)
         assert any(words in badge for badge, _ in scene(hidden=name == "panic").badges)
     assert scene(hidden=True).original is None
     assert not scene(hidden=True).mirror
 
 
 def test_the_matte_is_computed_only_where_it_is_seen_and_may_fail() -> None:
-    deck, asked = make_controls(Look(NONE)), []
-    shown = Shown(Frame(PICTURE, 0, 0.0), PICTURE, deck.look)
+    controls, asked = make_controls(Look(NONE)), []
+    shown = Shown(Frame(PICTURE, 0, 0.0), PICTURE, controls.look)
 
     def matte(frame: Frame):  # type: ignore[no-untyped-def]
         asked.append(frame)
         raise RuntimeError("broken")
 
-    assert scene_of(deck, shown, "", matte).matte is None
+    assert scene_of(controls, shown, "", matte).matte is None
     assert not asked
-    deck.press("matte")
-    assert scene_of(deck, shown, "", matte).matte is None
+    controls.press("matte")
+    assert scene_of(controls, shown, "", matte).matte is None
     assert len(asked) == 1
 
 

@@ -15,7 +15,7 @@ from support.pictures import draw_card
 
 from livestyle.image.types import Frame
 from livestyle.video.sinks import recording
-from livestyle.video.sinks.clip import Clip
+from livestyle.video.sinks.clip import ClipWriter
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources.open import open_source
@@ -75,13 +75,13 @@ def test_nothing_is_made_unless_it_is_wanted(tmp_path: Path, switch: Switch) -> 
 def test_an_encoder_that_is_slow_does_not_hold_the_call_up(
     tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, write = threading.Event(), Clip.write
+    gate, write = threading.Event(), ClipWriter.write
 
-    def slow(clip: Clip, frame: Frame) -> None:
+    def slow(clip: ClipWriter, frame: Frame) -> None:
         assert gate.wait(10)
         write(clip, frame)
 
-    monkeypatch.setattr(Clip, "write", slow)
+    monkeypatch.setattr(ClipWriter, "write", slow)
     with Recorder(tmp_path, Stream(SIZE, FPS), switch) as recorder:
         for index in range(500):
             recorder.send(Frame(draw_card(*SIZE), index, index / FPS))

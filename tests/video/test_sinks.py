@@ -12,7 +12,7 @@ from support.sound import SIZE, beep, frames
 
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.open import SINKS, open_sink
 from livestyle.video.sinks.sink import Null, Stream, Tee
 from livestyle.video.sinks.window import Window
@@ -54,7 +54,7 @@ def test_every_kind_of_sink_is_named_in_the_error() -> None:
 
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+    with pytest.raises(RuntimeError), ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
         for frame in frames():
             sink.send(frame)
         raise RuntimeError
@@ -62,7 +62,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_what_was_recorded_until_the_camera_went_away_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(UserError), VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+    with pytest.raises(UserError), ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
         for frame in frames(5):
             sink.send(frame)
         raise UserError("The camera is gone.")
@@ -71,7 +71,7 @@ def test_what_was_recorded_until_the_camera_went_away_is_kept(tmp_path: Path) ->
 
 
 def test_a_clip_without_frames_is_no_file(tmp_path: Path) -> None:
-    VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)).close()
+    ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)).close()
     assert not list(tmp_path.iterdir())
 
 
@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, old[1]))
         with (
             pytest.raises(UserError, match="cannot be written"),
-            VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink,
+            ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink,
         ):
             for index in range(200):
                 sink.send(Frame(noise.integers(0, 255, (48, 64, 3), dtype=np.uint8), index, index / 25))
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_frames_keep_their_own_times(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.1, 0.5, 0.51, 1.2]
-    with VideoFile(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+    with ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
         for index, at in enumerate(times):
             sink.send(Frame(draw_card(*SIZE), index, at))
     with open_source(str(tmp_path / "a.mp4")) as source:
@@ -106,7 +106,7 @@ def test_frames_keep_their_own_times(tmp_path: Path) -> None:
 
 
 def test_odd_sizes_grow_by_one(tmp_path: Path) -> None:
-    with VideoFile(tmp_path / "a.mp4", Stream((65, 47), 25)) as sink:
+    with ClipSink(tmp_path / "a.mp4", Stream((65, 47), 25)) as sink:
         for frame in frames(size=(65, 47)):
             sink.send(frame)
     with open_source(str(tmp_path / "a.mp4")) as source:
@@ -116,7 +116,7 @@ def test_odd_sizes_grow_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_sound_is_copied(tmp_path: Path, suffix: str) -> None:
     first = beep(tmp_path / "first.mp4")  # from PCM, which mp4 does not hold: made AAC
-    with open_source(str(first)) as source, VideoFile(tmp_path / f"x{suffix}", Stream(SIZE, 25, source.audio)) as sink:
+    with open_source(str(first)) as source, ClipSink(tmp_path / f"x{suffix}", Stream(SIZE, 25, source.audio)) as sink:
         for frame in source:
             sink.send(frame)
     with av.open(str(first)) as one, av.open(str(tmp_path / f"x{suffix}")) as other:
@@ -133,7 +133,7 @@ def test_mattes_are_full_range(tmp_path: Path) -> None:
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, 32:] = 255
     path = tmp_path / "matte.mp4"
-    with VideoFile(path, Stream(SIZE, 25, is_matte=True)) as sink:
+    with ClipSink(path, Stream(SIZE, 25, is_matte=True)) as sink:
         for index in range(5):
             sink.send(Frame(image, index, index / 25))
     capture = cv2.VideoCapture(str(path))
@@ -162,7 +162,7 @@ def test_no_screen_is_answered_with_another_way(monkeypatch: pytest.MonkeyPatch)
 
 def test_sound_stays_with_a_picture_that_starts_late(tmp_path: Path) -> None:
     first = beep(tmp_path / "first.mp4", 2.0)
-    with VideoFile(tmp_path / "late.mkv", Stream(SIZE, 25, first, audio_start=0.5)) as sink:
+    with ClipSink(tmp_path / "late.mkv", Stream(SIZE, 25, first, audio_start=0.5)) as sink:
         for frame in frames(30):
             sink.send(frame)
     with av.open(str(first)) as one, av.open(str(tmp_path / "late.mkv")) as other:

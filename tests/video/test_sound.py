@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.video import sound
-from livestyle.video.sinks.clip import Clip, VideoFile
+from livestyle.video.sinks.clip import ClipSink, ClipWriter
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sound import BLOCK, RATE, Microphone, Samples, open_input
@@ -57,7 +57,7 @@ def heard(begin: float, end: float, lost: Iterable[int] = (), drift: float = 0.0
             yield START + at * (1 + drift), tone.astype(np.int16)
 
 
-def write(clip: Clip, device: Device, blocks: Iterable[tuple[float, Samples]], seconds: float = 2.0) -> None:
+def write(clip: ClipWriter, device: Device, blocks: Iterable[tuple[float, Samples]], seconds: float = 2.0) -> None:
     """Frames, white from the flash on, with each what was heard until then."""
     assert device.is_open.wait(10)
     waiting = list(blocks)
@@ -96,7 +96,7 @@ def onset(track: Samples) -> float:
 def test_sound_is_where_it_was_heard(tmp_path: Path, suffix: str, begin: float, lost: Iterable[int]) -> None:
     """Also where the microphone opens early or late, and where blocks are lost."""
     device, path = Device(), tmp_path / f"clip{suffix}"
-    write(Clip(path, device.stream(), is_lasting=suffix == ".mkv"), device, heard(begin, 2.2, lost))
+    write(ClipWriter(path, device.stream(), is_lasting=suffix == ".mkv"), device, heard(begin, 2.2, lost))
     white, track, frames = read(path)
     assert frames == 50
     assert white == pytest.approx(FLASH, abs=0.001)
@@ -115,7 +115,7 @@ def test_sound_is_never_late_by_more_than_nobody_sees(
 ) -> None:
     device, path = Device(), tmp_path / "clip.mkv"
     first = round((FLASH - begin) * RATE) // BLOCK  # the tone's own first blocks are heard
-    write(Clip(path, device.stream()), device, heard(begin, end, lost - {first, first + 1}, drift))
+    write(ClipWriter(path, device.stream()), device, heard(begin, end, lost - {first, first + 1}, drift))
     _, track, frames = read(path)
     assert frames == 50
     assert onset(track) == pytest.approx(FLASH * (1 + drift), abs=0.045)
@@ -142,7 +142,7 @@ def test_a_microphone_that_cannot_be_opened_costs_no_picture(tmp_path: Path, pro
 
 def test_a_microphone_that_goes_leaves_silence_and_a_sentence(tmp_path: Path) -> None:
     device, path = Device(), tmp_path / "clip.mp4"
-    file = VideoFile(path, device.stream())
+    file = ClipSink(path, device.stream())
     assert device.is_open.wait(10)
     for at, samples in heard(0, 1.2):
         device.hear(at, samples)
@@ -157,7 +157,7 @@ def test_a_microphone_that_goes_leaves_silence_and_a_sentence(tmp_path: Path) ->
 
 def test_nothing_is_heard_while_hidden(tmp_path: Path) -> None:
     device, path, hidden = Device(), tmp_path / "clip.mkv", False
-    clip = Clip(path, device.stream(lambda: hidden))
+    clip = ClipWriter(path, device.stream(lambda: hidden))
     assert device.is_open.wait(10)
     for at, samples in heard(0, 2):
         hidden = 1.2 <= at - START < 1.6

@@ -14,7 +14,7 @@ from support.threads import Held
 
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources import camera as cameras
 from livestyle.video.sources import latest as pacing
@@ -63,7 +63,7 @@ def test_the_demo_loops_without_end() -> None:
 @pytest.mark.parametrize("size", [(128, 96), (1280, 720)])
 def test_colours_survive_a_clip(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
     image, (w, h) = draw_card(*size), size
-    with VideoFile(tmp_path / name, Stream(size, 25)) as sink:
+    with ClipSink(tmp_path / name, Stream(size, 25)) as sink:
         for index in range(3):
             sink.send(Frame(image, index, index / 25))
     with open_source(str(tmp_path / name)) as source:

@@ -16,7 +16,7 @@ from pathlib import Path
 from livestyle.cli.diagnose.checks import Check
 from livestyle.config.load import load_config
 from livestyle.errors import UserError
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 from livestyle.video.devices.devices import video_devices
 from livestyle.video.devices.loopback import MODULE
 from livestyle.video.devices.v4l2 import modes
@@ -35,7 +35,7 @@ def write_bundle(path: Path, checks: Iterable[Check]) -> None:
     if path.suffix.lower() != ".zip":
         raise UserError(f"{path} is no name for a zip.", "End it in .zip.")
     secrets = names()
-    with written_aside(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as bundle:
+    with atomic_write(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, text in contents(list(checks)).items():
             bundle.writestr(name, scrub(text, secrets))
 

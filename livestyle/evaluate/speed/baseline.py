@@ -44,7 +44,7 @@ class Stretch:
     stages: dict[str, list[float]]
 
 
-class Naive:
+class Baseline:
     """The recipe in its own process.
 
     Args:
@@ -71,7 +71,7 @@ class Naive:
         except BrokenProcessPool:
             raise UserError("The naive recipe was killed.", "It takes GBs of memory; try a smaller --size.") from None
 
-    def __enter__(self) -> "Naive":
+    def __enter__(self) -> "Baseline":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -91,10 +91,10 @@ def check_naive(model_file: Path | None) -> None:
 
 # What follows runs in that process.
 
-recipe: "Recipe"
+recipe: "BaselineLoop"
 
 
-class Recipe:
+class BaselineLoop:
     """A tutorial's loop, frame by frame."""
 
     def __init__(self, jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | None) -> None:
@@ -136,7 +136,7 @@ def begin(jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | Non
     global recipe
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the libraries' own chatter
     os.environ.pop("OMP_WAIT_POLICY", None)  # which the command line sets, and a tutorial does not
-    recipe = Recipe(jpegs, size, device, model_file)
+    recipe = BaselineLoop(jpegs, size, device, model_file)
     recipe(0, {name: [] for name in STAGES})
     return recipe.facts
 

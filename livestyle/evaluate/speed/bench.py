@@ -16,13 +16,13 @@ import numpy as np
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.evaluate.speed.baseline import STAGES, Naive, Stretch, check_naive
-from livestyle.evaluate.speed.cores import Others, check_cores, taken
+from livestyle.evaluate.speed.baseline import STAGES, Baseline, Stretch, check_naive
+from livestyle.evaluate.speed.cores import OtherLoad, check_cores, taken
 from livestyle.evaluate.speed.flamegraph import Sampler, check_flame, costliest, draw_flame, with_layers
-from livestyle.evaluate.speed.jpeg_frames import Encoded, Jpeg, decode, encoded
+from livestyle.evaluate.speed.jpeg_frames import Jpeg, JpegFrames, decode, encoded
 from livestyle.evaluate.speed.roofline import Work, check_peak, measure_peak, works_of
 from livestyle.image.types import Frame
-from livestyle.live.controls import Deck
+from livestyle.live.controls import Controls
 from livestyle.live.driver import Limits, drive
 from livestyle.live.report import Report
 from livestyle.nets.engine import choose_engine
@@ -86,7 +86,7 @@ class I420(Null):
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)
 
 
-def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) -> dict[str, Any]:
+def bench(settings: Settings, job: Job, controls: Controls, say: Say, update: Update) -> dict[str, Any]:
     """Measure; `first_frame_s` is the median of child processes that show a first styled frame.
 
     Returns:
@@ -110,10 +110,10 @@ def bench(settings: Settings, job: Job, deck: Deck, say: Say, update: Update) ->
     for done in range(job.children):
         update(done * CHILD, "first styled frame")
         firsts.append(first_frame(settings, job))
-        if deck.over.is_set():
+        if controls.over.is_set():
             raise KeyboardInterrupt
     with Filter(settings) as filter, taken(job.busy):
-        run = Run(filter, jpegs, job, deck, say, update)
+        run = Run(filter, jpegs, job, controls, say, update)
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
         more |= {"others_share": run.others, "filter_ms": run.filter_ms, "cuda_graphs": run.graphs}
         if job.peak:
@@ -128,22 +128,22 @@ class Run:
     """A filter at work on frames in memory, made ready."""
 
     def __init__(
-        self, filter: Filter, jpegs: list[Jpeg], job: Job, deck: Deck, say: Say, update: Update
+        self, filter: Filter, jpegs: list[Jpeg], job: Job, controls: Controls, say: Say, update: Update
     ) -> None:  # fmt: skip
-        self._filter, self._jpegs, self._job, self._deck, self._say = filter, jpegs, job, deck, say
+        self._filter, self._jpegs, self._job, self._controls, self._say = filter, jpegs, job, controls, say
         self._update, self._done, self._planned, self._since = update, job.before, 0.0, time.monotonic()
         self.others: float | None = None  # what other processes took of the cores' time, in the newest stretch
-        filter.prepare(deck.look)
+        filter.prepare(controls.look)
         self._calls: list[float] = []
-        self._drive(Encoded(jpegs, job.size), Limits(frames=WARM))
+        self._drive(JpegFrames(jpegs, job.size), Limits(frames=WARM))
         self.graphs = filter.settle()
 
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""
         self.begin(seconds, "frames")
         self._filter.meter.reset()
-        frames = Encoded(self._jpegs, self._job.size, first, self._job.pace, seconds)
-        others = Others()
+        frames = JpegFrames(self._jpegs, self._job.size, first, self._job.pace, seconds)
+        others = OtherLoad()
         with Latest(frames) if self._job.pace else frames as source:
             result = self._drive(source, Limits())
         self.others = others.share()
@@ -167,12 +167,12 @@ class Run:
         rounds: list[tuple[Report, Stretch]] = []
         device = "cpu" if self._filter.engine.name == "openvino" else self._filter.engine.device
         self.begin(NAIVE, "the naive recipe")
-        with Naive(self._jpegs, size, device, self._job.model_file) as recipe:
+        with Baseline(self._jpegs, size, device, self._job.model_file) as recipe:
             for first in (number * len(self._jpegs) // ROUNDS for number in range(ROUNDS)):
                 self.begin(seconds, "the naive recipe")
                 naive = recipe.run(first, seconds)
                 ours = self(first, seconds)
-                if self._deck.over.is_set():  # this round is not whole
+                if self._controls.over.is_set():  # this round is not whole
                     break
                 rounds.append((ours, naive))
             if not rounds:
@@ -191,7 +191,7 @@ class Run:
 
     def works(self, settings: Settings) -> list[Work]:
         """The nets that a frame goes through."""
-        look, size = self._deck.look, self._filter.style_size(self._job.size)
+        look, size = self._controls.look, self._filter.style_size(self._job.size)
         styles = dict.fromkeys(style for plane in (look.background, look.person) for style, _ in plane.styles)
         return works_of(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
 
@@ -206,7 +206,9 @@ class Run:
 
     def _drive(self, frames: Source, limits: Limits) -> Report:
         with I420() as sink:
-            return drive(frames, self._filter, sink, self._deck, limits, self._say, lambda n: self.tell(f"{n} frames"))
+            return drive(
+                frames, self._filter, sink, self._controls, limits, self._say, lambda n: self.tell(f"{n} frames")
+            )
 
 
 def together(reports: Sequence[Report]) -> Report:

@@ -72,7 +72,7 @@ def taken(count: int) -> Iterator[None]:
             child.wait()
 
 
-class Others:
+class OtherLoad:
     """What other processes take of this one's cores, from now on."""
 
     def __init__(self) -> None:

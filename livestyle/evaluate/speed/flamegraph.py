@@ -19,7 +19,7 @@ from typing import Any
 import livestyle
 from livestyle.errors import UserError
 from livestyle.evaluate.speed.roofline import Work, graph
-from livestyle.files import check_target, written_aside
+from livestyle.files import atomic_write, check_target
 from livestyle.nets.openvino_net import openvino_core
 
 EVERY = 0.001  # seconds between samples
@@ -197,7 +197,7 @@ def draw_flame(costs: Costs, frames: int, path: Path) -> None:
             f'height="{ROW - 1}" rx="2" fill="{color_of(words)}"/>'
             + (f'<text x="{left + 3:.2f}" y="{top + 12}">{escape(shown)}</text>' if width > 30 else "") + "</g>"
         )  # fmt: skip
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         part.write_text("\n".join([*lines, "</svg>\n"]), "utf-8")
 
 

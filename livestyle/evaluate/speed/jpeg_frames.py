@@ -22,7 +22,7 @@ QUALITY = 90  # a webcam's
 Jpeg = NDArray[np.uint8]  # the bytes of a file
 
 
-class Encoded(Source):
+class JpegFrames(Source):
     """JPEGs in memory, there and back again, over and over; drops none.
 
     Args:

@@ -12,7 +12,7 @@ from livestyle.errors import UserError
 from livestyle.evaluate.speed.bench import Job, bench
 from livestyle.evaluate.speed.cores import allowed, ignore_interrupts, kept_to
 from livestyle.evaluate.speed.roofline import check_peak
-from livestyle.live.actions import open_deck
+from livestyle.live.actions import open_controls
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import find_card, find_cards
 from livestyle.types import Size
@@ -64,7 +64,7 @@ def rows_of(sizes: Sequence[Size]) -> int:
 
 def measure(settings: Settings, job: Job) -> dict[str, Any]:
     """A bench, in the process of its own."""
-    return bench(settings, job, open_deck(settings), lambda _: None, lambda *_: None)
+    return bench(settings, job, open_controls(settings), lambda _: None, lambda *_: None)
 
 
 def row(facts: dict[str, Any], styles: int, cores: int) -> Row:

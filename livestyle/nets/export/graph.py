@@ -21,7 +21,7 @@ Steps = dict[str, NDArray[Any]]  # scale and zero, as `int8` gives them
 AROUND = [0, 0, 1, 1, 0, 0, 1, 1]  # pads of a map
 
 
-class Graph:
+class OnnxGraph:
     """Collects nodes and their constants; what adds some returns the name of what they give."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ def slim_graph(net: SlimNet, reads: Mapping[str, Range]) -> GraphProto:
     Args:
         reads: what convolutions read, by the weight's name (`int8.measured_reads`); empty: no int8.
     """
-    graph, exact = Graph(), not reads
+    graph, exact = OnnxGraph(), not reads
     held = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     picture = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
 

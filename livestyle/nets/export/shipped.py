@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from livestyle.files import save_tensors, written_aside
+from livestyle.files import atomic_write, save_tensors
 from livestyle.nets.architectures import classic, deeplab, transform, unet
 from livestyle.nets.architectures.blocks import fold
 
@@ -120,7 +120,7 @@ def write_onnx(model: Any, path: Path) -> None:
 
     store_half(model.graph)
     onnx.checker.check_model(model)
-    with written_aside(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(model.SerializeToString())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from livestyle.errors import UserError
-from livestyle.files import Aside, write_error
+from livestyle.files import PartialFile, write_error
 from livestyle.image.pixels import pad_to
 from livestyle.image.types import Frame
 from livestyle.video.sinks.sink import Sink, Stream
@@ -30,7 +30,7 @@ LASTING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a second's fra
 CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
 
 
-class VideoFile(Sink):
+class ClipSink(Sink):
     """A clip: H.264, the source's sound copied, each frame at its own time; written aside and renamed when whole.
 
     Raises:
@@ -39,12 +39,12 @@ class VideoFile(Sink):
 
     def __init__(self, path: Path, stream: Stream) -> None:
         self.name, self.folder, self._path, self._stream = str(path), path.absolute().parent, path, stream
-        self._writer: Clip | None = None
+        self._writer: ClipWriter | None = None
         if path.suffix.lower() not in CLIPS:
             raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
-        self._aside = Aside(path)
+        self._aside = PartialFile(path)
         with self._discarding():
-            self._writer = Clip(self._aside.part, stream)
+            self._writer = ClipWriter(self._aside.part, stream)
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
@@ -80,7 +80,7 @@ class VideoFile(Sink):
         self._aside.close()
 
 
-class Clip:
+class ClipWriter:
     """A clip in the making. Sizes are made even by repeating the last row or column, which 4:2:0 needs.
 
     Args:

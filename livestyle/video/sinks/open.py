@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livestyle.errors import UserError
-from livestyle.video.sinks.clip import VideoFile
+from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.queued import Queued
 from livestyle.video.sinks.sink import Null, Sink, Stream, Tee
 from livestyle.video.sinks.virtual_camera import VirtualCamera
@@ -29,7 +29,7 @@ SINKS = {
     "virtual-camera": SinkKind(
         "virtual-camera[:DEVICE]", "a camera that meeting apps see", lambda rest, stream: VirtualCamera(rest, stream)
     ),
-    "file": SinkKind("file:PATH", "a video file", lambda rest, stream: VideoFile(Path(rest), stream)),
+    "file": SinkKind("file:PATH", "a video file", lambda rest, stream: ClipSink(Path(rest), stream)),
     "null": SinkKind("null", "nowhere", lambda rest, stream: Null()),
 }
 
@@ -73,4 +73,4 @@ def open_sinks(texts: Sequence[str], stream: Stream, is_live: bool) -> Tee:
     if not (is_live or tee.is_live):
         return tee
     alone = len(tee.sinks) == 1
-    return Tee([Queued(sink, alone, sink.folder) if isinstance(sink, VideoFile) else sink for sink in tee.sinks])
+    return Tee([Queued(sink, alone, sink.folder) if isinstance(sink, ClipSink) else sink for sink in tee.sinks])

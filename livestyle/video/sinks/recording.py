@@ -14,7 +14,7 @@ import platformdirs
 from livestyle.errors import UserError
 from livestyle.files import RESERVE, is_full
 from livestyle.image.types import Frame
-from livestyle.video.sinks.clip import Clip
+from livestyle.video.sinks.clip import ClipWriter
 from livestyle.video.sinks.sink import Sink, Stream
 
 ROOM = 12  # frames that may wait to be encoded: 33 MB at 1280x720
@@ -106,7 +106,7 @@ class Take(threading.Thread):
 
     def _record(self, path: Path) -> None:
         self._news.append(f"Recording to {path}{', with sound' if self._stream.microphone else ''}.")
-        clip = Clip(path, self._stream, is_lasting=True)
+        clip = ClipWriter(path, self._stream, is_lasting=True)
         try:
             seconds = self._encode(clip, path.parent)
             clip.finish()
@@ -118,7 +118,7 @@ class Take(threading.Thread):
         left_out = f" {self._left_out} frames were left out." if self._left_out else ""
         self._news.append(f"Recorded {seconds:.0f} s.{left_out}")
 
-    def _encode(self, clip: Clip, folder: Path) -> float:
+    def _encode(self, clip: ClipWriter, folder: Path) -> float:
         """Write until there is no more to write, or no room for it; the seconds."""
         first: Frame | None = None
         last, looked = 0.0, time.monotonic()

@@ -31,7 +31,7 @@ MOST_BROKEN = 100  # packets of a clip, after which it is given up
 DEMO = Path(__file__).parents[2] / "demo.mp4"
 
 
-class VideoFile(Source):
+class ClipSource(Source):
     """A video file, or a URL that FFmpeg reads; every frame, with the time it is shown at.
 
     Raises:
@@ -171,7 +171,7 @@ def single_files() -> str:
     return ",".join(sorted(av.formats_available - PLAYLISTS))
 
 
-class Demo(VideoFile):
+class Demo(ClipSource):
     """The clip inside the package, over and over: runs with no camera."""
 
     def __init__(self, size: Size | None = None) -> None:

@@ -8,10 +8,10 @@ from livestyle.image.io import READABLE
 from livestyle.image.synthetic import seed_of
 from livestyle.types import Size
 from livestyle.video.sources.camera import Reconnecting, is_camera
-from livestyle.video.sources.clip import Demo, VideoFile
+from livestyle.video.sources.clip import ClipSource, Demo
 from livestyle.video.sources.faults import Faults, camera_faults
 from livestyle.video.sources.source import Source
-from livestyle.video.sources.still import Still
+from livestyle.video.sources.still import StillSource
 
 # OpenCV waits 10 seconds for a frame of a frozen camera; it reads this, in seconds, when it waits for the first time.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
@@ -34,8 +34,8 @@ SOURCES = (
         lambda t, s, f: Faults(camera_faults(seed_of(t)), s, f),
     ),
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
-    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), Still),
-    SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: VideoFile(t, s)),
+    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), StillSource),
+    SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: ClipSource(t, s)),
 )  # fmt: skip
 
 

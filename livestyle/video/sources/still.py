@@ -10,7 +10,7 @@ from livestyle.types import Size
 from livestyle.video.sources.source import Source
 
 
-class Still(Source):
+class StillSource(Source):
     """One picture, over and over."""
 
     def __init__(self, path: str, size: Size | None = None, fps: float | None = None) -> None:

@@ -1,12 +1,21 @@
 """Words that all rooms use."""
 
+import threading
 from collections.abc import Callable
 
-Size = tuple[int, int]  # width, height
+Size = tuple[int, int]  # width, height, in pixels
+Say = Callable[[str], None]  # takes a line for people
+FrameProgress = Callable[[int], None]  # takes the number of frames done so far
+Progress = Callable[[float, str], None]  # takes the share that is done, in 0..1, and a note
 
 
-Say = Callable[[str], None]  # a line for people
-FrameProgress = Callable[[int], None]  # the frames done so far
+class Stop(threading.Event):
+    """Set it to end a run in good order.
 
+    Attributes:
+        is_driving: frames are being made. A run that does not end then may be abandoned, since all files are whole.
+    """
 
-Progress = Callable[[float, str], None]  # the share that is done, in 0..1, and a note
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_driving = False

@@ -24,6 +24,7 @@ from livestyle.cli.flags import (
 from livestyle.cli.running import stopping
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
+from livestyle.types import Stop
 
 if TYPE_CHECKING:
     pass
@@ -71,7 +72,6 @@ def bench(
     with kept_to(cores):  # before anything counts them
         from livestyle.evaluate.charts import check_chart, draw_naive
         from livestyle.evaluate.speed import bench as benchmark
-        from livestyle.live.actions import open_controls
 
         if chart and not against:
             raise UserError("--chart draws the naive recipe beside ours.", "Add --against naive.")
@@ -81,9 +81,9 @@ def bench(
         if grid:
             return measure_grid(settings, source, seconds, grid, as_json)
         job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak, profile)
-        controls = open_controls(settings)
-        with stopping(controls), bar("measuring", job.total) as update:
-            facts = benchmark.bench(settings, job, controls, say, update)
+        stop = Stop()
+        with stopping(stop), bar("measuring", job.total) as update:
+            facts = benchmark.bench(settings, job, stop, say, update)
     if chart:
         draw_naive(facts, chart)
     tell_speed(facts, as_json)
@@ -91,20 +91,18 @@ def bench(
 
 def measure_grid(settings: Settings, source: str, seconds: float, folder: Path, as_json: bool) -> None:
     """Measure the cost as work grows, and write its table and chart."""
-    from livestyle.config.look import NONE, Look
     from livestyle.evaluate.charts import check_chart, draw_cost
     from livestyle.evaluate.speed import scaling as cost
     from livestyle.files import atomic_write
-    from livestyle.live.controls import Controls
 
     folder.mkdir(parents=True, exist_ok=True)
     check_chart(folder / "cost.png")
-    controls, rows = Controls(Look(NONE)), []
-    with stopping(controls), bar("measuring", cost.rows_of(cost.SIZES)) as update:
+    stop, rows = Stop(), []
+    with stopping(stop), bar("measuring", cost.rows_of(cost.SIZES)) as update:
         for row in cost.measure_cost(settings, source, cost.SIZES, seconds):
             rows.append(row)
             update(len(rows), "x".join(map(str, row["size"])))
-            if controls.over.is_set():
+            if stop.is_set():
                 return say("Stopped: nothing was written.")
     facts = cost.cost_facts(settings, rows)
     draw_cost(facts, folder / "cost.png")

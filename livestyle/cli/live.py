@@ -1,7 +1,7 @@
 """`livestyle live`, `livestyle ctl` and `livestyle video`."""
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,10 +36,9 @@ from livestyle.cli.flags import (
 )
 from livestyle.cli.running import frame_count, stopping
 from livestyle.config.options import LOOKS
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.settings import LiveSettings
 from livestyle.errors import UserError
-from livestyle.live.reload import Reload, load_last, save_last
-from livestyle.nets import library as weights
+from livestyle.types import Stop
 
 if TYPE_CHECKING:
     from livestyle.live.report import Report
@@ -79,58 +78,16 @@ def live(
 ) -> None:  # fmt: skip
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
     flags = dict(locals())
-    from livestyle.live.actions import open_controls
-    from livestyle.live.driver import run_live
-    from livestyle.live.server import Server
-    from livestyle.live.snapshots import Snapshots
+    from livestyle.live.session import run_session
 
     settings = settings_from(flags)
-    typed = {name for name in LOOKS if is_typed(context, name)}
-    is_named = bool(typed or shared.settled.values.keys() & set(LOOKS))
-    is_call = private or any(text.startswith("virtual-camera") for text in sink or L.sinks)
-    start = settings if is_named else remembered(settings, is_call)
     others = {one.name: flags[one.name] for one in fields(LiveSettings) if one.name != "sinks"}
     target = LiveSettings(sinks=tuple(sink or L.sinks), **others)
-    snapshots = Snapshots(settings, target.stills, target.gatys_style)
-    controls = open_controls(start, snapshots, {name: one.value for name, one in shared.settled.keys.items()})
-    controls.is_call = is_call
-    if start != settings:
-        controls.tell(f"As you left it: {controls.look}")
-    before = replace(controls.look, bypass=False)
-    reload = Reload(controls, settings, weights.find_card("style", None, settings.models).name, profile, typed, say)
-    with (
-        stopping(controls),
-        ticker(frames) as watch,
-        snapshots,
-        Server(controls.press, controls.status, reload) as control,
-    ):
-        if control.door is None:
-            say(f"'livestyle ctl' does not reach this run: {control.problem}.")
-        elif control.door.name != "1":
-            say(f"Another filter runs; this one answers to: livestyle ctl --filter {control.door.name}")
-        result = run_live(start, target, controls, say, watch)
-    after = replace(controls.look, bypass=False)
-    if not is_named and after != before:
-        save_last(after)
-    for line in snapshots.news():
-        say(line)
+    typed = {name for name in LOOKS if is_typed(context, name)}
+    stop = Stop()
+    with stopping(stop), ticker(frames) as watch:
+        result = run_session(settings, target, shared.settled, typed, profile, stop, say, watch)
     finish(result, as_json)
-
-
-def remembered(settings: Settings, is_call: bool = False) -> Settings:
-    """The settings with the look that the last run ended with, if it was chosen there and its styles are still here; in
-    a call none that shows the room."""
-    from livestyle.config.look import look_of, parse_plane
-    from livestyle.render.stylizer import style_card
-
-    last = replace(settings, **load_last())
-    try:
-        for text in (last.background, last.person):
-            for style, _ in parse_plane(text).styles if text else ():
-                style_card(style, settings.models)
-    except UserError:
-        return settings
-    return settings if is_call and last.background and look_of(last, "").is_bare else last
 
 
 app.command("ctl", epilog=cli_ctl.EPILOG)(cli_ctl.ctl)
@@ -157,8 +114,9 @@ def video(
         raise UserError(
             f"'{source}' is not a clip.", "Use 'livestyle photo' for pictures, 'livestyle live' for the rest."
         )
-    controls = open_controls(settings)
-    with stopping(controls), ticker(frame_count(source)) as watch:
+    stop = Stop()
+    controls = open_controls(settings, stop=stop)
+    with stopping(stop), ticker(frame_count(source)) as watch:
         result = run_video(settings, source, out, controls, say, watch)
     finish(result, as_json)
 

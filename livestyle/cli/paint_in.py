@@ -22,6 +22,7 @@ from livestyle.cli.flags import (
     settings_from,
 )
 from livestyle.cli.running import need_torch, stopping
+from livestyle.types import Stop
 
 if TYPE_CHECKING:
     pass
@@ -56,9 +57,7 @@ def paint_in_(
     loss_network: LossNetworkFile = None,
 ) -> None:  # fmt: skip
     """Paint a person into a painting: cut out, in its style, placed on its ground."""
-    from livestyle.config.look import NONE, Look
     from livestyle.image.io import load_srgb, save_image
-    from livestyle.live.controls import Controls
     from livestyle.stills import paint_in
 
     settings = settings_from(locals())
@@ -68,10 +67,10 @@ def paint_in_(
     source = painting if stylize is None else Path(stylize)
     if paint_in.is_picture(source):
         need_torch("Painting by optimisation", ("torch", "safetensors"))
-        controls = Controls(Look(NONE))
-        with stopping(controls), bar(portrait.name, 1.0) as update:
+        stop = Stop()
+        with stopping(stop), bar(portrait.name, 1.0) as update:
             stylize = paint_in.gatys_stylizer(settings, portrait, source, out, loss_network, iterations, long_side,
-                                              controls.over, say, update)  # fmt: skip
+                                              stop, say, update)  # fmt: skip
         if stylize is None:
             return say(f"Stopped: the same command goes on from there. {out} is not written.")
     painter = paint_in.PaintIn(settings, stylize, blend)

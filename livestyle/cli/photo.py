@@ -34,6 +34,7 @@ from livestyle.cli.flags import (
 from livestyle.cli.running import command_line, frame_count, need_torch, stopping
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
+from livestyle.types import Stop
 
 if TYPE_CHECKING:
     from livestyle.stills.batch import StylizedStill
@@ -87,7 +88,7 @@ def photo(
 
     With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
     """
-    from livestyle.live.actions import open_controls
+    from livestyle.render.looks import look_from
     from livestyle.stills import batch as stills
 
     if method not in ("fast", "gatys"):
@@ -97,15 +98,13 @@ def photo(
         flags |= {name: getattr(S, name) for name in ("background", "person") if not is_typed(context, name)}
     settings = settings_from(flags)
     if method == "fast":
-        return write(*stills.photo(settings, source, out, open_controls(settings).look))
+        return write(*stills.photo(settings, source, out, look_from(settings)))
     need_torch("Painting by optimisation", ("torch", "safetensors", *(["matplotlib"] if curve else [])))
     paint(settings, source, out, flags)
 
 
 def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) -> None:
     """Paint stills by optimisation, each behind a bar."""
-    from livestyle.config.look import NONE, Look
-    from livestyle.live.controls import Controls
     from livestyle.stills import batch as stills
     from livestyle.stills.ablations import SHEETS, paint_sheet
     from livestyle.stills.gatys import GatysPainter
@@ -114,7 +113,7 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
 
     if settings.quality != S.quality:
         say("--quality has no say with --method gatys: --long-side has.")
-    jobs, controls, done = stills.pairs(source, out), Controls(Look(NONE)), []
+    jobs, stop, done = stills.pairs(source, out), Stop(), []
     sheet, curve = flags["sheet"], flags["curve"]
     if sheet and sheet not in SHEETS:
         raise UserError(f"There is no sheet '{sheet}'.", f"Choose {' or '.join(SHEETS)}.")
@@ -124,14 +123,14 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
             raise UserError("--curve draws the losses of one picture.", "Leave it away, or give one picture.")
     notes = {"Software": f"livestyle {__version__}", "livestyle-command": command_line()}
     studio = GatysPainter(settings, recipe_from(settings, flags), flags["loss_network"], say, notes, flags["all_"])
-    with stopping(controls):
+    with stopping(stop):
         for picture, result in jobs:
             try:
                 with bar(picture.name, 1.0) as update:
                     finished = (
-                        paint_sheet(studio, sheet, picture, result, controls.over, update)
+                        paint_sheet(studio, sheet, picture, result, stop, update)
                         if sheet
-                        else studio.paint(picture, result, controls.over, update, curve)
+                        else studio.paint(picture, result, stop, update, curve)
                     )
             except UserError as problem:
                 if len(jobs) == 1:
@@ -154,8 +153,6 @@ def matte(
     refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, profile: Profile = None,
 ) -> None:  # fmt: skip
     """The person's matte: 8-bit grey, 255 is person."""
-    from livestyle.config.look import NONE, Look
-    from livestyle.live.controls import Controls
     from livestyle.stills import batch as stills
 
     settings = settings_from(locals())
@@ -163,9 +160,9 @@ def matte(
         return write(*stills.matte(settings, source, out, cutout))
     if cutout:
         raise UserError("A clip holds no transparency.", "Leave --cutout away, or give a picture.")
-    controls = Controls(Look(NONE))
-    with stopping(controls), ticker(frame_count(str(source))) as watch:
-        frames = stills.matte_clip(settings, source, out, controls, say, watch)
+    stop = Stop()
+    with stopping(stop), ticker(frame_count(str(source))) as watch:
+        frames = stills.matte_clip(settings, source, out, stop, say, watch)
     say(f"{out}: {frames} frames")
 
 

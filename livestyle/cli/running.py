@@ -7,13 +7,11 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livestyle.cli.console import recorder
 from livestyle.errors import Stuck, UserError
-
-if TYPE_CHECKING:
-    from livestyle.live.controls import Controls
+from livestyle.types import Stop
 
 STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
 
@@ -43,19 +41,19 @@ def frame_count(source: str) -> int | None:
 
 
 @contextmanager
-def stopping(controls: "Controls") -> Iterator[None]:
+def stopping(stop: Stop) -> Iterator[None]:
     """Ctrl-C and termination end the run in good order, leaving a filter that is stuck; a second Ctrl-C at once."""
     late = threading.Event()
 
-    def stop(number: int, _: Any) -> None:
+    def handle(number: int, _: Any) -> None:
         if late.is_set():
             late.clear()
-            if controls.driving:
+            if stop.is_driving:
                 raise Stuck(f"The filter did not answer for {STOP:g} s and was left; what was written is whole.")
-        elif controls.over.is_set():
+        elif stop.is_set():
             raise KeyboardInterrupt
         else:
-            controls.over.set()
+            stop.set()
             recorder.stopped()
             timer.start()
 
@@ -69,7 +67,7 @@ def stopping(controls: "Controls") -> Iterator[None]:
     timer = threading.Timer(STOP, nudge)
     timer.daemon = True
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

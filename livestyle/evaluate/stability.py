@@ -25,8 +25,8 @@ from livestyle.evaluate.metrics import (
 )
 from livestyle.image.pixels import at_most, fit, fit_matte, grayscale
 from livestyle.image.types import Frame, Image, Matte
-from livestyle.live.actions import open_controls
 from livestyle.render.filter import Filter
+from livestyle.render.looks import look_from
 from livestyle.types import Say, Size
 from livestyle.video.sources.clip import DEMO, ClipSource
 from livestyle.video.sources.open import kind_of
@@ -116,7 +116,7 @@ def whole_look(settings: Settings) -> Look:
     Raises:
         UserError: it is no style.
     """
-    look = open_controls(settings).look
+    look = look_from(settings)
     if look.background.kind != "style":
         raise UserError(f"'{look.background.text}' is no style.", "Name one with --background: livestyle list styles.")
     return replace(look, person=look.background, person_strength=look.background_strength)

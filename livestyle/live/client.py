@@ -31,14 +31,14 @@ def runtime_folder() -> Path:
 def running(folder: Path | None = None) -> list[str]:
     """The names of the filters that run."""
     found = []
-    for path in doors(folder):
+    for path in endpoints(folder):
         with suppress(OSError, ValueError, KeyError):
             connect(path)[0].close()
             found.append(path.stem)
     return found
 
 
-def doors(folder: Path | None = None) -> list[Path]:
+def endpoints(folder: Path | None = None) -> list[Path]:
     """Where filters may be reached, the first one first; some may be gone.
 
     Raises:
@@ -119,7 +119,7 @@ def reach(name: str | None = None, folder: Path | None = None) -> tuple[socket.s
     Raises:
         UserError: there is none.
     """
-    for path in doors(folder):
+    for path in endpoints(folder):
         with suppress(OSError, ValueError, KeyError):
             if name in (None, path.stem):
                 return connect(path)

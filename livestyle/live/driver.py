@@ -1,10 +1,11 @@
-"""The driver: source, filter, sinks; for live pictures and for whole clips."""
+"""The driver: frames from a source through the filter to sinks, live or as a whole clip."""
 
 import math
 import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,10 @@ from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.live.autoquality import AutoQuality
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Guard, placeholder
+from livestyle.live.guard import Guard, Shown, placeholder
 from livestyle.live.preview import scene_of
 from livestyle.live.report import Pace, Report, process_age, report
+from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.render.meter import REMEMBERED, Meter
 from livestyle.types import FrameProgress, Say
@@ -36,71 +38,114 @@ PRESENCE = {
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends by itself, whether a fault must not end it, and whether the camera rests while nobody watches;
-    `seconds` are those of the source's clock."""
+    """When a run ends by itself.
+
+    Args:
+        frames: after so many; seconds: on the source's clock.
+        on_demand: the camera rests while nobody watches the virtual one.
+    """
 
     frames: float = math.inf
     seconds: float = math.inf
-    private: bool = False
     on_demand: bool = False
 
 
-def drive(
-    source: Source, filter: Filter, sink: Sink, controls: Controls, limits: Limits, say: Say, watch: FrameProgress,
-    auto: AutoQuality | None = None,
-) -> Report:  # fmt: skip
-    """Run until the source ends, a limit is reached or the controls is over.
+class Session:
+    """A run: each frame is read, rendered as the controls say, and sent.
 
     Args:
-        auto: chooses the quality while the controls's is "auto"; None leaves it as it is.
+        auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
+        snapshots: saves the stills that are ordered; None saves none.
+
+    Raises:
+        ValueError: a sink reaches strangers, and the controls do not know that this is a call.
     """
-    meter, sent, first = filter.meter, 0, 0.0
-    latencies: deque[float] = deque(maxlen=REMEMBERED)
-    started, cpu = time.monotonic(), time.process_time()
-    controls.is_call = limits.private or sink.is_call
-    controls.alarm = partial(sink.hide, placeholder(source.size))
-    frames, pace = Lookahead(source, meter), Pace()
-    render = Guard(filter, source.size, controls, say, auto, source.is_live, frames.after)
-    if auto:
-        filter.take(auto.quality)
-    camera, controls.driving = "on", True
-    while not controls.over.is_set() and sent < limits.frames:
-        frame = frames.take()
-        if frame is None or frame.time >= limits.seconds:
-            break
-        shown = render(frame)
-        with meter.stage("write"):
-            about = f"{filter.engine.detail}, {filter.segmenter}"  # a GPU that fails is left
-            sink.describe(scene_of(controls, shown, about, render.matte))
-            sink.send(replace(frame, image=shown.picture))
-        latencies.append((time.monotonic() - frame.captured) * 1000)
-        sent += 1
-        controls.facts = pace.facts(sent, latencies[-1]) | {
-            "dropped": getattr(source, "dropped", 0), "quality": filter.describe(source.size)
-        }  # fmt: skip
-        for key in sink.pressed():
-            controls.strike(key)
-        for line in controls.answers():
-            sink.notice(line)
-        news = [*controls.attend(shown.frame, shown.picture, shown.look, render.matte), *sink.news()]
-        rests = limits.on_demand and not sink.is_watched()
-        source.rest(rests)
-        if (state := "on" if not frame.is_blank else "off" if rests else "away") != camera:
-            news.append(f"The {source.name} {PRESENCE[state]}.")
-            camera = state
-        for line in news:
-            sink.notice(line)
-            say(line)
-        if not (first or shown.hidden):
-            first, started, cpu = process_age(), time.monotonic(), time.process_time()
-        watch(sent)
-    controls.driving = False
-    spent = time.monotonic() - started, time.process_time() - cpu
-    return report(source, filter, controls.look, sent, *spent, first, latencies)
+
+    def __init__(
+        self,
+        source: Source,
+        filter: Filter,
+        sink: Sink,
+        controls: Controls,
+        limits: Limits,
+        say: Say,
+        watch: FrameProgress,
+        auto: AutoQuality | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        if sink.is_call and not controls.privacy.is_call:
+            raise ValueError(f"{sink.name} reaches strangers, so the session must be private")
+        self._source, self._filter, self._sink, self._controls, self._limits = source, filter, sink, controls, limits
+        self._say, self._watch, self._snapshots = say, watch, snapshots
+        self._frames, self._pace = Lookahead(source, filter.meter), Pace()
+        self._render = Guard(filter, source.size, controls, say, auto, source.is_live, self._frames.after)
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)  # ms
+        self._presence = "on"
+        controls.on_panic(partial(sink.hide, placeholder(source.size)))
+        if auto:
+            filter.take(auto.quality)
+
+    def run(self) -> Report:
+        """Run until the source ends, a limit is reached or the controls say stop."""
+        stop, sent, first = self._controls.stop, 0, 0.0
+        started, cpu = time.monotonic(), time.process_time()
+        stop.is_driving = True
+        while not stop.is_set() and sent < self._limits.frames:
+            frame = self._frames.take()
+            if frame is None or frame.time >= self._limits.seconds:
+                break
+            shown = self._render(frame)
+            self._send(frame, shown)
+            sent += 1
+            self._report(sent)
+            self._take_input()
+            self._tell(frame, shown)
+            if not (first or shown.hidden):
+                first, started, cpu = process_age(), time.monotonic(), time.process_time()
+            self._watch(sent)
+        stop.is_driving = False
+        spent = time.monotonic() - started, time.process_time() - cpu
+        return report(self._source, self._filter, self._controls.look, sent, *spent, first, self._latencies)
+
+    def _send(self, frame: Frame, shown: Shown) -> None:
+        with self._filter.meter.stage("write"):
+            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
+            self._sink.describe(scene_of(self._controls, shown, about, self._render.matte))
+            self._sink.send(replace(frame, image=shown.picture))
+        self._latencies.append((time.monotonic() - frame.captured) * 1000)
+
+    def _report(self, sent: int) -> None:
+        pace = self._pace.facts(sent, self._latencies[-1])
+        dropped = getattr(self._source, "dropped", 0)
+        self._controls.report(pace | {"dropped": dropped, "quality": self._filter.describe(self._source.size)})
+
+    def _take_input(self) -> None:
+        for key in self._sink.pressed():
+            self._controls.strike(key)
+        for line in self._controls.answers():
+            self._sink.notice(line)
+
+    def _tell(self, frame: Frame, shown: Shown) -> None:
+        for line in (*self._save_stills(shown), *self._sink.news(), *self._camera_news(frame)):
+            self._sink.notice(line)
+            self._say(line)
+
+    def _save_stills(self, shown: Shown) -> Iterator[str]:
+        orders = self._controls.ordered_stills()
+        if self._snapshots:
+            yield from self._snapshots.attend(orders, shown.frame, shown.picture, shown.look, self._render.matte)
+
+    def _camera_news(self, frame: Frame) -> Iterator[str]:
+        rests = self._limits.on_demand and not self._sink.is_watched()
+        self._source.rest(rests)
+        presence = "on" if not frame.is_blank else "off" if rests else "away"
+        if presence != self._presence:
+            self._presence = presence
+            yield f"The {self._source.name} {PRESENCE[presence]}."
 
 
 class Lookahead:
-    """The frames of a source in turn, the next of which can be had before its turn; from two threads."""
+    """The frames of a source in turn, from two threads. The next frame can be had before its turn."""
 
     def __init__(self, source: Source, meter: Meter) -> None:
         self._frames, self._meter, self._turn = iter(source), meter, threading.Lock()
@@ -109,7 +154,7 @@ class Lookahead:
         self._error: BaseException | None = None
 
     def take(self) -> Frame | None:
-        """The next frame, None at the end. Raises what the source does."""
+        """Return the next frame, None at the end. Raise what the source does."""
         with self._turn:
             self._taken, self._next = self._next or self._read(), None
             if self._error:
@@ -117,8 +162,7 @@ class Lookahead:
             return self._taken
 
     def after(self, frame: Frame) -> Frame | None:
-        """The frame after one that was taken, whether or not it was taken, too; None where there is none, for whatever
-        reason."""
+        """Return the frame after one that was taken, or None where there is none for whatever reason."""
         with self._turn:
             if self._taken is not frame:
                 return self._taken
@@ -136,11 +180,14 @@ class Lookahead:
             return None
 
 
-def run_live(settings: Settings, live: LiveSettings, controls: Controls, say: Say, watch: FrameProgress) -> Report:
-    """The live filter.
+def run_live(
+    settings: Settings, live: LiveSettings, controls: Controls, say: Say, watch: FrameProgress,
+    snapshots: Snapshots | None = None,
+) -> Report:  # fmt: skip
+    """Run the live filter.
 
     Args:
-        say: told what was opened, line by line; watch: told the frames done.
+        say: takes what was opened, line by line; watch: takes the number of frames done.
 
     Raises:
         UserError: something cannot be opened, or the camera went away.
@@ -149,10 +196,8 @@ def run_live(settings: Settings, live: LiveSettings, controls: Controls, say: Sa
         raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
-        controls.mirror = is_camera(live.source) if live.mirror is None else live.mirror
-        stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
-        if live.microphone and (source.is_live or is_shown(live.sinks)):
-            stream = replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
+        controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
+        stream = _stream(source, live, controls)
         with (
             open_sinks(live.sinks, stream, source.is_live) as opened,
             Recorder(live.recordings, stream, controls) as recorder,
@@ -165,13 +210,16 @@ def run_live(settings: Settings, live: LiveSettings, controls: Controls, say: Sa
                 hint = f"Keys: {controls.key('help')} shows them, {controls.key('panic')} hides you from everybody."
                 say(hint)
                 controls.tell(hint)
-            limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.private, live.on_demand)
+            limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
+            make = partial(
+                Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
+                snapshots=snapshots,
+            )  # fmt: skip
             if not (source.is_live or sink.is_live):
-                result = drive(source, filter, sink, controls, limits, say, watch)
+                result = make(source).run()
             else:
                 with Latest(source if source.is_live else Paced(source)) as latest:
-                    auto = AutoQuality(1 / (stream.fps or 30), source.size)
-                    result = drive(latest, filter, sink, controls, limits, say, watch, auto)
+                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.size)).run()
                     source.warning = latest.warning
         for line in sink.news():
             say(line)
@@ -180,8 +228,22 @@ def run_live(settings: Settings, live: LiveSettings, controls: Controls, say: Sa
         return result
 
 
-def run_video(settings: Settings, path: str, out: Path, controls: Controls, say: Say, watch: FrameProgress) -> Report:
-    """A whole clip: every frame, sound and timing kept."""
+def _stream(source: Source, live: LiveSettings, controls: Controls) -> Stream:
+    """Return what the sinks are about to get."""
+    stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
+    if live.microphone and (source.is_live or is_shown(live.sinks)):
+        return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
+    return stream
+
+
+def run_video(
+    settings: Settings, path: str, out: Path, controls: Controls, say: Say, watch: FrameProgress
+) -> Report:  # fmt: skip
+    """Filter a whole clip: every frame, sound and timing kept.
+
+    Raises:
+        UserError: the clip cannot be read, or the result not be written.
+    """
     if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
         raise UserError(f"{out} is the clip itself.", "Give another name for the result.")
     return run_live(settings, LiveSettings(path, (f"file:{out}",)), controls, say, watch)

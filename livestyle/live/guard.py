@@ -73,8 +73,8 @@ class Guard:
         self._is_even = True  # nothing is being made ready, which would make frames late
         self._good = controls.look  # rendered last, or to begin with
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
-        self._worker = Worker() if controls.is_call and is_live else None
-        if controls.is_call:
+        self._worker = Worker() if controls.privacy.is_call and is_live else None
+        if controls.privacy.is_call:
             filter.matting.jumps = Jumps()
         # The thread that renders owns what is above; the one that calls, what is below.
         self._held: Shown | None = None
@@ -149,7 +149,7 @@ class Guard:
                 self._controls.refuse(look, self._good, str(error))
                 return self._render(frame, self._controls.look)
             self._failures += 1
-            if not self._controls.is_call or self._failures > PATIENCE:
+            if not self._controls.privacy.is_call or self._failures > PATIENCE:
                 raise
             if self._failures == 1:
                 self._say(f"Hidden behind a placeholder: {str(error) or type(error).__name__}")

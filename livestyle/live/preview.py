@@ -18,23 +18,21 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
         about: a line on what renders; matte: called where the view wants it.
     """
     seen = None
-    if controls.view == "matte" and not shown.hidden:
+    if controls.preview.view == "matte" and not shown.hidden:
         with suppress(Exception):  # a segmenter that fails must not end a call: the picture stays
             seen = matte(shown.frame)
     return Scene(
         title="hidden" if shown.hidden else str(controls.look),
         lines=(*lines(controls), (about, GRAY)),
-        pace=", ".join(
-            f"{float(str(controls.facts[name])):.0f} {unit}" for name, unit in PACE if name in controls.facts
-        ),
+        pace=", ".join(f"{float(str(controls.pace[name])):.0f} {unit}" for name, unit in PACE if name in controls.pace),
         badges=tuple(badges(controls, shown)),
-        view=controls.view,
-        showing=controls.showing,
+        view=controls.preview.view,
+        showing=controls.preview.panels,
         original=None if shown.hidden else shown.frame.image,
         matte=seen,
-        mirror=controls.mirror and not shown.hidden,
+        mirror=controls.preview.is_mirrored and not shown.hidden,
         keys=tuple((action.key, action.words) for action in controls.actions if action.key),
-        styles=tuple(controls.thumbnails.items()),
+        styles=tuple(controls.gallery.thumbnails.items()),
         chosen=(controls.look.background.text, controls.look.person.text),
     )
 
@@ -52,9 +50,9 @@ def lines(controls: Controls) -> Iterator[Line]:
     ):
         yield (MARK if name in controls.planes else "") + f"{name}: {described(plane, strength)}", color
     kept = ", original colours" if look.keep_colors else ""
-    painted = f": {controls.facts['quality']}" if "quality" in controls.facts else ""
+    painted = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
     yield f"quality {controls.quality}{painted}{kept}", GRAY
-    if controls.mirror:
+    if controls.preview.is_mirrored:
         yield "mirrored in this window only", GRAY
 
 

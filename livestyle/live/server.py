@@ -159,10 +159,10 @@ class Server:
         self._clients: dict[socket.socket, Client] = {}
         self._came: deque[float] = deque([-1.0], maxlen=RATE)  # when the last clients did
         self._over = False
-        self.door: Endpoint | None = None
+        self.endpoint: Endpoint | None = None
         self.problem = ""  # why nobody can come in
         try:
-            self.door = Endpoint(private(folder or runtime_folder()), is_unix)
+            self.endpoint = Endpoint(private(folder or runtime_folder()), is_unix)
         except OSError as error:
             self.problem = error.strerror or str(error)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -179,8 +179,8 @@ class Server:
         self._thread.join(PATIENCE)
         for one in (*self._clients, self._ear, self._bell):
             one.close()
-        if self.door:
-            self.door.close()
+        if self.endpoint:
+            self.endpoint.close()
 
     def _run(self) -> None:
         ticked = 0.0
@@ -198,13 +198,13 @@ class Server:
         with selectors.DefaultSelector() as ready:
             ready.register(self._ear, selectors.EVENT_READ)
             is_crowded = len(self._came) == RATE and time.monotonic() - self._came[0] < 1
-            if self.door and not is_crowded:
-                ready.register(self.door.socket, selectors.EVENT_READ)
+            if self.endpoint and not is_crowded:
+                ready.register(self.endpoint.socket, selectors.EVENT_READ)
             for link, client in self._clients.items():
                 ready.register(link, selectors.EVENT_WRITE if client.unsent else selectors.EVENT_READ)
             found = ready.select(POLL if self._clients or is_crowded else TICK)
         for key, events in found:
-            if self.door and key.fileobj is self.door.socket:
+            if self.endpoint and key.fileobj is self.endpoint.socket:
                 self._let_in()
             elif known := self._clients.get(key.fileobj):  # type: ignore[call-overload]
                 self._serve(known, events)
@@ -213,7 +213,7 @@ class Server:
             self._drop(late)
 
     def _let_in(self) -> None:
-        link = self.door.accept() if self.door else None
+        link = self.endpoint.accept() if self.endpoint else None
         self._came.append(time.monotonic())
         if link is None:
             return
@@ -275,7 +275,7 @@ class Server:
         words = asked.get("words") if isinstance(asked, dict) else None
         if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.isprintable() for w in words):
             raise UserError("That is no request.", "Use: livestyle ctl")
-        if self.door and self.door.token and str(asked.get("token")) != self.door.token:
+        if self.endpoint and self.endpoint.token and str(asked.get("token")) != self.endpoint.token:
             raise UserError("The token is wrong.", "Use: livestyle ctl")
         return words
 

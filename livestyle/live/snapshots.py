@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +19,7 @@ from livestyle.errors import UserError, has_package
 from livestyle.files import sha256
 from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import to_gray
-from livestyle.image.types import Image, Matte
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.jobs import Jobs
 from livestyle.nets.library import find_cards
 
@@ -69,8 +69,29 @@ class Snapshots:
         except Full:
             self._news.append("The last stills are still being saved: this one was not taken.")
 
-    def news(self) -> Iterator[str]:
-        """What people should read: where stills are, and which jobs have ended."""
+    def attend(
+        self, orders: Iterable[bool], frame: Frame, styled: Image, look: Look, matte: Callable[[Frame], Matte]
+    ) -> Iterator[str]:
+        """Take the stills of a frame that were ordered, and yield what people should read.
+
+        Args:
+            orders: whether each is to be painted too.
+            matte: computes the matte of the frame.
+        """
+        for paint in orders:
+            if frame.is_blank:
+                yield "No still was taken: the camera sends nothing."
+                continue
+            try:
+                shot = Shot(frame.image, matte(frame), styled, look)
+            except Exception as error:  # in a call, a segmenter that fails must not end the run
+                yield f"No still was taken: {error}"
+            else:
+                self.take(shot, paint)
+        yield from self.messages()
+
+    def messages(self) -> Iterator[str]:
+        """Yield what people should read: where stills are, and which jobs have ended."""
         while self._news:
             yield self._news.popleft()
 

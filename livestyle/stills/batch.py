@@ -13,9 +13,8 @@ from livestyle.errors import UserError
 from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_picture, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame
-from livestyle.live.controls import Controls
 from livestyle.render.filter import Filter
-from livestyle.types import FrameProgress, Say
+from livestyle.types import FrameProgress, Say, Stop
 from livestyle.video.sinks.clip import CLIPS
 from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.sink import Stream
@@ -127,9 +126,7 @@ def is_clip(path: Path) -> bool:
     return not path.is_dir() and path.suffix.lower() not in READABLE
 
 
-def matte_clip(
-    settings: Settings, source: Path, target: Path, controls: Controls, say: Say, watch: FrameProgress
-) -> int:
+def matte_clip(settings: Settings, source: Path, target: Path, stop: Stop, say: Say, watch: FrameProgress) -> int:
     """The matte of a clip as a grey clip, steadied over time as in live; returns its number of frames.
 
     Raises:
@@ -141,7 +138,7 @@ def matte_clip(
     with open_source(str(source)) as frames, Filter(settings) as filter:
         with open_sink((f"file:{target}",), Stream(frames.size, frames.fps, is_matte=True)) as sink:
             for frame in frames:
-                if controls.over.is_set():
+                if stop.is_set():
                     break
                 gray = to_gray(filter.matte(frame))
                 sink.send(Frame(np.repeat(gray[..., None], 3, axis=2), frame.index, frame.time))

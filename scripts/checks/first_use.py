@@ -28,7 +28,7 @@ SCREEN = "1000x700"
 # What the program's own environment says of a file: of a picture size, spread and greyness; of a clip length.
 LOOK = """
 import json, pathlib, sys
-from livestyle.image import load_image
+from livestyle.image.io import load_image
 image = load_image(pathlib.Path(sys.argv[1]))
 h, w = image.shape[:2]
 part = image[h // 6 : h // 2, w // 10 : w // 2]  # inside the window, which stands in the corner

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.cli import HEADLESS
 
-from livestyle.cli.live import remembered
 from livestyle.config.load import Config, File, load_config
 from livestyle.config.look import Look, look_of, parse_plane
 from livestyle.config.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
@@ -22,7 +21,9 @@ from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
 from livestyle.live import reload as follow
 from livestyle.live.actions import open_controls
+from livestyle.live.privacy import Privacy
 from livestyle.live.reload import Reload, load_last, save_last
+from livestyle.live.session import remembered
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
     "background": ("blur:0.3", "color:#102030"), "person": ("blur:0.2", "bokeh:0.1"), "strength": (0.25, 0.5),
@@ -356,12 +357,12 @@ def test_the_last_look_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp
 class Editing:
     """A run that heeds a file, and what it says; each text is written as an editor does, beside and then over."""
 
-    def __init__(self, home: Home, text: str, **typed_looks: Any) -> None:
+    def __init__(self, home: Home, text: str, privacy: Privacy = Privacy(), **typed_looks: Any) -> None:  # noqa: B008
         self.home, self.said = home, list[str]()
         self.write(text)
         values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}
         asked = Settings(**(values | typed_looks))
-        self.controls = open_controls(asked)
+        self.controls = open_controls(asked, privacy)
         self.reload = Reload(self.controls, asked, "great_wave", None, tuple(typed_looks), self.said.append)
 
     def write(self, text: str) -> None:
@@ -420,8 +421,7 @@ def test_a_file_has_no_say_over_flags(home: Home) -> None:
 
 
 def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    run.controls.is_call = True
+    run = Editing(home, 'background = "blur:0.2"\n', Privacy(is_call=True))
     assert run.edit('background = "none"\n').background.text == "blur:0.2"
     run.controls.press("confirm")
     assert run.controls.look.background.text == "none"
@@ -431,14 +431,14 @@ def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.Monkey
     monkeypatch.delenv("LIVESTYLE_CONFIG")
     monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "last.json")
     save_last(Look(parse_plane("my_style")))
-    assert remembered(Settings(strength=0.5)) == Settings(strength=0.5)
+    assert remembered(Settings(strength=0.5), Privacy()) == Settings(strength=0.5)
     save_last(Look(parse_plane("starry_night"), background_strength=0.3))
-    assert remembered(Settings()).background == "starry_night"
-    assert remembered(Settings(), is_call=True) == Settings()  # so faint that the room shows
+    assert remembered(Settings(), Privacy()).background == "starry_night"
+    assert remembered(Settings(), Privacy(is_call=True)) == Settings()  # so faint that the room shows
     save_last(Look(parse_plane("starry_night")))
-    assert remembered(Settings(), is_call=True).background == "starry_night"
+    assert remembered(Settings(), Privacy(is_call=True)).background == "starry_night"
     monkeypatch.setenv("LIVESTYLE_CONFIG", "none")
-    assert remembered(Settings()) == Settings()
+    assert remembered(Settings(), Privacy()) == Settings()
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,9 +25,8 @@ from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Baseline, Stretch
 from livestyle.evaluate.speed.bench import Job, bench, compare, together
 from livestyle.evaluate.speed.cores import OtherLoad, allowed, kept_to, taken
 from livestyle.evaluate.speed.jpeg_frames import LEAST, JpegFrames, decode, encode, encoded, there_and_back
-from livestyle.live.actions import open_controls
-from livestyle.live.controls import Controls
 from livestyle.live.report import Report
+from livestyle.types import Stop
 
 SMALL = (160, 90)
 PLAIN = Settings(background="color:#204060", quality="balanced", device="cpu")
@@ -109,7 +108,7 @@ def test_a_core_is_taken_and_given_back() -> None:
 def test_a_bench_at_a_cameras_pace_beside_other_work() -> None:
     told: list[float] = []
     job = Job("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0, children=1)
-    result = bench(PLAIN, job, open_controls(PLAIN), lambda _: None, lambda done, _: told.append(done))
+    result = bench(PLAIN, job, Stop(), lambda _: None, lambda done, _: told.append(done))
     assert 1 <= result["frames"] <= 10
     assert result["first_frame_s"] > 0
     assert 0 < result["filter_ms"]["p50"] <= result["filter_ms"]["p95"]
@@ -143,7 +142,7 @@ def test_a_ratio_is_the_median_over_the_rounds() -> None:
 def test_against_the_naive_recipe(tmp_path: Path) -> None:
     """It runs in turn with ours, on the same frames, and says what only times."""
     job = Job("demo", (96, 54), 0.5, naive=True, children=0)
-    facts = bench(PLAIN, job, open_controls(PLAIN), lambda _: None, lambda *_: None)
+    facts = bench(PLAIN, job, Stop(), lambda _: None, lambda *_: None)
     assert facts["ratio"] == sorted(facts["naive"]["ratios"])[2]
     assert facts["naive_fps"] > 0
     assert facts["naive_cpu_ms_per_frame"] > 0
@@ -159,8 +158,8 @@ def test_against_the_naive_recipe(tmp_path: Path) -> None:
 class Ended(Baseline):
     """A recipe that is ended by Ctrl-C in its second stretch."""
 
-    def __init__(self, controls: Controls, after: int) -> None:
-        self.controls, self.left, self.facts = controls, after, {}
+    def __init__(self, stop: Stop, after: int) -> None:
+        self.stop, self.left, self.facts = stop, after, {}
 
     def __enter__(self) -> "Ended":
         return self
@@ -171,16 +170,16 @@ class Ended(Baseline):
     def run(self, first: int, seconds: float) -> Stretch:
         self.left -= 1
         if self.left < 0:
-            self.controls.over.set()
+            self.stop.set()
         return Stretch(1, 1.0, 1.0, [1.0], {name: [1.0] for name in STAGES})
 
 
 @pytest.mark.parametrize("whole", [0, 1])
 def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
-    controls, job = open_controls(PLAIN), Job("demo", (32, 18), 0.1, naive=True, children=0)
-    monkeypatch.setattr("livestyle.evaluate.speed.bench.Baseline", lambda *_: Ended(controls, whole))
+    stop, job = Stop(), Job("demo", (32, 18), 0.1, naive=True, children=0)
+    monkeypatch.setattr("livestyle.evaluate.speed.bench.Baseline", lambda *_: Ended(stop, whole))
     try:
-        told = bench(PLAIN, job, controls, lambda _: None, lambda *_: None)
+        told = bench(PLAIN, job, stop, lambda _: None, lambda *_: None)
     except KeyboardInterrupt:
         assert not whole
     else:

@@ -16,9 +16,9 @@ from livestyle.errors import UserError
 from livestyle.evaluate.speed import flamegraph as flame
 from livestyle.evaluate.speed.bench import Job, bench
 from livestyle.evaluate.speed.roofline import works_of
-from livestyle.live.actions import open_controls
 from livestyle.matting.refine import refine
 from livestyle.nets.engine import choose_engine
+from livestyle.types import Stop
 
 on_linux = pytest.mark.skipif(not flame.TASKS.exists(), reason="this system does not tell what threads spend")
 stacks = st.dictionaries(
@@ -104,7 +104,7 @@ def test_a_picture_that_cannot_be_is_refused_first(tmp_path: Path, name: str, me
 def test_a_profile_of_a_bench(tmp_path: Path) -> None:
     settings = Settings(background="blur", device="cpu", quality="balanced")
     job = Job("demo", (160, 90), 0.5, profile=tmp_path / "f.svg", children=0)
-    told = bench(settings, job, open_controls(settings), lambda _: None, lambda *_: None)
+    told = bench(settings, job, Stop(), lambda _: None, lambda *_: None)
     assert sum(row["share"] for row in told["profile"]) > 0.5
     drawn = (tmp_path / "f.svg").read_text("utf-8")
     assert "of unet" in drawn

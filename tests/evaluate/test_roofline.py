@@ -12,11 +12,11 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed import roofline as peak
 from livestyle.evaluate.speed.bench import Job, bench
-from livestyle.live.actions import open_controls
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.nets.export.shipped import load_shipped
 from livestyle.nets.library import find_card, find_cards
 from livestyle.nets.openvino_net import import_openvino
+from livestyle.types import Stop
 
 CPU = choose_engine("cpu")
 
@@ -82,7 +82,7 @@ def test_a_style_without_onnx_is_said(tmp_path: Path) -> None:
 
 def test_shares_are_of_the_peak() -> None:
     job = Job("demo", (96, 54), 0.1, peak=True, children=0)
-    told = bench(Settings(device="cpu"), job, open_controls(Settings()), lambda _: None, lambda *_: None)["peak"]
+    told = bench(Settings(device="cpu"), job, Stop(), lambda _: None, lambda *_: None)["peak"]
     assert told["gops"]["int8"] > told["gops"]["f32"] > 0
     assert [net["kind"] for net in told["nets"]] == ["segmenter", "style"]
     for net in told["nets"]:

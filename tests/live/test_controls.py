@@ -13,15 +13,15 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import controls as controls_module
 from livestyle.live.actions import ACTIONS, bind, make_controls, open_controls
-from livestyle.live.controls import ASKED, Controls
+from livestyle.live.controls import ANSWER_TIME_S, Controls
+from livestyle.live.gallery import Gallery
+from livestyle.live.privacy import Privacy
 
-GALLERY = ("alpha", "beta", "gamma")
+GALLERY = Gallery(("alpha", "beta", "gamma"))
 
 
-def new_deck(background: str = "alpha", person: str = "none", is_call: bool = False) -> Controls:
-    controls = make_controls(Look(parse_plane(background), parse_plane(person)), GALLERY)
-    controls.is_call = is_call
-    return controls
+def new_controls(background: str = "alpha", person: str = "none", is_call: bool = False) -> Controls:
+    return make_controls(Look(parse_plane(background), parse_plane(person)), GALLERY, Privacy(is_call))
 
 
 def planes(controls: Controls) -> tuple[str, str]:
@@ -37,7 +37,7 @@ def test_keys_and_names_are_unique() -> None:
 
 @given(st.lists(st.sampled_from([a.name for a in ACTIONS] + list("1234567890")), max_size=30), st.booleans())
 def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> None:
-    controls = new_deck(is_call=is_call)
+    controls = new_controls(is_call=is_call)
     for name in names:
         controls.strike(name)
         look = controls.look
@@ -48,7 +48,7 @@ def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> N
 
 @given(st.lists(st.sampled_from([a.name for a in ACTIONS if a.name != "confirm"]), max_size=40))
 def test_in_a_call_no_key_uncovers_the_room_unasked(names: list[str]) -> None:
-    controls = new_deck("alpha", "beta", is_call=True)
+    controls = new_controls("alpha", "beta", is_call=True)
     for name in names:
         controls.strike(name)
         assert not controls.look.bypass
@@ -58,8 +58,8 @@ def test_in_a_call_no_key_uncovers_the_room_unasked(names: list[str]) -> None:
 def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(controls_module.time, "monotonic", lambda: now[0])
-    controls = new_deck(is_call=True)
-    for wait, shown in ((ASKED + 0.1, False), (ASKED - 0.1, True)):
+    controls = new_controls(is_call=True)
+    for wait, shown in ((ANSWER_TIME_S + 0.1, False), (ANSWER_TIME_S - 0.1, True)):
         with pytest.raises(UserError, match=r"Others would see your room.*enter"):
             controls.press("o")
         now[0] += wait
@@ -70,7 +70,7 @@ def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_question_does_not_outlive_the_next_change() -> None:
-    controls = new_deck(is_call=True)
+    controls = new_controls(is_call=True)
     controls.strike("o")
     controls.strike("]")
     controls.strike("enter")
@@ -78,7 +78,7 @@ def test_a_question_does_not_outlive_the_next_change() -> None:
 
 
 def test_only_confirm_ends_a_panic() -> None:
-    controls = new_deck()
+    controls = new_controls()
     for key in ("p", "p", "space", "o", "q"):
         controls.press(key)
         assert controls.panicked
@@ -89,7 +89,7 @@ def test_only_confirm_ends_a_panic() -> None:
 
 
 def test_styles_go_round_and_go_by_number_and_name() -> None:
-    controls, seen = new_deck(), []
+    controls, seen = new_controls(), []
     for _ in range(4):
         controls.press("]")
         seen.append(planes(controls)[0])
@@ -116,14 +116,14 @@ def test_styles_go_round_and_go_by_number_and_name() -> None:
     ],
 )  # fmt: skip
 def test_what_is_none_is_answered_with_a_sentence(text: str, words: str) -> None:
-    controls = new_deck()
+    controls = new_controls()
     with pytest.raises(UserError, match=words):
         controls.press(text)
     assert planes(controls) == ("alpha", "none")
 
 
 def test_the_keys_change_the_chosen_plane() -> None:
-    controls = new_deck()
+    controls = new_controls()
     controls.press("tab")
     controls.press("2")
     controls.press("-")
@@ -139,19 +139,19 @@ def test_the_keys_change_the_chosen_plane() -> None:
 
 
 def test_who_is_painted_goes_round_and_remembers() -> None:
-    controls = new_deck("alpha", "beta")
+    controls = new_controls("alpha", "beta")
     seen = []
     for _ in range(3):
         controls.press("w")
         seen.append(planes(controls))
     assert seen == [("alpha", "none"), ("none", "beta"), ("alpha", "beta")]
-    alone = new_deck("color:#804020")
+    alone = new_controls("color:#804020")
     alone.press("paint person")
     assert planes(alone) == ("none", "color:#804020")
 
 
 def test_blur_comes_back_to_what_was_painted() -> None:
-    controls = new_deck("beta")
+    controls = new_controls("beta")
     controls.press("b")
     assert controls.look.background.kind == "blur"
     controls.press("b")
@@ -160,7 +160,7 @@ def test_blur_comes_back_to_what_was_painted() -> None:
 
 def test_pictures_stay_behind(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "room.png").touch()
-    controls = new_deck(f"image:{tmp_path / 'room.png'}")
+    controls = new_controls(f"image:{tmp_path / 'room.png'}")
     for text in ("x", f"person image:{tmp_path / 'room.png'}"):
         with pytest.raises(UserError, match="background only"):
             controls.press(text)
@@ -169,20 +169,20 @@ def test_pictures_stay_behind(tmp_path) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_esc_closes_what_is_open_before_it_ends() -> None:
-    controls = new_deck()
+    controls = new_controls()
     for key in ("?", "f", "esc", "esc"):
         controls.press(key)
-        assert not controls.over.is_set()
-    assert controls.showing == {"hud"}
+        assert not controls.stop.is_set()
+    assert controls.preview.panels == {"hud"}
     controls.press("esc")
-    assert controls.over.is_set()
+    assert controls.stop.is_set()
 
 
 def test_views_are_one_at_a_time() -> None:
-    controls, seen = new_deck(), []
+    controls, seen = new_controls(), []
     for key in ("m", "d", "n", "n"):
         controls.press(key)
-        seen.append(controls.view)
+        seen.append(controls.preview.view)
     assert seen == ["matte", "split", "inset", ""]
 
 
@@ -191,7 +191,7 @@ def test_keys_can_be_given_away() -> None:
     controls.press("n")
     assert planes(controls)[0] == "alpha"
     controls.press("tab")
-    assert controls.view == "inset"
+    assert controls.preview.view == "inset"
     controls.strike("[")
     assert planes(controls)[0] == "gamma"
 
@@ -210,7 +210,7 @@ def test_keys_that_cannot_be_are_refused(keys: dict[str, str], words: str) -> No
 
 def test_many_threads_may_press() -> None:
     """Each press counts once: 8 threads step 75 times through 3 styles."""
-    controls = new_deck()
+    controls = new_controls()
     threads = [threading.Thread(target=lambda: [controls.press("]") for _ in range(75)]) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -222,16 +222,16 @@ def test_many_threads_may_press() -> None:
     assert planes(controls)[0] == "beta"
 
 
-def test_a_deck_starts_with_the_default_style() -> None:
+def test_controls_start_with_the_default_style() -> None:
     controls = open_controls(Settings())
-    assert controls.look.background.text in controls.gallery
+    assert controls.look.background.text in controls.gallery.names
     with pytest.raises(UserError):
         open_controls(Settings(person="color:nope"))
 
 
 def test_the_table_is_light_to_import() -> None:
     """`livestyle ctl --help` reads it."""
-    check = "import sys, livestyle.deck; print([m for m in ('numpy', 'cv2', 'PIL', 'av') if m in sys.modules])"
+    check = "import sys, livestyle.live.actions; print([m for m in ('numpy', 'cv2', 'PIL', 'av') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
@@ -239,7 +239,7 @@ def test_the_table_is_light_to_import() -> None:
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None:
     """Other programs press, too."""
-    controls = make_controls(Look(NONE), ("alpha", "beta"))
+    controls = make_controls(Look(NONE), Gallery(("alpha", "beta")))
     try:
         controls.press(text)
     except UserError as error:
@@ -249,4 +249,4 @@ def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None
 def test_a_digit_that_is_no_number_is_refused() -> None:
     for text in ("①", "²", "style ²"):
         with pytest.raises(UserError):
-            make_controls(Look(NONE), ("alpha",)).press(text)
+            make_controls(Look(NONE), Gallery(("alpha",))).press(text)

@@ -18,6 +18,7 @@ from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits, Lookahead
 from livestyle.live.guard import PATIENCE, Guard, placeholder
 from livestyle.live.jobs import Jobs
+from livestyle.live.privacy import Privacy
 from livestyle.live.snapshots import Snapshots
 from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
@@ -71,8 +72,8 @@ def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> 
     ):
         if broken:
             filter.matting = Matting(lambda image: 1 / 0)  # type: ignore[arg-type, return-value]
-        result, said = go(Cards(6), sink, controls=make_controls(COLOUR, snapshots=snapshots), filter=filter)
-    said += snapshots.news()
+        result, said = go(Cards(6), sink, filter=filter, snapshots=snapshots)
+    said += snapshots.messages()
     assert result.frames == 6
     if broken:
         assert any("No still" in line for line in said)
@@ -93,7 +94,7 @@ def test_a_size_that_changes_on_the_way_is_fitted() -> None:
 @pytest.mark.parametrize(("private", "is_call"), [(True, False), (False, True)])
 def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bool, is_call: bool) -> None:
     sink = Collect(is_call=is_call)
-    result, said = go(Cards(10), sink, Limits(private=private), filter=Faulty(range(3, 6)))
+    result, said = go(Cards(10), sink, private=private, filter=Faulty(range(3, 6)))
     assert result.frames == 10
     assert any("broke" in line for line in said)
     for frame in sink.frames:
@@ -198,7 +199,7 @@ def test_the_report_has_the_contracts_fields() -> None:
 def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> None:
     """Whatever else is pressed, and although a frame stood still before."""
     sink = Collect({2: "space", 4: "p", 5: "o", 6: "space", 7: "p", 8: "c", 10: "enter"}, is_call=is_call)
-    controls = make_controls(COLOUR)
+    controls = make_controls(COLOUR, privacy=Privacy(is_call))
     with Faulty(range(4, 10)) as filter:  # which is not even asked meanwhile
         go(Cards(13), sink, controls=controls, filter=filter)
     hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
@@ -225,8 +226,8 @@ def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
 def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) -> None:
     sink = Collect({3: "space", 5: "s", 7: "space"})
     with Snapshots(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as snapshots, Filter(Settings()) as filter:
-        controls = make_controls(look_of(Settings(person="color:#804020", background="none"), ""), snapshots=snapshots)
-        go(Cards(9), sink, controls=controls, filter=filter)
+        controls = make_controls(look_of(Settings(person="color:#804020", background="none"), ""))
+        go(Cards(9), sink, controls=controls, filter=filter, snapshots=snapshots)
     same = [bool((frame.image == sink.frames[2].image).all()) for frame in sink.frames]
     assert same == [False, False, True, True, True, True, True, False, False]
     assert [frame.time for frame in sink.frames] == [n / 30 for n in range(9)]  # the clock goes on
@@ -236,7 +237,7 @@ def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) ->
 
 def test_bypass_in_a_call_is_asked_about_first() -> None:
     sink = Collect({2: "o", 4: "enter"}, is_call=True)
-    go(Cards(6), sink, controls=make_controls(COLOUR))
+    go(Cards(6), sink, controls=make_controls(COLOUR, privacy=Privacy(is_call=True)))
     raw = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert raw == [False, False, False, False, True, True]
 
@@ -252,9 +253,9 @@ def test_quality_changes_on_the_way() -> None:
 def test_the_deck_is_told_how_it_goes() -> None:
     controls = make_controls(COLOUR)
     go(Cards(5), Collect(), controls=controls)
-    assert controls.facts["frames"] == 5
-    assert controls.facts["fps"] > 0  # type: ignore[operator]
-    assert controls.facts["latency_ms"] >= 0  # type: ignore[operator]
+    assert controls.pace["frames"] == 5
+    assert controls.pace["fps"] > 0  # type: ignore[operator]
+    assert controls.pace["latency_ms"] >= 0  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1, 1), (1920, 1080)])
@@ -267,7 +268,10 @@ def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
 def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: bool) -> None:
     """A damaged style, chosen while the filter runs: said, and not a frame of anything else."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
-    sink, controls = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call), make_controls(COLOUR)
+    sink, controls = (
+        Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call),
+        make_controls(COLOUR, privacy=Privacy(is_call)),
+    )
     result, _ = go(Cards(6), sink, controls=controls)
     assert (result.frames, controls.look) == (6, COLOUR)
     assert all((frame.image[0, 0] == (128, 64, 32)).all() for frame in sink.frames)
@@ -278,7 +282,7 @@ def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> No
     """In a call: the room was shown, a damaged style was to hide it. Then nothing is shown, until it is asked for."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     sink = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=True)
-    controls = make_controls(Look(NONE))
+    controls = make_controls(Look(NONE), privacy=Privacy(is_call=True))
     go(Cards(6), sink, controls=controls)
     shown = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert shown == [True] * 3 + [False] * 3

@@ -18,6 +18,7 @@ from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
 from livestyle.live.guard import Guard, placeholder, signed
+from livestyle.live.privacy import Privacy
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
 from livestyle.render.filter import Filter, NextFrame, Pending, nothing
@@ -58,12 +59,12 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     FILTERS.clear()
 
 
+CALL = Privacy(is_call=True)
 FILTERS: list[Numbered] = []
 
 
 def guarded(controls: Controls, stuck: set[int], say: Callable[[str], None] = lambda _: None) -> tuple[Guard, Numbered]:
     FILTERS.append(Numbered(stuck))
-    controls.is_call = True
     return Guard(FILTERS[-1], SIZE, controls, say, is_live=True), FILTERS[-1]
 
 
@@ -78,7 +79,7 @@ def number(picture: Image) -> int:
 
 def test_while_the_filter_is_stuck_the_last_picture_stands_in_with_a_sign(patience: list[float]) -> None:
     said: list[str] = []
-    render, filter = guarded(make_controls(COLOUR), {3}, said.append)
+    render, filter = guarded(make_controls(COLOUR, privacy=CALL), {3}, said.append)
     shown = [render(frame(n)) for n in range(6)]
     assert [number(one.picture) for one in shown] == [0, 1, 2, 2, 2, 2]
     assert [one.is_old for one in shown] == [False] * 3 + [True] * 3
@@ -95,7 +96,7 @@ def test_while_the_filter_is_stuck_the_last_picture_stands_in_with_a_sign(patien
 
 
 def test_before_the_first_picture_a_placeholder_is_shown(patience: list[float]) -> None:
-    render, filter = guarded(make_controls(COLOUR), {0})
+    render, filter = guarded(make_controls(COLOUR, privacy=CALL), {0})
     assert [number(render(frame(n)).picture) for n in range(3)] == [-1] * 3
     filter.go_on.set()
     assert [number(render(frame(n)).picture) for n in (3, 4)] == [0, 4]
@@ -105,7 +106,7 @@ def test_before_the_first_picture_a_placeholder_is_shown(patience: list[float]) 
 @pytest.mark.parametrize(("before", "after"), [(BYPASS, COLOUR), (COLOUR, BYPASS)])
 def test_what_was_made_with_another_look_is_never_shown_late(before: Look, after: Look, patience: list[float]) -> None:
     """Neither the picture that is late, nor the one before it: in it may be what is to be hidden now."""
-    controls = make_controls(before)
+    controls = make_controls(before, privacy=CALL)
     render, filter = guarded(controls, {2})
     assert [number(render(frame(n)).picture) for n in range(3)] == [0, 1, 1]
     controls.look = after
@@ -116,7 +117,7 @@ def test_what_was_made_with_another_look_is_never_shown_late(before: Look, after
 
 
 def test_panic_and_a_camera_that_is_away_hide_what_is_late(patience: list[float]) -> None:
-    controls = make_controls(COLOUR)
+    controls = make_controls(COLOUR, privacy=CALL)
     render, filter = guarded(controls, {1})
     assert [number(render(frame(n)).picture) for n in range(2)] == [0, 0]
     assert number(render(frame(2, is_blank=True)).picture) == -1
@@ -130,8 +131,7 @@ def test_panic_and_a_camera_that_is_away_hide_what_is_late(patience: list[float]
 
 def test_outside_a_call_and_for_clips_the_filter_may_take_its_time(patience: list[float]) -> None:
     for is_call, is_live in ((False, True), (True, False)):
-        controls = make_controls(COLOUR)
-        controls.is_call = is_call
+        controls = make_controls(COLOUR, privacy=Privacy(is_call))
         with Numbered(set()) as filter:
             render = Guard(filter, SIZE, controls, lambda _: None, is_live=is_live)
             assert [number(render(frame(n)).picture) for n in range(3)] == [0, 1, 2]
@@ -139,7 +139,7 @@ def test_outside_a_call_and_for_clips_the_filter_may_take_its_time(patience: lis
 
 
 def test_the_thread_ends_with_the_run(patience: list[float]) -> None:
-    render, filter = guarded(make_controls(COLOUR), set())
+    render, filter = guarded(make_controls(COLOUR, privacy=CALL), set())
     render(frame(0))
     threads = [thread for thread in threading.enumerate() if thread.name == "render"]
     assert threads
@@ -156,7 +156,7 @@ def test_no_memory_even_for_the_sign(patience: list[float], monkeypatch: pytest.
         raise MemoryError
 
     monkeypatch.setattr(guard, "signed", none_left)
-    render, filter = guarded(make_controls(COLOUR), {1})
+    render, filter = guarded(make_controls(COLOUR, privacy=CALL), {1})
     assert [number(render(frame(n)).picture) for n in range(2)] == [0, -1]
     filter.go_on.set()
     filter.close()

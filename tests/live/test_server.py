@@ -22,7 +22,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import server as control
 from livestyle.live.actions import open_controls
-from livestyle.live.client import LONGEST, ask, connect, doors, running, talk
+from livestyle.live.client import LONGEST, ask, connect, endpoints, running, talk
 from livestyle.live.server import CLIENTS, Server
 
 needs_unix = pytest.mark.skipif(not control.HAS_UNIX, reason="has no Unix sockets")
@@ -62,13 +62,13 @@ def folder(request: pytest.FixtureRequest, desk: Desk, tmp_path: Path) -> Iterat
 
 def raw(folder: Path) -> socket.socket:
     """A client that may say anything; it waits ten seconds at most."""
-    link, _ = connect(doors(folder)[0])
+    link, _ = connect(endpoints(folder)[0])
     link.settimeout(10)
     return link
 
 
 def request(folder: Path, words: Any) -> bytes:
-    link, token = connect(doors(folder)[0])
+    link, token = connect(endpoints(folder)[0])
     link.close()
     return json.dumps({"words": words, "token": token}).encode() + b"\n"
 
@@ -111,7 +111,7 @@ def test_who_watches_is_told_of_changes_until_the_end(desk: Desk, tmp_path: Path
         desk.facts = {**desk.facts, "frames": 7}  # not worth a line by itself
         ask(["b"], folder=tmp_path)
         assert next(replies)["status"] == {"background": "b", "frames": 7}
-    assert served.door
+    assert served.endpoint
     assert list(replies) == []
 
 
@@ -218,7 +218,7 @@ def test_only_the_user_comes_in(desk: Desk, tmp_path: Path, monkeypatch: pytest.
     place.chmod(0o777)
     with Server(desk.press, desk.status, folder=place):
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
-        assert stat.S_IMODE(doors(place)[0].stat().st_mode) == 0o600
+        assert stat.S_IMODE(endpoints(place)[0].stat().st_mode) == 0o600
         if hasattr(socket, "SO_PEERCRED"):
             monkeypatch.setattr(os, "getuid", lambda: 12345)
             with pytest.raises(UserError):
@@ -231,13 +231,13 @@ def test_a_folder_of_somebody_else_is_not_used(desk: Desk, tmp_path: Path, monke
     """Then nobody can come in, and the filter runs all the same."""
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with Server(desk.press, desk.status, folder=tmp_path) as served:
-        assert served.door is None
+        assert served.endpoint is None
         assert "another user" in served.problem
 
 
 def test_a_port_needs_its_token(desk: Desk, tmp_path: Path) -> None:
     with Server(desk.press, desk.status, folder=tmp_path, is_unix=False):
-        (file,) = doors(tmp_path)
+        (file,) = endpoints(tmp_path)
         assert stat.S_IMODE(file.stat().st_mode) == 0o600 or sys.platform == "win32"
         for token in ("", "x" * 64, 3, None, ["x"]):
             with raw(tmp_path) as link:
@@ -252,7 +252,7 @@ def test_filters_have_names_of_their_own(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="There is: 1"):
             ask(["still"], "2", tmp_path)
         with Server(one.press, one.status, folder=tmp_path) as first:
-            assert (second.door and second.door.name, first.door and first.door.name) == ("1", "2")
+            assert (second.endpoint and second.endpoint.name, first.endpoint and first.endpoint.name) == ("1", "2")
             assert running(tmp_path) == ["1", "2"]
             ask(["a"], folder=tmp_path)
             ask(["b"], "2", tmp_path)
@@ -264,17 +264,17 @@ def test_filters_have_names_of_their_own(tmp_path: Path) -> None:
 
 def test_a_tenth_filter_runs_out_of_reach(desk: Desk, tmp_path: Path) -> None:
     held = [Server(desk.press, desk.status, folder=tmp_path) for _ in range(control.FILTERS + 1)]
-    assert [one.door is None for one in held] == [False] * control.FILTERS + [True]
+    assert [one.endpoint is None for one in held] == [False] * control.FILTERS + [True]
     for one in held[:-1]:
-        assert one.door
-        one.door.close()
+        assert one.endpoint
+        one.endpoint.close()
 
 
 SERVE = """
 import sys
 from pathlib import Path
-from livestyle.control import Control
-with Control(print, dict, folder=Path(sys.argv[1])):
+from livestyle.live.server import Server
+with Server(print, dict, folder=Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -288,13 +288,13 @@ def test_what_a_killed_process_left_is_cleaned(desk: Desk, tmp_path: Path) -> No
     assert killed.stdout.readline() == "ready\n"
     killed.send_signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
     killed.communicate()
-    assert doors(tmp_path)
+    assert endpoints(tmp_path)
     assert running(tmp_path) == []
     with Server(desk.press, desk.status, folder=tmp_path) as served:
-        assert served.door
-        assert served.door.name == "1"
+        assert served.endpoint
+        assert served.endpoint.name == "1"
         assert ask(["still"], folder=tmp_path)["answer"] == "did still"
-    assert doors(tmp_path) == []
+    assert endpoints(tmp_path) == []
 
 
 def test_faults_of_the_filter_end_nothing(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_still_is_what_was_shown(tmp_path: Path, jobs: Jobs) -> None:
     taken = shot()
     with Snapshots(Settings(), tmp_path / "new" / "stills", jobs=jobs) as snapshots:
         snapshots.take(taken, paint=False)
-    (line,) = snapshots.news()
+    (line,) = snapshots.messages()
     names = sorted(path.name for path in (tmp_path / "new" / "stills").iterdir())
     day = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(taken.taken))
     assert names == [f"{day}-{kind}.png" for kind in ("matte", "original", "styled")]
@@ -90,7 +90,7 @@ def test_taking_never_waits_and_what_is_too_much_is_said(tmp_path: Path) -> None
     with Snapshots(Settings(), tmp_path / "stills", jobs=Slow(tmp_path / "jobs")) as snapshots:
         for seed in range(ROOM + 2):
             snapshots.take(shot(seed=seed), paint=False)
-        assert ["not taken" in line for line in snapshots.news()] == [True, True]
+        assert ["not taken" in line for line in snapshots.messages()] == [True, True]
         go.set()
     assert len(list((tmp_path / "stills").glob("*-original.png"))) == ROOM
 
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_run_goes_on(tmp_path: P
     with Snapshots(Settings(), tmp_path / folder, jobs=jobs) as snapshots:
         snapshots.take(shot(), paint=False)
         snapshots.take(shot(), paint=False)
-    lines = list(snapshots.news())
+    lines = list(snapshots.messages())
     assert len(lines) == 2
     assert all(folder in line and "--stills" in line for line in lines)
 
@@ -113,7 +113,7 @@ def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Pa
     with Snapshots(settings, tmp_path / "stills", jobs=jobs) as snapshots:
         snapshots.take(shot(look), paint=True)
     (job,) = jobs.all()
-    assert "Job 1" in list(snapshots.news())[1]
+    assert "Job 1" in list(snapshots.messages())[1]
     original = next((tmp_path / "stills").glob("*-original.png"))
     assert job.result == str(original).replace("original", "gatys")
     assert " ".join(job.command) == (
@@ -130,14 +130,14 @@ def test_the_end_of_a_job_is_told_while_the_filter_runs(
     jobs.run()
     with Snapshots(Settings(), tmp_path / "stills", jobs=jobs) as snapshots:
         snapshots.take(shot(), paint=False)
-    assert next(snapshots.news()) == f"Job 1 is done: {tmp_path / 'out.png'}"
+    assert next(snapshots.messages()) == f"Job 1 is done: {tmp_path / 'out.png'}"
 
 
 def test_a_painting_that_is_not_here_is_asked_for_and_the_still_is_kept(tmp_path: Path, jobs: Jobs) -> None:
     pytest.importorskip("torch")
     with Snapshots(Settings(), tmp_path / "stills", jobs=jobs) as snapshots:
         snapshots.take(shot(), paint=True)
-    saved, asked = snapshots.news()
+    saved, asked = snapshots.messages()
     assert "Saved" in saved
     assert "great_wave" in asked
     assert "--gatys-style" in asked

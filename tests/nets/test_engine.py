@@ -87,8 +87,8 @@ def test_signals_arrive_after_a_net_is_dropped_in_another_thread() -> None:
     script = """
 import gc, signal, sys, threading
 import numpy as np
-from livestyle.engine import LEAST, ROOM, Ready, choose_engine, cost_of, threads_for
-from livestyle.weights import find_cards
+from livestyle.nets.engine import choose_engine
+from livestyle.nets.library import find_cards
 
 heard = []
 signal.signal(signal.SIGINT, lambda *_: heard.append(1))

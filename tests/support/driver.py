@@ -7,7 +7,10 @@ from livestyle.config.settings import Settings
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
-from livestyle.live.driver import Limits, drive
+from livestyle.live.driver import Limits, Session
+from livestyle.live.privacy import Privacy
+from livestyle.live.report import Report
+from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.video.sinks.sink import Sink
 from livestyle.video.sources.source import Source
@@ -63,8 +66,12 @@ def go(
     limits: Limits = ENDLESS,
     controls: Controls | None = None,
     filter: Filter | None = None,
-):  # type: ignore[no-untyped-def]
+    snapshots: Snapshots | None = None,
+    private: bool = False,
+) -> tuple[Report, list[str]]:
+    """Run the driver; what came of it, and what was said."""
     said: list[str] = []
+    controls = controls or make_controls(COLOUR, privacy=Privacy(private or sink.is_call))
     with filter or Filter(Settings()) as ready:
-        result = drive(source, ready, sink, controls or make_controls(COLOUR), limits, said.append, lambda _: None)
-    return result, said
+        session = Session(source, ready, sink, controls, limits, said.append, lambda _: None, snapshots=snapshots)
+        return session.run(), said

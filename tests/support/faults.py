@@ -18,7 +18,9 @@ from livestyle.image.types import Frame, Image
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
-from livestyle.live.driver import Limits, drive
+from livestyle.live.driver import Limits, Session
+from livestyle.live.gallery import Gallery
+from livestyle.live.privacy import Privacy
 from livestyle.live.report import Report
 from livestyle.matting.faults import ERRORS, STALLS, FaultySegmenter
 from livestyle.matting.matte import Matting
@@ -134,13 +136,14 @@ class Audience(Sink):
 def perform(
     look: Look, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
 ) -> tuple[Audience, Report]:
-    clock, controls = Clock(), make_controls(look, ("starry_night", "great_wave"))
+    clock, controls = Clock(), make_controls(look, Gallery(("starry_night", "great_wave")), Privacy(is_call=True))
     audience = Audience(controls, keys)
     source = Faults(camera, SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), clock.sleep), Smoother())
         try:
-            report = drive(source, filter, audience, controls, Limits(frames=150), lambda _: None, lambda _: None)
+            limits = Limits(frames=150)
+            report = Session(source, filter, audience, controls, limits, lambda _: None, lambda _: None).run()
         finally:
             clock.pass_by(math.inf)
     return audience, report

@@ -135,9 +135,9 @@ def test_names_are_never_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
 KILLED = """
 import sys, time
 from pathlib import Path
-from livestyle.image import Frame
-from livestyle.recording import Recorder
-from livestyle.sinks import Stream
+from livestyle.image.types import Frame
+from livestyle.video.sinks.recording import Recorder
+from livestyle.video.sinks.sink import Stream
 import numpy as np
 class Switch: recording = True
 recorder = Recorder(Path(sys.argv[1]), Stream((320, 240), 25.0), Switch())

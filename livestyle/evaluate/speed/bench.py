@@ -22,12 +22,14 @@ from livestyle.evaluate.speed.flamegraph import Sampler, check_flame, costliest,
 from livestyle.evaluate.speed.jpeg_frames import Jpeg, JpegFrames, decode, encoded
 from livestyle.evaluate.speed.roofline import Work, check_peak, measure_peak, works_of
 from livestyle.image.types import Frame
+from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
-from livestyle.live.driver import Limits, drive
+from livestyle.live.driver import Limits, Session
 from livestyle.live.report import Report
 from livestyle.nets.engine import choose_engine
 from livestyle.render.filter import Filter
-from livestyle.types import Say, Size
+from livestyle.render.looks import look_from
+from livestyle.types import Say, Size, Stop
 from livestyle.video.sinks.sink import Null
 from livestyle.video.sources.latest import Latest
 from livestyle.video.sources.source import Source
@@ -86,7 +88,7 @@ class I420(Null):
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)
 
 
-def bench(settings: Settings, job: Job, controls: Controls, say: Say, update: Update) -> dict[str, Any]:
+def bench(settings: Settings, job: Job, stop: Stop, say: Say, update: Update) -> dict[str, Any]:
     """Measure; `first_frame_s` is the median of child processes that show a first styled frame.
 
     Returns:
@@ -110,8 +112,9 @@ def bench(settings: Settings, job: Job, controls: Controls, say: Say, update: Up
     for done in range(job.children):
         update(done * CHILD, "first styled frame")
         firsts.append(first_frame(settings, job))
-        if controls.over.is_set():
+        if stop.is_set():
             raise KeyboardInterrupt
+    controls = make_controls(look_from(settings), quality=settings.quality, stop=stop)
     with Filter(settings) as filter, taken(job.busy):
         run = Run(filter, jpegs, job, controls, say, update)
         result, more = run.against() if job.naive else (run(0, job.seconds), {})
@@ -172,7 +175,7 @@ class Run:
                 self.begin(seconds, "the naive recipe")
                 naive = recipe.run(first, seconds)
                 ours = self(first, seconds)
-                if self._controls.over.is_set():  # this round is not whole
+                if self._controls.stop.is_set():  # this round is not whole
                     break
                 rounds.append((ours, naive))
             if not rounds:
@@ -206,9 +209,8 @@ class Run:
 
     def _drive(self, frames: Source, limits: Limits) -> Report:
         with I420() as sink:
-            return drive(
-                frames, self._filter, sink, self._controls, limits, self._say, lambda n: self.tell(f"{n} frames")
-            )
+            progress = lambda n: self.tell(f"{n} frames")  # noqa: E731
+            return Session(frames, self._filter, sink, self._controls, limits, self._say, progress).run()
 
 
 def together(reports: Sequence[Report]) -> Report:

@@ -12,10 +12,9 @@ from livestyle.errors import UserError
 from livestyle.evaluate.speed.bench import Job, bench
 from livestyle.evaluate.speed.cores import allowed, ignore_interrupts, kept_to
 from livestyle.evaluate.speed.roofline import check_peak
-from livestyle.live.actions import open_controls
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import find_card, find_cards
-from livestyle.types import Size
+from livestyle.types import Size, Stop
 
 SIZES: tuple[Size, ...] = ((320, 180), (640, 360), (1280, 720), (1920, 1080))
 CORES = (1, 2)
@@ -64,7 +63,7 @@ def rows_of(sizes: Sequence[Size]) -> int:
 
 def measure(settings: Settings, job: Job) -> dict[str, Any]:
     """A bench, in the process of its own."""
-    return bench(settings, job, open_controls(settings), lambda _: None, lambda *_: None)
+    return bench(settings, job, Stop(), lambda _: None, lambda *_: None)
 
 
 def row(facts: dict[str, Any], styles: int, cores: int) -> Row:

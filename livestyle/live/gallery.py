@@ -1,0 +1,69 @@
+"""The styles to choose from, in order."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from livestyle.config.look import STYLE_FILES, Plane, parse_plane
+from livestyle.errors import UserError
+from livestyle.nets.library import find_cards
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Styles by name.
+
+    Args:
+        names: of the styles, in the order of their numbers.
+        thumbnails: picture files of those that can be clicked on, by name.
+    """
+
+    names: tuple[str, ...] = ()
+    thumbnails: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Plane:
+        """The first style, or none where there are no styles."""
+        return parse_plane((*self.names, "none")[0])
+
+    def find(self, text: str) -> Plane:
+        """Return the look that a text from outside stands for: a LOOK, or the number of a style from 1 on.
+
+        Raises:
+            UserError: there is no such look, style or number.
+        """
+        if text.isdecimal():
+            index = (int(text) or 10) - 1
+            if index >= len(self.names):
+                raise UserError(f"There is no style {text}.", f"There are {len(self.names)}.")
+            text = self.names[index]
+        plane = parse_plane(text)
+        for style, _ in plane.styles:
+            is_file = style == plane.text and style.lower().endswith(STYLE_FILES)
+            if not is_file and style not in self.names:
+                near = difflib.get_close_matches(style, self.names, 1) or self.names
+                raise UserError(f"There is no style '{style}'.", f"Choose from: {', '.join(near)}.")
+        return plane
+
+    def step(self, now: str, by: int, extra: Iterable[str] = ()) -> Plane:
+        """Return the style `by` places after the one named `now`; from any other look the first or last.
+
+        Args:
+            extra: names of looks before the first style.
+
+        Raises:
+            UserError: there are no styles.
+        """
+        names = (*extra, *self.names)
+        if not names:
+            raise UserError("There are no styles.", "Install livestyle again, or train one.")
+        index = names.index(now) + by if now in names else 0 if by > 0 else -1
+        return parse_plane(names[index % len(names)])
+
+
+def open_gallery(models: Path | None) -> Gallery:
+    """Return the styles that are installed, those in the folder `models` first."""
+    cards = find_cards("style", models)
+    thumbnails = {name: (card.folder or Path()) / "thumbnail.png" for name, card in cards.items()}
+    return Gallery(tuple(cards), thumbnails)

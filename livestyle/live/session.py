@@ -1,0 +1,80 @@
+"""A live session as `livestyle live` runs it: controls, stills, remote control, files that change, the last look."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from livestyle.config.load import Config
+from livestyle.config.look import look_of, parse_plane
+from livestyle.config.options import LOOKS
+from livestyle.config.settings import LiveSettings, Settings
+from livestyle.errors import UserError
+from livestyle.live.actions import open_controls
+from livestyle.live.driver import run_live
+from livestyle.live.privacy import Privacy, privacy_of
+from livestyle.live.reload import Reload, load_last, save_last
+from livestyle.live.report import Report
+from livestyle.live.server import Server
+from livestyle.live.snapshots import Snapshots
+from livestyle.nets.library import find_card
+from livestyle.render.stylizer import style_card
+from livestyle.types import FrameProgress, Say, Stop
+
+
+def run_session(
+    settings: Settings,
+    live: LiveSettings,
+    config: Config,
+    typed: Collection[str],
+    profile: str | None,
+    stop: Stop,
+    say: Say,
+    watch: FrameProgress,
+) -> Report:
+    """Run the live filter with everything around it.
+
+    Args:
+        config: what files and variables say; typed: names of the looks that flags gave, which go before files.
+        profile: of the files; None for no profile.
+
+    Raises:
+        UserError: something cannot be opened, or the camera went away.
+    """
+    privacy = privacy_of(live)
+    is_named = bool(set(typed) or config.values.keys() & set(LOOKS))
+    start = settings if is_named else remembered(settings, privacy)
+    keys = {name: one.value for name, one in config.keys.items()}
+    controls = open_controls(start, privacy, keys=keys, stop=stop)
+    if start != settings:
+        controls.tell(f"As you left it: {controls.look}")
+    before = replace(controls.look, bypass=False)
+    reload = Reload(controls, settings, find_card("style", None, settings.models).name, profile, typed, say)
+    with (
+        Snapshots(settings, live.stills, live.gatys_style) as snapshots,
+        Server(controls.press, controls.status, reload) as server,
+    ):
+        if server.endpoint is None:
+            say(f"'livestyle ctl' does not reach this run: {server.problem}.")
+        elif server.endpoint.name != "1":
+            say(f"Another filter runs; this one answers to: livestyle ctl --filter {server.endpoint.name}")
+        result = run_live(settings, live, controls, say, watch, snapshots)
+    after = replace(controls.look, bypass=False)
+    if not is_named and after != before:
+        save_last(after)
+    for line in snapshots.messages():
+        say(line)
+    return result
+
+
+def remembered(settings: Settings, privacy: Privacy) -> Settings:
+    """Return the settings with the look that the last run ended with.
+
+    Where its styles are gone, or it would show the room in a call, return the settings as they are.
+    """
+    last = replace(settings, **load_last())
+    try:
+        for text in (last.background, last.person):
+            for style, _ in parse_plane(text).styles if text else ():
+                style_card(style, settings.models)
+    except UserError:
+        return settings
+    return settings if last.background and not privacy.may_start_with(look_of(last, "")) else last

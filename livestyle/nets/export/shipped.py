@@ -13,6 +13,7 @@ from livestyle.nets.architectures import classic, deeplab, transform, unet
 from livestyle.nets.architectures.blocks import fold
 
 OPSET, IR = 18, 10  # of ONNX
+LEFT_OUT = {"metadata_props", "doc_string", "producer_name", "producer_version"}  # fields of ONNX messages
 
 NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
     "slim": lambda _: transform.SlimNet(),
@@ -115,13 +116,28 @@ def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
 
 
 def write_onnx(model: Any, path: Path) -> None:
-    """Write a model, its large weights in fp16."""
+    """Write a model, its large weights in fp16, without a word on where it was made."""
     import onnx
 
     store_half(model.graph)
+    strip(model)
     onnx.checker.check_model(model)
     with atomic_write(path) as part:
         part.write_bytes(model.SerializeToString())
+
+
+def strip(message: Any) -> None:
+    """Clear the metadata, the doc strings and the producer of an ONNX model in place, at every depth.
+
+    PyTorch's exporter writes stack traces there, with the paths of the machine. `onnx.helper.strip_doc_string` keeps
+    the metadata, and the pass of `onnx_ir` keeps that of the model and of its values.
+    """
+    for field, value in message.ListFields():
+        if field.name in LEFT_OUT:
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                strip(part)
 
 
 def store_half(graph: Any) -> None:

@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 ruff format --check .
 ruff check .
+codespell
 mypy
 pytest "$@"

@@ -10,7 +10,7 @@ trap 'rm -rf "$place"' EXIT
 "$place/venv/bin/uv" pip install --quiet --python "$place/venv/bin/python" --resolution "${2:-lowest-direct}" \
   . "pytest>=8" "hypothesis>=6.100"
 "$place/venv/bin/uv" pip list --python "$place/venv/bin/python"
-cp -r tests scripts docs models ./*.md LICENSE pyproject.toml livestyle/demo.mp4 "$place/"
+cp -r .ci .github tests scripts docs models ./*.md LICENSE pyproject.toml livestyle/demo.mp4 "$place/"
 cd "$place"
 # Whole files that need a package which is not there, or import something that does, are left out, and named.
 mapfile -t tests < <(grep -LE '^ *(import|from) (torch|matplotlib|onnx|safetensors|sklearn)|import_torch' tests/test_*.py |

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livestyle import IMPORTED
+from livestyle import IMPORTED_S
 from livestyle.config.look import Look
 from livestyle.live.controls import Status
 from livestyle.render.filter import Filter
@@ -51,7 +51,7 @@ def process_age() -> float:
         stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(stat[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):
-        return time.monotonic() - IMPORTED
+        return time.monotonic() - IMPORTED_S
 
 
 class Pace:

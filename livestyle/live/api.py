@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from livestyle.config.load import nearest
-from livestyle.config.look import Look
+from livestyle.config.look import Look, parse_plane
 from livestyle.config.settings import LiveSettings, Settings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
@@ -45,11 +45,15 @@ class Filter:
 
     @property
     def look(self) -> Look:
-        """The look of both planes. Set it to another one at any time, such as `look_of("blur", person="none")`."""
+        """The look of both planes.
+
+        Set it to another `Look`, or to a text such as "great_wave" or "blur:0.7" for another background.
+        """
         return self._look
 
     @look.setter
-    def look(self, look: Look) -> None:
+    def look(self, look: "Look | str") -> None:
+        look = look if isinstance(look, Look) else self._look.with_planes({"background": parse_plane(look)})
         for filter in self._filters.values():
             filter.prepare(look)
         self._look = look

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from livestyle.config.look import anchored, at_home, parse_plane
+from livestyle.config.look import LOOK_KINDS, anchored, at_home, parse_plane
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import PERSON_COUNTS, LiveSettings, Settings, read_size
 from livestyle.config.toml import toml
@@ -77,8 +77,9 @@ def _look(value: Any) -> str:
 
 
 def _person(value: Any) -> str:
-    if _look(value).startswith(("image:", "video:")):
-        raise ValueError("a look for the person; image: and video: are for the background")
+    if LOOK_KINDS[parse_plane(_text(value)).kind].is_background_only:
+        kinds = " and ".join(f"{name}:" for name, kind in LOOK_KINDS.items() if kind.is_background_only)
+        raise ValueError(f"a look for the person; {kinds} are for the background")
     return str(value)
 
 

@@ -117,7 +117,7 @@ def whole_look(settings: Settings) -> Look:
         UserError: it is no style.
     """
     look = look_from(settings)
-    if look.background.kind != "style":
+    if not look.background.styles:
         raise UserError(f"'{look.background.text}' is no style.", "Name one with --background: livestyle list styles.")
     return replace(look, person=look.background, person_strength=look.background_strength)
 

@@ -108,7 +108,7 @@ def to_gray(matte: Matte) -> NDArray[np.uint8]:
 
 def mix(image: Image, other: Image, share: float) -> Image:
     """`share` of the other image, the rest of the first; exact at 0 and 1."""
-    if share <= 0 or share >= 1:
+    if share <= 0 or share >= 1 or other is image:
         return other if share >= 1 else image
     return np.asarray(cv2.addWeighted(other, share, image, 1 - share, 0), np.uint8)
 

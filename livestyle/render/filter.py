@@ -1,7 +1,7 @@
 """The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
 
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -13,32 +13,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from livestyle.config.look import Look, Plane
+from livestyle.config.look import LOOK_KINDS, Look, Plane
 from livestyle.config.quality import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Quality
 from livestyle.config.settings import PERSON_COUNTS, STAGE, Settings
 from livestyle.errors import UserError
 from livestyle.image import pixels
-from livestyle.image.bokeh import bokeh_plane
-from livestyle.image.io import load_image
 from livestyle.image.relight import SECONDS, AutoLight
-from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.main_person import MainPerson
 from livestyle.matting.matte import Matting
 from livestyle.matting.refine import REFINEMENTS, Refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
+from livestyle.render.backgrounds import Backgrounds
+from livestyle.render.kinds import DRAWINGS, Scene
 from livestyle.render.planes import RESTING, Painting, Planes, Stylizations, painted_at
 from livestyle.render.temporal import Motion
 from livestyle.types import Size
-from livestyle.video.sources.clip import ClipSource
-from livestyle.video.sources.source import Source
 
 if TYPE_CHECKING:
     from livestyle.render.gpu import GpuFilter
 
-ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
-KEPT = 6  # pictures behind that stay ready
+TRIAL = Frame(np.zeros((16, 16, 3), np.uint8), 0, 0.0)  # what a look is drawn on before the first frame
 PATIENCE = 3.0  # seconds for threads to end
 NextFrame = Callable[[Frame], Frame | None]
 
@@ -94,8 +91,7 @@ class Filter:
         self.matting = Matting(segment, Smoother() if live else None, refinement, choose)
         self.alone = refinement.alone  # the person's own colours where a matte is soft
         self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
-        self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
-        self._clip: BackgroundClip | None = None
+        self._backgrounds = Backgrounds()
         self._known: deque[tuple[Frame, Matte]] = deque(maxlen=2)  # the newest: of the next frame, and of this one
         self._kept = 0  # frames for which the newest has been kept
         self._matting_turn = threading.Lock()
@@ -150,10 +146,7 @@ class Filter:
                 alone = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
                 if alone and self.engine.name == "openvino":
                     self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
-            if plane.kind == "image":
-                self._picture(plane.path, (16, 16))
-            if plane.kind == "video":
-                self._moving(plane.path, 0.0, (16, 16))
+            self._draw(plane, 1.0, self._scene(TRIAL, look, {}, lambda: np.ones((16, 16), np.float32)))
 
     def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
         """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done.
@@ -175,7 +168,7 @@ class Filter:
         from livestyle.render.gpu import GpuFilter
 
         return GpuFilter(
-            self.engine.device, lambda style: self._planes.style(style)[0], self._picture, self.meter, live
+            self.engine.device, lambda style: self._planes.style(style)[0], self._backgrounds, self.meter, live
         )
 
     def settle(self) -> bool:
@@ -232,16 +225,17 @@ class Filter:
         if look.bypass:
             return image
         if matte is None:
-            return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
+            return self._draw(look.background, look.background_strength, self._scene(frame, look, painted, no_matte))
         with self.meter.stage("composite"):
-            scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
-            person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
+            behind, ahead = (self._scene(frame, look, painted, part) for part in (lambda: 1 - matte, lambda: matte))
+            scene = self._draw(look.background, look.background_strength, behind)
+            person = self._draw(look.person, look.person_strength, ahead)
             keeps = person is image and scene is not image
             if keeps and self.alone is pixels.person_alone and not self._auto_light:
                 return pixels.person_before(image, scene, matte)
             if keeps:
                 person = self.alone(image, matte)
-            if self._auto_light and look.background.kind in ELSEWHERE:
+            if self._auto_light and LOOK_KINDS[look.background.kind].has_own_light:
                 person = self._auto_light(person, matte, image, scene, frame.time)
             return pixels.composite(person, scene, matte)
 
@@ -283,46 +277,13 @@ class Filter:
             self._known.clear()  # the next frame is not to keep what an older one had
             raise
 
-    def _render(
-        self, plane: Plane, strength: float, look: Look, frame: Frame,
-        painted: dict[str, Image], feed: Callable[[], Matte],
-    ) -> Image:  # fmt: skip
-        """One plane, over the whole frame; `feed` tells what is 1 on the plane."""
-        image, size = frame.image, size_of(frame.image)
-        if plane.kind == "none":
-            return image
-        if plane.kind == "color":
-            return np.full_like(image, plane.color)
-        if plane.kind == "image":
-            return self._picture(plane.path, size)
-        if plane.kind == "video":
-            return self._moving(plane.path, frame.time, size)
-        if plane.kind == "blur":
-            return pixels.mix(image, pixels.blur_plane(image, feed(), plane.amount), strength)
-        if plane.kind == "bokeh":
-            return pixels.mix(image, bokeh_plane(image, feed(), plane.amount, self.quality.pixels(size)), strength)
-        if not painted.keys() >= {style for style, _ in plane.styles}:
-            return image  # the plane shows nowhere
-        first, *others = (painted[style] for style, _ in plane.styles)
-        styled = pixels.mix(first, others[0], plane.styles[1][1]) if others else first
-        if look.keep_colors:
-            styled = pixels.keep_colors(styled, image)
-        return pixels.mix(image, styled, strength)
+    def _scene(self, frame: Frame, look: Look, painted: dict[str, Image], matte: Callable[[], Matte]) -> Scene:
+        return Scene(frame, look, self.quality, matte, painted, self._backgrounds)
 
-    def _picture(self, path: str, size: Size) -> Image:
-        key = path, size
-        if key not in self._pictures:
-            self._pictures[key] = pixels.cover(load_image(Path(path)), size)
-            if len(self._pictures) > KEPT:
-                self._pictures.popitem(last=False)
-        return self._pictures[key]
-
-    def _moving(self, path: str, at: float, size: Size) -> Image:
-        if self._clip is None or self._clip.path != path:
-            if self._clip:
-                self._clip.close()
-            self._clip = BackgroundClip(path)
-        return pixels.cover(self._clip.image_at(at), size)
+    def _draw(self, plane: Plane, strength: float, scene: Scene) -> Image:
+        """One plane, over the whole frame."""
+        drawn = DRAWINGS[plane.kind].draw(plane, scene)
+        return pixels.mix(scene.frame.image, drawn, strength) if LOOK_KINDS[plane.kind].is_mixed else drawn
 
     def close(self) -> None:
         """End the threads; one that is stuck in a driver is left behind."""
@@ -331,8 +292,7 @@ class Filter:
         ending.join(PATIENCE)
         if self._resident:
             self._resident.close()
-        if self._clip:
-            self._clip.close()
+        self._backgrounds.close()
 
     def __enter__(self) -> "Filter":
         return self
@@ -358,23 +318,3 @@ def find_refinement(name: str, live: bool) -> Refinement:
 def no_matte() -> Matte:
     """What a look that is whole never asks for."""
     raise AssertionError("a whole look has no matte")
-
-
-class BackgroundClip:
-    """A looping clip, read as the frames' time goes on."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._source: Source = ClipSource(path, loop=True)
-        self._frames = iter(self._source)
-        self._now = self._next = next(self._frames)
-
-    def image_at(self, seconds: float) -> Image:
-        """The newest frame whose time has come."""
-        while self._next.time <= seconds:
-            self._now, self._next = self._next, next(self._frames)
-        return self._now.image
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._source.close()

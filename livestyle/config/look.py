@@ -10,7 +10,6 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
 BOTH = "both"
-BLURS = ("blur", "bokeh")
 STYLE = "style"
 STYLE_FILES = (".onnx", ".safetensors")
 COVERED = 0.5  # the strength from which a look covers what is beneath it

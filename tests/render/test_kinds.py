@@ -122,5 +122,11 @@ def test_what_holds_for_a_kind_from_outside_stands_in_its_row(strength: float, f
         assert np.abs(out[0, 40:48] - wanted).max() <= 1
         with pytest.raises(UserError, match="for the background only"):
             look_of(Settings(person="checks:8"), "")
+        controls = make_controls(look_of(Settings(background="checks:8"), ""))
+        for action in ("person checks:8", "swap"):
+            with pytest.raises(UserError, match="for the background only"):
+                controls.press(action)
+        assert controls.press("blur") == "background blur, person none"
+        assert controls.press("blur") == "background checks:8, person none"
     finally:
         unregister("checks")

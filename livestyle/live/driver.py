@@ -83,7 +83,7 @@ class Session:
         self._presence = "on"
         controls.on_panic(partial(sink.hide, placeholder(source.size)))
         if auto:
-            filter.take(auto.quality)
+            filter.quality = auto.quality
 
     def run(self) -> Report:
         """Run until the source ends, a limit is reached or the controls say stop."""

@@ -1,7 +1,6 @@
 """The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -28,15 +27,20 @@ from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.render.backgrounds import Backgrounds
 from livestyle.render.kinds import DRAWINGS, Scene
-from livestyle.render.planes import RESTING, Painting, Planes, Stylizations, painted_at
-from livestyle.render.temporal import Motion
+from livestyle.render.matte_keeper import MatteKeeper
+from livestyle.render.meter import Meter
+from livestyle.render.planes import Painting, Planes, Stylizations, painted_at
 from livestyle.types import Size
 
 if TYPE_CHECKING:
     from livestyle.render.gpu import GpuFilter
 
 TRIAL = Frame(np.zeros((16, 16, 3), np.uint8), 0, 0.0)  # what a look is drawn on before the first frame
-PATIENCE = 3.0  # seconds for threads to end
+THREAD_END_TIMEOUT_S = 3.0
+FRAMES_AT_ONCE = 2  # the frame to return, and the next one
+FRAME_JOBS = ("style of the background", "style of the person", "matte", "motion", "start of the styles")
+OTHER_JOBS = ("compile what comes next",)
+THREADS = FRAMES_AT_ONCE * len(FRAME_JOBS) + len(OTHER_JOBS)
 NextFrame = Callable[[Frame], Frame | None]
 
 
@@ -62,6 +66,10 @@ class Pending:
 class Filter:
     """Renders frames. Segmenter and styles run side by side, one thread each; nets are prepared when first wanted.
 
+    Attributes:
+        quality: how finely styles are computed. The thread that renders may set it between frames; nothing else holds
+            it, and the engine's precision follows it.
+
     Args:
         settings: device, quality, segmenter, models.
         live: steady mattes and paintings over time, and take the live quality for "auto"; else each picture stands
@@ -72,51 +80,42 @@ class Filter:
     """
 
     def __init__(self, settings: Settings, live: bool = True) -> None:
-        name = (LIVE_QUALITY if live else STILL_QUALITY) if settings.quality == "auto" else settings.quality
-        if name not in QUALITIES:
-            raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
-        quality = QUALITIES[name]
+        self.quality = find_quality(settings, STILL_QUALITY if not live else LIVE_QUALITY)
         self.notes: list[str] = []  # what a person should know of how it runs
-        engine = choose_engine(settings.device, quality.precision)
-        # Mattes are those of the live view, unless told otherwise.
-        told = quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
-        self._settings, self._matte_precision = settings, told.precision
-        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=told.precision))
+        engine = choose_engine(settings.device)
+        # Mattes are those of the live view, unless a quality is asked for.
+        self._settings, self._matte_precision = settings, find_quality(settings, LIVE_QUALITY).precision
+        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=self._matte_precision))
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
             )
         choose = MainPerson() if settings.person_count == "main" else None
         refinement = find_refinement(settings.refine, live)
-        self.matting = Matting(segment, Smoother() if live else None, refinement, choose)
+        self.meter = Meter()
+        self._mattes = MatteKeeper(Matting(segment, Smoother() if live else None, refinement, choose), self.meter)
         self.alone = refinement.alone  # the person's own colours where a matte is soft
         self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
         self._backgrounds = Backgrounds()
-        self._known: deque[tuple[Frame, Matte]] = deque(maxlen=2)  # the newest: of the next frame, and of this one
-        self._kept = 0  # frames for which the newest has been kept
-        self._matting_turn = threading.Lock()
         self._now: Pending | None = None  # the frame rendered last
         self._ahead: Future[Pending | None] | None = None  # the one after it
-        # Of two frames each: two styles, matte, motion, what begins them; and one to make ready.
-        self._pool = ThreadPoolExecutor(11, STAGE)
-        self._planes = Planes(quality, engine, settings.models, self._pool, steadied=live)
-        self.meter = self._planes.meter
+        self._pool = ThreadPoolExecutor(THREADS, STAGE)
+        self._planes = Planes(engine, settings.models, self._pool, self.meter, steadied=live)
         self._resident = self._on_device(live) if engine.name == "torch" else None
 
     @property
-    def quality(self) -> Quality:
-        """How finely styles are computed."""
-        return self._planes.quality
+    def engine(self) -> Engine:
+        """What computes styles."""
+        return self._planes.engine_at(self.quality)
 
     @property
-    def engine(self) -> Engine:
-        """What computes them."""
-        return self._planes.engine
+    def matting(self) -> Matting:
+        """What computes mattes. It may be replaced between frames."""
+        return self._mattes.matting
 
-    def take(self, quality: Quality) -> None:
-        """Compute styles this finely from the next frame on; for the thread that renders."""
-        planes = self._planes
-        planes.engine, planes.quality = replace(planes.engine, precision=quality.precision), quality
+    @matting.setter
+    def matting(self, matting: Matting) -> None:
+        self._mattes.matting = matting
 
     def fall_back(self) -> bool:
         """Compute on the CPU from the next frame on; False where it does already. For the thread that renders."""
@@ -129,7 +128,7 @@ class Filter:
         if self._resident:
             self._resident.close()
             self._resident = None
-        engine = choose_engine("cpu", self.engine.precision)
+        engine = choose_engine("cpu")
         self.matting.take(load_segmenter(self._settings, replace(engine, precision=self._matte_precision))[1])
         self._planes.move(engine)
         return True
@@ -142,7 +141,7 @@ class Filter:
         """Load what a look needs, so that errors come before the first frame."""
         for plane in (look.background, look.person):
             for style, _ in plane.styles:
-                self._planes.style(style)
+                self._planes.style(style, self.quality)
                 alone = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
                 if alone and self.engine.name == "openvino":
                     self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
@@ -168,7 +167,11 @@ class Filter:
         from livestyle.render.gpu import GpuFilter
 
         return GpuFilter(
-            self.engine.device, lambda style: self._planes.style(style)[0], self._backgrounds, self.meter, live
+            self.engine.device,
+            lambda style: self._planes.style(style, self.quality)[0],
+            self._backgrounds,
+            self.meter,
+            live,
         )
 
     def settle(self) -> bool:
@@ -208,9 +211,12 @@ class Filter:
         return None if frame is None or frame.is_blank else self._begin(frame, now.look, before)
 
     def _begin(self, frame: Frame, look: Look, before: Stylizations) -> Pending:
-        painting = self._planes.begin(frame, look, before) if look.styled_planes and not look.bypass else None
-        seen = painting.seen if painting else None
-        return Pending(frame, look, painting, None if look.is_whole else self._pool.submit(self._matte, frame, seen))
+        quality = self.quality  # read once: it may be set meanwhile
+        is_styled = look.styled_planes and not look.bypass
+        painting = self._planes.begin(frame, look, quality, before) if is_styled else None
+        motion = painting.seen if painting and quality.rests else None
+        matte = None if look.is_whole else self._pool.submit(self._mattes.matte, frame, motion)
+        return Pending(frame, look, painting, matte)
 
     def _let_go(self, begun: Pending | None) -> None:
         """Wait until nothing works at a frame any more: one that failed, or was begun in vain."""
@@ -242,7 +248,7 @@ class Filter:
     def matte(self, frame: Frame) -> Matte:
         """The person's matte, of the frame's size; that of the frame rendered last is at hand, if it had one."""
         at_hand = self._resident.matte(frame) if self._resident else None
-        return self._matte(frame)[0] if at_hand is None else at_hand
+        return self._mattes.matte(frame)[0] if at_hand is None else at_hand
 
     def describe(self, size: Size) -> str:
         """How finely frames of a size are painted, for people."""
@@ -252,30 +258,6 @@ class Filter:
     def style_size(self, size: Size) -> Size:
         """At which frames of a size are stylized."""
         return painted_at(self.quality, size)
-
-    def _matte(self, frame: Frame, seen: Future[Motion] | None = None) -> tuple[Matte, bool]:
-        """Made anew, as is told, but where it is known, and for a few frames of a picture that stands still, where the
-        quality allows that."""
-        with self._matting_turn:
-            for other, matte in self._known:
-                if other is frame:
-                    return matte, False
-            newest = self._known[-1][1] if self._known else None
-            rests = seen and self.quality.rests and self._kept < RESTING and seen.result().is_still
-            if newest is not None and rests and newest.shape == frame.image.shape[:2]:
-                matte, self._kept = newest, self._kept + 1
-            else:
-                with self.meter.stage("segment"):
-                    matte, self._kept = self._new_matte(frame), 0
-            self._known.append((frame, matte))
-            return matte, self._kept == 0
-
-    def _new_matte(self, frame: Frame) -> Matte:
-        try:
-            return self.matting(frame.image, frame.time)
-        except Exception:
-            self._known.clear()  # the next frame is not to keep what an older one had
-            raise
 
     def _scene(self, frame: Frame, look: Look, painted: dict[str, Image], matte: Callable[[], Matte]) -> Scene:
         return Scene(frame, look, self.quality, matte, painted, self._backgrounds)
@@ -289,7 +271,7 @@ class Filter:
         """End the threads; one that is stuck in a driver is left behind."""
         ending = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
         ending.start()
-        ending.join(PATIENCE)
+        ending.join(THREAD_END_TIMEOUT_S)
         if self._resident:
             self._resident.close()
         self._backgrounds.close()
@@ -299,6 +281,18 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+
+def find_quality(settings: Settings, auto: str) -> Quality:
+    """What `--quality` names; `auto` is the name of what "auto" means.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    name = auto if settings.quality == "auto" else settings.quality
+    if name not in QUALITIES:
+        raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
+    return QUALITIES[name]
 
 
 def find_refinement(name: str, live: bool) -> Refinement:

@@ -177,10 +177,10 @@ def test_a_gpu_that_resets_is_left_for_the_cpu(is_call: bool) -> None:
 
 def test_styles_are_loaded_anew_when_the_gpu_is_left() -> None:
     with Filter(Settings(segmenter="kmeans")) as filter:
-        before = filter._planes.style("starry_night")
-        filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU", filter.engine.precision)
+        before = filter._planes.style("starry_night", filter.quality)
+        filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU")
         assert filter.fall_back()
-        assert filter._planes.style("starry_night")[0] is not before[0]
+        assert filter._planes.style("starry_night", filter.quality)[0] is not before[0]
         assert not filter.fall_back()  # there is nothing behind it
 
 

@@ -247,7 +247,7 @@ def test_quality_changes_on_the_way() -> None:
     with Filter(Settings(quality="fast")) as filter:
         go(Cards(4), Collect({2: "y"}), controls=controls, filter=filter)
         assert controls.quality == "balanced"
-        assert filter.quality is QUALITIES["balanced"]
+        assert filter.quality == QUALITIES["balanced"]
 
 
 def test_the_deck_is_told_how_it_goes() -> None:

@@ -223,7 +223,7 @@ def test_another_quality_paints_at_another_size(clip: list[Image]) -> None:
     image = clip[0]
     with Filter(settings("torch:cpu")) as filter:
         fine = filter(Frame(image, 0, 0.0), look())
-        filter.take(replace(QUALITIES["fast"], least=96 * 54, most=96 * 54))
+        filter.quality = replace(QUALITIES["fast"], least=96 * 54, most=96 * 54)
         coarse = filter(Frame(image, 1, 1 / 30), look())
         assert filter.style_size((192, 108)) == (96, 54)
     assert coarse.shape == fine.shape

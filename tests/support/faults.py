@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from livestyle.config.look import Look, look_of
+from livestyle.config.quality import Quality
 from livestyle.config.settings import Settings
 from livestyle.image.synthetic import is_room
 from livestyle.image.types import Frame, Image
@@ -25,7 +26,6 @@ from livestyle.live.report import Report
 from livestyle.matting.faults import ERRORS, STALLS, FaultySegmenter
 from livestyle.matting.matte import Matting
 from livestyle.matting.smoother import Smoother
-from livestyle.nets.engine import Engine
 from livestyle.render.filter import Filter
 from livestyle.render.temporal import PaintingHistory
 from livestyle.video.sinks.sink import Sink
@@ -97,10 +97,10 @@ class Painted(Filter):
         super().__init__(Settings(segmenter="kmeans", quality="fast"))
         self._faults, self._clock = faults, clock
         self._memories: dict[str, PaintingHistory] = {}
+        self._planes.style = self._style  # type: ignore[method-assign]
 
-    def _style(self, style: str, engine: Engine | None = None) -> Any:
-        memory = self._memories.setdefault(style, PaintingHistory())
-        return self._paint_flat, memory
+    def _style(self, name: str, quality: Quality) -> Any:
+        return self._paint_flat, self._memories.setdefault(name, PaintingHistory())
 
     def _paint_flat(self, image: Image) -> Image:
         fault = next(self._faults, "works")

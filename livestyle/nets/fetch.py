@@ -135,6 +135,8 @@ def _redirects() -> "type[urllib.request.BaseHandler]":
 
 def _trusted(url: str) -> str:
     """The URL, where nobody on the way can read or change what is asked for."""
+    import urllib.parse
+
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}):
         return url

@@ -21,7 +21,7 @@ from livestyle.image.relight import SECONDS, AutoLight
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.main_person import MainPerson
 from livestyle.matting.matte import Matting
-from livestyle.matting.refine import REFINEMENTS, Refinement
+from livestyle.matting.refine import find_refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
@@ -293,20 +293,6 @@ def find_quality(settings: Settings, auto: str) -> Quality:
     if name not in QUALITIES:
         raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
     return QUALITIES[name]
-
-
-def find_refinement(name: str, live: bool) -> Refinement:
-    """What `--refine` names.
-
-    Raises:
-        UserError: an unknown name, or one that lacks a package or is too slow for moving pictures.
-    """
-    if name not in REFINEMENTS:
-        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(REFINEMENTS)}.")
-    if live and REFINEMENTS[name].is_slow:
-        raise UserError(f"The refinement '{name}' is for stills only.", "Leave --refine away for moving pictures.")
-    REFINEMENTS[name].check()
-    return REFINEMENTS[name]
 
 
 def no_matte() -> Matte:

@@ -158,7 +158,7 @@ class GpuFilter:
         planes = look.background, look.person
         if look.bypass or planes == (NONE, NONE) or not all(DRAWINGS[plane.kind].draw_on_gpu for plane in planes):
             return False
-        ours = isinstance(matting.segmenter, CardSegmenter) and matting.refinement is GUIDED
+        ours = isinstance(matting.segmenter, CardSegmenter) and matting.refinement == GUIDED
         return look.is_whole or ours
 
     @torch.inference_mode()

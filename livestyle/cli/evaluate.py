@@ -30,10 +30,12 @@ from livestyle.cli.running import need_torch
 if TYPE_CHECKING:
     from livestyle.evaluate.style import NetworkScore, StyleScore
 
+PAIRS = "Pairs of NAME.jpg and NAME.png (255 is person), or AISegment, EG1800 or Supervisely Person as published."
+
 
 @evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")
 def evaluate_segmenters_(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help=PAIRS)],
     only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
     chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the table, too.")] = None,
     refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
@@ -47,7 +49,7 @@ def evaluate_segmenters_(
     with bar("pictures", 1.0) as update:
         names = [name for name in only.split(",") if name]
         images, table = evaluate.evaluate_segmenters(
-            settings_from(locals()), data, names, lambda name, done: update(done, name)
+            settings_from(locals()), data, names, lambda name, done: update(done, name), say
         )  # fmt: skip
     if chart:
         evaluate.draw_segmenters(table, images, chart)
@@ -85,7 +87,7 @@ def evaluate_stability_(
 
 @evaluate_app.command("mattes", epilog="Example: livestyle evaluate mattes --data pairs/ --rooms rooms/")
 def evaluate_mattes_(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help=PAIRS)],
     rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
     segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
     device: Device = S.device, models: Models = S.models,

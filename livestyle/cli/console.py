@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from livestyle.live.jobs import PROGRESS, ProgressFile
+from livestyle.live.job_process import PROGRESS_VARIABLE, ProgressFile
 
 Side = Literal["left", "right"]
 
-recorder = ProgressFile(os.environ.get(PROGRESS))  # of the job that this process does, if it does one
+recorder = ProgressFile(os.environ.get(PROGRESS_VARIABLE))  # of the job that this process does, if it does one
 
 
 def say(line: str) -> None:

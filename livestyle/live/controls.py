@@ -16,13 +16,12 @@ from livestyle.config.quality import QUALITIES
 from livestyle.errors import UserError
 from livestyle.live.gallery import Gallery
 from livestyle.live.privacy import Privacy
-from livestyle.types import Stop
+from livestyle.types import Status, Stop
 
 PLANES = ("background", "person", BOTH)
 VIEWS = ("split", "matte", "inset")
 QUALITY_NAMES = ("auto", *QUALITIES)
 ANSWER_TIME_S = 5.0  # for which a question stands
-Status = dict[str, object]
 
 
 @dataclass

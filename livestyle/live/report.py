@@ -13,9 +13,8 @@ import numpy as np
 
 from livestyle import IMPORTED_S
 from livestyle.config.look import Look
-from livestyle.live.controls import Status
 from livestyle.render.filter import Filter
-from livestyle.types import Size
+from livestyle.types import Size, Status
 from livestyle.video.sources.source import Source
 
 

@@ -110,10 +110,10 @@ class Snapshots:
 
     def _work(self) -> None:
         with suppress(UserError):
-            self._jobs.wake()
+            self._jobs.start_runner()
         while True:
             with suppress(UserError):
-                self._news.extend(job.sentence for job in self._jobs.news())
+                self._news.extend(job.sentence for job in self._jobs.pop_ended())
             try:
                 order = self._orders.get(timeout=POLL)
             except Empty:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import UserError
-from livestyle.files import locked, put, sha256, write_error
+from livestyle.files import locked, replace_durably, sha256, write_error
 from livestyle.types import Progress
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def fetch(url: str, digest: str, target: Path, watch: Progress) -> Path:
                 if not sha256(part).startswith(digest):
                     part.unlink()
                     raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", by_hand)
-                put(part, target)
+                replace_durably(part, target)
             finally:
                 with suppress(OSError):  # Windows removes nothing that is open
                     lock.unlink()

@@ -15,7 +15,7 @@ from livestyle import __version__
 from livestyle.config.load import load_config
 from livestyle.errors import UserError, has_package
 from livestyle.live.client import running, runtime_folder
-from livestyle.live.server import private
+from livestyle.live.endpoint import private
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import cache_folder, find_cards
 from livestyle.video.devices import loopback

@@ -20,14 +20,14 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 import livestyle
-from livestyle.cli.main import app
+from livestyle.cli.main import app  # with all commands registered
 from livestyle.config.options import DEFAULTS, PROJECT, key_of
 from livestyle.config.toml import toml
 from livestyle.live.actions import ACTIONS
 from livestyle.nets.library import find_cards
 from livestyle.video.devices import loopback
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 TEN = ("panic", "confirm", "next-style", "previous-style", "paint", "blur", "split", "strip", "record", "help")
 ROOMS = ("cli", "evaluate", "train", "stills", "live", "render", "matting", "nets", "video", "image", "config")

@@ -1,6 +1,6 @@
 """Make the pictures of README and docs from the clip inside the package.
 
-    python scripts/assets/make_pictures.py docs/pictures
+python scripts/assets/make_pictures.py docs/pictures
 """
 
 import sys

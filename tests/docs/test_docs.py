@@ -14,7 +14,7 @@ from livestyle.cli.completion import ASIDE
 from livestyle.cli.main import ALONE, app
 from livestyle.live.actions import ACTIONS
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 LONGEST = 200  # lines of the README
 FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "models/README.md")]
@@ -98,9 +98,8 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 
 def test_generated_parts_are_fresh() -> None:
-    done = subprocess.run(
-        [sys.executable, "scripts/assets/make_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "scripts/assets/make_docs.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nRun: python scripts/assets/make_docs.py"
 
 

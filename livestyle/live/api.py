@@ -78,7 +78,8 @@ class Filter:
         """Return the person's matte of an image: float32 (H, W) in 0..1, where 1 is person.
 
         Args:
-            image, time: as of `paint`.
+            image: as of `paint`.
+            time: as of `paint`.
 
         Raises:
             UserError: a model is missing or damaged.
@@ -121,7 +122,8 @@ def run(
     Args:
         source: a camera's index or path, a file, a URL, or "demo".
         sinks: "window", "virtual-camera[:DEVICE]", "file:PATH" or "null".
-        say: takes messages for people; watch: takes the number of frames done.
+        say: takes messages for people.
+        watch: takes the number of frames done.
         settings: the fields of `Settings` and `LiveSettings` by name, such as `frames=100`.
 
     Raises:
@@ -140,7 +142,8 @@ def open_sink(text: str, size: Size, fps: float = 30.0) -> Sink:
 
     Args:
         text: "window", "virtual-camera[:DEVICE]", "file:PATH" or "null".
-        size: of the frames, (width, height) in pixels; fps: frames per second.
+        size: of the frames, (width, height) in pixels.
+        fps: frames per second.
 
     Raises:
         UserError: there is no such sink, or it cannot be opened.

@@ -1,5 +1,6 @@
 """Downloads: resumable, bounded, checked by SHA-256."""
 
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path

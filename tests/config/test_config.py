@@ -458,8 +458,8 @@ def test_a_job_heeds_no_config(card: Path, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_the_example_of_the_readme_is_in_order(home: Home) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    home.user.write_text(readme.split("```toml\n")[1].split("```")[0])
+def test_the_example_of_the_docs_is_in_order(home: Home) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    home.user.write_text(page.split("```toml\n")[1].split("```")[0])
     assert home.load("meeting").values["background"].value == "blur:0.7"
     assert home.load().keys

@@ -78,10 +78,10 @@ class Session:
         self._source, self._filter, self._sink, self._controls, self._limits = source, filter, sink, controls, limits
         self._say, self._watch, self._snapshots = say, watch, snapshots
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
-        self._render = Guard(filter, source.size, controls, say, auto, source.is_live, self._frames.after)
+        self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)  # ms
         self._presence = "on"
-        controls.on_panic(partial(sink.hide, placeholder(source.size)))
+        controls.on_panic(partial(sink.hide, placeholder(source.info.size)))
         if auto:
             filter.quality = auto.quality
 
@@ -116,8 +116,8 @@ class Session:
 
     def _report(self, sent: int) -> None:
         pace = self._pace.facts(sent, self._latencies[-1])
-        dropped = getattr(self._source, "dropped", 0)
-        self._controls.report(pace | {"dropped": dropped, "quality": self._filter.describe(self._source.size)})
+        quality = self._filter.describe(self._source.info.size)
+        self._controls.report(pace | {"dropped": self._source.dropped, "quality": quality})
 
     def _take_input(self) -> None:
         for key in self._sink.pressed():
@@ -141,7 +141,7 @@ class Session:
         presence = "on" if not frame.is_blank else "off" if rests else "away"
         if presence != self._presence:
             self._presence = presence
-            yield f"The {self._source.name} {PRESENCE[presence]}."
+            yield f"The {self._source.info.name} {PRESENCE[presence]}."
 
 
 class Lookahead:
@@ -199,11 +199,11 @@ def run_live(
         controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
         stream = _stream(source, live, controls)
         with (
-            open_sinks(live.sinks, stream, source.is_live) as opened,
+            open_sinks(live.sinks, stream, source.info.is_live) as opened,
             Recorder(live.recordings, stream, controls) as recorder,
         ):
             sink = Tee([opened, recorder])
-            say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+            say(f"{source.info.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
                 say(note)
             if any(text.startswith("window") for text in live.sinks):
@@ -215,12 +215,11 @@ def run_live(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
                 snapshots=snapshots,
             )  # fmt: skip
-            if not (source.is_live or sink.is_live):
+            if not (source.info.is_live or sink.is_live):
                 result = make(source).run()
             else:
-                with Latest(source if source.is_live else Paced(source)) as latest:
-                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.size)).run()
-                    source.warning = latest.warning
+                with Latest(source if source.info.is_live else Paced(source)) as latest:
+                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.info.size)).run()
         for line in sink.news():
             say(line)
         if source.warning:
@@ -230,8 +229,9 @@ def run_live(
 
 def _stream(source: Source, live: LiveSettings, controls: Controls) -> Stream:
     """Return what the sinks are about to get."""
-    stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
-    if live.microphone and (source.is_live or is_shown(live.sinks)):
+    info = source.info
+    stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709)
+    if live.microphone and (info.is_live or is_shown(live.sinks)):
         return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
     return stream
 

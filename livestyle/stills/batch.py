@@ -136,7 +136,7 @@ def matte_clip(settings: Settings, source: Path, target: Path, stop: Stop, say: 
         raise UserError(f"{target} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
     done = 0
     with open_source(str(source)) as frames, Filter(settings) as filter:
-        with open_sink((f"file:{target}",), Stream(frames.size, frames.fps, is_matte=True)) as sink:
+        with open_sink((f"file:{target}",), Stream(frames.info.size, frames.info.fps, is_matte=True)) as sink:
             for frame in frames:
                 if stop.is_set():
                     break

@@ -114,7 +114,7 @@ def made_up() -> Iterator[None]:
 
 def start_source(text: str) -> None:
     """Open, take the first frames from the thread that captures, close."""
-    with open_source(text, SIZE) as source, Latest(source if source.is_live else Paced(source)) as latest:
+    with open_source(text, SIZE) as source, Latest(source if source.info.is_live else Paced(source)) as latest:
         for _ in islice(latest, FRAMES):
             pass
 

@@ -22,6 +22,7 @@ from support.pictures import draw_card
 from support.threads import Held
 from support.virtual_camera import FakeCamera
 
+import livestyle
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
@@ -31,7 +32,6 @@ from livestyle.nets.engine import Engine, choose_engine
 from livestyle.render.filter import Filter
 from livestyle.video.devices import devices
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks import open as sinks
 from livestyle.video.sinks import queued, virtual_camera
 from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.open import open_sinks
@@ -40,11 +40,10 @@ from livestyle.video.sinks.recording import claim
 from livestyle.video.sinks.sink import Sink, Stream, Tee
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sources import latest as pacing
-from livestyle.video.sources import open as sources
 from livestyle.video.sources.faults import Fault
 from livestyle.video.sources.latest import Latest, Paced
 from livestyle.video.sources.open import open_source
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Wrapper
 
 STREAM = Stream((64, 48), 25)
 
@@ -219,24 +218,17 @@ def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.
     """On the thread that captures; the camera comes back busy, then under another number."""
     desk = BusyDesk(monkeypatch)
     held = Held()
-    monkeypatch.setattr(pacing, "BLANK", 0.0)
+    monkeypatch.setattr(pacing, "BLANK_INTERVAL_S", 0.0)
 
-    class Bounded(Source):
+    class Bounded(Wrapper):
         """Ends after the hundredth loss."""
 
-        is_live = comes_back = True
-
-        def __init__(self, camera: Source) -> None:
-            self.camera, self.name, self.size, self.fps = camera, camera.name, camera.size, camera.fps
-
         def __iter__(self):  # type: ignore[no-untyped-def]
-            yield from islice(self.camera, 400)
-
-        def close(self) -> None:
-            self.camera.close()
+            yield from islice(self._source, 400)
 
     blank = 0
-    with Latest(Bounded(open_source("0"))) as latest:
+    camera = open_source("0")
+    with Latest(Bounded(camera, camera.info)) as latest:
         for frame in latest:
             blank += frame.is_blank
     assert blank
@@ -260,7 +252,7 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
     monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
     monkeypatch.setattr(devices, "PROCESSES", tmp_path)
     for patience in ("GLANCE", "LINGER"):
-        monkeypatch.setattr(sinks, patience, 0.0)
+        monkeypatch.setattr(virtual_camera, patience, 0.0)
     with VirtualCamera("", STREAM) as sink:
         seen = set()
         assert not sink.is_watched()  # from now on it is watched who watches
@@ -307,9 +299,10 @@ def test_a_clip_at_its_own_pace_does_not_run_through_what_was_slept_away(monkeyp
         naps.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(sources.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(sources.time, "sleep", nap)
-    for index, _ in enumerate(Paced(Cards(20))):
+    monkeypatch.setattr(pacing.time, "monotonic", lambda: now[0])
+    paced = Paced(Cards(20))
+    paced._ended = SimpleNamespace(wait=nap)  # type: ignore[assignment]
+    for index, _ in enumerate(paced):
         now[0] += 3600.0 if index == 9 else 0.001
     assert naps[10] == 0.0  # the one after the sleep comes at once, and the rest at the clip's pace again
     assert np.allclose(naps[11:], 1 / 30 - 0.001)
@@ -319,9 +312,9 @@ def test_the_clock_of_the_wall_may_step_without_anybody_noticing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only names and queues of jobs go by it; and names that were there already are not taken again."""
-    live = Path(sources.__file__).parent
-    asking = {path.stem for path in live.glob("*.py") if "time.time()" in path.read_text("utf-8")}
-    assert asking <= {"jobs", "bench", "evaluate", "evaluate_style"}
+    package = Path(livestyle.__file__).parent
+    asking = {path.stem for path in package.rglob("*.py") if "time.time()" in path.read_text("utf-8")}
+    assert asking == {"jobs"}
     monkeypatch.setattr(time, "time", lambda: -1e9)
     sink = Collect(is_call=True)
     go(Cards(9), sink, filter=quick())
@@ -361,13 +354,14 @@ def test_memory_that_runs_out_hides_and_comes_back(eat: Callable[[Image], None])
 
 STUCK = """
 import ctypes, sys
-from livestyle import cli, filter, segment
+from livestyle.cli import main
+from livestyle.render import filter
 def stuck(image):
     ctypes.CDLL(None).pause()  # in native code, for ever
 filter.PATIENCE = 0.1
 filter.load_segmenter = lambda *_: ("stuck", stuck)
 sys.argv = ["livestyle", *sys.argv[1:]]
-cli.main()
+main.main()
 """
 
 

@@ -106,7 +106,7 @@ def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bo
 class Gaps(Cards):
     """Away for the frames 3 to 5."""
 
-    name = "camera"
+    info = replace(Cards.info, name="camera")
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in super().__iter__():

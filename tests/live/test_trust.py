@@ -34,10 +34,10 @@ from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import virtual_camera
 from livestyle.video.sinks.sink import Sink, Stream
 from livestyle.video.sinks.virtual_camera import VirtualCamera
-from livestyle.video.sources import camera, source
+from livestyle.video.sources import camera
 from livestyle.video.sources.camera import Reconnecting
 from livestyle.video.sources.open import open_source
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 
 AWAY = (0.05, 0.7, 3.0, 3600.0)  # seconds; the last is a laptop asleep
 BACK = (SIZE, (64, 64), (128, 72), (80, 96))  # sizes that it comes back with
@@ -55,7 +55,7 @@ class Desk:
         self.gone, self.held = list[float](), 0
         self.camera: Reconnecting | None = None
         monkeypatch.setattr(camera, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(source, "Frame", self.frame)
+        monkeypatch.setattr(camera, "Frame", self.frame)
         monkeypatch.setattr(cv2, "VideoCapture", lambda: Capture(self))
         monkeypatch.setattr(camera, "identify", lambda _: self.device())
         monkeypatch.setattr(camera, "video_devices", lambda: [self.twin()])
@@ -187,14 +187,14 @@ def test_what_comes_back_in_another_size_is_fitted_and_hides_the_room(
 class Room(Source):
     """A person before the room, who never leaves; it may end, or fail."""
 
-    name, size, fps, is_live = "room", SIZE, 20.0, True
+    info = SourceInfo("room", SIZE, 20.0, is_live=True)
 
     def __init__(self, count: int = 10**9, error: type[Exception] | None = None) -> None:
         self._count, self._error = count, error
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(self._count):
-            yield Frame(scene(SIZE, index / self.fps)[0], index, index / self.fps)
+            yield Frame(scene(SIZE, index / self.info.fps)[0], index, index / self.info.fps)
         if self._error:
             raise self._error("gone")
 

@@ -13,14 +13,14 @@ from livestyle.live.report import Report
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.video.sinks.sink import Sink
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 from support.pictures import draw_card
 
 
 class Cards(Source):
     """Test cards, as many as asked for; `sizes` may change on the way."""
 
-    name, size, fps = "cards", (64, 48), 30.0
+    info = SourceInfo("cards", (64, 48), 30.0)
 
     def __init__(self, count: int = 10**9, sizes: tuple[tuple[int, int], ...] = ((64, 48),)) -> None:
         self.count, self.sizes = count, sizes

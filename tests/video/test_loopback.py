@@ -17,7 +17,6 @@ from livestyle.image.types import Frame
 from livestyle.live.guard import placeholder
 from livestyle.video.devices import devices, loopback
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks import open as sinks
 from livestyle.video.sinks import virtual_camera
 from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.sink import Null, Stream, Tee
@@ -245,7 +244,7 @@ def test_who_only_glances_does_not_watch(fake: None, machine: Machine, monkeypat
     monkeypatch.setattr(
         virtual_camera, "Openings", lambda _: SimpleNamespace(any=lambda: opened[0], close=lambda: None)
     )
-    monkeypatch.setattr(sinks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(virtual_camera.time, "monotonic", lambda: now[0])
     sink = VirtualCamera("", Stream((64, 48), 25))
     seen = []
     for later, is_open in (

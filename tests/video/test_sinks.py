@@ -110,13 +110,14 @@ def test_odd_sizes_grow_by_one(tmp_path: Path) -> None:
         for frame in frames(size=(65, 47)):
             sink.send(frame)
     with open_source(str(tmp_path / "a.mp4")) as source:
-        assert source.size == (66, 48)
+        assert source.info.size == (66, 48)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_sound_is_copied(tmp_path: Path, suffix: str) -> None:
     first = beep(tmp_path / "first.mp4")  # from PCM, which mp4 does not hold: made AAC
-    with open_source(str(first)) as source, ClipSink(tmp_path / f"x{suffix}", Stream(SIZE, 25, source.audio)) as sink:
+    target = tmp_path / f"x{suffix}"
+    with open_source(str(first)) as source, ClipSink(target, Stream(SIZE, 25, source.info.audio)) as sink:
         for frame in source:
             sink.send(frame)
     with av.open(str(first)) as one, av.open(str(tmp_path / f"x{suffix}")) as other:

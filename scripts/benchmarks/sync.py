@@ -41,7 +41,7 @@ def speaker() -> Iterator[subprocess.Popen[bytes]]:
 def record(folder: Path, seconds: float, name: str) -> list[str]:
     """Flash and beep together while a recording is on."""
     beep = (12000 * np.sin(2 * np.pi * 1000 * np.arange(round(LENGTH * RATE)) / RATE)).astype(np.int16).tobytes()
-    switch = SimpleNamespace(recording=True)
+    switch = SimpleNamespace(take=1, end_take=lambda number: None)
     stream = Stream(SIZE, FPS, microphone=lambda: Microphone(name))
     with speaker() as out, Recorder(folder, stream, switch) as recorder:
         start, beeped = time.monotonic(), 0

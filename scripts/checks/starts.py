@@ -129,7 +129,8 @@ def start_sink(text: str) -> None:
 
 def start_recording(folder: Path) -> None:
     """Record some frames."""
-    with Recorder(folder, Stream(SIZE, FPS), SimpleNamespace(recording=True)) as recorder:
+    switch = SimpleNamespace(take=1, end_take=lambda number: None)
+    with Recorder(folder, Stream(SIZE, FPS), switch) as recorder:
         for index in range(FRAMES):
             recorder.send(Frame(IMAGE, index, index / FPS))
     for path in folder.iterdir():

@@ -30,6 +30,7 @@ from livestyle.live.guard import placeholder
 from livestyle.matting.matte import Matting
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.render.filter import Filter
+from livestyle.video import worker
 from livestyle.video.devices import devices
 from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import queued, virtual_camera
@@ -84,13 +85,13 @@ def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
         disk.gate.set()
     assert len(watched.frames) == 40
     assert disk.taken == list(range(len(disk.taken)))
-    assert queued.ROOM <= len(disk.taken) <= queued.ROOM + 1
+    assert queued.MAX_QUEUED_FRAMES <= len(disk.taken) <= queued.MAX_QUEUED_FRAMES + 1
     assert disk.end == "closed"
     assert tee.news() == [f"slow: {40 - len(disk.taken)} frames were left out."]
 
 
 def test_a_disk_that_never_answers_does_not_keep_the_run_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queued, "PATIENCE", 0.01)
+    monkeypatch.setattr(queued, "CLOSE_TIMEOUT_S", 0.01)
     disk = Slow()
     sink = Queued(disk)
     sink.send(Frame(draw_card(64, 48), 0, 0.0))
@@ -106,7 +107,7 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
     sink, said = Queued(disk, is_alone), list[str]()
     for index in range(4):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
-    sink._thread.join(30)
+    sink._worker.join(30)
     said += sink.news()
     if is_alone:  # nobody is left to run for
         with pytest.raises(UserError, match="No space"):
@@ -123,12 +124,12 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
 
 def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
-    monkeypatch.setattr(queued, "LOOK", 0.0)
-    monkeypatch.setattr(queued, "is_full", lambda folder: next(fills))
+    monkeypatch.setattr(worker, "DISK_CHECK_S", 0.0)
+    monkeypatch.setattr(worker, "is_full", lambda folder: next(fills))
     sink = Queued(ClipSink(file, STREAM), False, tmp_path)
     for index in range(10):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
-    sink._thread.join(30)
+    sink._worker.join(30)
     assert ["ends here" in words for words in sink.news()] == [True]
     with pytest.raises(UserError, match="300 MB"):
         sink.close()

@@ -124,12 +124,12 @@ def test_sound_is_never_late_by_more_than_nobody_sees(
 
 @pytest.mark.parametrize("problem", [UserError("There is no microphone.", "Plug one in."), OSError("broken")])
 def test_a_microphone_that_cannot_be_opened_costs_no_picture(tmp_path: Path, problem: Exception) -> None:
-    device, switch = Device(problem), SimpleNamespace(recording=True)
+    device, switch = Device(problem), SimpleNamespace(take=1)
     with Recorder(tmp_path, device.stream(), switch) as recorder:
         for index in range(30):
             recorder.send(Frame(np.zeros((*SIZE[::-1], 3), np.uint8), index, index / FPS))
             assert device.is_open.wait(10)
-            while not recorder._takes[-1]._frames.empty():
+            while recorder._takes[-1].waiting:
                 pass
     (said,) = [line for line in recorder.news() if line.startswith("No sound is recorded.")]
     assert str(problem) in said

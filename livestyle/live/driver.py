@@ -126,7 +126,7 @@ class Session:
             self._sink.notice(line)
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
-        for line in (*self._save_stills(shown), *self._sink.news(), *self._camera_news(frame)):
+        for line in (*self._save_stills(shown), *self._sink.messages(), *self._camera_messages(frame)):
             self._sink.notice(line)
             self._say(line)
 
@@ -135,7 +135,7 @@ class Session:
         if self._snapshots:
             yield from self._snapshots.attend(orders, shown.frame, shown.picture, shown.look, self._render.matte)
 
-    def _camera_news(self, frame: Frame) -> Iterator[str]:
+    def _camera_messages(self, frame: Frame) -> Iterator[str]:
         rests = self._limits.on_demand and not self._sink.is_watched()
         self._source.rest(rests)
         presence = "on" if not frame.is_blank else "off" if rests else "away"
@@ -220,7 +220,7 @@ def run_live(
             else:
                 with Latest(source if source.info.is_live else Paced(source)) as latest:
                     result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.info.size)).run()
-        for line in sink.news():
+        for line in sink.messages():
             say(line)
         if source.warning:
             say(f"Warning: {source.warning}")

@@ -133,7 +133,7 @@ class Microphone:
     ) -> None:
         self._name, self._is_muted, self._open = name, is_muted, open or open_input
         self._blocks: deque[tuple[float, Samples]] = deque(maxlen=KEPT)
-        self._news: deque[str] = deque()
+        self._messages: deque[str] = deque()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="microphone", daemon=True)
         self._thread.start()
@@ -143,7 +143,7 @@ class Microphone:
             close = self._open(self._name, self._hear, self._lose)
         except Exception as error:  # the picture goes on
             reason = str(error) if isinstance(error, UserError) else f"The microphone cannot be opened: {error}."
-            self._news.append(f"No sound is recorded. {reason}")
+            self._messages.append(f"No sound is recorded. {reason}")
             return
         self._ended.wait()
         with suppress(Exception):
@@ -154,17 +154,17 @@ class Microphone:
 
     def _lose(self) -> None:
         if not self._ended.is_set():
-            self._news.append("The microphone is gone: from here on there is no sound.")
+            self._messages.append("The microphone is gone: from here on there is no sound.")
 
     def take(self) -> Iterator[tuple[float, Samples]]:
         """What was heard since the last call: from when on, by `time.monotonic`, and the samples."""
         while self._blocks:
             yield self._blocks.popleft()
 
-    def news(self) -> Iterator[str]:
-        """What people should read since the last call."""
-        while self._news:
-            yield self._news.popleft()
+    def messages(self) -> Iterator[str]:
+        """Yield what people should read since the last call."""
+        while self._messages:
+            yield self._messages.popleft()
 
     def close(self) -> None:
         """Let go of it; what it heard until now can still be taken."""

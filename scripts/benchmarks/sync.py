@@ -56,7 +56,7 @@ def record(folder: Path, seconds: float, name: str) -> list[str]:
                 out.stdin.flush()
             picture = np.full((*SIZE[::-1], 3), 255 * is_on, np.uint8)
             recorder.send(Frame(picture, index, now - start, now))
-    return recorder.news()
+    return recorder.messages()
 
 
 def onsets(times: np.ndarray, loud: np.ndarray) -> list[float]:

@@ -87,7 +87,7 @@ def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
     assert disk.taken == list(range(len(disk.taken)))
     assert queued.MAX_QUEUED_FRAMES <= len(disk.taken) <= queued.MAX_QUEUED_FRAMES + 1
     assert disk.end == "closed"
-    assert tee.news() == [f"slow: {40 - len(disk.taken)} frames were left out."]
+    assert tee.messages() == [f"slow: {40 - len(disk.taken)} frames were left out."]
 
 
 def test_a_disk_that_never_answers_does_not_keep_the_run_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
     for index in range(4):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
     sink._worker.join(30)
-    said += sink.news()
+    said += sink.messages()
     if is_alone:  # nobody is left to run for
         with pytest.raises(UserError, match="No space"):
             sink.send(Frame(draw_card(64, 48), 4, 0.2))
@@ -130,7 +130,7 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
     for index in range(10):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
     sink._worker.join(30)
-    assert ["ends here" in words for words in sink.news()] == [True]
+    assert ["ends here" in words for words in sink.messages()] == [True]
     with pytest.raises(UserError, match="300 MB"):
         sink.close()
     with open_source(str(file)) as clip:

@@ -50,33 +50,33 @@ class Clock:
     """Time that stands still but where somebody waits. Threads sleep by it; nobody really does."""
 
     def __init__(self) -> None:
-        self.now, self._sleepers, self._news = 0.0, list[float](), threading.Condition()
+        self.now, self._sleepers, self._changed = 0.0, list[float](), threading.Condition()
 
     def __call__(self) -> float:
         return self.now
 
     def pass_by(self, seconds: float) -> None:
         """For the driver's thread: time goes on."""
-        with self._news:
+        with self._changed:
             self.now += seconds
             self._sleepers = [until for until in self._sleepers if until > self.now]
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
         """For all others."""
-        with self._news:
+        with self._changed:
             until = self.now + seconds
             self._sleepers.append(until)
-            self._news.notify_all()
-            assert self._news.wait_for(lambda: self.now >= until, 60)
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self.now >= until, 60)
 
     def is_done(self, job: Future[Any], seconds: float) -> bool:
         """In place of guard.is_done: time goes on only while all that is left to do is asleep."""
         job.add_done_callback(lambda _: self._tell())
         end = self.now + seconds
         while True:
-            with self._news:
-                assert self._news.wait_for(lambda: job.done() or self._sleepers, 60)
+            with self._changed:
+                assert self._changed.wait_for(lambda: job.done() or self._sleepers, 60)
                 if job.done():
                     return True
                 wake = min(self._sleepers)
@@ -86,8 +86,8 @@ class Clock:
             self.pass_by(max(0.0, wake - self.now))
 
     def _tell(self) -> None:
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
 
 class Painted(Filter):

@@ -74,7 +74,7 @@ def test_what_is_shown_while_the_switch_is_on_is_recorded(tmp_path: Path, switch
         assert len(frames) == 30
         assert [frame.time for frame in frames] == pytest.approx([n / FPS for n in range(30)], abs=2e-3)
         assert np.abs(frames[0].image.astype(int) - draw_card(*SIZE, seed=start)).mean() < 6
-    assert sorted(line.split()[0] for line in recorder.news()) == ["Recorded"] * 2 + ["Recording"] * 2
+    assert sorted(line.split()[0] for line in recorder.messages()) == ["Recorded"] * 2 + ["Recording"] * 2
 
 
 def test_nothing_is_made_unless_it_is_wanted(tmp_path: Path, switch: Switch) -> None:
@@ -82,7 +82,7 @@ def test_nothing_is_made_unless_it_is_wanted(tmp_path: Path, switch: Switch) -> 
     with Recorder(tmp_path / "clips", Stream(SIZE, FPS), switch) as recorder:
         show(recorder, 3)
     assert not (tmp_path / "clips").exists()
-    assert not recorder.news()
+    assert not recorder.messages()
 
 
 def test_an_encoder_that_is_slow_does_not_hold_the_call_up(
@@ -103,7 +103,7 @@ def test_an_encoder_that_is_slow_does_not_hold_the_call_up(
     with open_source(str(clip)) as source:
         kept = len(list(source))
     assert recording.MAX_QUEUED_FRAMES <= kept <= recording.MAX_QUEUED_FRAMES + 2
-    assert f"{500 - kept} frames were left out." in recorder.news()[-1]
+    assert f"{500 - kept} frames were left out." in recorder.messages()[-1]
 
 
 def test_a_disk_that_fills_up_ends_the_recording_with_the_file_whole(
@@ -126,7 +126,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_the_file_whole(
     with open_source(str(clip)) as source:
         assert 0 < len(list(source)) <= 21  # which of them was written when the room was gone is the encoder's affair
         assert not source.warning
-    said = recorder.news()
+    said = recorder.messages()
     assert any("MB are free" in line for line in said[1:])
     assert "--recordings" in said[-1]  # the second was not begun
     assert switch.take is None
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, switch: Switch) ->
     (tmp_path / "file").touch()
     with Recorder(tmp_path / "file" / "clips", Stream(SIZE, FPS), switch) as recorder:
         show(recorder, 1)
-    assert "cannot be written" in recorder.news()[0]
+    assert "cannot be written" in recorder.messages()[0]
     assert switch.take is None
 
 
@@ -166,7 +166,7 @@ def test_a_take_that_fails_while_it_ends_does_not_stop_a_newer_one(
         assert switch.take == 2
         show(recorder, 5, 11)
         assert switch.take == 2
-    assert "Recording ended: The disk is gone." in recorder.news()
+    assert "Recording ended: The disk is gone." in recorder.messages()
     (newer,) = set(clips(tmp_path)) - {failed}
     with open_source(str(newer)) as source:
         assert len(list(source)) == 10

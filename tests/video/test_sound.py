@@ -131,7 +131,7 @@ def test_a_microphone_that_cannot_be_opened_costs_no_picture(tmp_path: Path, pro
             assert device.is_open.wait(10)
             while recorder._takes[-1].waiting:
                 pass
-    (said,) = [line for line in recorder.news() if line.startswith("No sound is recorded.")]
+    (said,) = [line for line in recorder.messages() if line.startswith("No sound is recorded.")]
     assert str(problem) in said
     (path,) = tmp_path.iterdir()
     with av.open(str(path)) as container:
@@ -149,7 +149,7 @@ def test_a_microphone_that_goes_leaves_silence_and_a_sentence(tmp_path: Path) ->
     device.lost()
     for index in range(75):
         file.send(Frame(np.zeros((*SIZE[::-1], 3), np.uint8), index, index / FPS, START + index / FPS))
-    assert file.news() == ["The microphone is gone: from here on there is no sound."]
+    assert file.messages() == ["The microphone is gone: from here on there is no sound."]
     file.close()
     with av.open(str(path)) as container:
         assert float(container.streams.audio[0].duration * container.streams.audio[0].time_base) > 2.9  # type: ignore[operator]

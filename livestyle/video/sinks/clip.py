@@ -64,8 +64,8 @@ class ClipSink(Sink):
             if self._writer:
                 self._writer.write(frame)
 
-    def news(self) -> list[str]:
-        return self._writer.news() if self._writer else []
+    def messages(self) -> list[str]:
+        return self._writer.messages() if self._writer else []
 
     def close(self) -> None:
         with self._discarding():
@@ -148,9 +148,9 @@ class ClipWriter:
         self._container.close()
         return True
 
-    def news(self) -> list[str]:
-        """What people should read of the sound since the last call."""
-        return list(self._microphone.news()) if self._microphone else []
+    def messages(self) -> list[str]:
+        """Return what people should read of the sound since the last call."""
+        return list(self._microphone.messages()) if self._microphone else []
 
     def abandon(self) -> None:
         """Close without caring what comes of it."""

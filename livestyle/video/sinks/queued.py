@@ -46,14 +46,14 @@ class Queued(Sink):
         elif self._is_alone:
             raise self._worker.error
 
-    def news(self) -> list[str]:
+    def messages(self) -> list[str]:
         return [self._messages.popleft() for _ in range(len(self._messages))]
 
     def _write(self, frames: Iterator[Frame]) -> None:
         try:
             for frame in frames:
                 self._sink.send(frame)
-                self._messages.extend(self._sink.news())
+                self._messages.extend(self._sink.messages())
                 if self._disk and self._disk.is_full():
                     self._end_before_full(self._disk.folder)
         except Exception as error:  # raised again at the end

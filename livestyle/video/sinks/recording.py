@@ -74,7 +74,7 @@ class Recorder(Sink):
         """Return whether a recording is on."""
         return self._switch.take is not None
 
-    def news(self) -> list[str]:
+    def messages(self) -> list[str]:
         return [self._messages.popleft() for _ in range(len(self._messages))]
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class Take:
             first = first or frame
             last = frame.time - first.time
             clip.write(replace(frame, time=last))
-            self._messages.extend(clip.news())
+            self._messages.extend(clip.messages())
             if disk.is_full():
                 self._fail(f"Recording ended: less than {RESERVE >> 20} MB are free in {disk.folder}.")
                 break

@@ -64,8 +64,8 @@ class Sink:
     def notice(self, text: str) -> None:
         """Show a line for a moment, to who watches here."""
 
-    def news(self) -> list[str]:
-        """What people should read since the last call."""
+    def messages(self) -> list[str]:
+        """Return what people should read since the last call."""
         return []
 
     def is_watched(self) -> bool:
@@ -127,8 +127,8 @@ class Tee(Sink):
     def pressed(self) -> list[str]:
         return [key for sink in self.sinks for key in sink.pressed()]
 
-    def news(self) -> list[str]:
-        return [line for sink in self.sinks for line in sink.news()]
+    def messages(self) -> list[str]:
+        return [line for sink in self.sinks for line in sink.messages()]
 
     def is_watched(self) -> bool:
         return any([sink.is_watched() for sink in self.sinks])

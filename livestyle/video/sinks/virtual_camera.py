@@ -109,23 +109,23 @@ class Pacer:
         self._image: Image | None = None
         self._is_new = self._is_steady = self._over = False
         self._error: Exception | None = None
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="virtual camera", daemon=True)
         self._thread.start()
 
     def send(self, image: Image) -> None:
         """Hand on an image; what failed meanwhile is raised here."""
-        with self._news:
+        with self._changed:
             if self._error:
                 raise self._error
             self._image, self._is_new = image, True
-            self._news.notify()
+            self._changed.notify()
 
     def close(self) -> None:
         """Hand on nothing more."""
-        with self._news:
+        with self._changed:
             self._over = True
-            self._news.notify()
+            self._changed.notify()
         self._thread.join()
 
     def _work(self) -> None:
@@ -137,10 +137,10 @@ class Pacer:
 
     def _next(self) -> Image | None:
         """What to hand on now; None at the end."""
-        with self._news:
+        with self._changed:
             wait = (self.LATE if self._is_steady else 1.0) - self.SPREAD
-            self._news.wait_for(lambda: self._over, self.SPREAD * self._interval)
-            self._news.wait_for(
+            self._changed.wait_for(lambda: self._over, self.SPREAD * self._interval)
+            self._changed.wait_for(
                 lambda: self._over or self._is_new, None if self._image is None else wait * self._interval
             )
             self._is_steady, self._is_new = self._is_new, False

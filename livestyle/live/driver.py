@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.render.meter import REMEMBERED, Meter
 from livestyle.types import FrameProgress, Say
-from livestyle.video.sinks.open import is_shown, open_sinks
+from livestyle.video.sinks.open import SinkSpec, open_sinks, parse_sinks
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Sink, Stream, Tee
 from livestyle.video.sound import Microphone
@@ -30,6 +30,7 @@ from livestyle.video.sources.camera import is_camera
 from livestyle.video.sources.latest import Latest, Paced
 from livestyle.video.sources.open import open_source
 from livestyle.video.sources.source import Source
+from livestyle.video.window.preview import Preview
 
 PRESENCE = {
     "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
@@ -56,6 +57,7 @@ class Session:
     Args:
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
         snapshots: saves the stills that are ordered; None saves none.
+        preview: shows the pictures here once the sinks have them, and takes keys; None for no window.
 
     Raises:
         ValueError: a sink reaches strangers, and the controls do not know that this is a call.
@@ -72,11 +74,12 @@ class Session:
         watch: FrameProgress,
         auto: AutoQuality | None = None,
         snapshots: Snapshots | None = None,
+        preview: Preview | None = None,
     ) -> None:
-        if sink.is_call and not controls.privacy.is_call:
-            raise ValueError(f"{sink.name} reaches strangers, so the session must be private")
+        if sink.info.is_call and not controls.privacy.is_call:
+            raise ValueError(f"{sink.info.name} reaches strangers, so the session must be private")
         self._source, self._filter, self._sink, self._controls, self._limits = source, filter, sink, controls, limits
-        self._say, self._watch, self._snapshots = say, watch, snapshots
+        self._say, self._watch, self._snapshots, self._preview = say, watch, snapshots, preview or Preview()
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
         self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)  # ms
@@ -109,9 +112,9 @@ class Session:
 
     def _send(self, frame: Frame, shown: Shown) -> None:
         with self._filter.meter.stage("write"):
-            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
-            self._sink.describe(scene_of(self._controls, shown, about, self._render.matte))
             self._sink.send(replace(frame, image=shown.picture))
+            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
+            self._preview.show(shown.picture, scene_of(self._controls, shown, about, self._render.matte))
         self._latencies.append((time.monotonic() - frame.captured) * 1000)
 
     def _report(self, sent: int) -> None:
@@ -120,14 +123,14 @@ class Session:
         self._controls.report(pace | {"dropped": self._source.dropped, "quality": quality})
 
     def _take_input(self) -> None:
-        for key in self._sink.pressed():
+        for key in self._preview.events():
             self._controls.strike(key)
         for line in self._controls.answers():
-            self._sink.notice(line)
+            self._preview.notice(line)
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
         for line in (*self._save_stills(shown), *self._sink.messages(), *self._camera_messages(frame)):
-            self._sink.notice(line)
+            self._preview.notice(line)
             self._say(line)
 
     def _save_stills(self, shown: Shown) -> Iterator[str]:
@@ -136,7 +139,7 @@ class Session:
             yield from self._snapshots.attend(orders, shown.frame, shown.picture, shown.look, self._render.matte)
 
     def _camera_messages(self, frame: Frame) -> Iterator[str]:
-        rests = self._limits.on_demand and not self._sink.is_watched()
+        rests = self._limits.on_demand and not (self._sink.is_watched() or self._preview.is_watched())
         self._source.rest(rests)
         presence = "on" if not frame.is_blank else "off" if rests else "away"
         if presence != self._presence:
@@ -192,30 +195,31 @@ def run_live(
     Raises:
         UserError: something cannot be opened, or the camera went away.
     """
-    if live.on_demand and not any(sink.startswith("virtual-camera") for sink in live.sinks):
+    specs = parse_sinks(live.sinks)
+    if live.on_demand and not any(spec.kind.is_call for spec in specs):
         raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
         controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
-        stream = _stream(source, live, controls)
+        stream = _stream(source, live, specs, controls)
         with (
-            open_sinks(live.sinks, stream, source.info.is_live) as opened,
+            open_sinks(specs, stream, source.info.is_live) as outputs,
             Recorder(live.recordings, stream, controls) as recorder,
         ):
-            sink = Tee([opened, recorder])
-            say(f"{source.info.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+            sink = Tee([outputs.sink, recorder])
+            say(f"{source.info.name} -> {outputs.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
                 say(note)
-            if any(text.startswith("window") for text in live.sinks):
+            if any(spec.kind.is_window for spec in specs):
                 hint = f"Keys: {controls.key('help')} shows them, {controls.key('panic')} hides you from everybody."
                 say(hint)
                 controls.tell(hint)
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
             make = partial(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
-                snapshots=snapshots,
+                snapshots=snapshots, preview=outputs.preview,
             )  # fmt: skip
-            if not (source.info.is_live or sink.is_live):
+            if not (source.info.is_live or outputs.is_live):
                 result = make(source).run()
             else:
                 with Latest(source if source.info.is_live else Paced(source)) as latest:
@@ -227,11 +231,11 @@ def run_live(
         return result
 
 
-def _stream(source: Source, live: LiveSettings, controls: Controls) -> Stream:
+def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls) -> Stream:
     """Return what the sinks are about to get."""
     info = source.info
     stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709)
-    if live.microphone and (info.is_live or is_shown(live.sinks)):
+    if live.microphone and (info.is_live or any(spec.kind.is_live for spec in specs)):
         return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
     return stream
 

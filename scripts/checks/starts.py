@@ -121,10 +121,9 @@ def start_source(text: str) -> None:
 
 def start_sink(text: str) -> None:
     """Open, show some frames, close."""
-    with open_sink([text], Stream(SIZE, FPS)) as sink:
+    with open_sink(text, Stream(SIZE, FPS)) as sink:
         for index in range(FRAMES):
             sink.send(Frame(IMAGE, index, index / FPS))
-            sink.pressed()
 
 
 def start_recording(folder: Path) -> None:

@@ -35,10 +35,10 @@ from livestyle.video.devices import devices
 from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import queued, virtual_camera
 from livestyle.video.sinks.clip import ClipSink
-from livestyle.video.sinks.open import open_sinks
+from livestyle.video.sinks.open import open_sinks, parse_sinks
 from livestyle.video.sinks.queued import Queued
 from livestyle.video.sinks.recording import claim
-from livestyle.video.sinks.sink import Sink, Stream, Tee
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream, Tee
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sources import latest as pacing
 from livestyle.video.sources.faults import Fault
@@ -52,7 +52,7 @@ STREAM = Stream((64, 48), 25)
 class Slow(Sink):
     """Takes pictures when it may; fails on the one told."""
 
-    name = "slow"
+    info = SinkInfo("slow")
 
     def __init__(self, bad: int = -1) -> None:
         self.taken, self.bad, self.gate, self.end = list[int](), bad, threading.Event(), ""
@@ -81,7 +81,7 @@ def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
     """Nothing is taken until all is sent: were it waited for, this would not end."""
     disk, watched = Slow(), Collect(is_call=True)
     with Tee([Queued(disk), watched]) as tee:
-        go(Cards(40), tee, filter=quick())  # type: ignore[arg-type]
+        go(Cards(40), tee, filter=quick())
         disk.gate.set()
     assert len(watched.frames) == 40
     assert disk.taken == list(range(len(disk.taken)))
@@ -126,7 +126,7 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
     fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
     monkeypatch.setattr(worker, "DISK_CHECK_S", 0.0)
     monkeypatch.setattr(worker, "is_full", lambda folder: next(fills))
-    sink = Queued(ClipSink(file, STREAM), False, tmp_path)
+    sink = Queued(ClipSink(file, STREAM))
     for index in range(10):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
     sink._worker.join(30)
@@ -140,10 +140,11 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
 
 def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path) -> None:
     for is_live in (False, True):
-        with open_sinks([f"file:{tmp_path / 'a.mp4'}", "null"], STREAM, is_live) as tee:
-            assert isinstance(tee.sinks[0], Queued if is_live else ClipSink)
+        specs = parse_sinks([f"file:{tmp_path / 'a.mp4'}", "null"])
+        with open_sinks(specs, STREAM, is_live) as outputs:
+            assert isinstance(outputs.sink.sinks[0], Queued if is_live else ClipSink)
             for index in range(8):
-                tee.send(Frame(draw_card(64, 48), index, index / 25))
+                outputs.sink.send(Frame(draw_card(64, 48), index, index / 25))
         with open_source(str(tmp_path / "a.mp4")) as clip:
             assert len(list(clip)) == 8
 

@@ -147,7 +147,7 @@ def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp
     watched, controls = Audience(), make_controls(COLOUR)
     controls.recording = recording
     with Recorder(tmp_path, Stream((64, 48), 30), controls) as recorder:
-        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), controls)  # type: ignore[arg-type]
+        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), controls)
     off = [bool((frame.image == placeholder((64, 48))).all()) for frame in watched.frames]
     wanted = [not recording and n in (1, 2, 3, 7, 8, 9) for n in range(10)]
     # The next frame may have been taken from the camera already.

@@ -28,8 +28,10 @@ from livestyle.matting.matte import Matting
 from livestyle.matting.smoother import Smoother
 from livestyle.render.filter import Filter
 from livestyle.render.temporal import PaintingHistory
-from livestyle.video.sinks.sink import Sink
+from livestyle.video.sinks.sink import Sink, SinkInfo
 from livestyle.video.sources.faults import Fault, Faults
+from livestyle.video.sources.source import Source
+from livestyle.video.window.preview import Preview
 
 SIZE = 96, 64
 
@@ -112,13 +114,13 @@ class Painted(Filter):
 
 
 @dataclass
-class Audience(Sink):
+class Audience(Sink, Preview):
     """Strangers: what they saw, and whether the look hid the room then; keys are pressed at their frames."""
+
+    info = SinkInfo("audience", is_call=True)
 
     controls: Controls
     keys: dict[int, str]
-    name: str = "audience"
-    is_call: bool = True
     seen: list[tuple[Image, bool, int]] = field(default_factory=list)
 
     def send(self, frame: Frame) -> None:
@@ -128,9 +130,15 @@ class Audience(Sink):
     def hide(self, image: Image) -> None:
         self.seen.append((image, True, -1))
 
-    def pressed(self) -> list[str]:
+    def events(self) -> list[str]:
         key = self.keys.pop(len(self.seen), None)
         return [key] if key else []
+
+
+def session_of(source: Source, filter: Filter, sink: Sink, controls: Controls, limits: Limits) -> Session:
+    """A session of which nothing is said, whose keys are those of the sink if it has any."""
+    preview = sink if isinstance(sink, Preview) else None
+    return Session(source, filter, sink, controls, limits, lambda _: None, lambda _: None, preview=preview)
 
 
 def perform(
@@ -142,8 +150,7 @@ def perform(
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), clock.sleep), Smoother())
         try:
-            limits = Limits(frames=150)
-            report = Session(source, filter, audience, controls, limits, lambda _: None, lambda _: None).run()
+            report = session_of(source, filter, audience, controls, Limits(frames=150)).run()
         finally:
             clock.pass_by(math.inf)
     return audience, report

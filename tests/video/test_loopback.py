@@ -222,7 +222,7 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     assert sink._camera.closed
     assert machine.freed == ["/dev/video10"]
     with pytest.raises(UserError):
-        open_sink(["virtual-camera:OBS"], Stream((64, 48), 25))
+        open_sink("virtual-camera:OBS", Stream((64, 48), 25))
 
 
 @linux

@@ -165,7 +165,7 @@ def is_secure_boot() -> bool:
 def _virtual_camera() -> Iterator[Check]:
     try:
         with VirtualCamera("", Stream((640, 360), 30.0)) as camera:
-            yield Check("virtual camera", True, camera.name)
+            yield Check("virtual camera", True, camera.info.name)
     except UserError as error:
         fix = error.step.removeprefix("Make one: ").partition("\n")[0]
         yield Check("virtual camera", False, error.problem, fix)

@@ -10,7 +10,7 @@ from livestyle.errors import UserError
 from livestyle.files import PartialFile, write_error
 from livestyle.image.pixels import pad_to
 from livestyle.image.types import Frame
-from livestyle.video.sinks.sink import Sink, Stream
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.sound import Copied, Microphone, Sound, Spoken
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ClipSink(Sink):
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:
-        self.name, self.folder, self._path, self._stream = str(path), path.absolute().parent, path, stream
+        self.info, self._path = SinkInfo(str(path), folder=path.absolute().parent), path
         self._writer: ClipWriter | None = None
         if path.suffix.lower() not in CLIPS:
             raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")

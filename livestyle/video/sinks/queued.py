@@ -19,18 +19,16 @@ class Queued(Sink):
     """Another sink, fed on a thread of its own.
 
     Frames that it cannot keep up with are left out and counted. If it fails, a message says so and the run goes on. At
-    the end the failure is raised.
+    the end the failure is raised. A sink that writes a file ends before the disk is full, with its file whole.
 
     Args:
         sink: shows nothing to anybody who sits here.
         is_alone: whether no other sink is left if it fails. Then the run ends.
-        folder: where it writes, or None. Before the disk is full it ends there, with its file whole.
     """
 
-    def __init__(self, sink: Sink, is_alone: bool = False, folder: Path | None = None) -> None:
-        self.name, self.is_live, self.is_call = sink.name, sink.is_live, sink.is_call
-        self._sink, self._is_alone = sink, is_alone
-        self._disk = DiskWatch(folder) if folder else None
+    def __init__(self, sink: Sink, is_alone: bool = False) -> None:
+        self.info, self._sink, self._is_alone = sink.info, sink, is_alone
+        self._disk = DiskWatch(sink.info.folder) if sink.info.folder else None
         self._messages: deque[str] = deque()
         self._is_closed = False
         self._worker = Worker(self._write, "sink", MAX_QUEUED_FRAMES)
@@ -57,12 +55,14 @@ class Queued(Sink):
                 if self._disk and self._disk.is_full():
                     self._end_before_full(self._disk.folder)
         except Exception as error:  # raised again at the end
-            self._messages.append(str(error) if isinstance(error, UserError) else f"{self.name} failed: {error}")
+            self._messages.append(str(error) if isinstance(error, UserError) else f"{self.info.name} failed: {error}")
             raise
 
     def _end_before_full(self, folder: Path) -> None:
         self._sink.close()
-        raise UserError(f"{self.name} ends here: less than {RESERVE >> 20} MB are free in {folder}.", "Free space.")
+        raise UserError(
+            f"{self.info.name} ends here: less than {RESERVE >> 20} MB are free in {folder}.", "Free space."
+        )
 
     def close(self) -> None:
         """Finish when all is taken that waits.
@@ -75,7 +75,7 @@ class Queued(Sink):
             return
         self._is_closed = True
         if self._worker.dropped:
-            self._messages.append(f"{self.name}: {self._worker.dropped} frames were left out.")
+            self._messages.append(f"{self.info.name}: {self._worker.dropped} frames were left out.")
         if self._worker.error:
             self._sink.discard()
             raise self._worker.error
@@ -90,4 +90,4 @@ class Queued(Sink):
     def _end(self) -> None:
         self._worker.end()
         if not self._worker.join(CLOSE_TIMEOUT_S):
-            raise UserError(f"{self.name} takes no more pictures, and is not whole.", "Check the disk.")
+            raise UserError(f"{self.info.name} takes no more pictures, and is not whole.", "Check the disk.")

@@ -14,7 +14,7 @@ from livestyle.errors import UserError
 from livestyle.files import RESERVE, is_full
 from livestyle.image.types import Frame
 from livestyle.video.sinks.clip import ClipWriter
-from livestyle.video.sinks.sink import Sink, Stream
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.worker import DiskWatch, Worker
 
 MAX_QUEUED_FRAMES = 12  # that wait to be encoded: 33 MB at 1280x720
@@ -47,7 +47,7 @@ class Recorder(Sink):
         switch: says whether to record.
     """
 
-    name = "recording"
+    info = SinkInfo("recording")
 
     def __init__(self, folder: Path | None, stream: Stream, switch: Switch) -> None:
         self._folder = (folder or Path(platformdirs.user_videos_dir()) / "livestyle").absolute()

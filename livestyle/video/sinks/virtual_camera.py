@@ -11,7 +11,7 @@ from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image
 from livestyle.video.devices import loopback
 from livestyle.video.devices.devices import IS_LINUX, Openings
-from livestyle.video.sinks.sink import Sink, Stream
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 
 GREY = 32  # of what is shown before the first picture
 GLANCE, LINGER = 0.3, 3.0  # seconds after which a program that opened, or left, a virtual camera counts
@@ -30,9 +30,6 @@ class VirtualCamera(Sink):
         UserError: no device; the message is the command that makes one.
     """
 
-    is_live = True
-    is_call = True
-
     def __init__(self, device: str, stream: Stream) -> None:
         try:
             import pyvirtualcam
@@ -48,7 +45,7 @@ class VirtualCamera(Sink):
         except RuntimeError as error:
             raise virtual_camera_error(device, str(error)) from None
         self._device: str = self._camera.device
-        self.name = f"virtual camera {self._device}"
+        self.info = SinkInfo(f"virtual camera {self._device}", is_live=True, is_call=True)
         self._openings: Openings | None = None
         self._watched = False
         self._changed: float | None = None  # since when it is otherwise

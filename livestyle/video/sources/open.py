@@ -27,7 +27,7 @@ class SourceKind:
     open: Callable[[str, Size | None, float | None], Source]
 
 
-SOURCES = (
+SOURCES = [
     SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
     SourceKind(
         "faults", "for tests: a camera that fails, by a seed", lambda t: t.startswith("faults:"),
@@ -36,7 +36,7 @@ SOURCES = (
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
     SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), StillSource),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: ClipSource(t, s)),
-)  # fmt: skip
+]  # fmt: skip
 
 
 def kind_of(text: str) -> SourceKind:

@@ -10,9 +10,9 @@ from support.pictures import draw_card
 
 from livestyle.image.types import Frame, Image
 from livestyle.video.window import preview
+from livestyle.video.window.canvas import Canvas, Event, Pointer
 from livestyle.video.window.overlay import Scene
 from livestyle.video.window.preview import Preview, Previews, Window
-from livestyle.video.window.toolkits import Canvas, Event, Pointer
 
 
 class Glass(Canvas):

@@ -25,7 +25,8 @@ from livestyle.video.devices.v4l2 import Mode, modes
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sound import microphones
-from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS, has_display
+from livestyle.video.window.display import has_display
+from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS
 
 PACKAGES = (
     "numpy",

@@ -5,8 +5,9 @@ from contextlib import ExitStack
 
 from livestyle.image.types import Image
 from livestyle.types import Size
+from livestyle.video.window.canvas import TITLE, Event
 from livestyle.video.window.overlay import Overlay, Scene
-from livestyle.video.window.toolkits import TITLE, Event, open_canvas
+from livestyle.video.window.toolkits import open_canvas
 
 
 class Preview:

@@ -253,7 +253,7 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
     monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
     monkeypatch.setattr(devices, "PROCESSES", tmp_path)
-    for patience in ("GLANCE", "LINGER"):
+    for patience in ("MIN_WATCH_S", "MIN_ABSENCE_S"):
         monkeypatch.setattr(virtual_camera, patience, 0.0)
     with VirtualCamera("", STREAM) as sink:
         seen = set()

@@ -20,7 +20,7 @@ from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import virtual_camera
 from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.sink import Null, Stream, Tee
-from livestyle.video.sinks.virtual_camera import GREY, Pacer, VirtualCamera
+from livestyle.video.sinks.virtual_camera import FIRST_GREY, Pacer, VirtualCamera
 
 LOOPBACK, CAMERA = "v4l2 loopback", "uvcvideo"
 linux = pytest.mark.skipif(not devices.IS_LINUX, reason="v4l2loopback is Linux's")
@@ -217,7 +217,7 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     sink._camera.wait(len(sink._camera.images) + 3)
     machine.flags["/dev/video10"][1] = 0
     sink.close()
-    assert (sink._camera.images[0] == GREY).all()
+    assert (sink._camera.images[0] == FIRST_GREY).all()
     assert (sink._camera.images[-1] == draw_card(65, 47)[:46, :64]).all()
     assert sink._camera.closed
     assert machine.freed == ["/dev/video10"]

@@ -14,10 +14,9 @@ from livestyle.errors import UserError
 from livestyle.files import RESERVE, is_full
 from livestyle.image.types import Frame
 from livestyle.video.sinks.clip import ClipWriter
+from livestyle.video.sinks.queued import MAX_QUEUED_FRAMES
 from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.worker import DiskWatch, Worker
-
-MAX_QUEUED_FRAMES = 12  # that wait to be encoded: 33 MB at 1280x720
 
 
 class Switch(Protocol):
@@ -131,7 +130,7 @@ class Take:
 
     def _record(self, path: Path, frames: Iterator[Frame]) -> None:
         self._messages.append(f"Recording to {path}{', with sound' if self._stream.microphone else ''}.")
-        clip = ClipWriter(path, self._stream, is_lasting=True)
+        clip = ClipWriter(path, self._stream, is_crash_safe=True)
         try:
             seconds = self._encode(clip, DiskWatch(path.parent), frames)
             clip.finish()

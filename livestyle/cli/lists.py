@@ -85,16 +85,10 @@ def _microphone_rows(_: Path | None) -> list[dict[str, Any]]:
 def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
     from livestyle.video.sinks.open import SINKS
 
-    made_by = {
-        "virtual-camera": ("GPL-2.0", "pyvirtualcam"),
-        "file": ("BSD-3-Clause", "PyAV"),
-        "window": ("Apache-2.0", "OpenCV"),
-    }
-    rows = []
-    for name, kind in SINKS.items():
-        license, source = made_by.get(name, ("MIT", "livestyle"))
-        rows.append({"name": name, "title": f"{kind.form}: {kind.words}", "license": license, "source": source})
-    return rows
+    return [
+        {"name": name, "title": f"{kind.form}: {kind.words}", "license": kind.license, "source": kind.source}
+        for name, kind in SINKS.items()
+    ]
 
 
 LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {

@@ -15,6 +15,7 @@ from livestyle.cli.console import download, recorder, say
 from livestyle.config.settings import STAGE
 from livestyle.errors import Stuck, UserError
 from livestyle.nets import fetch
+from livestyle.video import process
 
 GRACE = 0.5  # seconds that a thread may take to end
 
@@ -31,6 +32,7 @@ ALONE = {"-h", "--help", "--install-completion", "--show-completion"}  # flags t
 
 def main() -> None:
     """Run the command line; the only place that turns errors into sentences and exit codes."""
+    process.prepare()
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # the libraries' own chatter
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("QT_LOGGING_RULES", "*=false")

@@ -37,7 +37,7 @@ def frame_count(source: str) -> int | None:
     from livestyle.video.sources.open import open_source
 
     with open_source(source) as opened:
-        return opened.total
+        return opened.info.total
 
 
 @contextmanager

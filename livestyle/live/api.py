@@ -148,7 +148,7 @@ def open_sink(text: str, size: Size, fps: float = 30.0) -> Sink:
     Raises:
         UserError: there is no such sink, or it cannot be opened.
     """
-    return sinks.open_sink((text,), Stream(size, fps))
+    return sinks.open_sink(text, Stream(size, fps))
 
 
 def styles() -> tuple[str, ...]:

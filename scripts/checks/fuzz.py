@@ -62,7 +62,7 @@ def video(path: Path) -> None:
 
     with ClipSource(str(path), loop=True) as source:
         for frame in itertools.islice(source, FRAMES):
-            assert frame.image.shape[1::-1] == source.size
+            assert frame.image.shape[1::-1] == source.info.size
 
 
 def config(path: Path) -> None:

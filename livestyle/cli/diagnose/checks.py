@@ -25,7 +25,8 @@ from livestyle.video.devices.v4l2 import Mode, modes
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sound import microphones
-from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS, has_display
+from livestyle.video.window.display import has_display
+from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS
 
 PACKAGES = (
     "numpy",
@@ -165,7 +166,7 @@ def is_secure_boot() -> bool:
 def _virtual_camera() -> Iterator[Check]:
     try:
         with VirtualCamera("", Stream((640, 360), 30.0)) as camera:
-            yield Check("virtual camera", True, camera.name)
+            yield Check("virtual camera", True, camera.info.name)
     except UserError as error:
         fix = error.step.removeprefix("Make one: ").partition("\n")[0]
         yield Check("virtual camera", False, error.problem, fix)

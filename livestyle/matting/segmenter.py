@@ -13,8 +13,9 @@ from livestyle.matting.faults import FaultySegmenter, segmenter_faults
 from livestyle.matting.published import SEGMENTERS, class_numbers, load_foreign, people, refuse_model_file
 from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_card, find_cards
-from livestyle.types import Size
+from livestyle.types import OpenProgress, Size
 
 STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
 
@@ -56,7 +57,9 @@ def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
     return width(height), height
 
 
-def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
+def load_segmenter(
+    settings: Settings, engine: Engine, progress: OpenProgress = silent_progress
+) -> tuple[str, Segmenter]:
     """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
 
     Raises:
@@ -67,7 +70,7 @@ def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
         return name, FaultySegmenter(segmenter_faults(seed_of(name)))
     if name is not None and name not in find_cards("segmenter", settings.models):
         if name in SEGMENTERS:
-            return name, load_foreign(name, engine, settings)
+            return name, load_foreign(name, engine, settings, progress)
         if name in TRAINABLE:
             command = f"livestyle train segmenter {name} --data PAIRS --rooms ROOMS --perceptual NETS"
             raise UserError(f"The segmenter '{name}' is not trained here.", f"Run: {command}")

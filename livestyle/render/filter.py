@@ -28,9 +28,10 @@ from livestyle.matting.refine import REFINEMENTS, Refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
+from livestyle.nets.fetch import silent_progress
 from livestyle.render.planes import RESTING, Painting, Planes, Stylizations, painted_at
 from livestyle.render.temporal import Motion
-from livestyle.types import Size
+from livestyle.types import OpenProgress, Size
 from livestyle.video.sources.clip import ClipSource
 from livestyle.video.sources.source import Source
 
@@ -69,12 +70,15 @@ class Filter:
         settings: device, quality, segmenter, models.
         live: steady mattes and paintings over time, and take the live quality for "auto"; else each picture stands
             alone.
+        progress: shows the download of published weights that are not here yet.
 
     Raises:
         UserError: a device, quality, segmenter or style that is not there.
     """
 
-    def __init__(self, settings: Settings, live: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, live: bool = True, progress: OpenProgress = silent_progress
+    ) -> None:
         name = (LIVE_QUALITY if live else STILL_QUALITY) if settings.quality == "auto" else settings.quality
         if name not in QUALITIES:
             raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
@@ -84,7 +88,7 @@ class Filter:
         # Mattes are those of the live view, unless told otherwise.
         told = quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
         self._settings, self._matte_precision = settings, told.precision
-        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=told.precision))
+        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=told.precision), progress)
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."

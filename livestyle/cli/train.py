@@ -12,7 +12,7 @@ from livestyle.cli.flags import LossNetworkFile
 from livestyle.cli.running import command_line, need_torch
 from livestyle.config.settings import STYLE_ARCHS
 from livestyle.errors import UserError
-from livestyle.nets.fetch import silently
+from livestyle.nets.fetch import silent_progress
 
 if TYPE_CHECKING:
     from livestyle.train.checkpoint import TrainingStatus as TrainReport
@@ -202,7 +202,7 @@ def demo_picture() -> Any:
 
 def follow(reports: "Iterable[TrainReport]", shown: bool = True) -> None:
     """Run a training, its progress shown or not."""
-    with bar("training", 1.0) if shown else silently("training", 1.0) as update:
+    with bar("training", 1.0) if shown else silent_progress("training", 1.0) as update:
         for now in reports:
             losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())
             update(now.progress, f"{now.images} images, {losses}")

@@ -17,10 +17,10 @@ from livestyle.files import save_tensors, sha256
 from livestyle.image.pixels import fit, input_size
 from livestyle.image.types import Image, Matte, Segmenter, size_of
 from livestyle.matting.kmeans import kmeans
-from livestyle.nets import fetch as downloads
 from livestyle.nets.engine import Engine
-from livestyle.nets.fetch import fetch
+from livestyle.nets.fetch import fetch, silent_progress
 from livestyle.nets.library import model_folders, user_folder
+from livestyle.types import OpenProgress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -77,7 +77,9 @@ class OtherSegmenter:
     classes: Classes = people
 
 
-def load_other_segmenter(name: str, engine: Engine, settings: Settings) -> Segmenter:
+def load_other_segmenter(
+    name: str, engine: Engine, settings: Settings, progress: OpenProgress = silent_progress
+) -> Segmenter:
     """A segmenter of SEGMENTERS, its weights fetched where they are not here yet.
 
     Raises:
@@ -87,7 +89,7 @@ def load_other_segmenter(name: str, engine: Engine, settings: Settings) -> Segme
     if lacking := install_command(row):
         raise UserError(f"The segmenter '{name}' is not installed.", f"Run: {lacking}")
     kept = class_numbers(name, settings.keep, row.classes())
-    return row.make(weights_file(name, settings), engine, kept)
+    return row.make(weights_file(name, settings, progress), engine, kept)
 
 
 def install_command(row: OtherSegmenter) -> str:
@@ -123,7 +125,7 @@ def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
     return [numbers[word] for word in wanted]
 
 
-def weights_file(name: str, settings: Settings) -> Path | None:
+def weights_file(name: str, settings: Settings, progress: OpenProgress = silent_progress) -> Path | None:
     """The file of a segmenter's weights, fetched where it is not here; None where it has none.
 
     Raises:
@@ -138,7 +140,7 @@ def weights_file(name: str, settings: Settings) -> Path | None:
     here = settings.model_file or find_weights(name, settings)
     if here is None:
         target = user_folder() / "segmenters" / name / published.url.rpartition("/")[2]
-        with downloads.progress(f"fetching {target.name}", 1.0) as watch:
+        with progress(f"fetching {target.name}", 1.0) as watch:
             here = fetch(published.url, published.digest, target, watch)
     return here
 

@@ -20,8 +20,9 @@ from livestyle.matting.published import (
 )
 from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_card, find_cards
-from livestyle.types import Size
+from livestyle.types import OpenProgress, Size
 
 STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
 
@@ -91,7 +92,9 @@ def unregister_segmenter(name: str) -> None:
     del SEGMENTERS[name]
 
 
-def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
+def load_segmenter(
+    settings: Settings, engine: Engine, progress: OpenProgress = silent_progress
+) -> tuple[str, Segmenter]:
     """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
 
     Raises:
@@ -102,7 +105,7 @@ def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
         return name, FaultySegmenter(segmenter_faults(seed_of(name)))
     if name is not None and name not in find_cards("segmenter", settings.models):
         if name in SEGMENTERS:
-            return name, load_other_segmenter(name, engine, settings)
+            return name, load_other_segmenter(name, engine, settings, progress)
         if name in TRAINABLE:
             command = f"livestyle train segmenter {name} --data PAIRS --rooms ROOMS --perceptual NETS"
             raise UserError(f"The segmenter '{name}' is not trained here.", f"Run: {command}")

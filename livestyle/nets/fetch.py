@@ -1,8 +1,8 @@
 """Downloads: resumable, bounded, checked by SHA-256."""
 
 import urllib.parse
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,9 @@ class Unreachable(UserError):
 
 
 @contextmanager
-def silently(words: str, total: float | None) -> Iterator[Progress]:
-    """Progress that nobody sees."""
+def silent_progress(label: str, total: float | None) -> Iterator[Progress]:
+    """Open a display of progress that shows nothing."""
     yield lambda done, note: None
-
-
-# The command line puts its bar here.
-progress: Callable[[str, float | None], AbstractContextManager[Progress]] = silently
 
 
 def fetch(url: str, digest: str, target: Path, watch: Progress) -> Path:

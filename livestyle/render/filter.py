@@ -25,12 +25,13 @@ from livestyle.matting.refine import find_refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
+from livestyle.nets.fetch import silent_progress
 from livestyle.render.backgrounds import Backgrounds
 from livestyle.render.kinds import DRAWINGS, Scene
 from livestyle.render.matte_keeper import MatteKeeper
 from livestyle.render.meter import Meter
 from livestyle.render.planes import Painting, Planes, Stylizations, painted_at
-from livestyle.types import Size
+from livestyle.types import OpenProgress, Size
 
 if TYPE_CHECKING:
     from livestyle.render.gpu import GpuFilter
@@ -74,18 +75,20 @@ class Filter:
         settings: device, quality, segmenter, models.
         live: steady mattes and paintings over time, and take the live quality for "auto"; else each picture stands
             alone.
+        progress: shows the download of published weights that are not here yet.
 
     Raises:
         UserError: a device, quality, segmenter or style that is not there.
     """
 
-    def __init__(self, settings: Settings, live: bool = True) -> None:
+    def __init__(self, settings: Settings, live: bool = True, progress: OpenProgress = silent_progress) -> None:
         self.quality = find_quality(settings, STILL_QUALITY if not live else LIVE_QUALITY)
         self.notes: list[str] = []  # what a person should know of how it runs
         engine = choose_engine(settings.device)
         # Mattes are those of the live view, unless a quality is asked for.
         self._settings, self._matte_precision = settings, find_quality(settings, LIVE_QUALITY).precision
-        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=self._matte_precision))
+        segmenter_engine = replace(engine, precision=self._matte_precision)
+        self.segmenter, segment = load_segmenter(settings, segmenter_engine, progress)
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."

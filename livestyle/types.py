@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 Size = tuple[int, int]  # width, height, in pixels
 Say = Callable[[str], None]  # takes a line for people
 FrameProgress = Callable[[int], None]  # takes the number of frames done so far
 Progress = Callable[[float, str], None]  # takes the share that is done, in 0..1, and a note
+ProgressBar = Callable[[str, float | None], AbstractContextManager[Progress]]  # takes what is done, and the total
 
 
 class Stop(threading.Event):

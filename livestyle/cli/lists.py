@@ -9,19 +9,20 @@ import typer
 
 from livestyle.cli.app import app
 from livestyle.cli.console import show
-from livestyle.cli.flags import AsJson, Models, Profile, S
+from livestyle.cli.flags import AsJson, Profile, with_settings
 from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
 
 
 @app.command("list", epilog="Example: livestyle list styles --json")
+@with_settings(only=("models",))
 def list_(
     what: Annotated[str, typer.Argument(
         metavar="WHAT", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")],
-    models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
+    settings: Settings, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What there is, where it comes from, under which licence and data terms."""
-    rows = LISTS[what](models) if what in LISTS else None
+    rows = LISTS[what](settings.models) if what in LISTS else None
     if rows is None:
         raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
     if as_json:

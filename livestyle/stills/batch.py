@@ -28,11 +28,13 @@ class StylizedStill:
 
     Args:
         picture: where from; result: where to; problem: why not, None where it was.
+        is_finished: False where the run was stopped, so that the result is the picture so far.
     """
 
     picture: Path
     result: Path
     problem: UserError | None = None
+    is_finished: bool = True
 
 
 def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:

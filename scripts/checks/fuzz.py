@@ -68,11 +68,10 @@ def video(path: Path) -> None:
 def config(path: Path) -> None:
     """A config file: the user's own, and a folder's."""
     from livestyle.config.load import File
-    from livestyle.config.options import PROJECT
     from livestyle.errors import UserError
 
     with suppress(UserError):
-        File(path, PROJECT)
+        File(path, is_project=True)
     File(path)
 
 

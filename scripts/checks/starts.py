@@ -24,7 +24,7 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
-from livestyle.cli.main import keep_memory
+from livestyle.cli.process import keep_memory
 from livestyle.errors import UserError
 from livestyle.image.io import save_image
 from livestyle.image.types import Frame

@@ -16,6 +16,7 @@ from livestyle.config.load import load_config
 from livestyle.errors import UserError, has_package
 from livestyle.live.client import running, runtime_folder
 from livestyle.live.endpoint import private
+from livestyle.live.keys import checked_keys
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import cache_folder, find_cards
 from livestyle.video.devices import loopback
@@ -288,7 +289,9 @@ def _models() -> Iterator[Check]:
 def _config() -> Iterator[Check]:
     """Config files, and whether a running filter can be reached."""
     try:
-        files = ", ".join(str(file) for file in load_config().files)
+        found = load_config()
+        checked_keys(found.keys)
+        files = ", ".join(map(str, found.files))
         yield Check("config", True, files or "no file, so all is as by default")
     except UserError as error:
         yield Check("config", False, error.problem, "livestyle config edit")
@@ -300,12 +303,13 @@ def _config() -> Iterator[Check]:
         yield Check("ctl", False, str(error), "export XDG_RUNTIME_DIR=/run/user/$(id -u)")
 
 
-CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _microphone, _display,
-    _models, _config, _room,
-)  # fmt: skip
+CHECKS: dict[str, Callable[[], Iterator[Check]]] = {  # what is checked, by name, in this order
+    "python": _python, "packages": _packages, "engines": _engines, "gpu": _gpu, "cameras": _cameras,
+    "loopback": _loopback, "virtual-camera": _virtual_camera, "obs": _obs, "pipewire": _pipewire,
+    "microphone": _microphone, "display": _display, "models": _models, "config": _config, "room": _room,
+}  # fmt: skip
 
 
 def examine() -> list[Check]:
     """Every check of CHECKS."""
-    return [check for checks in CHECKS for check in checks()]
+    return [check for checks in CHECKS.values() for check in checks()]

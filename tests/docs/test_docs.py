@@ -5,11 +5,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer import Context
 from typer.main import get_command
 
+import livestyle
 from livestyle.cli.completion import ASIDE
 from livestyle.cli.main import ALONE, app
 from livestyle.live.actions import ACTIONS
@@ -95,6 +98,19 @@ def test_files_that_are_named_exist(page: Path) -> None:
     for name in re.findall(r"`((?:\w[\w-]*/)+[\w.-]+\.(?:py|sh|md|json)|\w+/)[:`]", page.read_text("utf-8")):
         is_here = any((root / name).exists() for root in (ROOT, ROOT / "livestyle", page.parent))
         assert is_here or name in {"runs/", "cost/"}, name
+
+
+def test_the_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    livestyle.run("demo", sinks=["file:talk.mp4"], background="none", frames=10)
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    names: dict[str, Any] = {"image": np.full((120, 160, 3), 128, np.uint8)}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert names["painted"].shape[2] == 3
+    assert names["matte"].shape == (120, 160)
+    assert names["report"].frames == 100
+    assert (tmp_path / "painted.mp4").exists()
 
 
 def test_generated_parts_are_fresh() -> None:

@@ -18,7 +18,7 @@ from livestyle.image.types import Frame
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits, drive
-from livestyle.live.guard import placeholder
+from livestyle.live.shown import placeholder
 from livestyle.matting.faults import ERRORS, SEGMENTER_FAULTS, STALLS, FaultySegmenter, segmenter_faults
 from livestyle.matting.matte import Matting
 from livestyle.matting.segmenter import load_segmenter
@@ -98,7 +98,7 @@ def test_a_picture_is_sent_at_least_every_third_of_a_second_while_the_filter_is_
         filter.matting = Matting(FaultySegmenter(iter([*["works"] * 9, STALLS] * 4), clock.sleep), Smoother())
         drive(source, filter, Timed(controls, {}), controls, Limits(), lambda _: None, lambda _: None)
         clock.pass_by(math.inf)
-    assert max(np.diff(times)) <= guard.STUCK + 1 / FPS + 1e-6
+    assert max(np.diff(times)) <= guard.STUCK_TIMEOUT_S + 1 / FPS + 1e-6
     assert len(times) > 45
 
 

@@ -302,7 +302,7 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
         filter = Filter(Settings())
         with filter:
             render = Guard(filter, (64, 48), controls, print)
-            render._good = COLOUR
+            render._render._good = COLOUR
             frame = next(iter(Cards()))
             render(frame)
             shown = render(frame)

@@ -1,6 +1,7 @@
 """The error that a user can mend, and the end of a run that is stuck."""
 
 import importlib.util
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -9,11 +10,13 @@ class UserError(Exception):
     Args:
         problem: what is wrong, naming the thing.
         step: what to do next, or "" where the problem says it already.
+        field: the flag that it is about, with underscores, or "". The command line names it, or the place in a config
+            file that set it.
     """
 
-    def __init__(self, problem: str, step: str = "") -> None:
+    def __init__(self, problem: str, step: str = "", field: str = "") -> None:
         super().__init__(f"{problem} {step}".strip())
-        self.problem, self.step = problem, step
+        self.problem, self.step, self.field = problem, step, field
 
 
 class Stuck(BaseException):
@@ -23,3 +26,19 @@ class Stuck(BaseException):
 def has_package(name: str) -> bool:
     """Whether a package is installed, without importing it."""
     return importlib.util.find_spec(name) is not None
+
+
+def need_torch(
+    what: str = "Training", names: Iterable[str] = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
+) -> None:
+    """Check that the packages of the extra `torch` are installed.
+
+    Args:
+        what: needs them, for the message.
+
+    Raises:
+        UserError: one of them is missing.
+    """
+    for name in names:
+        if not has_package(name):
+            raise UserError(f"{what} needs the package {name}.", "Run: pip install 'livestyle[torch]'")

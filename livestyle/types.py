@@ -2,11 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 Size = tuple[int, int]  # width, height, in pixels
+Status = dict[str, object]  # how a run goes: the JSON object of `livestyle ctl status`
 Say = Callable[[str], None]  # takes a line for people
 FrameProgress = Callable[[int], None]  # takes the number of frames done so far
 Progress = Callable[[float, str], None]  # takes the share that is done, in 0..1, and a note
+# Opens a display of progress: a label, and the total or None.
+OpenProgress = Callable[[str, float | None], AbstractContextManager[Progress]]
 
 
 class Stop(threading.Event):

@@ -1,12 +1,11 @@
 """What a shell offers behind commands and flags when Tab is pressed; nothing where it cannot be found out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import typer
 
-from livestyle.config.quality import QUALITIES
-from livestyle.config.settings import PERSON_COUNTS
+from livestyle.config.options import Setting
 from livestyle.errors import UserError
 from livestyle.live.actions import ACTIONS
 from livestyle.nets.library import find_cards
@@ -52,14 +51,13 @@ def microphones(incomplete: str) -> list[str]:
     return []
 
 
-def qualities(incomplete: str) -> list[str]:
-    """Of --quality."""
-    return starting(incomplete, ["auto", *QUALITIES])
+LISTS: dict[str, Callable[[str], list[str]]] = {"looks": looks, "segmenters": segmenters, "microphones": microphones}
 
 
-def person_counts(incomplete: str) -> list[str]:
-    """Of --person-count."""
-    return starting(incomplete, PERSON_COUNTS)
+def choices_of(setting: Setting) -> Callable[[str], list[str]]:
+    """What completes the flag of a setting."""
+    choices = setting.choices
+    return LISTS[choices] if isinstance(choices, str) else lambda incomplete: starting(incomplete, choices)
 
 
 def profiles(incomplete: str) -> list[str]:

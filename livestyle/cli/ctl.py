@@ -9,7 +9,7 @@ import typer
 from livestyle.cli.completion import ASIDE, actions, arguments
 from livestyle.cli.console import say
 from livestyle.live.actions import ACTIONS
-from livestyle.live.client import press, running, talk
+from livestyle.live.client import press, replies_to, running
 
 EPILOG = """Examples: livestyle ctl next-style  |  livestyle ctl style great_wave  |  livestyle ctl background blur:0.7
 |  livestyle ctl panic  |  livestyle ctl status --json  |  livestyle ctl list"""
@@ -43,6 +43,6 @@ def _list(as_json: bool) -> None:
 
 
 def _watch(name: str | None) -> None:
-    with closing(talk(["watch"], name)) as replies:
+    with closing(replies_to(["watch"], name)) as replies:
         for reply in replies:
             print(json.dumps(reply["status"]), flush=True)

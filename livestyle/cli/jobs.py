@@ -38,7 +38,7 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
 def list_(as_json: AsJson = False) -> None:
     """What is painted, waits, or has ended."""
     store = Jobs()
-    store.wake()
+    store.start_runner()
     found = store.all()
     if as_json:
         return print(json.dumps([asdict(job) for job in found], indent=2))

@@ -1,4 +1,4 @@
-"""What the picture should be now: a look for each plane, and its parser."""
+"""What the picture should be now: the kinds of look, a look for each plane, and its parser."""
 
 import os
 import re
@@ -9,12 +9,8 @@ from pathlib import Path
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
-FORMS = (
-    "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], bokeh[:0..1], color:#rrggbb, image:PATH, "
-    "video:PATH"
-)
 BOTH = "both"
-BLURS = ("blur", "bokeh")
+STYLE = "style"
 STYLE_FILES = (".onnx", ".safetensors")
 COVERED = 0.5  # the strength from which a look covers what is beneath it
 
@@ -24,10 +20,12 @@ class Plane:
     """The look of one plane.
 
     Args:
-        kind: none, style, blur, bokeh, color, image or video.
-        text: as typed.
-        styles: of a style: names or paths with their shares, which sum to 1.
-        amount: of a blur or bokeh, 0..1; color: RGB; path: of a picture or clip.
+        kind: A name in LOOK_KINDS.
+        text: The look as typed.
+        styles: Names or paths of the styles with their shares, which sum to 1.
+        amount: A number that the kind takes, such as the strength of a blur in 0..1.
+        color: RGB in 0..255.
+        path: A picture or clip.
     """
 
     kind: str
@@ -36,6 +34,39 @@ class Plane:
     amount: float = 0.0
     color: tuple[int, int, int] = (0, 0, 0)
     path: str = ""
+
+
+@dataclass(frozen=True)
+class LookKind:
+    """A kind of look: a row of LOOK_KINDS.
+
+    Args:
+        name: What a look of this kind begins with, before its colon.
+        form: What a person writes, for help and messages.
+        parse: Reads the whole text and the part behind its colon. It raises UserError.
+        shows_room: Whether the camera's own picture can be recognized in it.
+        is_mixed: Whether a strength below 1 mixes it with the camera's picture.
+        needs_matte: Whether it is drawn from the pixels of its own plane alone. Such a look needs a matte even where
+            both planes share it.
+        is_background_only: Whether it cannot be the look of the person.
+        has_own_light: Whether the person can be relit to match it (`--auto-light`).
+        takes_path: Whether a file stands behind the colon.
+    """
+
+    name: str
+    form: str
+    parse: Callable[[str, str], Plane]
+    shows_room: bool
+    is_mixed: bool = False
+    needs_matte: bool = False
+    is_background_only: bool = False
+    has_own_light: bool = False
+    takes_path: bool = False
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether it replaces the camera's pixels, and does not only change them as a blur does."""
+        return not (self.shows_room or self.needs_matte)
 
 
 NONE = Plane("none", "none")
@@ -72,8 +103,8 @@ class Look:
     @property
     def is_bare(self) -> bool:
         """Whether the room shows."""
-        faint = self.background.kind in ("style", *BLURS) and self.background_strength < COVERED
-        return self.background.kind == "none" or faint
+        kind = LOOK_KINDS[self.background.kind]
+        return kind.shows_room or (kind.is_mixed and self.background_strength < COVERED)
 
     def uncovers(self, before: "Look") -> bool:
         """Whether it shows the room, or all of the camera's own picture, where another did not."""
@@ -90,9 +121,9 @@ class Look:
 
     @property
     def is_whole(self) -> bool:
-        """Whether one rendering serves both planes, so that no matte is needed. Blurs never do: they feed on it."""
+        """Whether one rendering serves both planes, so that no matte is needed."""
         same = self.background == self.person and self.background_strength == self.person_strength
-        return self.bypass or (same and self.background.kind not in BLURS)
+        return self.bypass or (same and not LOOK_KINDS[self.background.kind].needs_matte)
 
 
 def parse_plane(text: str) -> Plane:
@@ -102,15 +133,33 @@ def parse_plane(text: str) -> Plane:
         UserError: it is none.
     """
     head, _, rest = text.partition(":")
-    if head in PARSERS and not text.lower().endswith(STYLE_FILES):
-        return PARSERS[head](text, rest)
-    return _style(text)
+    is_style = head not in LOOK_KINDS or text.lower().endswith(STYLE_FILES)
+    return LOOK_KINDS[STYLE if is_style else head].parse(text, rest)
+
+
+def forms() -> str:
+    """Return what a person may write for a look, for help and messages."""
+    return ", ".join(kind.form for kind in LOOK_KINDS.values())
+
+
+def check_person_look(plane: Plane, step: str) -> None:
+    """Refuse a look that is not one for the person.
+
+    Args:
+        plane: The look.
+        step: What to do instead.
+
+    Raises:
+        UserError: The look is for the background only.
+    """
+    if LOOK_KINDS[plane.kind].is_background_only:
+        raise UserError(f"'{plane.text}' is a look for the background only.", step)
 
 
 def anchored(look: str, base: Path) -> str:
     """A LOOK whose path is relative to a folder, as one that holds anywhere."""
     head, colon, rest = look.partition(":")
-    if colon and head in ("image", "video"):
+    if colon and head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
         return f"{head}:{base / at_home(rest)}"
     return str(base / at_home(look)) if look.lower().endswith(STYLE_FILES) else look
 
@@ -148,7 +197,7 @@ def _file(text: str, rest: str) -> Plane:
     return Plane(text.partition(":")[0], text, path=rest)
 
 
-def _style(text: str) -> Plane:
+def _style(text: str, _: str) -> Plane:
     if text.lower().endswith(STYLE_FILES):
         if not os.path.isfile(text):
             raise UserError(f"There is no file {text}.", "Check the name.")
@@ -174,12 +223,26 @@ def _share(text: str, number: str) -> float:
 
 
 def _unreadable(text: str) -> UserError:
-    return UserError(f"The look '{text}' cannot be read.", f"Choose from: {FORMS}.")
+    return UserError(f"The look '{text}' cannot be read.", f"Choose from: {forms()}.")
 
 
-PARSERS: dict[str, Callable[[str, str], Plane]] = {
-    "none": _none, "blur": _blur, "bokeh": _blur, "color": _color, "image": _file, "video": _file,
-}  # fmt: skip
+ROWS = (
+    LookKind("none", "none", _none, shows_room=True),
+    LookKind(
+        STYLE, "a style, A+B@0.3, PATH.onnx, PATH.safetensors", _style, shows_room=False, is_mixed=True,
+        has_own_light=True,
+    ),
+    LookKind("blur", "blur[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
+    LookKind("bokeh", "bokeh[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
+    LookKind("color", "color:#rrggbb", _color, shows_room=False),
+    LookKind(
+        "image", "image:PATH", _file, shows_room=False, is_background_only=True, has_own_light=True, takes_path=True
+    ),
+    LookKind(
+        "video", "video:PATH", _file, shows_room=False, is_background_only=True, has_own_light=True, takes_path=True
+    ),
+)  # fmt: skip
+LOOK_KINDS = {kind.name: kind for kind in ROWS}  # how each is drawn stands in `render.kinds`, which also adds more
 
 
 def look_of(settings: Settings, default_style: str) -> Look:
@@ -189,8 +252,7 @@ def look_of(settings: Settings, default_style: str) -> Look:
         UserError: a look that cannot be parsed, or is not one for its plane.
     """
     person = parse_plane(settings.person)
-    if person.kind in {"image", "video"}:
-        raise UserError(f"'{settings.person}' is a look for the background only.", "Use --background for it.")
+    check_person_look(person, "Use --background for it.")
 
     def strength(of_plane: float | None) -> float:
         value = settings.strength if of_plane is None else of_plane

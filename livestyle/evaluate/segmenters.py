@@ -12,9 +12,8 @@ from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.charts import save_chart
 from livestyle.evaluate.metrics import Row, accuracies, confusion, picture_scores
-from livestyle.image.io import load_image
-from livestyle.image.pixels import fit_matte
-from livestyle.image.types import Frame, Matte, size_of
+from livestyle.image.types import Frame
+from livestyle.matting.datasets import Pair, Warn, list_pairs, read_truth
 from livestyle.matting.published import SEGMENTERS
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
@@ -47,33 +46,14 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def load_pairs(data: Path) -> list[tuple[Path, Path]]:
-    """Each NAME.jpg of a folder with its NAME.png.
-
-    Raises:
-        UserError: there is none.
-    """
-    pairs = [(p, p.with_suffix(".png")) for p in sorted(data.glob("*.jpg")) if p.with_suffix(".png").is_file()]
-    if not pairs:
-        raise UserError(f"There are no pairs of NAME.jpg and NAME.png in {data}.", "Give such a folder with --data.")
-    return pairs
-
-
-def load_truth(path: Path) -> Matte:
-    """A true matte from a grey picture, 255 = person."""
-    return load_image(path)[..., 0].astype(np.float32) / np.float32(255)
-
-
-def evaluate_segmenter(filter: Filter, pairs: list[tuple[Path, Path]], watch: Callable[[], None]) -> Row:
+def evaluate_segmenter(filter: Filter, pairs: list[Pair], watch: Callable[[], None]) -> Row:
     """One row: over all pixels, per picture at its own resolution, and the median ms of a picture."""
     counts, rows, spent = np.zeros((2, 2), np.int64), [], []
-    for picture, true in pairs:
-        image = load_image(picture)
-        truth = load_truth(true)
+    for pair in pairs:
+        image, truth = read_truth(pair)
         start = time.perf_counter()
         matte = filter.matte(Frame(image, 0, 0.0))
         spent.append((time.perf_counter() - start) * 1000)
-        matte = fit_matte(matte, size_of(truth))
         counts += confusion(truth > 0.5, matte > 0.5)
         rows.append(picture_scores(truth, matte))
         watch()
@@ -84,14 +64,22 @@ def evaluate_segmenter(filter: Filter, pairs: list[tuple[Path, Path]], watch: Ca
 
 
 def evaluate_segmenters(
-    settings: Settings, data: Path, only: list[str], watch: Callable[[str, float], None]
+    settings: Settings,
+    data: Path,
+    only: list[str],
+    watch: Callable[[str, float], None],
+    warn: Warn = lambda line: None,
 ) -> tuple[int, Table]:
     """The number of pictures, and a row per segmenter; a sentence in place of the row where its weights are not here.
+
+    Args:
+        data: a folder of pairs in one of `matting.datasets.LAYOUTS`.
+        warn: gets a line for each kind of pairs that are left out.
 
     Raises:
         UserError: no data, or a name in `only` that is no segmenter.
     """
-    pairs = load_pairs(data)
+    pairs = list_pairs(data, warn, held_out=True)
     known = {*find_cards("segmenter", settings.models), *SEGMENTERS, *TRAINABLE}
     for name in set(only) - known:
         raise UserError(f"There is no segmenter '{name}'.", f"Choose from: {', '.join(sorted(known))}.")

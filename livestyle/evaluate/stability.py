@@ -67,7 +67,7 @@ def evaluate_stability(
     look = whole_look(settings)
     rows, last = list[Row](), None
     with open_clip(clip) as source, Filter(settings) as live, Filter(settings, live=False) as alone:
-        size = at_most(source.size, FLOW_PIXELS)
+        size = at_most(source.info.size, FLOW_PIXELS)
         if min(size) < STEADY_LEAST:
             raise UserError(f"{clip} is too small for optical flow.", f"Give one of {STEADY_LEAST} pixels and more.")
         live.prepare(look)
@@ -117,7 +117,7 @@ def whole_look(settings: Settings) -> Look:
         UserError: it is no style.
     """
     look = look_from(settings)
-    if look.background.kind != "style":
+    if not look.background.styles:
         raise UserError(f"'{look.background.text}' is no style.", "Name one with --background: livestyle list styles.")
     return replace(look, person=look.background, person_strength=look.background_strength)
 

@@ -3,8 +3,7 @@
 import json
 import os
 import struct
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
@@ -92,21 +91,20 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNo
     from PIL import ImageOps
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures: the limit here is our own
-            Pil.MAX_IMAGE_PIXELS = None
-            is_heif = path.suffix.lower() in HEIF and path.is_file()
-            if is_heif:
-                _know_heif(path)
-            with Pil.open(path, formats=[*KINDS, "HEIF"] if is_heif else KINDS) as file:
-                if short:
-                    file.draft(None, (short, short))
-                if file.width * file.height > MOST_PIXELS:
-                    raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-                facts = PictureNotes(_exif(file), _profile(file))  # before a TIFF is turned, which loses them
-                return _to_rgb(ImageOps.exif_transpose(file)), facts
+        is_heif = path.suffix.lower() in HEIF and path.is_file()
+        if is_heif:
+            _know_heif(path)
+        with _open(path, [*KINDS, "HEIF"] if is_heif else KINDS) as file:
+            if short:
+                file.draft(None, (short, short))
+            if file.width * file.height > MOST_PIXELS:
+                raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
+            facts = PictureNotes(_exif(file), _profile(file))  # before a TIFF is turned, which loses them
+            return _to_rgb(ImageOps.exif_transpose(file)), facts
     except UserError:
         raise
+    except Pil.DecompressionBombError:
+        raise UserError(f"{path} has too many pixels.", "Scale it down first.") from None
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.", "Check the name.") from None
     except MemoryError:
@@ -114,6 +112,29 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNo
     except BROKEN as error:
         reason = "is cut short" if "truncated" in str(error) else "is not a picture that can be read"
         raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURES)}).") from None
+
+
+def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: ignore[name-defined]  # noqa: F821
+    """Open a picture as `PIL.Image.open` does, without its limit of pixels, which is one for the whole process.
+
+    Raises:
+        One of BROKEN: it is of none of these kinds.
+    """
+    from PIL import Image as Pil
+
+    with path.open("rb") as file:
+        prefix = file.read(16)
+    for kind in kinds:
+        if kind not in Pil.OPEN:
+            Pil.init()
+        make, accepts = Pil.OPEN[kind]
+        accepted = accepts is None or accepts(prefix)
+        if accepted and not isinstance(accepted, str):  # else the words are about a library that is missing
+            try:
+                return make(str(path), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    raise Pil.UnidentifiedImageError(str(path))
 
 
 def _know_heif(path: Path) -> None:
@@ -204,10 +225,8 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NO
 
 def load_notes(path: Path) -> dict[str, str]:
     """The notes that `save_image` wrote into a picture; none where there is no such file, or nothing in it."""
-    from PIL import Image as Pil
-
     try:
-        with Pil.open(path, formats=("PNG", "JPEG")) as file:
+        with _open(path, ("PNG", "JPEG")) as file:
             if file.format == "JPEG":
                 return dict(json.loads(file.info.get("comment", b"{}")))
             return {name: text for name, text in file.info.items() if isinstance(name, str) and isinstance(text, str)}

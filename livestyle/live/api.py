@@ -1,13 +1,13 @@
 """The public API, as `import livestyle` gives it."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any
 
 from livestyle.config.load import nearest
 from livestyle.config.look import Look, parse_plane
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.options import made
+from livestyle.config.settings import LiveSettings, Settings, rows_for
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.actions import open_controls
@@ -37,8 +37,9 @@ class Filter:
     """
 
     def __init__(self, **settings: Any) -> None:
-        _check_names(settings, {field.name for field in fields(Settings)})
-        self._settings = Settings(**settings)
+        rows = rows_for(Settings)
+        _check_names(settings, rows)
+        self._settings = made(rows, Settings, settings)
         self._look = look_from(self._settings)
         self._filters: dict[bool, rendering.Filter] = {}  # by whether frames follow one another
         self._frames = 0
@@ -129,11 +130,10 @@ def run(
     Raises:
         UserError: a setting is unknown or wrong, or something cannot be opened.
     """
-    of_look, of_run = ({field.name for field in fields(kind)} for kind in (Settings, LiveSettings))
-    _check_names(settings, (of_look | of_run) - {"source", "sinks"})
-    rendered = Settings(**{name: value for name, value in settings.items() if name in of_look})
-    rest = {name: value for name, value in settings.items() if name in of_run}
-    live = LiveSettings(source=source, sinks=tuple(sinks), **rest)
+    of_look, of_run = rows_for(Settings), rows_for(LiveSettings)
+    _check_names(settings, (of_look | of_run).keys() - {"source", "sink"})
+    rendered = made(of_look, Settings, settings)
+    live = made(of_run, LiveSettings, {**settings, "source": source, "sink": sinks})
     return run_live(rendered, live, open_controls(rendered, privacy_of(live)), say, watch)
 
 
@@ -148,7 +148,7 @@ def open_sink(text: str, size: Size, fps: float = 30.0) -> Sink:
     Raises:
         UserError: there is no such sink, or it cannot be opened.
     """
-    return sinks.open_sink((text,), Stream(size, fps))
+    return sinks.open_sink(text, Stream(size, fps))
 
 
 def styles() -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def segmenters() -> tuple[str, ...]:
     return (*installed, *others)
 
 
-def _check_names(settings: dict[str, Any], known: set[str]) -> None:
+def _check_names(settings: dict[str, Any], known: Collection[str]) -> None:
     for name in settings:
         if name not in known:
             raise UserError(

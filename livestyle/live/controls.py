@@ -11,18 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
-from livestyle.config.look import BLURS, BOTH, NONE, Look, Plane
+from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, Plane, check_person_look
 from livestyle.config.quality import QUALITIES
 from livestyle.errors import UserError
 from livestyle.live.gallery import Gallery
 from livestyle.live.privacy import Privacy
-from livestyle.types import Stop
+from livestyle.types import Status, Stop
 
 PLANES = ("background", "person", BOTH)
 VIEWS = ("split", "matte", "inset")
 QUALITY_NAMES = ("auto", *QUALITIES)
 ANSWER_TIME_S = 5.0  # for which a question stands
-Status = dict[str, object]
 
 
 @dataclass
@@ -216,8 +215,8 @@ class Controls:
         Raises:
             UserError: the look is for the background only, or the question.
         """
-        if "person" in self.planes and plane.kind in {"image", "video"}:
-            raise UserError(f"'{plane.text}' is a look for the background only.", "Choose the background first.")
+        if "person" in self.planes:
+            check_person_look(plane, "Choose the background first.")
         return self.show(self.look.with_planes(dict.fromkeys(self.planes, plane)))
 
     def last_painted(self, name: str) -> Plane:
@@ -225,7 +224,7 @@ class Controls:
         other = "person" if name == "background" else "background"
         plane: Plane = getattr(self.look, name)
         painted = plane if plane != NONE else self._last_painted.get(name) or self._last_painted.get(other)
-        if painted is None or (name == "person" and painted.kind in {"image", "video"}):
+        if painted is None or (name == "person" and LOOK_KINDS[painted.kind].is_background_only):
             return self.gallery.first
         return painted
 
@@ -239,7 +238,7 @@ class Controls:
 
     def _remember(self, look: Look) -> None:
         for name, plane in (("background", look.background), ("person", look.person)):
-            if plane.kind not in ("none", *BLURS):
+            if LOOK_KINDS[plane.kind].is_painted:
                 self._last_painted[name] = plane
 
     # Panic.

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.render.meter import REMEMBERED, Meter
 from livestyle.types import FrameProgress, Say
-from livestyle.video.sinks.open import is_shown, open_sinks
+from livestyle.video.sinks.open import SinkSpec, open_sinks, parse_sinks
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Sink, Stream, Tee
 from livestyle.video.sound import Microphone
@@ -30,6 +30,7 @@ from livestyle.video.sources.camera import is_camera
 from livestyle.video.sources.latest import Latest, Paced
 from livestyle.video.sources.open import open_source
 from livestyle.video.sources.source import Source
+from livestyle.video.window.preview import Preview
 
 PRESENCE = {
     "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
@@ -56,6 +57,7 @@ class Session:
     Args:
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
         snapshots: saves the stills that are ordered; None saves none.
+        preview: shows the pictures here once the sinks have them, and takes keys; None for no window.
 
     Raises:
         ValueError: a sink reaches strangers, and the controls do not know that this is a call.
@@ -72,18 +74,19 @@ class Session:
         watch: FrameProgress,
         auto: AutoQuality | None = None,
         snapshots: Snapshots | None = None,
+        preview: Preview | None = None,
     ) -> None:
-        if sink.is_call and not controls.privacy.is_call:
-            raise ValueError(f"{sink.name} reaches strangers, so the session must be private")
+        if sink.info.is_call and not controls.privacy.is_call:
+            raise ValueError(f"{sink.info.name} reaches strangers, so the session must be private")
         self._source, self._filter, self._sink, self._controls, self._limits = source, filter, sink, controls, limits
-        self._say, self._watch, self._snapshots = say, watch, snapshots
+        self._say, self._watch, self._snapshots, self._preview = say, watch, snapshots, preview or Preview()
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
-        self._render = Guard(filter, source.size, controls, say, auto, source.is_live, self._frames.after)
+        self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)  # ms
         self._presence = "on"
-        controls.on_panic(partial(sink.hide, placeholder(source.size)))
+        controls.on_panic(partial(sink.hide, placeholder(source.info.size)))
         if auto:
-            filter.take(auto.quality)
+            filter.quality = auto.quality
 
     def run(self) -> Report:
         """Run until the source ends, a limit is reached or the controls say stop."""
@@ -109,25 +112,25 @@ class Session:
 
     def _send(self, frame: Frame, shown: Shown) -> None:
         with self._filter.meter.stage("write"):
-            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
-            self._sink.describe(scene_of(self._controls, shown, about, self._render.matte))
             self._sink.send(replace(frame, image=shown.picture))
+            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
+            self._preview.show(shown.picture, scene_of(self._controls, shown, about, self._render.matte))
         self._latencies.append((time.monotonic() - frame.captured) * 1000)
 
     def _report(self, sent: int) -> None:
         pace = self._pace.facts(sent, self._latencies[-1])
-        dropped = getattr(self._source, "dropped", 0)
-        self._controls.report(pace | {"dropped": dropped, "quality": self._filter.describe(self._source.size)})
+        quality = self._filter.describe(self._source.info.size)
+        self._controls.report(pace | {"dropped": self._source.dropped, "quality": quality})
 
     def _take_input(self) -> None:
-        for key in self._sink.pressed():
+        for key in self._preview.events():
             self._controls.strike(key)
         for line in self._controls.answers():
-            self._sink.notice(line)
+            self._preview.notice(line)
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
-        for line in (*self._save_stills(shown), *self._sink.news(), *self._camera_news(frame)):
-            self._sink.notice(line)
+        for line in (*self._save_stills(shown), *self._sink.messages(), *self._camera_messages(frame)):
+            self._preview.notice(line)
             self._say(line)
 
     def _save_stills(self, shown: Shown) -> Iterator[str]:
@@ -135,13 +138,13 @@ class Session:
         if self._snapshots:
             yield from self._snapshots.attend(orders, shown.frame, shown.picture, shown.look, self._render.matte)
 
-    def _camera_news(self, frame: Frame) -> Iterator[str]:
-        rests = self._limits.on_demand and not self._sink.is_watched()
+    def _camera_messages(self, frame: Frame) -> Iterator[str]:
+        rests = self._limits.on_demand and not (self._sink.is_watched() or self._preview.is_watched())
         self._source.rest(rests)
         presence = "on" if not frame.is_blank else "off" if rests else "away"
         if presence != self._presence:
             self._presence = presence
-            yield f"The {self._source.name} {PRESENCE[presence]}."
+            yield f"The {self._source.info.name} {PRESENCE[presence]}."
 
 
 class Lookahead:
@@ -192,46 +195,47 @@ def run_live(
     Raises:
         UserError: something cannot be opened, or the camera went away.
     """
-    if live.on_demand and not any(sink.startswith("virtual-camera") for sink in live.sinks):
+    specs = parse_sinks(live.sinks)
+    if live.on_demand and not any(spec.kind.is_call for spec in specs):
         raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
         controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
-        stream = _stream(source, live, controls)
+        stream = _stream(source, live, specs, controls)
         with (
-            open_sinks(live.sinks, stream, source.is_live) as opened,
+            open_sinks(specs, stream, source.info.is_live) as outputs,
             Recorder(live.recordings, stream, controls) as recorder,
         ):
-            sink = Tee([opened, recorder])
-            say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+            sink = Tee([outputs.sink, recorder])
+            say(f"{source.info.name} -> {outputs.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
                 say(note)
-            if any(text.startswith("window") for text in live.sinks):
+            if any(spec.kind.is_window for spec in specs):
                 hint = f"Keys: {controls.key('help')} shows them, {controls.key('panic')} hides you from everybody."
                 say(hint)
                 controls.tell(hint)
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
             make = partial(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
-                snapshots=snapshots,
+                snapshots=snapshots, preview=outputs.preview,
             )  # fmt: skip
-            if not (source.is_live or sink.is_live):
+            if not (source.info.is_live or outputs.is_live):
                 result = make(source).run()
             else:
-                with Latest(source if source.is_live else Paced(source)) as latest:
-                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.size)).run()
-                    source.warning = latest.warning
-        for line in sink.news():
+                with Latest(source if source.info.is_live else Paced(source)) as latest:
+                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.info.size)).run()
+        for line in sink.messages():
             say(line)
         if source.warning:
             say(f"Warning: {source.warning}")
         return result
 
 
-def _stream(source: Source, live: LiveSettings, controls: Controls) -> Stream:
+def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls) -> Stream:
     """Return what the sinks are about to get."""
-    stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
-    if live.microphone and (source.is_live or is_shown(live.sinks)):
+    info = source.info
+    stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709)
+    if live.microphone and (info.is_live or any(spec.kind.is_live for spec in specs)):
         return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
     return stream
 

@@ -69,7 +69,8 @@ class Guard:
         following: NextFrame = nothing,
     ) -> None:
         self._filter, self._size, self._controls, self._say, self._auto = filter, size, controls, say, auto
-        self._failures, self._quality, self._following = 0, controls.quality, following
+        self._failures, self._following = 0, following
+        self._followed = controls.quality  # the name that the filter's quality was last set for
         self._is_even = True  # nothing is being made ready, which would make frames late
         self._good = controls.look  # rendered last, or to begin with
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
@@ -171,14 +172,14 @@ class Guard:
     def _choose_quality(self, look: Look) -> None:
         wanted, filter, auto = self._controls.quality, self._filter, self._auto
         if wanted == "auto" and auto:
-            if auto.quality is not filter.quality and filter.make_ready(auto.quality, look, self._size):
-                filter.take(auto.quality)
+            if auto.quality != filter.quality and filter.make_ready(auto.quality, look, self._size):
+                filter.quality = auto.quality
                 self._is_even = True
             elif auto.is_settled:
                 self._is_even = filter.make_ready(auto.below, look, self._size)
-        elif wanted != self._quality:
-            filter.take(QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted])
-        self._quality = wanted
+        elif wanted != self._followed:
+            filter.quality = QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted]
+        self._followed = wanted
 
     def _timed(self, frame: Frame, look: Look) -> Image:
         """The filter's picture; automatic quality is told what it took.
@@ -188,7 +189,7 @@ class Guard:
         meter = self._filter.meter
         painted = meter.runs["painted"]
         picture = self._filter(frame, look, self._following)
-        if self._auto and self._is_even and self._auto.quality is self._filter.quality:
+        if self._auto and self._is_even and self._auto.quality == self._filter.quality:
             styles = meter.newest("stylize") if meter.runs["painted"] > painted else 0.0
             stages = (styles, meter.newest("segment"), meter.newest("composite"))
             self._auto.feed(frame.time, max(stages) / 1000, styles / 1000)

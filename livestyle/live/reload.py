@@ -10,10 +10,9 @@ from typing import Any
 
 import platformdirs
 
-from livestyle.config.load import VARIABLE, Config, here, load_config, project_file, user_file
+from livestyle.config.load import VARIABLE, Config, checked, here, load_config, project_file, user_file
 from livestyle.config.look import Look, anchored, look_of
-from livestyle.config.options import DEFAULTS, LOOKS, checked
-from livestyle.config.settings import Settings
+from livestyle.config.settings import LOOKS, SETTINGS, Settings
 from livestyle.errors import UserError
 from livestyle.files import atomic_write
 from livestyle.live.controls import Controls
@@ -45,7 +44,7 @@ class Reload:
         try:
             found = load_config(self._profile)
             values = {name: one.value for name, one in found.values.items()}
-            given = {name: values.get(name, DEFAULTS[name]) for name in self._names}
+            given = {name: values.get(name, SETTINGS[name].default) for name in self._names}
             look = look_of(replace(self._settings, **given), self._default)
             changes = {one.name: getattr(look, one.name) for one in fields(Look)}
             changes = {name: part for name, part in changes.items() if part != getattr(self._look, name)}

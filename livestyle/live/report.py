@@ -13,9 +13,8 @@ import numpy as np
 
 from livestyle import IMPORTED_S
 from livestyle.config.look import Look
-from livestyle.live.controls import Status
 from livestyle.render.filter import Filter
-from livestyle.types import Size
+from livestyle.types import Size, Status
 from livestyle.video.sources.source import Source
 
 
@@ -80,19 +79,19 @@ def report(
         frames=frames,
         seconds=round(seconds, 3),
         fps=round(later / seconds, 2) if seconds else 0.0,
-        size=source.size,
+        size=source.info.size,
         device=filter.engine.device,
         engine=filter.engine.detail,
         segmenter=filter.segmenter,
         background=look.background.text,
         person=look.person.text,
-        dropped=getattr(source, "dropped", 0),
+        dropped=source.dropped,
         first_frame_s=round(first, 3),
         latency_ms={f"p{p}": round(float(v), 2) for p, v in zip((50, 95, 99), marks, strict=True)},
         stages_ms={n: meter.median(n) for n in ("read", "segment", "stylize", "composite", "write")},
         cpu_ms_per_frame=round(cpu * 1000 / later, 2) if later else 0.0,
         rss_mb=peak_memory(),
-        style_size=filter.style_size(source.size),
+        style_size=filter.style_size(source.info.size),
         matte_size=filter.matting.size,
         segment_share=round(meter.runs["cut out"] / frames, 3) if frames else 0.0,
         stylize_share=round(meter.runs["painted"] / frames, 3) if frames else 0.0,

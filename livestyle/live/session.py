@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from livestyle.config.load import Config
 from livestyle.config.look import look_of, parse_plane
-from livestyle.config.options import LOOKS
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.settings import LOOKS, LiveSettings, Settings
 from livestyle.errors import UserError
 from livestyle.live.actions import open_controls
 from livestyle.live.driver import run_live
+from livestyle.live.keys import checked_keys
 from livestyle.live.privacy import Privacy, privacy_of
 from livestyle.live.reload import Reload, load_last, save_last
 from livestyle.live.report import Report
@@ -42,8 +42,7 @@ def run_session(
     privacy = privacy_of(live)
     is_named = bool(set(typed) or config.values.keys() & set(LOOKS))
     start = settings if is_named else remembered(settings, privacy)
-    keys = {name: one.value for name, one in config.keys.items()}
-    controls = open_controls(start, privacy, keys=keys, stop=stop)
+    controls = open_controls(start, privacy, keys=checked_keys(config.keys), stop=stop)
     if start != settings:
         controls.tell(f"As you left it: {controls.look}")
     before = replace(controls.look, bypass=False)

@@ -110,10 +110,10 @@ class Snapshots:
 
     def _work(self) -> None:
         with suppress(UserError):
-            self._jobs.wake()
+            self._jobs.start_runner()
         while True:
             with suppress(UserError):
-                self._news.extend(job.sentence for job in self._jobs.news())
+                self._news.extend(job.sentence for job in self._jobs.pop_ended())
             try:
                 order = self._orders.get(timeout=POLL)
             except Empty:
@@ -209,7 +209,7 @@ def look_to_paint(plane: Plane, given: Path | None, models: Path | None) -> str:
     """The painting of a plane, two with their shares, or none; see `looks_to_paint`."""
     if plane.kind == "image":
         return str(Path(plane.path).absolute())
-    if plane.kind != "style":
+    if not plane.styles:
         return "none"
     found = [(painting_of(style, given, models), share) for style, share in plane.styles]
     first, (last, share) = found[0][0], found[-1]

@@ -14,7 +14,7 @@ from PIL import Image as Pil
 
 from livestyle.errors import UserError
 from livestyle.image.io import KINDS, load_image
-from livestyle.image.types import Gray, Image, size_of
+from livestyle.image.types import Gray, Image, Matte, size_of
 from livestyle.types import Size
 
 Warn = Callable[[str], None]
@@ -49,37 +49,47 @@ class Layout:
     """How a collection of portraits lies on disk.
 
     Args:
-        find: each picture of a folder with the file where its matte should be.
+        find: each picture of a folder with the file where its matte should be; with True, of those that are not for
+            training, where the collection tells.
         size: width and height of a matte, from the file's header; read: the matte. Both may raise any of FAULTS.
     """
 
-    find: Callable[[Path], Iterator[tuple[Path, Path]]]
+    find: Callable[[Path, bool], Iterator[tuple[Path, Path]]]
     size: Callable[[Path], Size]
     read: Callable[[Path], Gray]
 
 
-def find_aisegment(folder: Path) -> Iterator[tuple[Path, Path]]:
+def find_aisegment(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
     """clip_img/X/clip_Y/NAME.jpg with matting/X/matting_Y/NAME.png."""
     for picture in folder.glob("clip_img/*/clip_*/*.jpg"):
         day, clip = picture.parts[-3:-1]
         yield picture, folder / "matting" / day / clip.replace("clip_", "matting_", 1) / f"{picture.stem}.png"
 
 
-def find_eg1800(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Images/NAME with Labels/NAME.png or NAME_mask.png; only those that eg1800_train.txt names, where there is one.
+def find_eg1800(folder: Path, held_out: bool) -> Iterator[tuple[Path, Path]]:
+    """Images/NAME with Labels/NAME.png or NAME_mask.png.
+
+    Those that eg1800_train.txt names are for training, all where there is no such list. Held out are those that
+    eg1800_test.txt names, or all others where there is no such list.
 
     Shen et al. 2016 published images_data_crop/ (GT_png/ in copies of it), Zhang et al. 2019 Images/ and Labels/.
     """
-    lists = [folder / name for name in ("eg1800_train.txt", "EG1800_train.txt") if (folder / name).is_file()]
-    named = {Path(line.strip()).stem for line in lists[0].read_text().splitlines()} if lists else set()
+    train, test = (listed(folder, f"eg1800_{part}.txt") for part in ("train", "test"))
     for images, labels in (("Images", "Labels"), ("images_data_crop", "GT_png"), ("images_data_crop", "Labels")):
         for picture in folder.glob(f"{images}/*.[jp][pn]g") if (folder / labels).is_dir() else ():
             masked = folder / labels / f"{picture.stem}_mask.png"
-            if not named or picture.stem in named:
+            is_tested = picture.stem in test if test else picture.stem not in train
+            if is_tested if held_out else (not train or picture.stem in train):
                 yield picture, masked if masked.is_file() else folder / labels / f"{picture.stem}.png"
 
 
-def find_supervisely(folder: Path) -> Iterator[tuple[Path, Path]]:
+def listed(folder: Path, name: str) -> set[str]:
+    """The pictures' names, without suffix, that a list of EG1800 holds; none where there is no such file."""
+    lists = [file for file in (folder / name, folder / name.replace("eg", "EG")) if file.is_file()]
+    return {Path(line.strip()).stem for line in lists[0].read_text().splitlines()} if lists else set()
+
+
+def find_supervisely(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
     """DATASET/img/NAME.EXT with DATASET/ann/NAME.EXT.json, or NAME.json as it was at first."""
     for picture in folder.glob("*/img/*.*"):
         notes = picture.parent.parent / "ann"
@@ -87,7 +97,7 @@ def find_supervisely(folder: Path) -> Iterator[tuple[Path, Path]]:
         yield picture, early if early.is_file() else notes / f"{picture.name}.json"
 
 
-def find_plain(folder: Path) -> Iterator[tuple[Path, Path]]:
+def find_plain(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
     """NAME.jpg with NAME.png."""
     return ((picture, picture.with_suffix(".png")) for picture in folder.glob("*.jpg"))
 
@@ -99,8 +109,10 @@ def png_size(path: Path) -> Size:
 
 
 def read_gray(path: Path) -> Gray:
-    """A grey picture, 255 = person."""
+    """A grey picture, 255 = person; 16 bits are scaled down."""
     with Pil.open(path, formats=KINDS) as file:
+        if file.mode.startswith("I"):  # which convert() would clip
+            return np.ascontiguousarray(load_image(path)[..., 0])
         return np.array(file.convert("L"), np.uint8)
 
 
@@ -168,17 +180,18 @@ LAYOUTS = {
 }
 
 
-def list_pairs(folder: Path, warn: Warn = lambda line: None) -> list[Pair]:
+def list_pairs(folder: Path, warn: Warn = lambda line: None, held_out: bool = False) -> list[Pair]:
     """The pairs of a folder in one of LAYOUTS, sorted, less those that their headers show to be faulty.
 
     Args:
         warn: gets a line for each kind of fault.
+        held_out: those that are not for training, where the collection tells.
 
     Raises:
         UserError: there is none.
     """
     for name, layout in LAYOUTS.items():
-        found = sorted((p, m) for p, m in layout.find(folder) if not p.name.startswith("."))
+        found = sorted((p, m) for p, m in layout.find(folder, held_out) if not p.name.startswith("."))
         if found:
             pairs = leave_out([Pair(*paths, name) for paths in found], pair_fault, warn)
             if pairs:
@@ -259,3 +272,13 @@ def read_pair(pair: Pair) -> tuple[Image, Gray]:
     if matte.shape != image.shape[:2]:
         raise UserError(f"The matte {pair.matte} is not of its picture's size.", "Remove the pair.")
     return image, matte
+
+
+def read_truth(pair: Pair) -> tuple[Image, Matte]:
+    """A picture, and its true matte as float32 in 0..1.
+
+    Raises:
+        UserError: as `read_pair`.
+    """
+    image, gray = read_pair(pair)
+    return image, gray.astype(np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""The segmenters that are no cards of ours: clustering without training, and published nets, which are fetched."""
+"""Segmenters without a model card: clustering without training, published networks, and those of plug-ins."""
 
 import atexit
 import difflib
@@ -17,10 +17,10 @@ from livestyle.files import save_tensors, sha256
 from livestyle.image.pixels import fit, input_size
 from livestyle.image.types import Image, Matte, Segmenter, size_of
 from livestyle.matting.kmeans import kmeans
-from livestyle.nets import fetch as downloads
 from livestyle.nets.engine import Engine
-from livestyle.nets.fetch import fetch
+from livestyle.nets.fetch import fetch, silent_progress
 from livestyle.nets.library import model_folders, user_folder
+from livestyle.types import OpenProgress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -52,15 +52,18 @@ def people() -> Sequence[str]:
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A segmenter that is no card of ours.
+class OtherSegmenter:
+    """A segmenter without a model card: a row of SEGMENTERS.
 
     Args:
-        title: what a person reads; license, source, data: as of a card.
-        make: from the weights' file, the engine and the numbers of the classes to keep; it is given what it needs.
-        packages: what it imports; extra: of livestyle's, that installs them.
-        published: its weights, None where it has none.
-        classes: what it tells apart.
+        title: what a person reads.
+        license, source, data: as in a model card.
+        make: returns the segmenter. It takes the file of the weights or None, the engine, and the numbers of the
+            classes to keep.
+        packages: the packages it imports.
+        extra: the extra of livestyle that installs them.
+        published: its weights, or None.
+        classes: returns the names of the classes it tells apart, in its own order.
     """
 
     title: str
@@ -74,29 +77,31 @@ class Foreign:
     classes: Classes = people
 
 
-def load_foreign(name: str, engine: Engine, settings: Settings) -> Segmenter:
+def load_other_segmenter(
+    name: str, engine: Engine, settings: Settings, progress: OpenProgress = silent_progress
+) -> Segmenter:
     """A segmenter of SEGMENTERS, its weights fetched where they are not here yet.
 
     Raises:
         UserError: a package is missing, `keep` names what it does not know, or the weights cannot be had.
     """
-    foreign = SEGMENTERS[name]
-    if lacking := install_command(foreign):
+    row = SEGMENTERS[name]
+    if lacking := install_command(row):
         raise UserError(f"The segmenter '{name}' is not installed.", f"Run: {lacking}")
-    kept = class_numbers(name, settings.keep, foreign.classes())
-    return foreign.make(weights_file(name, settings), engine, kept)
+    kept = class_numbers(name, settings.keep, row.classes())
+    return row.make(weights_file(name, settings, progress), engine, kept)
 
 
-def install_command(foreign: Foreign) -> str:
+def install_command(row: OtherSegmenter) -> str:
     """What installs the packages that it lacks, "" where they are here."""
-    return "" if all(map(has_package, foreign.packages)) else f"pip install 'livestyle[{foreign.extra}]'"
+    return "" if all(map(has_package, row.packages)) else f"pip install 'livestyle[{row.extra}]'"
 
 
 def state(name: str, settings: Settings) -> str:
     """Whether a segmenter of SEGMENTERS is "ready", or what is still to be done."""
-    foreign = SEGMENTERS[name]
-    ready = foreign.published is None or find_weights(name, settings) is not None
-    return install_command(foreign) or ("ready" if ready else "fetched on first use")
+    row = SEGMENTERS[name]
+    ready = row.published is None or find_weights(name, settings) is not None
+    return install_command(row) or ("ready" if ready else "fetched on first use")
 
 
 def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
@@ -111,7 +116,7 @@ def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
         raise UserError("--keep names nothing.", "Name what stays, such as: --keep person")
     for word in wanted:
         if word not in numbers and list(numbers) == list(people()):
-            others = " or ".join(other for other, foreign in SEGMENTERS.items() if foreign.classes is not people)
+            others = " or ".join(other for other, row in SEGMENTERS.items() if row.classes is not people)
             raise UserError(f"The segmenter '{name}' finds people only, not '{word}'.", f"Use --segmenter {others}.")
         if word not in numbers:
             near = [known for known in numbers if word in known] or difflib.get_close_matches(word, numbers, 3, 0.5)
@@ -120,7 +125,7 @@ def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
     return [numbers[word] for word in wanted]
 
 
-def weights_file(name: str, settings: Settings) -> Path | None:
+def weights_file(name: str, settings: Settings, progress: OpenProgress = silent_progress) -> Path | None:
     """The file of a segmenter's weights, fetched where it is not here; None where it has none.
 
     Raises:
@@ -135,7 +140,7 @@ def weights_file(name: str, settings: Settings) -> Path | None:
     here = settings.model_file or find_weights(name, settings)
     if here is None:
         target = user_folder() / "segmenters" / name / published.url.rpartition("/")[2]
-        with downloads.progress(f"fetching {target.name}", 1.0) as watch:
+        with progress(f"fetching {target.name}", 1.0) as watch:
             here = fetch(published.url, published.digest, target, watch)
     return here
 
@@ -298,23 +303,23 @@ def torchvision_weights(file: str) -> Published:
     return Published(url, stem.rpartition("-")[2], (f"{stem}.safetensors", file))
 
 
-SEGMENTERS: dict[str, Foreign] = {  # beside the cards
-    "kmeans": Foreign(
+SEGMENTERS: dict[str, OtherSegmenter] = {  # by name; a model card of the same name goes first
+    "kmeans": OtherSegmenter(
         "two clusters over colour and position", "MIT", "livestyle; Lloyd (1982)", "none: it is not trained", kmeans
     ),
-    "deeplabv3-mobilenet": Foreign(
+    "deeplabv3-mobilenet": OtherSegmenter(
         "DeepLabv3 on MobileNetV3: people and 19 kinds of things",
         "BSD-3-Clause", "torchvision; Chen et al. (2017)", "COCO 2017 (photos of Flickr, CC BY 4.0 annotations)",
         deeplabv3_mobilenet, ("torch", "torchvision", "safetensors"), "torch",
         torchvision_weights("deeplabv3_mobilenet_v3_large-fc3c493d.pth"), voc_classes,
     ),
-    "maskrcnn": Foreign(
+    "maskrcnn": OtherSegmenter(
         "Mask R-CNN on ResNet-50: people and 79 kinds of things, one by one",
         "BSD-3-Clause", "torchvision; He et al. (2017)", "COCO 2017 (photos of Flickr, CC BY 4.0 annotations)",
         maskrcnn, ("torch", "torchvision", "safetensors"), "torch",
         torchvision_weights("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"), coco_classes,
     ),
-    "mediapipe": Foreign(
+    "mediapipe": OtherSegmenter(
         "MediaPipe selfie segmentation", "Apache-2.0", "Google", "not published", mediapipe,
         ("mediapipe",), "mediapipe",
         Published(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.errors import UserError
 from livestyle.image.pixels import fit, fit_matte, person_alone
 from livestyle.image.types import Gray, Image, Matte, size_of
 from livestyle.matting.closed_form import foreground, need_pymatting, solve_matte
@@ -35,17 +36,35 @@ class Refinement:
     check: Callable[[], None] = lambda: None
 
     @property
-    def is_slow(self) -> bool:
-        """Whether it is for stills only."""
+    def is_for_stills(self) -> bool:
+        """Whether it is for stills only: what sharpens a matte is too slow for moving pictures."""
         return bool(self.before or self.after)
 
 
 GUIDED = Refinement()
-REFINEMENTS = {  # by --refine
+REFINEMENTS: dict[str, Refinement] = {  # by the names that `--refine` takes
     "guided": GUIDED,
     "crf": Refinement(before=mean_field),
     "matting": Refinement(after=solve_matte, alone=foreground, check=need_pymatting),
 }
+
+
+def find_refinement(name: str, live: bool) -> Refinement:
+    """Return the row of REFINEMENTS that a name stands for.
+
+    Args:
+        name: as `--refine` takes it.
+        live: whether frames follow one another.
+
+    Raises:
+        UserError: the name is unknown, a package is missing, or the refinement is too slow for moving pictures.
+    """
+    if name not in REFINEMENTS:
+        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(REFINEMENTS)}.")
+    if live and REFINEMENTS[name].is_for_stills:
+        raise UserError(f"The refinement '{name}' is for stills only.", "Leave --refine away for moving pictures.")
+    REFINEMENTS[name].check()
+    return REFINEMENTS[name]
 
 
 def refine(matte: Matte, gray: Gray, small: Gray | None = None, epsilon: float = EPSILON) -> Matte:

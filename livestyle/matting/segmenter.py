@@ -10,11 +10,19 @@ from livestyle.image.pixels import fit, pad_to
 from livestyle.image.synthetic import seed_of
 from livestyle.image.types import Image, Matte, Segmenter, size_of
 from livestyle.matting.faults import FaultySegmenter, segmenter_faults
-from livestyle.matting.published import SEGMENTERS, class_numbers, load_foreign, people, refuse_model_file
+from livestyle.matting.published import (
+    SEGMENTERS,
+    OtherSegmenter,
+    class_numbers,
+    load_other_segmenter,
+    people,
+    refuse_model_file,
+)
 from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_card, find_cards
-from livestyle.types import Size
+from livestyle.types import OpenProgress, Size
 
 STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
 
@@ -56,7 +64,37 @@ def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
     return width(height), height
 
 
-def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
+def register_segmenter(
+    name: str, segment: Segmenter, title: str = "", license: str = "", source: str = "", data: str = ""
+) -> None:
+    """Add a segmenter. From then on `--segmenter NAME` and config files can ask for it, and lists show it.
+
+    Args:
+        name: as typed.
+        segment: takes an image, uint8 (H, W, 3) RGB of any size. It returns the matte, float32 in 0..1 where 1 is
+            person, of the same size or a smaller one of the same shape. It is called from one thread at a time.
+        title, license, source, data: what lists show.
+
+    Raises:
+        ValueError: there is a segmenter of that name.
+    """
+    if name in SEGMENTERS or name in TRAINABLE:
+        raise ValueError(f"There is a segmenter '{name}' already.")
+    SEGMENTERS[name] = OtherSegmenter(title or name, license, source, data, lambda file, engine, kept: segment)
+
+
+def unregister_segmenter(name: str) -> None:
+    """Take a segmenter away.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    del SEGMENTERS[name]
+
+
+def load_segmenter(
+    settings: Settings, engine: Engine, progress: OpenProgress = silent_progress
+) -> tuple[str, Segmenter]:
     """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
 
     Raises:
@@ -67,7 +105,7 @@ def load_segmenter(settings: Settings, engine: Engine) -> tuple[str, Segmenter]:
         return name, FaultySegmenter(segmenter_faults(seed_of(name)))
     if name is not None and name not in find_cards("segmenter", settings.models):
         if name in SEGMENTERS:
-            return name, load_foreign(name, engine, settings)
+            return name, load_other_segmenter(name, engine, settings, progress)
         if name in TRAINABLE:
             command = f"livestyle train segmenter {name} --data PAIRS --rooms ROOMS --perceptual NETS"
             raise UserError(f"The segmenter '{name}' is not trained here.", f"Run: {command}")

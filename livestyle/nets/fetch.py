@@ -1,13 +1,13 @@
 """Downloads: resumable, bounded, checked by SHA-256."""
 
 import urllib.parse
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import UserError
-from livestyle.files import locked, put, sha256, write_error
+from livestyle.files import locked, replace_durably, sha256, write_error
 from livestyle.types import Progress
 
 if TYPE_CHECKING:
@@ -23,13 +23,9 @@ class Unreachable(UserError):
 
 
 @contextmanager
-def silently(words: str, total: float | None) -> Iterator[Progress]:
-    """Progress that nobody sees."""
+def silent_progress(label: str, total: float | None) -> Iterator[Progress]:
+    """Open a display of progress that shows nothing."""
     yield lambda done, note: None
-
-
-# The command line puts its bar here.
-progress: Callable[[str, float | None], AbstractContextManager[Progress]] = silently
 
 
 def fetch(url: str, digest: str, target: Path, watch: Progress) -> Path:
@@ -57,7 +53,7 @@ def fetch(url: str, digest: str, target: Path, watch: Progress) -> Path:
                 if not sha256(part).startswith(digest):
                     part.unlink()
                     raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", by_hand)
-                put(part, target)
+                replace_durably(part, target)
             finally:
                 with suppress(OSError):  # Windows removes nothing that is open
                     lock.unlink()
@@ -136,6 +132,8 @@ def _redirects() -> "type[urllib.request.BaseHandler]":
 
 def _trusted(url: str) -> str:
     """The URL, where nobody on the way can read or change what is asked for."""
+    import urllib.parse
+
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}):
         return url

@@ -1,6 +1,5 @@
 """Which network tells how good a style is: a file of the user's, torchvision's VGG-19, or the compact one of ours."""
 
-from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -8,10 +7,10 @@ import torch
 
 from livestyle.errors import UserError
 from livestyle.files import save_tensors, sha256
-from livestyle.nets import fetch as downloads
 from livestyle.nets.architectures.vgg import LossNetwork, from_tensors, load_loss_network
-from livestyle.nets.fetch import Unreachable, fetch
+from livestyle.nets.fetch import Unreachable, fetch, silent_progress
 from livestyle.nets.library import cache_folder, find_card
+from livestyle.types import OpenProgress, Say
 
 PUBLISHED = {  # where torchvision publishes its weights, and how their SHA-256 begins
     "vgg19": ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d"),
@@ -21,8 +20,9 @@ VGG19, COMPACT = Path("vgg19"), Path("compact")  # these, and "vgg16", can be na
 
 
 def open_loss_network(
-    choice: Path | None, device: str, say: Callable[[str], None], models: Path | None = None, wanted: str = "vgg19"
-) -> tuple[LossNetwork, Path]:
+    choice: Path | None, device: str, say: Say, models: Path | None = None, wanted: str = "vgg19",
+    progress: OpenProgress = silent_progress,
+) -> tuple[LossNetwork, Path]:  # fmt: skip
     """A loss network on a device, frozen, and the file that it is from.
 
     Args:
@@ -36,7 +36,7 @@ def open_loss_network(
     Raises:
         UserError: the file is missing, damaged, or another network's; or it cannot be fetched.
     """
-    path = find_loss_network(choice, say, models, wanted)
+    path = find_loss_network(choice, say, models, wanted, progress)
     try:
         network = load_loss_network(path)
     except UserError as error:
@@ -46,15 +46,16 @@ def open_loss_network(
 
 
 def find_loss_network(
-    choice: Path | None, say: Callable[[str], None], models: Path | None = None, wanted: str = "vgg19"
-) -> Path:
+    choice: Path | None, say: Say, models: Path | None = None, wanted: str = "vgg19",
+    progress: OpenProgress = silent_progress,
+) -> Path:  # fmt: skip
     """The file of a choice; see `open_loss_network`."""
     if choice == COMPACT:
         return compact(models)
     if choice is not None and str(choice) not in PUBLISHED:
         return choice / "vgg19.safetensors" if choice.is_dir() else choice
     try:
-        return published(str(choice or wanted))
+        return published(str(choice or wanted), progress)
     except Unreachable as error:
         if choice:
             raise
@@ -85,7 +86,7 @@ def cached(name: str = "vgg19") -> Path:
     return cache_folder() / "loss-network" / f"{name}.safetensors"
 
 
-def published(name: str = "vgg19") -> Path:
+def published(name: str = "vgg19", progress: OpenProgress = silent_progress) -> Path:
     """The file of torchvision's weights, one of PUBLISHED, fetched where it is not here yet; of them, what losses need.
 
     They are unpickled only once their SHA-256 is found right, and tensors alone.
@@ -98,7 +99,7 @@ def published(name: str = "vgg19") -> Path:
         return target
     source = target.with_name(url.rpartition("/")[2])
     if not source.is_file():
-        with downloads.progress(f"fetching {source.name}", 1.0) as watch:
+        with progress(f"fetching {source.name}", 1.0) as watch:
             fetch(url, digest, source, watch)
     elif not sha256(source).startswith(digest):
         raise UserError(f"{source} is not the published {url}.", "Remove it, and it is fetched anew.")

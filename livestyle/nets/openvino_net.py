@@ -25,16 +25,24 @@ GROWTH = 256  # times the bytes of the input that a value on the way may take; i
 MANY = 1 << 20  # bytes of an input, below which more growth is no harm
 
 
+IMPORTING = threading.Lock()
+
 RESULTS = {"style": ("u8", 4), "segmenter": ("f32", 3)}  # type and axes of what a net of each kind gives
 
 
 def import_openvino() -> Any:
-    """OpenVINO without its telemetry.
+    """Import OpenVINO without its telemetry.
 
     Importing it reports to an analytics server, from a forked child that was seen to hang beside FFmpeg's threads.
-    A camera program reports nothing: with the package hidden OpenVINO takes its own stub.
+    A camera program reports nothing. While `openvino_telemetry` is hidden, OpenVINO takes its own stub, and keeps it.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    with IMPORTING:
+        if {"openvino", "openvino_telemetry"}.isdisjoint(sys.modules):
+            sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+            try:
+                import openvino
+            finally:
+                del sys.modules["openvino_telemetry"]
     import openvino
 
     return openvino

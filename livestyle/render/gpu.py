@@ -17,23 +17,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from livestyle.config.look import Look, Plane
+from livestyle.config.look import LOOK_KINDS, NONE, Look, Plane
 from livestyle.config.quality import Quality
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.image.types import size_of as size_of_image
 from livestyle.matting.matte import Matting
 from livestyle.matting.refine import GUIDED
 from livestyle.matting.segmenter import CardSegmenter
+from livestyle.render.backgrounds import Backgrounds
 from livestyle.render.cuda_graph import Function, Link, Recorded, Tensors
 from livestyle.render.gpu_pixels import (
     as_bytes,
     as_picture,
-    blur_plane,
     brought,
     composite,
     fit,
     grayscale,
-    keep_colors,
     linear,
     mix,
     person_before,
@@ -44,13 +43,13 @@ from livestyle.render.gpu_pixels import (
     stylized,
     third,
 )
+from livestyle.render.kinds import DRAWINGS, GpuScene
 from livestyle.render.meter import Meter
 from livestyle.render.planes import painted_at
 from livestyle.render.stylizer import Stylizer
 from livestyle.render.temporal import MotionEstimator, MotionField
 from livestyle.types import Size
 
-KINDS = {"none", "color", "image", "blur", "style"}  # looks that are rendered here
 KEPT = 4  # programs that stay ready
 
 
@@ -59,16 +58,17 @@ class Program:
 
     Args:
         painted: the size at which styles paint; segmenter: None where the look needs no matte.
-        styles: by name; pictures: of the look, by path, (1, 3, H, W) of the frames' size; steadied: over time.
+        styles: by name; picture: of a path, (1, 3, H, W) of the frames' size; steadied: over time.
         epsilon: of the guided filter.
     """
 
     def __init__(
         self, look: Look, painted: Size, segmenter: CardSegmenter | None, styles: dict[str, Stylizer],
-        pictures: Tensors, steadied: bool, epsilon: float, record: Callable[[Function], Recorded],
+        picture: Callable[[str], Tensor], steadied: bool, epsilon: float, record: Callable[[Function], Recorded],
     ) -> None:  # fmt: skip
         self._look, self.painted, self._segmenter, self._styles = look, painted, segmenter, styles
-        self._pictures, self._steadied, self._epsilon = pictures, steadied, epsilon
+        self._upload, self._steadied, self._epsilon = picture, steadied, epsilon
+        self._pictures: Tensors = {}  # by path: a recording needs them for as long as it is played
         self.begin, self.finish = record(self._begin), record(self._finish)
         self.names = {"calm", *styles}  # of what it remembers from frame to frame
 
@@ -94,11 +94,11 @@ class Program:
         look, image, made = self._look, given["image"], self._paint(given) if self._styles else {}
         painted = {style: fit(rounded(made[style]), size_of(image)) for style in self._styles}
         if "matte" not in given:
-            whole = self._render(look.background, look.background_strength, image, painted, image)
+            whole = self._draw(look.background, look.background_strength, image, painted, image)
             return made | {"picture": as_bytes(whole)}
         matte = refine(given["matte"], given["gray"], as_picture(given["small"]), self._epsilon)
-        scene = self._render(look.background, look.background_strength, image, painted, 1 - matte)
-        person = self._render(look.person, look.person_strength, image, painted, matte)
+        scene = self._draw(look.background, look.background_strength, image, painted, 1 - matte)
+        person = self._draw(look.person, look.person_strength, image, painted, matte)
         put = person_before if person is image and scene is not image else composite
         return made | {"picture": as_bytes(put(person, scene, matte)), "cut": matte}
 
@@ -115,26 +115,24 @@ class Program:
             made[name] = now + trust * (brought(given[name], flow) - now) if name in given else now
         return made
 
-    def _render(self, plane: Plane, strength: float, image: Tensor, painted: Tensors, feed: Tensor) -> Tensor:
-        """One plane, over the whole frame; `feed` is 1 on the plane."""
-        if plane.kind == "none":
-            return image
-        if plane.kind == "color":
-            return torch.cat([torch.full_like(feed[:, :1], value) for value in plane.color], 1)
-        if plane.kind == "image":
-            return self._pictures[plane.path]
-        if plane.kind == "blur":
-            return mix(image, blur_plane(image, feed, plane.amount), strength)
-        first, *others = (painted[style] for style, _ in plane.styles)
-        styled = mix(first, others[0], plane.styles[1][1]) if others else first
-        return mix(image, keep_colors(styled, image) if self._look.keep_colors else styled, strength)
+    def _draw(self, plane: Plane, strength: float, image: Tensor, painted: Tensors, matte: Tensor) -> Tensor:
+        """One plane, over the whole frame; `matte` is 1 on the plane."""
+        draw = DRAWINGS[plane.kind].draw_on_gpu
+        assert draw is not None
+        drawn = draw(plane, GpuScene(image, self._look, matte, painted, self._picture))
+        return mix(image, drawn, strength) if LOOK_KINDS[plane.kind].is_mixed else drawn
+
+    def _picture(self, path: str) -> Tensor:
+        if path not in self._pictures:
+            self._pictures[path] = self._upload(path)
+        return self._pictures[path]
 
 
 class GpuFilter:
     """Renders frames on a device; owns the programs of the last looks and sizes, and what was painted before.
 
     Args:
-        styles: a style made ready; picture: of a path, at a size.
+        styles: a style made ready; backgrounds: pictures by path.
         steadied: over time; else each picture stands alone.
 
     Raises:
@@ -143,10 +141,11 @@ class GpuFilter:
     """
 
     def __init__(
-        self, device: str, styles: Callable[[str], Stylizer], picture: Callable[[str, Size], Image], meter: Meter,
+        self, device: str, styles: Callable[[str], Stylizer], backgrounds: Backgrounds, meter: Meter,
         steadied: bool,
     ) -> None:  # fmt: skip
-        self._link, self._styles, self._picture, self._meter = Link(torch.device(device)), styles, picture, meter
+        self._link, self._styles, self._meter = Link(torch.device(device)), styles, meter
+        self._backgrounds = backgrounds
         self._watcher = MotionEstimator() if steadied else None
         self._pool = ThreadPoolExecutor(1, "record")
         self._programs: OrderedDict[object, Program] = OrderedDict()
@@ -156,10 +155,10 @@ class GpuFilter:
 
     def takes(self, look: Look, matting: Matting) -> bool:
         """Whether it can render a look, with such mattes, and there is something to do."""
-        kinds = {look.background.kind, look.person.kind}
-        if look.bypass or kinds == {"none"} or not kinds <= KINDS:
+        planes = look.background, look.person
+        if look.bypass or planes == (NONE, NONE) or not all(DRAWINGS[plane.kind].draw_on_gpu for plane in planes):
             return False
-        ours = isinstance(matting.segmenter, CardSegmenter) and matting.refinement is GUIDED
+        ours = isinstance(matting.segmenter, CardSegmenter) and matting.refinement == GUIDED
         return look.is_whole or ours
 
     @torch.inference_mode()
@@ -211,12 +210,13 @@ class GpuFilter:
         return self._programs[key]
 
     def _written(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
-        paths = {plane.path for plane in (look.background, look.person) if plane.kind == "image"}
-        pictures = {path: as_picture(self._link.up("picture", self._picture(path, size)).clone()) for path in paths}
+        def picture(path: str) -> Tensor:
+            return as_picture(torch.from_numpy(self._backgrounds.picture(path, size)).to(self._link.device))
+
         styles = {style: self._styles(style) for style in look.styled_planes}
         segmenter = None if look.is_whole else cast(CardSegmenter, matting.segmenter)
         return Program(
-            look, painted_at(quality, size), segmenter, styles, pictures, self._watcher is not None, matting.epsilon,
+            look, painted_at(quality, size), segmenter, styles, picture, self._watcher is not None, matting.epsilon,
             lambda function: Recorded(function, self._link.device, self._pool),
         )  # fmt: skip
 

@@ -120,6 +120,11 @@ def padded(image: Tensor, multiple: int) -> Tensor:
     return F.pad(image, (0, right, 0, bottom), mode="reflect" if min(image.shape[2:]) > multiple else "replicate")
 
 
+def filled(like: Tensor, color: tuple[int, int, int]) -> Tensor:
+    """Return a picture of one colour (RGB in 0..255), of the size of another."""
+    return torch.cat([torch.full_like(like[:, :1], value) for value in color], 1)
+
+
 def grayscale(image: Tensor) -> Tensor:
     """The picture's luma, in whole levels."""
     return rounded(0.299 * image[:, :1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:])

@@ -19,7 +19,7 @@ from livestyle.render.temporal import Motion, MotionEstimator, PaintingHistory
 from livestyle.types import Size
 
 KEPT = 6  # styles that stay ready
-RESTING = 5  # frames for which what was made of a picture that stands still is kept
+MAX_REUSED_FRAMES = 5  # frames for which what was made of a picture that stands still is kept
 CALM, LIVELY = 2, 0.05  # frames of a background of which nothing moves, and the share that moves where it is none
 Stylizations = dict[str, Future[Image]]  # a frame's paintings by style, of the frame's size
 
@@ -29,7 +29,7 @@ class Painting:
     """A frame being painted.
 
     Args:
-        quality, engine: that it is painted with, whatever is chosen meanwhile.
+        quality: that it is painted with, whatever is chosen meanwhile.
         before: the paintings of the frame before, which these follow in memory.
         seen: how the picture moved; begun: that the nets have begun, after which all that follows stands.
         boxes: what of the picture each style paints; None: nothing, since its plane showed nowhere before.
@@ -39,7 +39,6 @@ class Painting:
     frame: Frame
     look: Look
     quality: Quality
-    engine: Engine
     before: Stylizations
     seen: Future[Motion]
     begun: Future[None] = field(init=False)
@@ -58,16 +57,15 @@ class Planes:
     """
 
     def __init__(
-        self, quality: Quality, engine: Engine, models: Path | None, pool: ThreadPoolExecutor, steadied: bool
+        self, engine: Engine, models: Path | None, pool: ThreadPoolExecutor, meter: Meter, steadied: bool
     ) -> None:
-        self.quality, self.engine, self.meter = quality, engine, Meter()
+        self.engine, self._meter = engine, meter
         self._models, self._pool = models, pool
         self._watcher = MotionEstimator() if steadied else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
         self._behind: Matte | None = None  # where the background showed in the frame before, at a third of the size
-        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = (
-            OrderedDict()
-        )  # by name and precision
+        # By name and precision.
+        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = OrderedDict()
         self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
 
     def move(self, engine: Engine) -> None:
@@ -76,10 +74,14 @@ class Planes:
         self._styles.clear()
         self._ready.clear()
 
-    def begin(self, frame: Frame, look: Look, before: Stylizations) -> Painting:
+    def engine_at(self, quality: Quality) -> Engine:
+        """The engine with the precision of a quality."""
+        return replace(self.engine, precision=quality.precision)
+
+    def begin(self, frame: Frame, look: Look, quality: Quality, before: Stylizations) -> Painting:
         """Watch a frame, and paint it where its planes were before; all of that aside."""
-        seen = self._pool.submit(self._watch, frame, self.quality)
-        painting = Painting(frame, look, self.quality, self.engine, before, seen)
+        seen = self._pool.submit(self._watch, frame, quality)
+        painting = Painting(frame, look, quality, before, seen)
         painting.begun = self._pool.submit(self._begin, painting)
         return painting
 
@@ -115,16 +117,15 @@ class Planes:
         wait([painting.begun])
         wait(painting.jobs.values())
 
-    def style(self, name: str, engine: Engine | None = None) -> tuple[Stylizer, PaintingHistory]:
-        """A style made ready, and what it has painted.
+    def style(self, name: str, quality: Quality) -> tuple[Stylizer, PaintingHistory]:
+        """A style made ready in the precision of a quality, and what it has painted.
 
         Raises:
             UserError: there is none, or its file is damaged.
         """
-        engine = engine or self.engine
-        key = name, engine.precision
+        key = name, quality.precision
         if key not in self._styles:
-            self._styles[key] = load_style(name, engine, sys.maxsize, self._models), PaintingHistory()
+            self._styles[key] = load_style(name, self.engine_at(quality), sys.maxsize, self._models), PaintingHistory()
             if len(self._styles) > KEPT:
                 self._styles.popitem(last=False)
         self._styles.move_to_end(key)
@@ -139,8 +140,7 @@ class Planes:
         wanted = {style: painted_at(quality, size) for style in look.styled_planes}
         key = frozenset(wanted.items()), quality.precision
         if key not in self._ready:
-            engine = replace(self.engine, precision=quality.precision)
-            jobs = [self._pool.submit(self.style(style, engine)[0].prepare, at) for style, at in wanted.items()]
+            jobs = [self._pool.submit(self.style(style, quality)[0].prepare, at) for style, at in wanted.items()]
             self._ready[key] = jobs
             for old in list(self._ready)[:-2]:  # what is painted and what is next; others may have been let go since
                 del self._ready[old]
@@ -161,7 +161,7 @@ class Planes:
 
     def _paint(self, painting: Painting, motion: Motion, style: str, box: Box) -> None:
         """Begin a painting, or carry the one before along where that will do."""
-        stylize, memory = self.style(style, painting.engine)
+        stylize, memory = self.style(style, painting.quality)
         full, feed = size_of(painting.frame.image), size_of(motion.feed)
         most = self._most(painting, motion, style)
         last = painting.before.get(style)
@@ -171,14 +171,14 @@ class Planes:
             painting.jobs[style] = self._pool.submit(carry, memory, motion, box, full)
             return
         painting.anew = True
-        self.meter.areas.append(box.area / (feed[0] * feed[1]))
+        self._meter.areas.append(box.area / (feed[0] * feed[1]))
         painting.jobs[style] = self._pool.submit(self._stylize, stylize, memory, motion, box, full, last)
 
     def _most(self, painting: Painting, motion: Motion, style: str) -> int:
         """For how many frames in a row a painting may be carried along."""
         carry = painting.quality.carry
         if painting.quality.rests and motion.is_still:
-            return max(carry, RESTING)
+            return max(carry, MAX_REUSED_FRAMES)
         if painting.quality.rests and painting.look.styled_planes[style] == "background" and self._behind is not None:
             return max(carry, round(CALM * (1 - motion.moving(self._behind) / LIVELY)))
         return carry
@@ -193,7 +193,7 @@ class Planes:
         last: Future[Image] | None,
     ) -> Image:
         """A box of the picture painted and steadied, laid into the rest, at a size."""
-        with self.meter.stage("stylize"):
+        with self._meter.stage("stylize"):
             painted = stylize(box.of(motion.feed))
         if last:
             wait([last])

@@ -201,7 +201,7 @@ def demo_frame(number: int = 0) -> Image:
 def demo_frames() -> list[Image]:
     """FRAMES of the demo clip's."""
     with ClipSource(str(DEMO)) as clip:
-        every = max(1, (clip.total or FRAMES) // FRAMES)
+        every = max(1, (clip.info.total or FRAMES) // FRAMES)
         return [frame.image for frame in islice(clip, 0, FRAMES * every, every)]
 
 

@@ -21,7 +21,7 @@ from typer.main import get_command
 
 import livestyle
 from livestyle.cli.main import app  # with all commands registered
-from livestyle.config.options import DEFAULTS, PROJECT, key_of
+from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import toml
 from livestyle.live.actions import ACTIONS
 from livestyle.nets.library import find_cards
@@ -66,18 +66,16 @@ def commands() -> Any:
 
 def settings() -> str:
     """Every setting with its default and the help of its flag."""
-    params = [param for name in ("photo", "live") for param in commands().commands[name].params]
-    words = {param.name: plain(getattr(param, "help", None) or "") for param in params}
     rows = (
-        (f"`{key_of(name)}`", f"`{toml(value)}`" if value is not None else "", words.get(name, ""))
-        for name, value in DEFAULTS.items()
+        (f"`{one.key}`", f"`{toml(one.default)}`" if one.default is not None else "", plain(one.help))
+        for one in SETTINGS.values()
     )
     return table(("key", "default", "meaning"), rows)
 
 
 def project() -> str:
     """The settings that a folder's file may have."""
-    return ", ".join(f"`{key_of(name)}`" for name in PROJECT) + ".\n"
+    return ", ".join(f"`{one.key}`" for one in SETTINGS.values() if one.in_project) + ".\n"
 
 
 def styles() -> str:

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from livestyle.config.settings import Settings
-from livestyle.evaluate.segmenters import load_truth
 from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import cover, fit, fit_matte, person_alone
 from livestyle.image.types import Frame, Image, Matte
+from livestyle.matting.datasets import Pair, read_truth
 from livestyle.render.filter import Filter
 
 PORTRAITS = 30
@@ -58,7 +58,7 @@ def shown(person: Image, matte: Matte) -> Image:
 
 def composed(picture: Path, room: Image, strands: int, rng: np.random.Generator) -> tuple[Image, Matte, Image]:
     """A portrait before a room, its true alpha, and the person's colours."""
-    image, matte = load_image(picture), load_truth(picture.with_suffix(".png"))
+    image, matte = read_truth(Pair(picture, picture.with_suffix(".png")))
     size = image.shape[1] * 2, image.shape[0] * 2
     image, matte = fit(image, size), fit_matte(matte, size)
     person = person_alone(image, matte)

@@ -15,12 +15,12 @@ from support.cli import HEADLESS
 
 from livestyle.config.load import Config, File, load_config
 from livestyle.config.look import Look, look_of, parse_plane
-from livestyle.config.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.settings import LOOKS, SETTINGS, LiveSettings, Settings
 from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
 from livestyle.live import reload as follow
 from livestyle.live.actions import open_controls
+from livestyle.live.keys import checked_keys
 from livestyle.live.privacy import Privacy
 from livestyle.live.reload import Reload, load_last, save_last
 from livestyle.live.session import remembered
@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that dif
     "microphone": ("default", "Headset"), "gatys_style": ("/a/wave.jpg", "/b/wave.jpg"),
 }  # fmt: skip
 PLACES = ("user", "project", "profile", "variable")  # in rising order
+PROJECT = tuple(name for name, one in SETTINGS.items() if one.in_project)
 
 
 class Home:
@@ -53,7 +54,9 @@ class Home:
         self.state = root / "state"
 
     def load(self, profile: str | None = None, **variables: str) -> Config:
-        return load_config(profile, self.variables | variables)
+        found = load_config(profile, self.variables | variables)
+        checked_keys(found.keys)
+        return found
 
     def run(self, *arguments: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -71,7 +74,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def toml(name: str, value: Any) -> str:
-    return f"{key_of(name)} = {json.dumps(value)}\n"
+    return f"{SETTINGS[name].key} = {json.dumps(value)}\n"
 
 
 def as_text(value: Any) -> str:
@@ -79,11 +82,11 @@ def as_text(value: Any) -> str:
 
 
 def test_every_setting_has_a_key() -> None:
-    own = {one.name for kind in (Settings, LiveSettings) for one in fields(kind)} - {"sinks"} | {"sink"}
-    assert set(READERS) == set(DEFAULTS) == set(EXAMPLES) == own
-    for name in own:
-        if DEFAULTS[name] is not None:
-            assert READERS[name](DEFAULTS[name]) == DEFAULTS[name]
+    own = {one.name for kind in (Settings, LiveSettings) for one in fields(kind)} - {"sinks", "extra"} | {"sink"}
+    assert set(SETTINGS) == set(EXAMPLES) == own
+    for one in SETTINGS.values():
+        if one.default is not None:
+            assert one.read(one.default) == one.default
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -92,8 +95,8 @@ def test_every_setting_is_read_from_a_file_and_a_variable(home: Home, name: str)
     home.user.write_text("# mine\n" + toml(name, first))
     found = home.load().values[name]
     assert (found.value, found.origin) == (first, f"{home.user}, line 2")
-    found = home.load(**{variable_of(name): as_text(second)}).values[name]
-    assert (found.value, found.origin) == (second, f"${variable_of(name)}")
+    found = home.load(**{SETTINGS[name].variable: as_text(second)}).values[name]
+    assert (found.value, found.origin) == (second, f"${SETTINGS[name].variable}")
 
 
 @given(
@@ -115,14 +118,14 @@ def test_the_nearest_place_wins(home: Home, places: dict[str, dict[str, int]]) -
                 lines[place, name] = text.count("\n") + 1
                 text += toml(name, value)
         file.write_text(text)
-    variables = {variable_of(name): as_text(value) for name, value in said.get("variable", {}).items()}
+    variables = {SETTINGS[name].variable: as_text(value) for name, value in said.get("variable", {}).items()}
     found = home.load("mine", **variables).values
     assert set(found) == {name for names in said.values() for name in names}
     for name, one in found.items():
         place = [place for place in PLACES if name in said.get(place, {})][-1]
         assert one.value == said[place][name]
         assert one.origin == (
-            f"${variable_of(name)}" if place == "variable" else f"{files[place]}, line {lines[place, name]}"
+            f"${SETTINGS[name].variable}" if place == "variable" else f"{files[place]}, line {lines[place, name]}"
         )
 
 
@@ -252,7 +255,7 @@ def test_a_folders_file_of_somebody_else_is_not_read(home: Home) -> None:
     home.project.write_text("strength = 0.5\n")
     os.chown(home.project, 12345, 12345)
     with pytest.raises(UserError, match="another user"):
-        File(home.project, PROJECT)
+        File(home.project, is_project=True)
 
 
 def test_paths_are_relative_to_their_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,13 +332,13 @@ def test_config_edit_writes_a_first_file_and_checks_the_result(home: Home) -> No
     home.run("config", "edit", **own, EDITOR="true", VISUAL="")
     text = file.read_text()
     for name, value in EXAMPLES.items():
-        assert f"# {key_of(name)} = " in text
-        text = text.replace(f"# {key_of(name)} = ", f"{toml(name, value[0]).rstrip()} # ", 1)
+        assert f"# {SETTINGS[name].key} = " in text
+        text = text.replace(f"# {SETTINGS[name].key} = ", f"{toml(name, value[0]).rstrip()} # ", 1)
     file.write_text(text)
     home.run("config", "edit", **own, EDITOR="true", VISUAL="")
     rows = json.loads(home.run("config", "show", "--json", **own).stdout)
     rows.pop("keys")
-    assert {key: row["value"] for key, row in rows.items()} == {key_of(k): v[0] for k, v in EXAMPLES.items()}
+    assert {key: row["value"] for key, row in rows.items()} == {SETTINGS[k].key: v[0] for k, v in EXAMPLES.items()}
     file.write_text("strenght = 1\n")
     assert "line 1" in home.run("config", "edit", code=2, **own, EDITOR="true", VISUAL="").stderr
     assert "nosuch" in home.run("config", "edit", code=2, **own, EDITOR="nosuch -w", VISUAL="").stderr

@@ -82,7 +82,7 @@ def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     ]  # fmt: skip
     monkeypatch.setattr(cost, "measure_cost", lambda *_: iter(rows))
     assert len(rows) == cost.rows_of(cost.SIZES)
-    assert cli.run(["bench", "--grid", str(tmp_path / "new" / "folder"), "--json"], {"bench"}) == 0
+    assert cli.run(["bench", "--grid", str(tmp_path / "new" / "folder"), "--json"]) == 0
     folder = tmp_path / "new" / "folder"
     written = json.loads((folder / "cost.json").read_text("utf-8"))
     assert written == json.loads(capsys.readouterr().out)

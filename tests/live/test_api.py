@@ -76,12 +76,12 @@ def test_a_run_without_the_command_line(tmp_path: Path) -> None:
 
 def test_frames_go_from_a_source_to_a_sink(tmp_path: Path) -> None:
     with livestyle.open_source("demo", (320, 180)) as source:
-        size, frames = source.size, [frame for frame, _ in zip(source, range(4), strict=False)]
+        size, frames = source.info.size, [frame for frame, _ in zip(source, range(4), strict=False)]
     with livestyle.open_sink(f"file:{tmp_path / 'b.mp4'}", size, 25.0) as sink:
         for frame in frames:
             sink.send(frame)
     with livestyle.open_source(str(tmp_path / "b.mp4")) as source:
-        assert source.size == size == (320, 180)
+        assert source.info.size == size == (320, 180)
         assert len(list(source)) == 4
 
 

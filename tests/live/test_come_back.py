@@ -22,6 +22,7 @@ from support.pictures import draw_card
 from support.threads import Held
 from support.virtual_camera import FakeCamera
 
+import livestyle
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
@@ -29,22 +30,21 @@ from livestyle.live.guard import placeholder
 from livestyle.matting.matte import Matting
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.render.filter import Filter
+from livestyle.video import worker
 from livestyle.video.devices import devices
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks import open as sinks
 from livestyle.video.sinks import queued, virtual_camera
 from livestyle.video.sinks.clip import ClipSink
-from livestyle.video.sinks.open import open_sinks
+from livestyle.video.sinks.open import open_sinks, parse_sinks
 from livestyle.video.sinks.queued import Queued
 from livestyle.video.sinks.recording import claim
-from livestyle.video.sinks.sink import Sink, Stream, Tee
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream, Tee
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sources import latest as pacing
-from livestyle.video.sources import open as sources
 from livestyle.video.sources.faults import Fault
 from livestyle.video.sources.latest import Latest, Paced
 from livestyle.video.sources.open import open_source
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Wrapper
 
 STREAM = Stream((64, 48), 25)
 
@@ -52,7 +52,7 @@ STREAM = Stream((64, 48), 25)
 class Slow(Sink):
     """Takes pictures when it may; fails on the one told."""
 
-    name = "slow"
+    info = SinkInfo("slow")
 
     def __init__(self, bad: int = -1) -> None:
         self.taken, self.bad, self.gate, self.end = list[int](), bad, threading.Event(), ""
@@ -81,17 +81,17 @@ def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
     """Nothing is taken until all is sent: were it waited for, this would not end."""
     disk, watched = Slow(), Collect(is_call=True)
     with Tee([Queued(disk), watched]) as tee:
-        go(Cards(40), tee, filter=quick())  # type: ignore[arg-type]
+        go(Cards(40), tee, filter=quick())
         disk.gate.set()
     assert len(watched.frames) == 40
     assert disk.taken == list(range(len(disk.taken)))
-    assert queued.ROOM <= len(disk.taken) <= queued.ROOM + 1
+    assert queued.MAX_QUEUED_FRAMES <= len(disk.taken) <= queued.MAX_QUEUED_FRAMES + 1
     assert disk.end == "closed"
-    assert tee.news() == [f"slow: {40 - len(disk.taken)} frames were left out."]
+    assert tee.messages() == [f"slow: {40 - len(disk.taken)} frames were left out."]
 
 
 def test_a_disk_that_never_answers_does_not_keep_the_run_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queued, "PATIENCE", 0.01)
+    monkeypatch.setattr(queued, "CLOSE_TIMEOUT_S", 0.01)
     disk = Slow()
     sink = Queued(disk)
     sink.send(Frame(draw_card(64, 48), 0, 0.0))
@@ -107,8 +107,8 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
     sink, said = Queued(disk, is_alone), list[str]()
     for index in range(4):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
-    sink._thread.join(30)
-    said += sink.news()
+    sink._worker.join(30)
+    said += sink.messages()
     if is_alone:  # nobody is left to run for
         with pytest.raises(UserError, match="No space"):
             sink.send(Frame(draw_card(64, 48), 4, 0.2))
@@ -124,13 +124,13 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
 
 def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
-    monkeypatch.setattr(queued, "LOOK", 0.0)
-    monkeypatch.setattr(queued, "is_full", lambda folder: next(fills))
-    sink = Queued(ClipSink(file, STREAM), False, tmp_path)
+    monkeypatch.setattr(worker, "DISK_CHECK_S", 0.0)
+    monkeypatch.setattr(worker, "is_full", lambda folder: next(fills))
+    sink = Queued(ClipSink(file, STREAM))
     for index in range(10):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
-    sink._thread.join(30)
-    assert ["ends here" in words for words in sink.news()] == [True]
+    sink._worker.join(30)
+    assert ["ends here" in words for words in sink.messages()] == [True]
     with pytest.raises(UserError, match="300 MB"):
         sink.close()
     with open_source(str(file)) as clip:
@@ -140,10 +140,11 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
 
 def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path) -> None:
     for is_live in (False, True):
-        with open_sinks([f"file:{tmp_path / 'a.mp4'}", "null"], STREAM, is_live) as tee:
-            assert isinstance(tee.sinks[0], Queued if is_live else ClipSink)
+        specs = parse_sinks([f"file:{tmp_path / 'a.mp4'}", "null"])
+        with open_sinks(specs, STREAM, is_live) as outputs:
+            assert isinstance(outputs.sink.sinks[0], Queued if is_live else ClipSink)
             for index in range(8):
-                tee.send(Frame(draw_card(64, 48), index, index / 25))
+                outputs.sink.send(Frame(draw_card(64, 48), index, index / 25))
         with open_source(str(tmp_path / "a.mp4")) as clip:
             assert len(list(clip)) == 8
 
@@ -177,10 +178,10 @@ def test_a_gpu_that_resets_is_left_for_the_cpu(is_call: bool) -> None:
 
 def test_styles_are_loaded_anew_when_the_gpu_is_left() -> None:
     with Filter(Settings(segmenter="kmeans")) as filter:
-        before = filter._planes.style("starry_night")
-        filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU", filter.engine.precision)
+        before = filter._planes.style("starry_night", filter.quality)
+        filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU")
         assert filter.fall_back()
-        assert filter._planes.style("starry_night")[0] is not before[0]
+        assert filter._planes.style("starry_night", filter.quality)[0] is not before[0]
         assert not filter.fall_back()  # there is nothing behind it
 
 
@@ -219,24 +220,17 @@ def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.
     """On the thread that captures; the camera comes back busy, then under another number."""
     desk = BusyDesk(monkeypatch)
     held = Held()
-    monkeypatch.setattr(pacing, "BLANK", 0.0)
+    monkeypatch.setattr(pacing, "BLANK_INTERVAL_S", 0.0)
 
-    class Bounded(Source):
+    class Bounded(Wrapper):
         """Ends after the hundredth loss."""
 
-        is_live = comes_back = True
-
-        def __init__(self, camera: Source) -> None:
-            self.camera, self.name, self.size, self.fps = camera, camera.name, camera.size, camera.fps
-
         def __iter__(self):  # type: ignore[no-untyped-def]
-            yield from islice(self.camera, 400)
-
-        def close(self) -> None:
-            self.camera.close()
+            yield from islice(self._source, 400)
 
     blank = 0
-    with Latest(Bounded(open_source("0"))) as latest:
+    camera = open_source("0")
+    with Latest(Bounded(camera, camera.info)) as latest:
         for frame in latest:
             blank += frame.is_blank
     assert blank
@@ -259,8 +253,8 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
     monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
     monkeypatch.setattr(devices, "PROCESSES", tmp_path)
-    for patience in ("GLANCE", "LINGER"):
-        monkeypatch.setattr(sinks, patience, 0.0)
+    for patience in ("MIN_WATCH_S", "MIN_ABSENCE_S"):
+        monkeypatch.setattr(virtual_camera, patience, 0.0)
     with VirtualCamera("", STREAM) as sink:
         seen = set()
         assert not sink.is_watched()  # from now on it is watched who watches
@@ -307,9 +301,10 @@ def test_a_clip_at_its_own_pace_does_not_run_through_what_was_slept_away(monkeyp
         naps.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(sources.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(sources.time, "sleep", nap)
-    for index, _ in enumerate(Paced(Cards(20))):
+    monkeypatch.setattr(pacing.time, "monotonic", lambda: now[0])
+    paced = Paced(Cards(20))
+    paced._ended = SimpleNamespace(wait=nap)  # type: ignore[assignment]
+    for index, _ in enumerate(paced):
         now[0] += 3600.0 if index == 9 else 0.001
     assert naps[10] == 0.0  # the one after the sleep comes at once, and the rest at the clip's pace again
     assert np.allclose(naps[11:], 1 / 30 - 0.001)
@@ -319,9 +314,9 @@ def test_the_clock_of_the_wall_may_step_without_anybody_noticing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only names and queues of jobs go by it; and names that were there already are not taken again."""
-    live = Path(sources.__file__).parent
-    asking = {path.stem for path in live.glob("*.py") if "time.time()" in path.read_text("utf-8")}
-    assert asking <= {"jobs", "bench", "evaluate", "evaluate_style"}
+    package = Path(livestyle.__file__).parent
+    asking = {path.stem for path in package.rglob("*.py") if "time.time()" in path.read_text("utf-8")}
+    assert asking == {"jobs"}
     monkeypatch.setattr(time, "time", lambda: -1e9)
     sink = Collect(is_call=True)
     go(Cards(9), sink, filter=quick())
@@ -361,13 +356,14 @@ def test_memory_that_runs_out_hides_and_comes_back(eat: Callable[[Image], None])
 
 STUCK = """
 import ctypes, sys
-from livestyle import cli, filter, segment
+from livestyle.cli import main
+from livestyle.render import filter
 def stuck(image):
     ctypes.CDLL(None).pause()  # in native code, for ever
 filter.PATIENCE = 0.1
 filter.load_segmenter = lambda *_: ("stuck", stuck)
 sys.argv = ["livestyle", *sys.argv[1:]]
-cli.main()
+main.main()
 """
 
 

@@ -106,7 +106,7 @@ def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bo
 class Gaps(Cards):
     """Away for the frames 3 to 5."""
 
-    name = "camera"
+    info = replace(Cards.info, name="camera")
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in super().__iter__():
@@ -147,7 +147,7 @@ def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp
     watched, controls = Audience(), make_controls(COLOUR)
     controls.recording = recording
     with Recorder(tmp_path, Stream((64, 48), 30), controls) as recorder:
-        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), controls)  # type: ignore[arg-type]
+        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), controls)
     off = [bool((frame.image == placeholder((64, 48))).all()) for frame in watched.frames]
     wanted = [not recording and n in (1, 2, 3, 7, 8, 9) for n in range(10)]
     # The next frame may have been taken from the camera already.
@@ -247,7 +247,7 @@ def test_quality_changes_on_the_way() -> None:
     with Filter(Settings(quality="fast")) as filter:
         go(Cards(4), Collect({2: "y"}), controls=controls, filter=filter)
         assert controls.quality == "balanced"
-        assert filter.quality is QUALITIES["balanced"]
+        assert filter.quality == QUALITIES["balanced"]
 
 
 def test_the_deck_is_told_how_it_goes() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.faults import FPS, LOOKS, SIZE, Audience, Clock, Painted, perform, shows_room
+from support.faults import FPS, LOOKS, SIZE, Audience, Clock, Painted, perform, session_of, shows_room
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -17,8 +17,9 @@ from livestyle.image.synthetic import is_room, scene
 from livestyle.image.types import Frame
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
-from livestyle.live.driver import Limits, drive
+from livestyle.live.driver import Limits
 from livestyle.live.guard import placeholder
+from livestyle.live.privacy import Privacy
 from livestyle.matting.faults import ERRORS, SEGMENTER_FAULTS, STALLS, FaultySegmenter, segmenter_faults
 from livestyle.matting.matte import Matting
 from livestyle.matting.segmenter import load_segmenter
@@ -92,11 +93,11 @@ def test_a_picture_is_sent_at_least_every_third_of_a_second_while_the_filter_is_
             times.append(clock.now)
             super().send(frame)
 
-    controls = make_controls(LOOKS["colour"])
+    controls = make_controls(LOOKS["colour"], privacy=Privacy(is_call=True))
     source = Faults([Fault("works", 6.0)], SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(()), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter([*["works"] * 9, STALLS] * 4), clock.sleep), Smoother())
-        drive(source, filter, Timed(controls, {}), controls, Limits(), lambda _: None, lambda _: None)
+        session_of(source, filter, Timed(controls, {}), controls, Limits()).run()
         clock.pass_by(math.inf)
     assert max(np.diff(times)) <= guard.STUCK + 1 / FPS + 1e-6
     assert len(times) > 45

@@ -228,7 +228,7 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
         filter(frame(0), COLOUR)
         with pytest.raises(RuntimeError):
             filter(frame(1), COLOUR)
-        assert not filter._known
+        assert not filter._mattes._newest
         filter._now = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
         threading.Timer(0.05, stop.set).start()
         filter(frame(2), COLOUR)

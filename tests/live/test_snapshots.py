@@ -24,7 +24,7 @@ WAVE = Look(parse_plane("great_wave"))
 class Still(Jobs):
     """Starts no runner."""
 
-    def wake(self) -> None: ...
+    def start_runner(self) -> None: ...
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_taking_never_waits_and_what_is_too_much_is_said(tmp_path: Path) -> None
     go = threading.Event()
 
     class Slow(Still):
-        def wake(self) -> None:
+        def start_runner(self) -> None:
             assert go.wait(60)
 
     with Snapshots(Settings(), tmp_path / "stills", jobs=Slow(tmp_path / "jobs")) as snapshots:
@@ -125,7 +125,7 @@ def test_a_still_is_painted_by_the_command_that_a_person_would_type(tmp_path: Pa
 def test_the_end_of_a_job_is_told_while_the_filter_runs(
     tmp_path: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livestyle.live.jobs.be_last", int)  # at the priority of the tests
+    monkeypatch.setattr("livestyle.live.job_process.lower_priority", int)  # at the priority of the tests
     jobs.add(("list", "sinks"), tmp_path / "out.png")
     jobs.run()
     with Snapshots(Settings(), tmp_path / "stills", jobs=jobs) as snapshots:

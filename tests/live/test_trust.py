@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from support.faults import LOOKS, SIZE, Audience, shows_room
+from support.faults import LOOKS, SIZE, Audience, session_of, shows_room
 from support.threads import Held
 from support.virtual_camera import FakeCamera
 
@@ -24,8 +24,9 @@ from livestyle.image.synthetic import scene
 from livestyle.image.types import Frame, Image, size_of
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
-from livestyle.live.driver import Limits, drive
+from livestyle.live.driver import Limits
 from livestyle.live.guard import PATIENCE, placeholder
+from livestyle.live.privacy import Privacy
 from livestyle.matting.faults import FaultySegmenter
 from livestyle.matting.matte import Matting
 from livestyle.matting.smoother import Smoother
@@ -34,16 +35,16 @@ from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import virtual_camera
 from livestyle.video.sinks.sink import Sink, Stream
 from livestyle.video.sinks.virtual_camera import VirtualCamera
-from livestyle.video.sources import camera, source
+from livestyle.video.sources import camera
 from livestyle.video.sources.camera import Reconnecting
 from livestyle.video.sources.open import open_source
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 
 AWAY = (0.05, 0.7, 3.0, 3600.0)  # seconds; the last is a laptop asleep
 BACK = (SIZE, (64, 64), (128, 72), (80, 96))  # sizes that it comes back with
 PLUGGED, BUSY = 0.25, 0.5  # seconds for which it is there, and for which another program has it first
 ROOM = scene(SIZE, 0.0)[0]
-PRIVATE = Limits(private=True)
+ENDLESS, IN_CALL = Limits(), Privacy(is_call=True)
 
 
 class Desk:
@@ -55,7 +56,7 @@ class Desk:
         self.gone, self.held = list[float](), 0
         self.camera: Reconnecting | None = None
         monkeypatch.setattr(camera, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(source, "Frame", self.frame)
+        monkeypatch.setattr(camera, "Frame", self.frame)
         monkeypatch.setattr(cv2, "VideoCapture", lambda: Capture(self))
         monkeypatch.setattr(camera, "identify", lambda _: self.device())
         monkeypatch.setattr(camera, "video_devices", lambda: [self.twin()])
@@ -163,17 +164,17 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "is_done", lambda job, _: bool(futures.wait([job], 60).done))
 
 
-def run(source: Source, sink: Sink, segmenter: Iterable[str] = (), limits: Limits = PRIVATE) -> None:
-    controls = sink.controls if isinstance(sink, Audience) else make_controls(LOOKS["colour"])
+def run(source: Source, sink: Sink, segmenter: Iterable[str] = (), limits: Limits = ENDLESS) -> None:
+    controls = sink.controls if isinstance(sink, Audience) else make_controls(LOOKS["colour"], privacy=IN_CALL)
     with Filter(Settings(segmenter="kmeans")) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), lambda _: None), Smoother())
-        drive(source, filter, sink, controls, limits, lambda _: None, lambda _: None)
+        session_of(source, filter, sink, controls, limits).run()
 
 
 def test_what_comes_back_in_another_size_is_fitted_and_hides_the_room(
     monkeypatch: pytest.MonkeyPatch, patient: None
 ) -> None:
-    desk, audience = Desk(monkeypatch, losses=8), Audience(make_controls(LOOKS["colour"]), {})
+    desk, audience = Desk(monkeypatch, losses=8), Audience(make_controls(LOOKS["colour"], privacy=IN_CALL), {})
     with desk.plugged() as camera:
         run(camera, audience)
     pictures = [picture for picture, _, _ in audience.seen]
@@ -187,25 +188,25 @@ def test_what_comes_back_in_another_size_is_fitted_and_hides_the_room(
 class Room(Source):
     """A person before the room, who never leaves; it may end, or fail."""
 
-    name, size, fps, is_live = "room", SIZE, 20.0, True
+    info = SourceInfo("room", SIZE, 20.0, is_live=True)
 
     def __init__(self, count: int = 10**9, error: type[Exception] | None = None) -> None:
         self._count, self._error = count, error
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(self._count):
-            yield Frame(scene(SIZE, index / self.fps)[0], index, index / self.fps)
+            yield Frame(scene(SIZE, index / self.info.fps)[0], index, index / self.info.fps)
         if self._error:
             raise self._error("gone")
 
 
 ENDS: dict[str, tuple[Room, dict[int, str], Limits, type[Exception] | None]] = {
-    "limit": (Room(), {}, Limits(frames=9, private=True), None),
-    "time": (Room(), {}, Limits(seconds=0.4, private=True), None),
-    "key": (Room(), {9: "q"}, PRIVATE, None),
-    "source ends": (Room(9), {}, PRIVATE, None),
-    "camera is gone": (Room(9, UserError), {}, PRIVATE, UserError),
-    "source breaks": (Room(9, OSError), {}, PRIVATE, OSError),
+    "limit": (Room(), {}, Limits(frames=9), None),
+    "time": (Room(), {}, Limits(seconds=0.4), None),
+    "key": (Room(), {9: "q"}, ENDLESS, None),
+    "source ends": (Room(9), {}, ENDLESS, None),
+    "camera is gone": (Room(9, UserError), {}, ENDLESS, UserError),
+    "source breaks": (Room(9, OSError), {}, ENDLESS, OSError),
 }
 FAULTS = ("works", "fails", "no memory", "nan", "everywhere")
 
@@ -215,7 +216,7 @@ FAULTS = ("works", "fails", "no memory", "nan", "everywhere")
 def test_neither_the_first_nor_the_last_that_is_seen_is_the_room(end: str, fault: str, patient: None) -> None:
     """Whichever way a run ends, with a segmenter that fails at first, and again at the end."""
     source, keys, limits, error = ENDS[end]
-    audience = Audience(make_controls(LOOKS["colour"]), dict(keys))
+    audience = Audience(make_controls(LOOKS["colour"], privacy=IN_CALL), dict(keys))
     held = Held()
     segmenter = chain([fault] * 3, ["works"] * 3, repeat(fault))
     if error:
@@ -237,7 +238,7 @@ def test_neither_the_first_nor_the_last_that_is_seen_is_the_room(end: str, fault
 
 
 def test_a_fault_that_stays_ends_the_call_with_nothing_of_the_room_seen(patient: None) -> None:
-    audience = Audience(make_controls(LOOKS["colour"]), {})
+    audience = Audience(make_controls(LOOKS["colour"], privacy=IN_CALL), {})
     with pytest.raises(RuntimeError):
         run(Room(), audience, chain(["works"] * 3, cycle(["fails"])))
     assert len(audience.seen) == 3 + PATIENCE

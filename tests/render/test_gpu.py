@@ -12,7 +12,7 @@ import torch
 from support.pictures import draw_card
 from torch import Tensor
 
-from livestyle.config.look import look_of
+from livestyle.config.look import LookKind, Plane, look_of
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
 from livestyle.image import pixels
@@ -30,6 +30,7 @@ from livestyle.render import temporal as steady
 from livestyle.render.cuda_graph import AFTER, CudaGraph, Function, Recorded, Tensors
 from livestyle.render.filter import Filter
 from livestyle.render.gpu_pixels import as_bytes, as_picture
+from livestyle.render.kinds import Scene, register, unregister
 from livestyle.render.temporal import Motion, PaintingHistory
 from livestyle.video.sources.open import open_source
 
@@ -200,11 +201,29 @@ def test_looks_and_sizes_may_change_at_any_frame(ready: Filter, clip: list[Image
         assert ready(Frame(fit(clip[0], size), 9, 202.0), looks[0]).shape == (size[1], size[0], 3)
 
 
+def test_a_kind_of_look_from_outside_is_drawn_there(ready: Filter, clip: list[Image]) -> None:
+    row = LookKind("gray", "gray", lambda text, _: Plane("gray", text), shows_room=True, is_mixed=True)
+
+    def gray(plane: Plane, scene: Scene) -> Image:
+        return np.repeat(grayscale(scene.frame.image)[..., None], 3, 2)
+
+    register(row, gray, lambda plane, scene: tensors.grayscale(scene.image).expand(-1, 3, -1, -1))
+    try:
+        before = ready._resident._step  # type: ignore[union-attr]
+        frame, half = Frame(clip[0], 0, 150.0), look(background="gray", person="gray", strength=0.5)
+        out = ready(frame, half)
+        assert ready._resident._step == before + 1  # type: ignore[union-attr]
+        wanted = (clip[0].astype(float) + grayscale(clip[0])[..., None]) / 2
+        assert np.abs(out - wanted).max() <= 2
+    finally:
+        unregister("gray")
+
+
 def test_another_quality_paints_at_another_size(clip: list[Image]) -> None:
     image = clip[0]
     with Filter(settings("torch:cpu")) as filter:
         fine = filter(Frame(image, 0, 0.0), look())
-        filter.take(replace(QUALITIES["fast"], least=96 * 54, most=96 * 54))
+        filter.quality = replace(QUALITIES["fast"], least=96 * 54, most=96 * 54)
         coarse = filter(Frame(image, 1, 1 / 30), look())
         assert filter.style_size((192, 108)) == (96, 54)
     assert coarse.shape == fine.shape

@@ -30,7 +30,7 @@ from livestyle.nets.engine import choose_engine
 from livestyle.render.filter import Filter
 from livestyle.render.looks import look_from
 from livestyle.types import Say, Size, Stop
-from livestyle.video.sinks.sink import Null
+from livestyle.video.sinks.sink import Null, SinkInfo
 from livestyle.video.sources.latest import Latest
 from livestyle.video.sources.source import Source
 
@@ -82,7 +82,7 @@ class Job:
 class I420(Null):
     """What a virtual camera asks for: each frame is converted, then forgotten."""
 
-    name = "i420"
+    info = SinkInfo("i420")
 
     def send(self, frame: Frame) -> None:
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)

@@ -15,9 +15,10 @@ from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.live.autoquality import AutoQuality
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Guard, Shown, placeholder
+from livestyle.live.guard import Guard
 from livestyle.live.preview import scene_of
 from livestyle.live.report import Pace, Report, process_age, report
+from livestyle.live.shown import Shown, placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.render.meter import REMEMBERED, Meter

@@ -6,7 +6,7 @@ from contextlib import suppress
 from livestyle.config.look import described
 from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Shown
+from livestyle.live.shown import Shown
 from livestyle.video.window.drawing import BACKGROUND, GRAY, PERSON, Line
 from livestyle.video.window.overlay import Scene
 

@@ -16,8 +16,8 @@ from livestyle.image.io import save_image
 from livestyle.image.pixels import fit, to_gray
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import open_controls
-from livestyle.live.guard import Shown
 from livestyle.live.preview import scene_of
+from livestyle.live.shown import Shown
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
 from livestyle.video.sources.open import open_source

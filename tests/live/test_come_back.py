@@ -26,7 +26,7 @@ import livestyle
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
-from livestyle.live.guard import placeholder
+from livestyle.live.shown import placeholder
 from livestyle.matting.matte import Matting
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.render.filter import Filter

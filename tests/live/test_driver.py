@@ -16,9 +16,11 @@ from livestyle.image.io import load_image
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits, Lookahead
-from livestyle.live.guard import PATIENCE, Guard, placeholder
+from livestyle.live.guard import Guard
 from livestyle.live.jobs import Jobs
 from livestyle.live.privacy import Privacy
+from livestyle.live.renderer import MAX_FAILED_FRAMES
+from livestyle.live.shown import placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
@@ -165,7 +167,7 @@ def test_outside_a_call_a_fault_ends_the_run_at_once() -> None:
     sink = Collect()
     with pytest.raises(RuntimeError):
         go(Cards(), sink, filter=Faulty(range(5, 10**9)))
-    assert len(sink.frames) == 5 < PATIENCE
+    assert len(sink.frames) == 5 < MAX_FAILED_FRAMES
 
 
 def test_the_shares_say_on_which_frames_the_nets_ran() -> None:
@@ -300,7 +302,7 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
         filter = Filter(Settings())
         with filter:
             render = Guard(filter, (64, 48), controls, print)
-            render._good = COLOUR
+            render._render._good = COLOUR
             frame = next(iter(Cards()))
             render(frame)
             shown = render(frame)

@@ -18,8 +18,8 @@ from livestyle.image.types import Frame
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits
-from livestyle.live.guard import placeholder
 from livestyle.live.privacy import Privacy
+from livestyle.live.shown import placeholder
 from livestyle.matting.faults import ERRORS, SEGMENTER_FAULTS, STALLS, FaultySegmenter, segmenter_faults
 from livestyle.matting.matte import Matting
 from livestyle.matting.segmenter import load_segmenter
@@ -99,7 +99,7 @@ def test_a_picture_is_sent_at_least_every_third_of_a_second_while_the_filter_is_
         filter.matting = Matting(FaultySegmenter(iter([*["works"] * 9, STALLS] * 4), clock.sleep), Smoother())
         session_of(source, filter, Timed(controls, {}), controls, Limits()).run()
         clock.pass_by(math.inf)
-    assert max(np.diff(times)) <= guard.STUCK + 1 / FPS + 1e-6
+    assert max(np.diff(times)) <= guard.STUCK_TIMEOUT_S + 1 / FPS + 1e-6
     assert len(times) > 45
 
 

@@ -17,8 +17,9 @@ from livestyle.image.types import Frame, Image, Matte
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Guard, placeholder, signed
+from livestyle.live.guard import Guard
 from livestyle.live.privacy import Privacy
+from livestyle.live.shown import placeholder, with_pause_sign
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
 from livestyle.render.filter import Filter, NextFrame, Pending, nothing
@@ -83,9 +84,9 @@ def test_while_the_filter_is_stuck_the_last_picture_stands_in_with_a_sign(patien
     shown = [render(frame(n)) for n in range(6)]
     assert [number(one.picture) for one in shown] == [0, 1, 2, 2, 2, 2]
     assert [one.is_old for one in shown] == [False] * 3 + [True] * 3
-    assert (shown[3].picture == signed(shown[2].picture)).all()
+    assert (shown[3].picture == with_pause_sign(shown[2].picture)).all()
     assert not (shown[3].picture == shown[2].picture).all()
-    assert patience == [guard.STUCK] * 6
+    assert patience == [guard.STUCK_TIMEOUT_S] * 6
     with pytest.raises(TimeoutError):  # and whoever wants a matte does not wait either
         render.matte(shown[3].frame)
     filter.go_on.set()
@@ -155,7 +156,7 @@ def test_no_memory_even_for_the_sign(patience: list[float], monkeypatch: pytest.
     def none_left(picture: Image) -> Image:
         raise MemoryError
 
-    monkeypatch.setattr(guard, "signed", none_left)
+    monkeypatch.setattr(guard, "with_pause_sign", none_left)
     render, filter = guarded(make_controls(COLOUR, privacy=CALL), {1})
     assert [number(render(frame(n)).picture) for n in range(2)] == [0, -1]
     filter.go_on.set()

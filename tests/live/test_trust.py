@@ -25,8 +25,9 @@ from livestyle.image.types import Frame, Image, size_of
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits
-from livestyle.live.guard import PATIENCE, placeholder
 from livestyle.live.privacy import Privacy
+from livestyle.live.renderer import MAX_FAILED_FRAMES
+from livestyle.live.shown import placeholder
 from livestyle.matting.faults import FaultySegmenter
 from livestyle.matting.matte import Matting
 from livestyle.matting.smoother import Smoother
@@ -241,7 +242,7 @@ def test_a_fault_that_stays_ends_the_call_with_nothing_of_the_room_seen(patient:
     audience = Audience(make_controls(LOOKS["colour"], privacy=IN_CALL), {})
     with pytest.raises(RuntimeError):
         run(Room(), audience, chain(["works"] * 3, cycle(["fails"])))
-    assert len(audience.seen) == 3 + PATIENCE
+    assert len(audience.seen) == 3 + MAX_FAILED_FRAMES
     assert not any(shows_room(picture) for picture, _, _ in audience.seen)
 
 

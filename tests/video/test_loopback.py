@@ -14,7 +14,7 @@ from support.virtual_camera import FakeCamera, Taker
 
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
-from livestyle.live.guard import placeholder
+from livestyle.live.shown import placeholder
 from livestyle.video.devices import devices, loopback
 from livestyle.video.devices.devices import Device
 from livestyle.video.sinks import virtual_camera

@@ -14,8 +14,8 @@ from livestyle.image.pixels import fit
 from livestyle.image.types import Frame
 from livestyle.live.actions import ACTIONS, make_controls
 from livestyle.live.controls import VIEWS
-from livestyle.live.guard import Shown
 from livestyle.live.preview import scene_of
+from livestyle.live.shown import Shown
 from livestyle.nets.library import find_cards
 from livestyle.video.window import overlay
 from livestyle.video.window.drawing import broken, font

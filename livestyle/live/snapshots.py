@@ -60,7 +60,7 @@ class Snapshots:
         self._folder = (folder or Path(platformdirs.user_pictures_dir()) / "livestyle").absolute()
         self._orders: Queue[tuple[Shot, bool] | None] = Queue(ROOM)
         self._news: deque[str] = deque()
-        self._thread = threading.Thread(target=self._work, name="album", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="snapshots", daemon=True)
 
     def take(self, shot: Shot, paint: bool) -> None:
         """Have a still saved, and painted by optimisation where asked; never waits."""

@@ -21,7 +21,7 @@ from typer.main import get_command
 
 import livestyle
 from livestyle.cli.main import app  # with all commands registered
-from livestyle.config.options import DEFAULTS, PROJECT, key_of
+from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import toml
 from livestyle.live.actions import ACTIONS
 from livestyle.nets.library import find_cards
@@ -31,7 +31,6 @@ ROOT = Path(__file__).parents[2]
 PART = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 TEN = ("panic", "confirm", "next-style", "previous-style", "paint", "blur", "split", "strip", "record", "help")
 ROOMS = ("cli", "evaluate", "train", "stills", "live", "render", "matting", "nets", "video", "image", "config")
-GROUND = ("`files.py`, `errors.py`, `types.py`", "Whole files and locks, the user's errors, shared types.")
 DISTRIBUTIONS = {"debian": "Debian, Ubuntu, Mint", "suse": "openSUSE"}
 
 
@@ -66,18 +65,16 @@ def commands() -> Any:
 
 def settings() -> str:
     """Every setting with its default and the help of its flag."""
-    params = [param for name in ("photo", "live") for param in commands().commands[name].params]
-    words = {param.name: plain(getattr(param, "help", None) or "") for param in params}
     rows = (
-        (f"`{key_of(name)}`", f"`{toml(value)}`" if value is not None else "", words.get(name, ""))
-        for name, value in DEFAULTS.items()
+        (f"`{one.key}`", f"`{toml(one.default)}`" if one.default is not None else "", plain(one.help))
+        for one in SETTINGS.values()
     )
     return table(("key", "default", "meaning"), rows)
 
 
 def project() -> str:
     """The settings that a folder's file may have."""
-    return ", ".join(f"`{key_of(name)}`" for name in PROJECT) + ".\n"
+    return ", ".join(f"`{one.key}`" for one in SETTINGS.values() if one.in_project) + ".\n"
 
 
 def styles() -> str:
@@ -88,12 +85,18 @@ def styles() -> str:
 
 
 def rooms() -> str:
-    """The packages of livestyle from the top down, each with the first line of its docstring."""
-    files = {file.parent.name: file for file in (ROOT / "livestyle").glob("*/__init__.py")}
-    lines = {name: ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for name, file in files.items()}
-    if lines.keys() != set(ROOMS):
-        raise SystemExit(f"ROOMS should be, in the order of the layers: {', '.join(sorted(lines))}")
-    return table(("room", "what"), [*((f"`{name}/`", lines[name].partition("\n")[0]) for name in ROOMS), GROUND])
+    """The packages of livestyle from the top down, then its modules, each with the first line of its docstring."""
+    packages = {file.parent.name: file for file in (ROOT / "livestyle").glob("*/__init__.py")}
+    if packages.keys() != set(ROOMS):
+        raise SystemExit(f"ROOMS should be, in the order of the layers: {', '.join(sorted(packages))}")
+    modules = sorted(file for file in (ROOT / "livestyle").glob("*.py") if not file.name.startswith("__"))
+    files = {f"`{name}/`": packages[name] for name in ROOMS} | {f"`{file.name}`": file for file in modules}
+    return table(("room", "what"), ((name, first_line(file)) for name, file in files.items()))
+
+
+def first_line(file: Path) -> str:
+    """The first line of a module's docstring."""
+    return (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").partition("\n")[0]
 
 
 def diagram() -> str:

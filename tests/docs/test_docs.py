@@ -28,6 +28,17 @@ COMMAND = re.compile(r"^(livestyle\b[^#\n]*)", re.MULTILINE)
 INLINE = re.compile(r"`(livestyle [^`\n]+)`")
 ACTION_NAMES = {action.name for action in ACTIONS} | {*ASIDE}
 
+PROOF = """
+import livestyle
+from livestyle.config.look import Look, parse_plane
+from livestyle.live.actions import make_controls
+
+livestyle.run("grey", ["count"], background="grey:9", segmenter="everything", device="cpu")
+assert Count.frames == 90
+assert make_controls(Look(parse_plane("grey:9"))).press("v") == "waves"
+assert CHECKS["lamp"]
+"""
+
 
 def commands_of(text: str) -> set[str]:
     """The command lines of a page."""
@@ -111,6 +122,13 @@ def test_the_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert names["matte"].shape == (120, 160)
     assert names["report"].frames == 100
     assert (tmp_path / "painted.mp4").exists()
+
+
+def test_the_rows_of_adding_things_work() -> None:
+    page = (ROOT / "docs" / "adding-things.md").read_text("utf-8")
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import" in block]
+    program = "\n".join([*blocks, PROOF])
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 def test_generated_parts_are_fresh() -> None:

@@ -12,7 +12,7 @@ from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
 
-KEY_WORDS = ("space", "tab", "enter", "esc")  # keys that are no character
+KEY_WORDS = ("space", "tab", "enter", "esc")  # keys of more than one character
 
 
 def _step(by: int, planes: tuple[str, ...] = ()) -> Do:
@@ -213,7 +213,7 @@ def bind(keys: Mapping[str, str]) -> tuple[Action, ...]:
         if name == "style" or key.isdecimal() or not (len(key) == 1 or key in KEY_WORDS):
             raise UserError(
                 f"'{key}' cannot be the key of '{name}'.",
-                f"Choose one character but a digit, or {', '.join(KEY_WORDS)}.",
+                f"Choose one character that is no digit, or {', '.join(KEY_WORDS)}.",
             )
     bound = tuple(replace(action, key=keys.get(action.name, action.key)) for action in ACTIONS)
     owners: dict[str, str] = {}

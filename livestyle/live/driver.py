@@ -1,4 +1,4 @@
-"""The driver: frames from a source through the filter to sinks, live or as a whole clip."""
+"""The driver: it takes frames from a source through the filter to sinks, live or for a whole clip."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from livestyle.live.autoquality import AutoQuality
 from livestyle.live.controls import Controls
 from livestyle.live.guard import Guard
 from livestyle.live.preview import scene_of
-from livestyle.live.report import Pace, Report, process_age, report
+from livestyle.live.report import Pace, Report, make_report, process_age
 from livestyle.live.shown import Shown, placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
@@ -40,11 +40,12 @@ PRESENCE = {
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends by itself.
+    """When a run ends by itself, and when its camera rests.
 
     Args:
-        frames: after so many; seconds: on the source's clock.
-        on_demand: the camera rests while nobody watches the virtual one.
+        frames: number of frames after which it ends.
+        seconds: after which it ends, on the source's clock.
+        on_demand: the camera rests while nobody watches.
     """
 
     frames: float = math.inf
@@ -56,6 +57,13 @@ class Session:
     """A run: each frame is read, rendered as the controls say, and sent.
 
     Args:
+        source: of the frames.
+        filter: renders them.
+        sink: takes the pictures.
+        controls: say what to render, and when to stop.
+        limits: end the run by themselves.
+        say: takes messages for people.
+        watch: takes the number of frames sent, after each.
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
         snapshots: saves the stills that are ordered; None saves none.
         preview: shows the pictures here once the sinks have them, and takes keys; None for no window.
@@ -83,14 +91,19 @@ class Session:
         self._say, self._watch, self._snapshots, self._preview = say, watch, snapshots, preview or Preview()
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
         self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
-        self._latencies: deque[float] = deque(maxlen=REMEMBERED)  # ms
+        self._latencies_ms: deque[float] = deque(maxlen=REMEMBERED)
         self._presence = "on"
         controls.on_panic(partial(sink.hide, placeholder(source.info.size)))
         if auto:
             filter.quality = auto.quality
 
     def run(self) -> Report:
-        """Run until the source ends, a limit is reached or the controls say stop."""
+        """Run until the source ends, a limit is reached or the controls say stop. Return the report.
+
+        Raises:
+            UserError: the source or the sink failed.
+            Exception: the filter failed outside a call, or for too long in one.
+        """
         stop, sent, first = self._controls.stop, 0, 0.0
         started, cpu = time.monotonic(), time.process_time()
         stop.is_driving = True
@@ -109,24 +122,24 @@ class Session:
             self._watch(sent)
         stop.is_driving = False
         spent = time.monotonic() - started, time.process_time() - cpu
-        return report(self._source, self._filter, self._controls.look, sent, *spent, first, self._latencies)
+        return make_report(self._source, self._filter, self._controls.look, sent, *spent, first, self._latencies_ms)
 
     def _send(self, frame: Frame, shown: Shown) -> None:
         with self._filter.meter.stage("write"):
             self._sink.send(replace(frame, image=shown.picture))
-            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
+            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # read each time: a GPU may have failed
             self._preview.show(shown.picture, scene_of(self._controls, shown, about, self._render.matte))
-        self._latencies.append((time.monotonic() - frame.captured) * 1000)
+        self._latencies_ms.append((time.monotonic() - frame.captured) * 1000)
 
     def _report(self, sent: int) -> None:
-        pace = self._pace.facts(sent, self._latencies[-1])
+        pace = self._pace.add(sent, self._latencies_ms[-1])
         quality = self._filter.describe(self._source.info.size)
-        self._controls.report(pace | {"dropped": self._source.dropped, "quality": quality})
+        self._controls.pace = pace | {"dropped": self._source.dropped, "quality": quality}
 
     def _take_input(self) -> None:
         for key in self._preview.events():
-            self._controls.strike(key)
-        for line in self._controls.answers():
+            self._controls.press_key(key)
+        for line in self._controls.notices():
             self._preview.notice(line)
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
@@ -149,16 +162,25 @@ class Session:
 
 
 class Lookahead:
-    """The frames of a source in turn, from two threads. The next frame can be had before its turn."""
+    """The frames of a source. A second thread may read the next frame before its turn.
+
+    Args:
+        source: it is read by one thread at a time.
+        meter: measures the time for reading.
+    """
 
     def __init__(self, source: Source, meter: Meter) -> None:
         self._frames, self._meter, self._turn = iter(source), meter, threading.Lock()
-        self._taken: Frame | None = None  # the newest
+        self._taken: Frame | None = None  # the frame whose turn it is
         self._next: Frame | None = None
         self._error: BaseException | None = None
 
     def take(self) -> Frame | None:
-        """Return the next frame, None at the end. Raise what the source does."""
+        """Return the next frame, or None at the end.
+
+        Raises:
+            Exception: what the source raised, also if that was ahead of its turn.
+        """
         with self._turn:
             self._taken, self._next = self._next or self._read(), None
             if self._error:
@@ -166,7 +188,7 @@ class Lookahead:
             return self._taken
 
     def after(self, frame: Frame) -> Frame | None:
-        """Return the frame after one that was taken, or None where there is none for whatever reason."""
+        """Return the frame after one that was taken, or None if the source ended or failed. This may wait for it."""
         with self._turn:
             if self._taken is not frame:
                 return self._taken
@@ -191,7 +213,12 @@ def run_live(
     """Run the live filter.
 
     Args:
-        say: takes what was opened, line by line; watch: takes the number of frames done.
+        settings: how frames are rendered.
+        live: where they come from and go.
+        controls: say what to render, and when to stop.
+        say: takes messages for people.
+        watch: takes the number of frames sent, after each.
+        snapshots: saves the stills that are ordered; None saves none.
 
     Raises:
         UserError: something cannot be opened, or the camera went away.
@@ -214,7 +241,7 @@ def run_live(
             if any(spec.kind.is_window for spec in specs):
                 hint = f"Keys: {controls.key('help')} shows them, {controls.key('panic')} hides you from everybody."
                 say(hint)
-                controls.tell(hint)
+                controls.notice(hint)
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
             make = partial(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
@@ -233,7 +260,7 @@ def run_live(
 
 
 def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls) -> Stream:
-    """Return what the sinks are about to get."""
+    """Return what the sinks will get."""
     info = source.info
     stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709)
     if live.microphone and (info.is_live or any(spec.kind.is_live for spec in specs)):
@@ -244,10 +271,15 @@ def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], contr
 def run_video(
     settings: Settings, path: str, out: Path, controls: Controls, say: Say, watch: FrameProgress
 ) -> Report:  # fmt: skip
-    """Filter a whole clip: every frame, sound and timing kept.
+    """Filter a whole clip. Every frame, the sound and the timing are kept.
+
+    Args:
+        path: of the clip, or its URL.
+        out: path of the result.
+        settings, controls, say, watch: see `run_live`.
 
     Raises:
-        UserError: the clip cannot be read, or the result not be written.
+        UserError: the clip cannot be read, or the result cannot be written.
     """
     if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
         raise UserError(f"{out} is the clip itself.", "Give another name for the result.")

@@ -86,7 +86,7 @@ class Renderer:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         message = f"{device} failed ({reason}): {self._filter.engine.detail} goes on, slower."
         self._say(message)
-        self._controls.tell(message)
+        self._controls.notice(message)
         return True
 
 

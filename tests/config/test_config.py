@@ -14,16 +14,11 @@ from hypothesis import strategies as st
 from support.cli import HEADLESS
 
 from livestyle.config.load import Config, File, load_config
-from livestyle.config.look import Look, look_of, parse_plane
-from livestyle.config.settings import LOOKS, SETTINGS, LiveSettings, Settings
+from livestyle.config.settings import SETTINGS, LiveSettings, Settings
 from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
-from livestyle.live import reload as follow
 from livestyle.live.actions import open_controls
 from livestyle.live.keys import checked_keys
-from livestyle.live.privacy import Privacy
-from livestyle.live.reload import Reload, load_last, save_last
-from livestyle.live.session import remembered
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
     "background": ("blur:0.3", "color:#102030"), "person": ("blur:0.2", "bokeh:0.1"), "strength": (0.25, 0.5),
@@ -342,112 +337,6 @@ def test_config_edit_writes_a_first_file_and_checks_the_result(home: Home) -> No
     file.write_text("strenght = 1\n")
     assert "line 1" in home.run("config", "edit", code=2, **own, EDITOR="true", VISUAL="").stderr
     assert "nosuch" in home.run("config", "edit", code=2, **own, EDITOR="nosuch -w", VISUAL="").stderr
-
-
-def test_the_last_look_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("LIVESTYLE_CONFIG")
-    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "state" / "last.json")
-    assert load_last() == {}
-    look = Look(parse_plane("starry_night+great_wave@0.25"), parse_plane("blur:0.7"), 0.5, 0.9, True)
-    save_last(look)
-    assert look_of(Settings(**load_last()), "") == look
-    assert set(load_last()) <= set(LOOKS)
-    for broken in ("", "[]", "3", '{"background": 3}', '{"person": "video:gone.mp4"}', "[" * 100000):
-        (tmp_path / "state" / "last.json").write_text(broken)
-        assert load_last() == {}
-
-
-class Editing:
-    """A run that heeds a file, and what it says; each text is written as an editor does, beside and then over."""
-
-    def __init__(self, home: Home, text: str, privacy: Privacy = Privacy(), **typed_looks: Any) -> None:  # noqa: B008
-        self.home, self.said = home, list[str]()
-        self.write(text)
-        values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}
-        asked = Settings(**(values | typed_looks))
-        self.controls = open_controls(asked, privacy)
-        self.reload = Reload(self.controls, asked, "great_wave", None, tuple(typed_looks), self.said.append)
-
-    def write(self, text: str) -> None:
-        part = self.home.user.with_suffix(".part")
-        part.write_text(text)
-        part.replace(self.home.user)
-
-    def edit(self, text: str) -> Look:
-        self.write(text)
-        self.reload()
-        return self.controls.look
-
-
-def test_looks_follow_the_file(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    assert run.edit('background = "starry_night"\nstrength = 0.5\n').background.text == "starry_night"
-    assert run.controls.look.background_strength == 0.5
-    run.controls.press("person blur:0.9")
-    look = run.edit('background = "starry_night"\nkeep-colors = true\n')
-    assert (look.person.text, look.background_strength, look.keep_colors) == ("blur:0.9", 1.0, True)
-    assert run.edit("").background.text == "great_wave"  # the default
-    said = len(run.said)
-    run.reload()
-    run.edit("fps = 20\n")
-    assert len(run.said) == said  # nothing new
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('background = "stary_night"\n', "starry_night"),
-        ('background = "stary_night"\n', "line 1"),
-        ("background = 3\n", "line 1"),
-        ("[", "no TOML"),
-    ],
-)
-def test_a_wrong_file_is_said_and_the_old_look_stays(home: Home, text: str, said: str) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    assert run.edit(text).background.text == "blur:0.2"
-    assert said in run.said[-1]
-    assert list(run.controls.answers()) == run.said
-    assert run.edit('background = "blur:0.3"\n').background.text == "blur:0.3"
-
-
-def test_a_file_that_is_gone_changes_nothing(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    home.user.unlink()
-    run.reload()
-    assert (run.controls.look.background.text, run.said) == ("blur:0.2", [])
-
-
-def test_a_file_has_no_say_over_flags(home: Home) -> None:
-    run = Editing(home, "", background="blur:0.2")
-    look = run.edit('background = "blur:0.8"\nperson = "blur:0.3"\n')
-    assert (look.background.text, look.person.text) == ("blur:0.2", "blur:0.3")
-
-
-def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n', Privacy(is_call=True))
-    assert run.edit('background = "none"\n').background.text == "blur:0.2"
-    run.controls.press("confirm")
-    assert run.controls.look.background.text == "none"
-
-
-def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("LIVESTYLE_CONFIG")
-    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "last.json")
-    save_last(Look(parse_plane("my_style")))
-    assert remembered(Settings(strength=0.5), Privacy()) == Settings(strength=0.5)
-    save_last(Look(parse_plane("starry_night"), background_strength=0.3))
-    assert remembered(Settings(), Privacy()).background == "starry_night"
-    assert remembered(Settings(), Privacy(is_call=True)) == Settings()  # so faint that the room shows
-    save_last(Look(parse_plane("starry_night")))
-    assert remembered(Settings(), Privacy(is_call=True)).background == "starry_night"
-    monkeypatch.setenv("LIVESTYLE_CONFIG", "none")
-    assert remembered(Settings(), Privacy()) == Settings()
-
-
-def test_a_folder_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "file" / "last.json")
-    save_last(Look(parse_plane("blur")))
 
 
 def test_a_job_heeds_no_config(card: Path, tmp_path: Path) -> None:

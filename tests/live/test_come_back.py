@@ -288,7 +288,7 @@ def test_a_laptop_that_slept_for_an_hour_goes_on_and_shows_nothing_of_the_room()
     """Seen as a gap in time, with and without a camera that is gone when it wakes up."""
     for after in ([], [Fault("errs", 1.0)], [Fault("vanishes", 3.0)]):
         camera = [Fault("works", 1.0), Fault("stalls", 3600.0), *after, Fault("works", 1.0)]
-        audience, _ = perform(LOOKS["colour"], camera, [], [], {})
+        audience, _ = perform(LOOKS["colour"], camera)
         assert not any(shows_room(image) for image, _, _ in audience.seen)
         assert sum(not (image == placeholder(SIZE)).all() for image, _, _ in audience.seen) >= 2 * FPS - 2
         assert not (audience.seen[-1][0] == placeholder(SIZE)).all()

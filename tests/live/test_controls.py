@@ -13,7 +13,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import controls as controls_module
 from livestyle.live.actions import ACTIONS, bind, make_controls, open_controls
-from livestyle.live.controls import ANSWER_TIME_S, Controls
+from livestyle.live.controls import CONFIRM_TIMEOUT_S, Controls
 from livestyle.live.gallery import Gallery
 from livestyle.live.privacy import Privacy
 
@@ -39,7 +39,7 @@ def test_keys_and_names_are_unique() -> None:
 def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> None:
     controls = new_controls(is_call=is_call)
     for name in names:
-        controls.strike(name)
+        controls.press_key(name)
         look = controls.look
         assert 0 <= look.background_strength <= 1
         assert parse_plane(look.background.text) == look.background
@@ -50,7 +50,7 @@ def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> N
 def test_in_a_call_no_key_uncovers_the_room_unasked(names: list[str]) -> None:
     controls = new_controls("alpha", "beta", is_call=True)
     for name in names:
-        controls.strike(name)
+        controls.press_key(name)
         assert not controls.look.bypass
         assert not controls.look.is_bare
 
@@ -59,7 +59,7 @@ def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) 
     now = [100.0]
     monkeypatch.setattr(controls_module.time, "monotonic", lambda: now[0])
     controls = new_controls(is_call=True)
-    for wait, shown in ((ANSWER_TIME_S + 0.1, False), (ANSWER_TIME_S - 0.1, True)):
+    for wait, shown in ((CONFIRM_TIMEOUT_S + 0.1, False), (CONFIRM_TIMEOUT_S - 0.1, True)):
         with pytest.raises(UserError, match=r"Others would see your room.*enter"):
             controls.press("o")
         now[0] += wait
@@ -71,9 +71,9 @@ def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_question_does_not_outlive_the_next_change() -> None:
     controls = new_controls(is_call=True)
-    controls.strike("o")
-    controls.strike("]")
-    controls.strike("enter")
+    controls.press_key("o")
+    controls.press_key("]")
+    controls.press_key("enter")
     assert (controls.look.bypass, planes(controls)[0]) == (False, "beta")
 
 
@@ -192,7 +192,7 @@ def test_keys_can_be_given_away() -> None:
     assert planes(controls)[0] == "alpha"
     controls.press("tab")
     assert controls.preview.view == "inset"
-    controls.strike("[")
+    controls.press_key("[")
     assert planes(controls)[0] == "gamma"
 
 
@@ -217,8 +217,8 @@ def test_many_threads_may_press() -> None:
     for thread in threads:
         thread.join()
     assert planes(controls)[0] == "alpha"
-    assert len(list(controls.answers())) == 600
-    controls.strike("]")
+    assert len(list(controls.notices())) == 600
+    controls.press_key("]")
     assert planes(controls)[0] == "beta"
 
 

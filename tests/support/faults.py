@@ -1,8 +1,8 @@
-"""Runs with cameras, segmenters and watchers that fail on purpose."""
+"""Runs with cameras, segmenters and painters that fail on purpose."""
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +49,7 @@ LOOKS = {
 
 
 class Clock:
-    """Time that stands still but where somebody waits. Threads sleep by it; nobody really does."""
+    """A fake clock for all threads of a run. No thread really sleeps."""
 
     def __init__(self) -> None:
         self.now, self._sleepers, self._changed = 0.0, list[float](), threading.Condition()
@@ -58,14 +58,14 @@ class Clock:
         return self.now
 
     def pass_by(self, seconds: float) -> None:
-        """For the driver's thread: time goes on."""
+        """Let time pass, on the driver's thread."""
         with self._changed:
             self.now += seconds
             self._sleepers = [until for until in self._sleepers if until > self.now]
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
-        """For all others."""
+        """Sleep, on any other thread, until time has passed."""
         with self._changed:
             until = self.now + seconds
             self._sleepers.append(until)
@@ -73,8 +73,8 @@ class Clock:
             assert self._changed.wait_for(lambda: self.now >= until, 60)
 
     def is_done(self, job: Future[Any], seconds: float) -> bool:
-        """In place of guard.is_done: time goes on only while all that is left to do is asleep."""
-        job.add_done_callback(lambda _: self._tell())
+        """Replace guard.is_done: time passes only while all that is left to do sleeps."""
+        job.add_done_callback(lambda _: self._notify())
         end = self.now + seconds
         while True:
             with self._changed:
@@ -87,22 +87,22 @@ class Clock:
                 return False
             self.pass_by(max(0.0, wake - self.now))
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
 
 class Painted(Filter):
-    """Styles are flat colours, whose painter fails as it is told."""
+    """A filter whose styles are a flat colour, and whose painter has the faults that it is given."""
 
     def __init__(self, faults: Iterator[str], clock: Clock) -> None:
         super().__init__(Settings(segmenter="kmeans", quality="fast"))
         self._faults, self._clock = faults, clock
-        self._memories: dict[str, PaintingHistory] = {}
+        self._histories: dict[str, PaintingHistory] = {}
         self._planes.style = self._style  # type: ignore[method-assign]
 
     def _style(self, name: str, quality: Quality) -> Any:
-        return self._paint_flat, self._memories.setdefault(name, PaintingHistory())
+        return self._paint_flat, self._histories.setdefault(name, PaintingHistory())
 
     def _paint_flat(self, image: Image) -> Image:
         fault = next(self._faults, "works")
@@ -115,7 +115,12 @@ class Painted(Filter):
 
 @dataclass
 class Audience(Sink, Preview):
-    """Strangers: what they saw, and whether the look hid the room then; keys are pressed at their frames."""
+    """A sink for strangers, which also presses keys.
+
+    Args:
+        keys: by the number of pictures before them.
+        seen: each picture, whether the look hid the room then, and the index of its frame.
+    """
 
     info = SinkInfo("audience", is_call=True)
 
@@ -136,17 +141,27 @@ class Audience(Sink, Preview):
 
 
 def session_of(source: Source, filter: Filter, sink: Sink, controls: Controls, limits: Limits) -> Session:
-    """A session of which nothing is said, whose keys are those of the sink if it has any."""
+    """Return a session without messages. If the sink is a preview, too, its keys are taken."""
     preview = sink if isinstance(sink, Preview) else None
     return Session(source, filter, sink, controls, limits, lambda _: None, lambda _: None, preview=preview)
 
 
 def perform(
-    look: Look, camera: list[Fault], segmenter: list[str], painter: list[str], keys: dict[int, str]
+    look: Look,
+    camera: Iterable[Fault],
+    segmenter: Iterable[str] = (),
+    painter: Iterable[str] = (),
+    keys: Mapping[int, str] | None = None,
 ) -> tuple[Audience, Report]:
+    """Run a call on a fake clock, and return what was seen and the report.
+
+    Args:
+        camera, segmenter, painter: their faults, in order. After them they work.
+        keys: by the number of pictures before them.
+    """
     clock, controls = Clock(), make_controls(look, Gallery(("starry_night", "great_wave")), Privacy(is_call=True))
-    audience = Audience(controls, keys)
-    source = Faults(camera, SIZE, FPS, clock, clock.pass_by)
+    audience = Audience(controls, dict(keys or {}))
+    source = Faults(list(camera), SIZE, FPS, clock, clock.pass_by)
     with patch.object(guard, "is_done", clock.is_done), Painted(iter(painter), clock) as filter:
         filter.matting = Matting(FaultySegmenter(iter(segmenter), clock.sleep), Smoother())
         try:
@@ -157,5 +172,5 @@ def perform(
 
 
 def shows_room(image: Image) -> bool:
-    """Whether any pixel, with all around it, is the room's: single ones at the edge of who moves are no fault's."""
+    """Return whether a pixel and its neighbours are the room's. Single ones occur at the edge of a moving person."""
     return bool(cv2.erode(is_room(image).astype(np.uint8), np.ones((3, 3), np.uint8)).any())

@@ -31,7 +31,7 @@ class Preview:
         """Show a line for a moment, over the next pictures."""
 
     def events(self) -> list[str]:
-        """Return the keys pressed since the last call, and what clicks stand for, as `Controls.strike` takes them.
+        """Return the keys pressed since the last call, and what clicks stand for, as `Controls.press_key` takes them.
 
         "quit" says that the window was closed.
         """

@@ -26,9 +26,13 @@ def live(
     context: typer.Context, settings: Settings, live: LiveSettings, profile: Profile = None, as_json: AsJson = False
 ) -> None:
     """Run the filter: camera in, window or virtual camera out. Keys are printed at the start."""
+    from livestyle.live.first_run import chosen
     from livestyle.live.session import run_session
 
     session: Session = context.obj
+    live, why = chosen(live, session.given)
+    if why:
+        say(why)
     stop = Stop()
     with stopping(stop), ticker(live.frames) as watch:
         typed = session.typed & set(LOOKS)

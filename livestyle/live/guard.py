@@ -1,13 +1,9 @@
 """Decide what others may see. Fail closed: show a placeholder, or the last safe picture, in place of a fault."""
 
-import weakref
-from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
-from threading import Thread
 from typing import TypeVar
 
 import cv2
@@ -21,8 +17,8 @@ from livestyle.live.shown import Shown, placeholder, with_pause_sign
 from livestyle.matting.jumps import Jumps
 from livestyle.render.filter import Filter, NextFrame, nothing
 from livestyle.types import Say, Size
+from livestyle.video.worker import Caller
 
-Tasks = SimpleQueue[Callable[[], None] | None]
 T = TypeVar("T")
 STUCK_TIMEOUT_S = 0.3  # for a picture in a call, before something safe is shown instead
 
@@ -35,8 +31,8 @@ class Guard:
     - A fault shows the placeholder, never the raw picture. So does a matte that suddenly covers the whole frame.
     - If the renderer takes longer than STUCK_TIMEOUT_S, the last safe picture is shown with a pause sign. If that
       picture has another look, the placeholder is shown.
-    - A late picture is shown once it is done, and before that of any later frame. It is dropped if its look is no
-      longer wanted.
+    - A late picture is shown once it is done, before those of later frames. If the look has changed since, it is
+      dropped.
 
     Args:
         filter: renders the pictures.
@@ -61,7 +57,7 @@ class Guard:
         self._filter, self._controls, self._say = filter, controls, say
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
         self._render = Renderer(filter, self._placeholder, controls, say, auto, following)
-        self._worker = Worker() if controls.privacy.is_call and is_live else None
+        self._worker = Caller("render") if controls.privacy.is_call and is_live else None
         self._job: Future[Shown] | None = None  # the picture that is being rendered
         self._held: Shown | None = None  # shown last, to be shown again while the picture is frozen
         self._safe: Shown | None = None  # the last picture that is no placeholder
@@ -103,10 +99,8 @@ class Guard:
         if not is_done(self._job, STUCK_TIMEOUT_S):
             return self._stand_in(frame, look)
         shown, self._job = self._job.result(), None
-        if shown.look not in (
-            look,
-            self._controls.look,
-        ):  # a late one. A look that was refused is replaced in controls.
+        # The controls' look is right, too: they replace one that cannot be rendered.
+        if shown.look not in (look, self._controls.look):
             return self._stand_in(frame, look)
         if not shown.hidden:
             self._safe, self._signed = shown, None
@@ -125,35 +119,6 @@ class Guard:
 
     def _hidden(self, frame: Frame, look: Look) -> Shown:
         return Shown(frame, self._placeholder, look, hidden=True)
-
-
-class Worker:
-    """Does jobs in turn, on a thread that ends when nobody holds this; the process does not wait for it."""
-
-    def __init__(self) -> None:
-        self._jobs: Tasks = SimpleQueue()
-        Thread(target=work, args=(self._jobs,), name="render", daemon=True).start()
-        weakref.finalize(self, self._jobs.put, None)
-
-    def start(self, job: Callable[[], T]) -> "Future[T]":
-        """Do this next; what comes of it."""
-        future: Future[T] = Future()
-
-        def fulfil() -> None:
-            try:
-                future.set_result(job())
-            except BaseException as error:  # raised again where the result is taken
-                future.set_exception(error)
-
-        self._jobs.put(fulfil)
-        return future
-
-
-def work(jobs: Tasks) -> None:
-    """Do jobs up to None."""
-    while (job := jobs.get()) is not None:
-        job()
-        del job  # and with it the frame, while the next one is waited for
 
 
 def is_done(job: "Future[T]", timeout_s: float) -> bool:

@@ -100,7 +100,7 @@ class QualitySwitch:
 
     def __init__(self, filter: Filter, controls: Controls, size: Size, auto: AutoQuality | None) -> None:
         self._filter, self._controls, self._size, self._auto = filter, controls, size, auto
-        self._wanted = controls.quality
+        self._followed = controls.quality  # the name for which the filter's quality was last set
         self._is_steady = True  # nothing is being compiled, which would make frames late
 
     def choose(self, look: Look) -> None:
@@ -112,9 +112,9 @@ class QualitySwitch:
                 self._is_steady = True
             elif auto.is_settled:
                 self._is_steady = filter.make_ready(auto.below, look, self._size)
-        elif wanted != self._wanted:
+        elif wanted != self._followed:
             filter.quality = QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted]
-        self._wanted = wanted
+        self._followed = wanted
 
     def measure(self, frame: Frame, is_painted: bool) -> None:
         """Tell the automatic quality how long a frame took.

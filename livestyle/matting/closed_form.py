@@ -8,6 +8,7 @@ import os
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +18,6 @@ from livestyle.errors import UserError, has_package
 from livestyle.image.box import bounds, grown
 from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.types import Image, Matte, size_of
-
-# Numba would take TBB from OpenVINO's libraries, and wait for it forever when the process ends.
-os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 
 Trimap = NDArray[np.float64]  # (H, W), 0 is background, 1 is person, 0.5 is unknown
 
@@ -43,6 +41,23 @@ def need_pymatting() -> None:
         raise UserError(
             "The refinement 'matting' needs the package pymatting.", "Run: pip install 'livestyle[matting]'"
         )
+
+
+def import_pymatting(*names: str) -> list[Any]:
+    """Import functions of pymatting by name.
+
+    Numba, which compiles them, reads its threading layer from the environment when it is imported. It would take TBB
+    from OpenVINO's libraries, and wait for it forever when the process ends.
+    """
+    variable = "NUMBA_THREADING_LAYER"
+    before = os.environ.get(variable)
+    os.environ.setdefault(variable, "workqueue")
+    try:
+        import pymatting
+    finally:
+        if before is None:
+            del os.environ[variable]
+    return [getattr(pymatting, name) for name in names]
 
 
 def solve_matte(matte: Matte, image: Image) -> Matte:
@@ -94,7 +109,7 @@ def ellipse(radius: float) -> NDArray[np.uint8]:
 
 def closed_form(image: Image, known: Trimap, rough: Matte) -> Matte:
     """Alpha, float32 in 0..1; `rough` where there is no person or no background to go by, or no solution."""
-    from pymatting import estimate_alpha_cf, ichol
+    estimate_alpha_cf, ichol = import_pymatting("estimate_alpha_cf", "ichol")
 
     if not ((known == 1).any() and (known == 0).any()):
         return rough
@@ -121,7 +136,7 @@ def enlarged(alpha: Matte, image: Image) -> Matte:
 
 def foreground(image: Image, matte: Matte) -> Image:
     """The person's own colours where the matte is soft (multi-level, Germer et al. 2021)."""
-    from pymatting import estimate_foreground_ml
+    (estimate_foreground_ml,) = import_pymatting("estimate_foreground_ml")
 
     colors = estimate_foreground_ml(image / 255.0, matte.astype(np.float64))
     soft = ((matte > 0) & (matte < 1))[..., None]

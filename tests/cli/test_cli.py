@@ -215,7 +215,7 @@ def test_bench_prints_the_contracts_object() -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("live",), ("camera 0", "--source demo")),
+        (("live", "--source", "0"), ("camera 0", "--source demo")),
         (("live", "--source", "gone.mp4"), ("gone.mp4",)),
         (("live", "--source", "demo"), ("screen", "--sink file:")),
         (("live", "--source", "demo", "--sink", "virtual-camera:/dev/video99"), ("virtual camera", "modprobe")),
@@ -245,7 +245,7 @@ def test_bench_prints_the_contracts_object() -> None:
 def test_bad_input_gets_one_sentence_and_exit_code_2(arguments: tuple[str, ...], names: tuple[str, ...]) -> None:
     if arguments[0] == "train":
         pytest.importorskip("torch")
-    if arguments == ("live",) and Path("/dev/video0").exists():
+    if arguments == ("live", "--source", "0") and Path("/dev/video0").exists():
         pytest.skip("this machine has a camera")
     said = livestyle(*arguments, code=2).stderr
     assert all(name in said for name in names), said

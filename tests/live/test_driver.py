@@ -297,12 +297,10 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
     (tmp_path / "worse.onnx").write_bytes(b"no net")
     for first in ("color:#102030", str(tmp_path / "worse.onnx")):
         controls = make_controls(COLOUR)
-        controls.press(f"background {first}")
-        controls.press(f"background {tmp_path / 'bad.onnx'}")
-        filter = Filter(Settings())
-        with filter:
+        with Filter(Settings()) as filter:
             render = Guard(filter, (64, 48), controls, print)
-            render._render._good = COLOUR
+            controls.press(f"background {first}")
+            controls.press(f"background {tmp_path / 'bad.onnx'}")
             frame = next(iter(Cards()))
             render(frame)
             shown = render(frame)

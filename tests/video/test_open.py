@@ -23,6 +23,7 @@ from livestyle.video.sinks.open import SINKS, SinkKind, open_sink, open_sinks, p
 from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.sources.open import SOURCES, SourceKind, kind_of, open_source
 from livestyle.video.sources.source import Source, SourceInfo
+from livestyle.video.window import preview
 
 STREAM = Stream((64, 48), 25)
 
@@ -99,6 +100,19 @@ def test_texts_are_parsed_in_one_place() -> None:
     assert [spec.kind.is_call for spec in specs] == [False, False, True, False, False]
     assert [spec.kind.is_live for spec in specs] == [True, True, True, False, False]
     assert specs[3].text == "file:a:b.mp4"
+
+
+def test_several_windows_are_one_preview_and_no_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = list[str]()
+    monkeypatch.setattr(
+        preview, "open_canvas", lambda size, name: SimpleNamespace(name=name, close=lambda: closed.append(name))
+    )
+    with open_sinks(parse_sinks(["window:qt", "null", "window:opencv"]), STREAM, is_live=False) as outputs:
+        assert outputs.name == "window (qt), window (opencv), null"
+        assert outputs.is_live
+        assert len(outputs.preview.previews) == 2
+        assert [sink.info.name for sink in outputs.sink.sinks] == ["null"]
+    assert sorted(closed) == ["opencv", "qt"]
 
 
 @pytest.mark.parametrize("text", ["null", "file:{}/a.mp4", "virtual-camera"])

@@ -7,8 +7,6 @@ import typer
 
 from livestyle.config.options import Setting
 from livestyle.errors import UserError
-from livestyle.live.actions import ACTIONS
-from livestyle.nets.library import find_cards
 
 ASIDE = {  # what is asked of a running filter besides actions
     "status": "how things are",
@@ -19,6 +17,8 @@ ASIDE = {  # what is asked of a running filter besides actions
 
 def names_of(kind: str) -> list[str]:
     """The models of a kind."""
+    from livestyle.nets.library import find_cards
+
     with suppress(UserError):
         return list(find_cards(kind))
     return []
@@ -71,6 +71,8 @@ def profiles(incomplete: str) -> list[str]:
 
 def actions(incomplete: str) -> Iterator[tuple[str, str]]:
     """Of `livestyle ctl`, with what they do."""
+    from livestyle.live.actions import ACTIONS
+
     for name, words in [*((one.name, one.words) for one in ACTIONS), *ASIDE.items()]:
         if name.startswith(incomplete):
             yield name, words
@@ -78,6 +80,8 @@ def actions(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def arguments(context: typer.Context, incomplete: str) -> list[str]:
     """Of the action that is typed already."""
+    from livestyle.live.actions import ACTIONS
+
     words = next((one.argument for one in ACTIONS if one.name == context.params.get("action")), "")
     if words == "LOOK":
         return looks(incomplete)

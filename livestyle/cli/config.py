@@ -13,11 +13,8 @@ import typer
 from livestyle.cli.console import say, show
 from livestyle.config.load import File, Given, load_config, project_file, user_file
 from livestyle.config.settings import SETTINGS
-from livestyle.config.template import write_template
 from livestyle.config.toml import toml
 from livestyle.errors import UserError
-from livestyle.live.actions import ACTIONS
-from livestyle.live.keys import checked_keys
 
 app = typer.Typer(
     help="What is settled once instead of typed each time. Without a command: show.",
@@ -44,6 +41,9 @@ def show_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """All settings as they hold without flags, as TOML; or as a table, with where each value stands."""
+    from livestyle.live.actions import ACTIONS
+    from livestyle.live.keys import checked_keys
+
     found = load_config(profile)
     checked_keys(found.keys)
     values = {one.key: found.values.get(name, Given(one.default)) for name, one in SETTINGS.items()}
@@ -71,6 +71,10 @@ def path() -> None:
 @app.command(epilog="Example: livestyle config edit")
 def edit() -> None:
     """Open the user's own file in $VISUAL or $EDITOR, with all settings in it to choose from; check it afterwards."""
+    from livestyle.config.template import write_template
+    from livestyle.live.actions import ACTIONS
+    from livestyle.live.keys import checked_keys
+
     file = user_file()
     command = editor()
     if not file.exists():

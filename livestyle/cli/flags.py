@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass, field, is_dataclass
-from functools import partial, update_wrapper
+from functools import lru_cache, partial, update_wrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +80,7 @@ def parse_number(setting: Setting, text: str) -> float:
         raise typer.BadParameter(f"'{text}' is not {error}.") from None
 
 
+@lru_cache(None)  # Typer reads each signature four times
 def option_of(setting: Setting) -> Any:
     """Return the annotation from which Typer makes a setting's flag."""
     kind: Any = setting.type

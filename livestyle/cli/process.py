@@ -6,6 +6,7 @@ VARIABLES = {
     "OPENCV_LOG_LEVEL": "OFF",  # the libraries' own chatter
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "QT_LOGGING_RULES": "*=false",
+    "GLOG_minloglevel": "3",  # of MediaPipe
     # PyTorch's threads would spin while they wait: beside other work, steps of a training took four times longer.
     "OMP_WAIT_POLICY": "PASSIVE",
     # As much work is done side by side as there are stages.

@@ -8,15 +8,12 @@ The project file, `livestyle.toml` in the current folder, may come with a folder
 picture is painted, never what is opened, written, run or hidden: see `Setting.in_project`.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from livestyle.config.look import STYLE_FILES, anchored, at_home, parse_plane
 from livestyle.config.options import read_text
@@ -59,12 +56,12 @@ class Config:
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     """The user's own file, whether it is there or not."""
+    import platformdirs  # `--help` does not need it
+
     named = environment.get(VARIABLE, "")
-    return (
-        Path(named)
-        if named not in ("", "none")
-        else Path(platformdirs.user_config_dir("livestyle", appauthor=False)) / "config.toml"
-    )
+    if named not in ("", "none"):
+        return Path(named)
+    return Path(platformdirs.user_config_dir("livestyle", appauthor=False)) / "config.toml"
 
 
 def project_file() -> Path:
@@ -140,6 +137,8 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The question whether a known word was meant; empty where none is near."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f" Did you mean {near[0]}?" if near else ""
 

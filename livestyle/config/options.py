@@ -1,7 +1,8 @@
 """What a setting is: a row with its name, its type, its default, and who may set it."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -40,7 +41,7 @@ class Setting:
     name: str
     help: str
     type: Any = str
-    default: Any = None
+    default: Any = dataclasses.field(default=None, hash=False)  # which may be a list
     room: Any = None
     metavar: str = ""
     flags: Texts = ()
@@ -103,7 +104,7 @@ class Setting:
 
 def row(default: Any, help: str, metavar: str = "", **more: Any) -> Any:
     """A field of a class of settings, with its row; `Setting` says what more there may be."""
-    return field(default=default, metadata={"help": help, "metavar": metavar, **more})
+    return dataclasses.field(default=default, metadata={"help": help, "metavar": metavar, **more})
 
 
 @lru_cache

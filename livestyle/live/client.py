@@ -11,7 +11,6 @@ from typing import Any
 
 import platformdirs
 
-from livestyle.config.look import anchored
 from livestyle.errors import UserError
 from livestyle.types import Status
 
@@ -74,6 +73,8 @@ def press(words: list[str], name: str | None = None, as_json: bool = False) -> s
     """
     action, *rest = words
     if action in ("background", "person"):
+        from livestyle.config.look import anchored  # most keys are no looks, and somebody waits
+
         rest = [anchored(text, Path.cwd()) for text in rest]
     reply: dict[str, Any] = ask([action, *rest], name)
     status = reply["status"]

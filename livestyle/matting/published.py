@@ -2,7 +2,6 @@
 
 import atexit
 import difflib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -165,7 +164,6 @@ def refuse_model_file(name: str, settings: Settings) -> None:
 
 def mediapipe(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
     """MediaPipe's selfie segmentation."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
     from mediapipe import Image as MpImage
     from mediapipe import ImageFormat
     from mediapipe.tasks.python import BaseOptions

@@ -15,6 +15,7 @@ from support.pictures import draw_card
 from support.sound import beep
 
 from livestyle.cli.lists import LISTS
+from livestyle.errors import UserError
 from livestyle.image.io import load_image, save_image
 from livestyle.video.sources.open import open_source
 
@@ -249,6 +250,55 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(arguments: tuple[str, ...],
         pytest.skip("this machine has a camera")
     said = livestyle(*arguments, code=2).stderr
     assert all(name in said for name in names), said
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "said"),
+    [
+        (["--models", "gone"], "", "Flag: --models"),
+        ([], "models = 'gone'", "It stands in {file}, line 1."),
+        (["--models", "gone"], "models = 'missing'", "Flag: --models"),
+    ],
+)
+def test_an_error_names_the_flag_or_the_line(
+    words: list[str], file: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Below the command line, an error names a setting, and no flag."""
+    from livestyle.cli import main as cli
+
+    def broken(models: Path) -> list[dict[str, object]]:
+        raise UserError(f"There is no folder {models.name}.", "Check the name.", field="models")
+
+    config = tmp_path / "x.toml"
+    config.write_text(file)
+    monkeypatch.setenv("LIVESTYLE_CONFIG", str(config))
+    monkeypatch.setitem(LISTS, "sinks", broken)
+    assert cli.run(["list", "sinks", *words]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "There is no folder gone.", "Check the name.", said.format(file=config)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "said"),
+    [
+        (["train", "style", "x"], "start", "--from"),  # a flag of another name
+        (["train", "style", "x"], "from", "--from"),
+        (["photo"], "all_parts", "--all"),
+        (["photo"], "frames", ""),  # no flag of this command
+        (["live"], "sink", "--sink"),
+        (["live"], "sinks", ""),
+    ],
+)
+def test_a_field_is_the_name_of_a_flag(words: list[str], field: str, said: str) -> None:
+    from typer.main import get_command
+
+    from livestyle.cli import main as cli
+    from livestyle.cli.flags import Session
+
+    found = cli.place_of(UserError("It is wrong.", "", field), Session(), get_command(cli.app), words)
+    assert found == (f"Flag: {said}" if said else "")
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "zero.mp4", "header.mp4"])

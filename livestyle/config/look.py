@@ -21,8 +21,8 @@ class Plane:
 
     Args:
         kind: A name in LOOK_KINDS.
-        text: The look as typed.
-        styles: Names or paths of the styles with their shares, which sum to 1.
+        text: the look as typed.
+        styles: names or paths of the styles with their shares, which sum to 1.
         amount: A number that the kind takes, such as the strength of a blur in 0..1.
         color: RGB in 0..255.
         path: A picture or clip.
@@ -41,16 +41,16 @@ class LookKind:
     """A kind of look: a row of LOOK_KINDS.
 
     Args:
-        name: What a look of this kind begins with, before its colon.
-        form: What a person writes, for help and messages.
-        parse: Reads the whole text and the part behind its colon. It raises UserError.
-        shows_room: Whether the camera's own picture can be recognized in it.
-        is_mixed: Whether a strength below 1 mixes it with the camera's picture.
-        needs_matte: Whether it is drawn from the pixels of its own plane alone. Such a look needs a matte even where
+        name: what a look of this kind begins with, before its colon.
+        form: what a person writes, for help and messages.
+        parse: reads the whole text and the part behind its colon. It raises UserError.
+        shows_room: whether the camera's own picture can be recognized in it.
+        is_mixed: whether a strength below 1 mixes it with the camera's picture.
+        needs_matte: whether it is drawn from the pixels of its own plane alone. Such a look needs a matte even where
             both planes share it.
-        is_background_only: Whether it cannot be the look of the person.
-        has_own_light: Whether the person can be relit to match it (`--auto-light`).
-        takes_path: Whether a file stands behind the colon.
+        is_background_only: whether it cannot be the look of the person.
+        has_own_light: whether the person can be relit to match it (`--auto-light`).
+        takes_path: whether a file stands behind the colon.
     """
 
     name: str
@@ -146,11 +146,11 @@ def check_person_look(plane: Plane, step: str) -> None:
     """Refuse a look that is not one for the person.
 
     Args:
-        plane: The look.
-        step: What to do instead.
+        plane: the look.
+        step: what to do instead.
 
     Raises:
-        UserError: The look is for the background only.
+        UserError: the look is for the background only.
     """
     if LOOK_KINDS[plane.kind].is_background_only:
         raise UserError(f"'{plane.text}' is a look for the background only.", step)

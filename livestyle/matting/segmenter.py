@@ -1,4 +1,4 @@
-"""Segmenters from model cards: choose, load, scale the input."""
+"""Choose and load a segmenter; add one; run those of model cards."""
 
 import math
 
@@ -24,11 +24,15 @@ from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_card, find_cards
 from livestyle.types import OpenProgress, Size
 
-STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
+MAX_STRETCH = 1.04  # of a picture to the multiple that a network takes, so that a webcam's 16:9 needs no margin
 
 
 class CardSegmenter:
-    """A segmenter of ours, its input within the card's area; what `scaled_size` leaves of it is reflected."""
+    """A segmenter of a model card. It scales its input to the card's area, and reflects a margin where one is left.
+
+    Args:
+        card: the model card; engine: what runs the network.
+    """
 
     def __init__(self, card: Card, engine: Engine) -> None:
         self.card, self.net = card, engine.load(card)
@@ -39,22 +43,30 @@ class CardSegmenter:
         return np.ascontiguousarray(matte[:height, :width], np.float32)
 
     def size(self, size: Size) -> Size:
-        """Of the matte of a picture of some size."""
+        """Return the width and height of the matte of a picture."""
         return scaled_size(size, self.card.pixels, self.card.multiple)
 
 
 def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
-    """The largest size in the shape of `size` (at most 3:1) that fits an area of `pixels` in sides of multiples.
+    """Return the largest size for a network's input.
 
-    The height is a multiple; the width is one where the picture need not be stretched by more than STRETCH, else a
-    margin is left beside it: stretched by 7 %, portraits came out worse (docs/measurements.md). None below: people are
-    cut off there, and a mirrored one has two bodies.
+    The height is a multiple. The width is one too if the picture need not be stretched by more than MAX_STRETCH. Else a
+    margin is left beside it, because portraits stretched by 7 % were segmented worse (docs/measurements.md). No margin
+    is left below: people are cut off there, and a mirrored person would have two bodies.
+
+    Args:
+        size: of the picture; its shape is kept, up to 3:1.
+        pixels: the most that the padded input may have.
+        multiple: that the padded sides are of.
+
+    Returns:
+        The width and height that the picture is scaled to, before it is padded.
     """
     shape = min(3.0, max(1 / 3, size[0] / size[1]))
 
     def width(height: int) -> int:
         wide = math.ceil(height * shape / multiple - 1e-6) * multiple
-        return wide if wide <= height * shape * STRETCH else max(1, int(height * shape))
+        return wide if wide <= height * shape * MAX_STRETCH else max(1, int(height * shape))
 
     def area(height: int) -> int:
         return math.ceil(width(height) / multiple) * multiple * height
@@ -95,10 +107,18 @@ def unregister_segmenter(name: str) -> None:
 def load_segmenter(
     settings: Settings, engine: Engine, progress: OpenProgress = silent_progress
 ) -> tuple[str, Segmenter]:
-    """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
+    """Load the segmenter that the settings name, or the default one. A model card goes before a row of SEGMENTERS.
+
+    Args:
+        settings: segmenter, models, classes to keep, file of weights.
+        engine: what runs its network.
+        progress: shows the download of published weights that are not here yet.
+
+    Returns:
+        The name, and the segmenter.
 
     Raises:
-        UserError: there is none of that name, it lacks something, or `keep` names what it does not know.
+        UserError: there is none of that name, it lacks something, or `keep` names a class that it does not know.
     """
     name = settings.segmenter
     if name and name.startswith("faults:"):  # for tests, and in no list

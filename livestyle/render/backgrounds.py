@@ -24,7 +24,7 @@ class Backgrounds:
         """Return a picture, uint8 (H, W, 3), scaled and cropped to fill a size (width, height).
 
         Raises:
-            UserError: The picture cannot be read.
+            UserError: the picture cannot be read.
         """
         key = path, size
         if key not in self._pictures:
@@ -37,7 +37,7 @@ class Backgrounds:
         """Return the frame of a looping clip at a time in seconds, scaled and cropped to fill a size.
 
         Raises:
-            UserError: The clip cannot be read.
+            UserError: the clip cannot be read.
         """
         if self._clip is None or self._clip.path != path:
             self.close()

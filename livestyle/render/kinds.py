@@ -1,4 +1,4 @@
-"""How each kind of look is drawn. `register` adds a kind, with its syntax and its drawing, in one place."""
+"""How each kind of look is drawn. `register` adds a kind with its syntax and its drawing."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Scene:
     """What a plane is drawn from on the CPU.
 
     Args:
-        frame: The camera's frame.
-        look: The look of both planes.
-        quality: How finely styles are computed.
-        matte: Returns the matte of the plane, float32 (H, W), 1 on the plane. It may compute.
-        paintings: By style, the frame as that style paints it, uint8 (H, W, 3). A style that shows nowhere is missing.
-        backgrounds: Pictures and clips by path.
+        frame: the camera's frame.
+        look: the look of both planes.
+        quality: how finely styles are computed.
+        matte: returns the matte of the plane, float32 (H, W), 1 on the plane. It may compute.
+        paintings: by style, the frame as that style paints it, uint8 (H, W, 3). A style that shows nowhere is missing.
+        backgrounds: pictures and clips by path.
     """
 
     frame: Frame
@@ -49,11 +49,11 @@ class GpuScene:
     """What a plane is drawn from on a GPU; pictures are float32 (1, 3, H, W) RGB in 0..255.
 
     Args:
-        image: The camera's picture.
-        look: The look of both planes.
-        matte: The matte of the plane, float32 (1, 1, H, W), 1 on the plane; the picture itself where no matte is made.
-        paintings: By style, the picture as that style paints it.
-        picture: Returns the picture of a path, scaled and cropped to fill the frame; it is uploaded once.
+        image: the camera's picture.
+        look: the look of both planes.
+        matte: the matte of the plane, float32 (1, 1, H, W), 1 on the plane. If the look needs none, it has no meaning.
+        paintings: by style, the picture as that style paints it.
+        picture: returns the picture of a path, scaled and cropped to fill the frame; it is uploaded once.
     """
 
     image: "Tensor"
@@ -72,8 +72,8 @@ class Drawing:
     """How a kind of look is drawn at full strength.
 
     Args:
-        draw: On the CPU.
-        draw_on_gpu: On a GPU, with a fixed sequence of operations for each size. None renders such looks on the CPU.
+        draw: on the CPU.
+        draw_on_gpu: on a GPU, with a fixed sequence of operations for each size. None renders such looks on the CPU.
     """
 
     draw: Draw
@@ -84,12 +84,12 @@ def register(kind: LookKind, draw: Draw, draw_on_gpu: DrawOnGpu | None = None) -
     """Add a kind of look. From then on it can be asked for by flags, config files and actions.
 
     Args:
-        kind: Its name, its syntax and what holds for it.
-        draw: Draws it on the CPU.
-        draw_on_gpu: Draws it on a GPU, or None.
+        kind: its name, its syntax and what holds for it.
+        draw: draws it on the CPU.
+        draw_on_gpu: draws it on a GPU, or None.
 
     Raises:
-        ValueError: There is a kind of that name.
+        ValueError: there is a kind of that name.
     """
     if kind.name in LOOK_KINDS:
         raise ValueError(f"There is a look '{kind.name}' already.")
@@ -100,7 +100,7 @@ def unregister(name: str) -> None:
     """Take a kind of look away.
 
     Raises:
-        KeyError: There is none of that name.
+        KeyError: there is none of that name.
     """
     del LOOK_KINDS[name], DRAWINGS[name]
 

@@ -117,7 +117,7 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
 
     def render(frame: Frame) -> NDArray[np.uint8]:
         matte = filter.matte(frame)
-        return np.dstack([filter.alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
+        return np.dstack([filter.foreground(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
     return len(jobs), render_stills(jobs, render)
 

@@ -166,7 +166,7 @@ class GatysPainter:
         planes = [{plane: picture} for plane, picture in painted.items()]
         found = {next(iter(plane)): join(image, matte, plane, self.recipe) for plane in planes}
         blurred = pixels.blur_plane(image, 1 - matte, BLUR)
-        found["blur"] = pixels.composite(pixels.person_alone(image, matte), blurred, matte)
+        found["blur"] = pixels.composite(pixels.fast_foreground(image, matte), blurred, matte)
         return {target.with_name(f"{target.stem}-{name}{target.suffix}"): picture for name, picture in found.items()}
 
     def _cut(self) -> list[object]:

@@ -167,7 +167,7 @@ def test_a_gpu_that_resets_is_left_for_the_cpu(is_call: bool) -> None:
     sink = Collect(is_call=is_call)
     with Filter(Settings(segmenter="kmeans")) as filter:
         filter._planes.move(Engine("torch", "cuda:0", "PyTorch on a GPU"))
-        filter.matting.take(Reset(3))
+        filter.matting.segmenter = Reset(3)
         report, said = go(Cards(8), sink, filter=filter)
     assert [frame.index for frame in sink.frames] == list(range(8))  # not one is lost
     assert not any((frame.image == placeholder((64, 48))).all() for frame in sink.frames)
@@ -180,9 +180,9 @@ def test_styles_are_loaded_anew_when_the_gpu_is_left() -> None:
     with Filter(Settings(segmenter="kmeans")) as filter:
         before = filter._planes.style("starry_night", filter.quality)
         filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU")
-        assert filter.fall_back()
+        assert filter.fall_back_to_cpu()
         assert filter._planes.style("starry_night", filter.quality)[0] is not before[0]
-        assert not filter.fall_back()  # there is nothing behind it
+        assert not filter.fall_back_to_cpu()  # there is nothing behind it
 
 
 class Counted(FakeCapture):

@@ -24,7 +24,7 @@ from livestyle.live.shown import placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
-from livestyle.render.filter import Filter, NextFrame, nothing
+from livestyle.render.filter import Filter, NextFrame, no_next_frame
 from livestyle.render.meter import Meter
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream, Tee
@@ -37,7 +37,7 @@ class Faulty(Filter):
         super().__init__(Settings())
         self.bad = bad
 
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, following: NextFrame = no_next_frame) -> Image:
         if frame.index in self.bad:
             raise RuntimeError("the segmenter broke")
         return super().__call__(frame, look, following)
@@ -213,7 +213,7 @@ def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
     controls, sink = make_controls(COLOUR), Collect()
 
     class Slow(Faulty):
-        def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
+        def __call__(self, frame: Frame, look: Look, following: NextFrame = no_next_frame) -> Image:
             if frame.index == 3:
                 controls.press("panic")  # as another thread would
                 assert sink.hidden[0] == 3

@@ -22,7 +22,7 @@ from livestyle.live.privacy import Privacy
 from livestyle.live.shown import placeholder, with_pause_sign
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
-from livestyle.render.filter import Filter, NextFrame, Pending, nothing
+from livestyle.render.filter import Filter, NextFrame, Pending, no_next_frame
 
 SIZE = 64, 48
 COLOUR = look_of(Settings(background="color:#804020"), "")
@@ -36,7 +36,7 @@ class Numbered(Filter):
         super().__init__(Settings())
         self.stuck, self.entered, self.go_on = stuck, threading.Event(), threading.Event()
 
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, following: NextFrame = no_next_frame) -> Image:
         if frame.index in self.stuck:
             self.entered.set()
             assert self.go_on.wait(30)
@@ -230,7 +230,7 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
         with pytest.raises(RuntimeError):
             filter(frame(1), COLOUR)
         assert not filter._mattes._newest
-        filter._now = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
+        filter._current = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
         threading.Timer(0.05, stop.set).start()
         filter(frame(2), COLOUR)
         assert ended.is_set()

@@ -24,7 +24,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.mattes import standing_free
 from livestyle.evaluate.segmenters import evaluate_segmenters
-from livestyle.matting.datasets import ORIENTATION, list_pairs, list_rooms, read_pair, read_truth
+from livestyle.matting.datasets import EXIF_ORIENTATION, list_pairs, list_rooms, read_pair, read_truth
 
 
 @pytest.mark.parametrize("lay", LAYS)
@@ -96,7 +96,7 @@ def test_a_turned_picture_has_its_mattes_size(tmp_path: Path) -> None:
     from PIL import Image
 
     exif = Image.Exif()
-    exif[ORIENTATION] = 6
+    exif[EXIF_ORIENTATION] = 6
     lay_plain(tmp_path, "a")
     Image.fromarray(draw_card(*SIZE[::-1])).save(tmp_path / "a.jpg", exif=exif)
     image, matte = read_pair(list_pairs(tmp_path)[0])

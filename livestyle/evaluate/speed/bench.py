@@ -139,7 +139,7 @@ class Run:
         filter.prepare(controls.look)
         self._calls: list[float] = []
         self._drive(JpegFrames(jpegs, job.size), Limits(frames=WARM))
-        self.graphs = filter.settle()
+        self.graphs = filter.wait_for_graphs()
 
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""

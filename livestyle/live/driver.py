@@ -21,7 +21,7 @@ from livestyle.live.report import Pace, Report, make_report, process_age
 from livestyle.live.shown import Shown, placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
-from livestyle.render.meter import REMEMBERED, Meter
+from livestyle.render.meter import MAX_TIMINGS, Meter
 from livestyle.types import FrameProgress, Say
 from livestyle.video.sinks.open import SinkSpec, open_sinks, parse_sinks
 from livestyle.video.sinks.recording import Recorder
@@ -91,7 +91,7 @@ class Session:
         self._say, self._watch, self._snapshots, self._preview = say, watch, snapshots, preview or Preview()
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
         self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
-        self._latencies_ms: deque[float] = deque(maxlen=REMEMBERED)
+        self._latencies_ms: deque[float] = deque(maxlen=MAX_TIMINGS)
         self._presence = "on"
         controls.on_panic(partial(sink.hide, placeholder(source.info.size)))
         if auto:

@@ -15,7 +15,7 @@ from livestyle.live.controls import Controls
 from livestyle.live.renderer import Renderer
 from livestyle.live.shown import Shown, placeholder, with_pause_sign
 from livestyle.matting.jumps import Jumps
-from livestyle.render.filter import Filter, NextFrame, nothing
+from livestyle.render.filter import Filter, NextFrame, no_next_frame
 from livestyle.types import Say, Size
 from livestyle.video.worker import Caller
 
@@ -52,7 +52,7 @@ class Guard:
         say: Say,
         auto: AutoQuality | None = None,
         is_live: bool = False,
-        following: NextFrame = nothing,
+        following: NextFrame = no_next_frame,
     ) -> None:
         self._filter, self._controls, self._say = filter, controls, say
         self._placeholder = placeholder(size)  # made now: later, memory may have run out

@@ -8,7 +8,7 @@ from livestyle.live.autoquality import AutoQuality
 from livestyle.live.controls import Controls
 from livestyle.live.shown import Shown
 from livestyle.matting.jumps import UnsafeMatteError
-from livestyle.render.filter import Filter, NextFrame, nothing
+from livestyle.render.filter import Filter, NextFrame, no_next_frame
 from livestyle.types import Say, Size
 
 MAX_FAILED_FRAMES = 90  # in a row in a call, before the run ends
@@ -36,7 +36,7 @@ class Renderer:
         controls: Controls,
         say: Say,
         auto: AutoQuality | None = None,
-        following: NextFrame = nothing,
+        following: NextFrame = no_next_frame,
     ) -> None:
         self._filter, self._placeholder, self._controls, self._say = filter, placeholder, controls, say
         self._size, self._following = size_of(placeholder), following
@@ -81,7 +81,7 @@ class Renderer:
     def _fall_back(self, error: Exception) -> bool:
         """Go on with the CPU, and return whether another device was in use before."""
         device = self._filter.engine.detail
-        if not self._filter.fall_back():
+        if not self._filter.fall_back_to_cpu():
             return False
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         message = f"{device} failed ({reason}): {self._filter.engine.detail} goes on, slower."
@@ -107,11 +107,11 @@ class QualitySwitch:
         """Set the quality of the next frame, once it can be rendered in a look without delay."""
         wanted, filter, auto = self._controls.quality, self._filter, self._auto
         if wanted == "auto" and auto:
-            if auto.quality != filter.quality and filter.make_ready(auto.quality, look, self._size):
+            if auto.quality != filter.quality and filter.warm_up(auto.quality, look, self._size):
                 filter.quality = auto.quality
                 self._is_steady = True
             elif auto.is_settled:
-                self._is_steady = filter.make_ready(auto.below, look, self._size)
+                self._is_steady = filter.warm_up(auto.below, look, self._size)
         elif wanted != self._followed:
             filter.quality = QUALITIES[LIVE_QUALITY if wanted == "auto" else wanted]
         self._followed = wanted

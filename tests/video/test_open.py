@@ -9,10 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.virtual_camera import FakeCamera
-from typer.testing import CliRunner
 
-import livestyle.cli.main  # noqa: F401  (registers the commands)
-from livestyle.cli.app import app
+from livestyle.cli.main import run
 from livestyle.config.settings import LiveSettings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
@@ -62,14 +60,13 @@ def plugged() -> Iterator[None]:
     del SINKS["levels"]
 
 
-def listed() -> dict[str, dict[str, str]]:
+def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
     """What `livestyle list sinks` shows, by name."""
-    done = CliRunner().invoke(app, ["list", "sinks", "--json"])
-    assert done.exit_code == 0, done.output
-    return {row["name"]: row for row in json.loads(done.stdout)}
+    assert run(["list", "sinks", "--json"]) == 0
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
 
 
-def test_a_source_and_a_sink_from_outside_are_one_row_each(plugged: None) -> None:
+def test_a_source_and_a_sink_from_outside_are_one_row_each(plugged: None, capsys: pytest.CaptureFixture[str]) -> None:
     specs = parse_sinks(["levels:a", "null"])
     with open_source("plain:90") as source, open_sinks(specs, STREAM, source.info.is_live) as outputs:
         assert outputs.name == "levels a, null"
@@ -80,15 +77,20 @@ def test_a_source_and_a_sink_from_outside_are_one_row_each(plugged: None) -> Non
         assert isinstance(levels, Levels)
         assert levels.means == [90.0] * 3
     assert kind_of("plain:90").name == "plain"
-    assert listed()["levels"] == {"name": "levels", "title": "levels:NAME: means", "license": "MIT", "source": "me"}
+    assert listed(capsys)["levels"] == {
+        "name": "levels",
+        "title": "levels:NAME: means",
+        "license": "MIT",
+        "source": "me",
+    }
     assert privacy_of(LiveSettings(sinks=("levels:a",))).is_call
     with pytest.raises(UserError, match="levels:NAME"):
         parse_sinks(["levels"])  # without its name
 
 
-def test_once_they_are_taken_away_they_are_unknown() -> None:
+def test_once_they_are_taken_away_they_are_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert kind_of("plain:90").name == "video"
-    assert set(listed()) == {"window", "virtual-camera", "file", "null"}
+    assert set(listed(capsys)) == {"window", "virtual-camera", "file", "null"}
     with pytest.raises(UserError, match="There is no sink 'levels:a'"):
         parse_sinks(["levels:a"])
 

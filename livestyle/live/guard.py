@@ -41,7 +41,7 @@ class Guard:
         say: takes messages for people.
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
         is_live: frames come whether the filter is done or not.
-        following: returns the frame after a frame, so that the filter can start on it early.
+        next_frame: returns the frame after a frame, so that the filter can start on it early.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Guard:
         say: Say,
         auto: AutoQuality | None = None,
         is_live: bool = False,
-        following: NextFrame = no_next_frame,
+        next_frame: NextFrame = no_next_frame,
     ) -> None:
         self._filter, self._controls, self._say = filter, controls, say
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
-        self._render = Renderer(filter, self._placeholder, controls, say, auto, following)
+        self._render = Renderer(filter, self._placeholder, controls, say, auto, next_frame)
         self._worker = Caller("render") if controls.privacy.is_call and is_live else None
         self._job: Future[Shown] | None = None  # the picture that is being rendered
         self._held: Shown | None = None  # shown last, to be shown again while the picture is frozen

@@ -26,7 +26,7 @@ class Renderer:
         placeholder: uint8 (H, W, 3) RGB, in the size that the sinks expect. Pictures are fitted to it.
         say: takes messages for people.
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
-        following: returns the frame after a frame, so that the filter can start on it early.
+        next_frame: returns the frame after a frame, so that the filter can start on it early.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class Renderer:
         controls: Controls,
         say: Say,
         auto: AutoQuality | None = None,
-        following: NextFrame = no_next_frame,
+        next_frame: NextFrame = no_next_frame,
     ) -> None:
         self._filter, self._placeholder, self._controls, self._say = filter, placeholder, controls, say
-        self._size, self._following = size_of(placeholder), following
+        self._size, self._next_frame = size_of(placeholder), next_frame
         self._quality = QualitySwitch(filter, controls, self._size, auto)
         self._good = controls.look  # the last that could be rendered
         self._failures = 0
@@ -60,9 +60,10 @@ class Renderer:
         return Shown(frame, picture, look)
 
     def _render(self, frame: Frame, look: Look) -> Image:
-        painted = self._filter.meter.runs["painted"]
-        picture = self._filter(frame, look, self._following)
-        self._quality.measure(frame, self._filter.meter.runs["painted"] > painted)
+        runs = self._filter.meter.runs
+        before = runs["stylized"]
+        picture = self._filter(frame, look, self._next_frame)
+        self._quality.measure(frame, runs["stylized"] > before)
         return picture
 
     def _recover(self, frame: Frame, look: Look, error: Exception) -> Shown:

@@ -136,7 +136,7 @@ class Capture:
     def release(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)
-            self._unreliable.open_count -= 1
+            self._camera.open_count -= 1
         self._handle = -1
 
 
@@ -186,10 +186,8 @@ def run(source: Source, sink: Sink, segmenter: Iterable[str] = (), limits: Limit
 def test_a_camera_that_is_back_with_another_size_is_fitted_and_hides_the_room(
     monkeypatch: pytest.MonkeyPatch, patient: None
 ) -> None:
-    unreliable, audience = (
-        UnreliableCamera(monkeypatch, losses=8),
-        Audience(make_controls(LOOKS["colour"], privacy=IN_CALL), {}),
-    )
+    unreliable = UnreliableCamera(monkeypatch, losses=8)
+    audience = Audience(make_controls(LOOKS["colour"], privacy=IN_CALL), {})
     with unreliable.open() as camera:
         run(camera, audience)
     pictures = [picture for picture, _, _ in audience.seen]

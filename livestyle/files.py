@@ -16,12 +16,12 @@ from livestyle.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-RESERVE = 300 << 20  # bytes that recordings leave free on a disk
+MIN_FREE_BYTES = 300 << 20  # that recordings leave on a disk
 
 
-def is_full(folder: Path) -> bool:
-    """Return whether less than RESERVE is free on the disk of a folder."""
-    return shutil.disk_usage(folder).free < RESERVE
+def is_disk_full(folder: Path) -> bool:
+    """Return whether the disk of a folder has less than MIN_FREE_BYTES left."""
+    return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
 def check_target(path: Path) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from livestyle.files import is_full
+from livestyle.files import is_disk_full
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -186,4 +186,4 @@ class DiskWatch:
         if now - self._checked < DISK_CHECK_S:
             return False
         self._checked = now
-        return is_full(self.folder)
+        return is_disk_full(self.folder)

@@ -1,4 +1,4 @@
-"""What goes wrong on an evening before an audience, and that it goes on: disks, devices, clocks, sleep, memory."""
+"""A run goes on when disks, devices, clocks, sleep or memory fail."""
 
 import gc
 import subprocess
@@ -50,7 +50,7 @@ STREAM = Stream((64, 48), 25)
 
 
 class Slow(Sink):
-    """Takes pictures when it may; fails on the one told."""
+    """A sink that waits until `gate` is set, and fails on one frame."""
 
     info = SinkInfo("slow")
 
@@ -71,14 +71,14 @@ class Slow(Sink):
 
 
 def quick() -> Filter:
-    """A filter that finds nobody, at once."""
+    """Return a fast filter that finds nobody."""
     filter = Filter(Settings(segmenter="kmeans"))
     filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
     return filter
 
 
 def test_a_disk_that_blocks_does_not_slow_the_call() -> None:
-    """Nothing is taken until all is sent: were it waited for, this would not end."""
+    """It takes nothing until all frames are sent. A call that waited for it would not end."""
     disk, watched = Slow(), Collect(is_call=True)
     with Tee([Queued(disk), watched]) as tee:
         go(Cards(40), tee, filter=quick())
@@ -109,7 +109,7 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
         sink.send(Frame(draw_card(64, 48), index, index / 25))
     sink._worker.join(30)
     said += sink.messages()
-    if is_alone:  # nobody is left to run for
+    if is_alone:  # no other sink is left
         with pytest.raises(UserError, match="No space"):
             sink.send(Frame(draw_card(64, 48), 4, 0.2))
     else:
@@ -125,7 +125,7 @@ def test_a_full_disk_ends_the_file_not_the_call(is_alone: bool) -> None:
 def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fills, file = iter([False] * 5 + [True]), tmp_path / "a.mp4"
     monkeypatch.setattr(worker, "DISK_CHECK_S", 0.0)
-    monkeypatch.setattr(worker, "is_full", lambda folder: next(fills))
+    monkeypatch.setattr(worker, "is_disk_full", lambda folder: next(fills))
     sink = Queued(ClipSink(file, STREAM))
     for index in range(10):
         sink.send(Frame(draw_card(64, 48), index, index / 25))
@@ -138,7 +138,7 @@ def test_a_clip_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path) -> None:
+def test_files_are_queued_only_in_live_runs(tmp_path: Path) -> None:
     for is_live in (False, True):
         specs = parse_sinks([f"file:{tmp_path / 'a.mp4'}", "null"])
         with open_sinks(specs, STREAM, is_live) as outputs:
@@ -150,7 +150,7 @@ def test_files_are_written_aside_only_where_pictures_do_not_wait(tmp_path: Path)
 
 
 class Reset:
-    """A GPU that works for some pictures, and then for none."""
+    """A GPU that works for some pictures, and then fails for good."""
 
     def __init__(self, good: int) -> None:
         self.left = good
@@ -163,20 +163,20 @@ class Reset:
 
 
 @pytest.mark.parametrize("is_call", [False, True])
-def test_a_gpu_that_resets_is_left_for_the_cpu(is_call: bool) -> None:
+def test_when_a_gpu_is_reset_the_cpu_goes_on(is_call: bool) -> None:
     sink = Collect(is_call=is_call)
     with Filter(Settings(segmenter="kmeans")) as filter:
         filter._planes.move(Engine("torch", "cuda:0", "PyTorch on a GPU"))
         filter.matting.segmenter = Reset(3)
         report, said = go(Cards(8), sink, filter=filter)
-    assert [frame.index for frame in sink.frames] == list(range(8))  # not one is lost
+    assert [frame.index for frame in sink.frames] == list(range(8))  # no frame is lost
     assert not any((frame.image == placeholder((64, 48))).all() for frame in sink.frames)
     cpu = choose_engine("cpu")
     assert said == [f"PyTorch on a GPU failed (CUDA error: unspecified launch failure): {cpu.detail} goes on, slower."]
     assert (report.device, report.engine) == ("CPU", cpu.detail)
 
 
-def test_styles_are_loaded_anew_when_the_gpu_is_left() -> None:
+def test_styles_are_loaded_again_when_the_cpu_takes_over() -> None:
     with Filter(Settings(segmenter="kmeans")) as filter:
         before = filter._planes.style("starry_night", filter.quality)
         filter._planes.engine = Engine("torch", "cuda:0", "PyTorch on a GPU")
@@ -186,7 +186,7 @@ def test_styles_are_loaded_anew_when_the_gpu_is_left() -> None:
 
 
 class Counted(FakeCapture):
-    """Those that are still there; the first that is opened after each loss is busy."""
+    """A capture of which those still alive are known."""
 
     alive: ClassVar["weakref.WeakSet[Counted]"] = weakref.WeakSet()
 
@@ -200,10 +200,10 @@ class Counted(FakeCapture):
 
 
 class BusyDesk(Desk):
-    """Whoever comes back is busy at first."""
+    """A camera that is busy at first each time that it is back."""
 
     def capture(self) -> FakeCapture:
-        self.captures = self.captures[-1:]  # what the desk itself holds
+        self.captures = self.captures[-1:]  # the others may be freed
         busy = bool(self.captures) and not getattr(self.captures[-1], "busy", True)
         self.captures.append(Counted(busy))
         return self.captures[-1]
@@ -217,13 +217,13 @@ class BusyDesk(Desk):
 
 
 def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the thread that captures; the camera comes back busy, then under another number."""
+    """On the capture thread. The camera is back busy, and then under another number."""
     desk = BusyDesk(monkeypatch)
     held = Held()
     monkeypatch.setattr(pacing, "BLANK_INTERVAL_S", 0.0)
 
     class Bounded(Wrapper):
-        """Ends after the hundredth loss."""
+        """A source that ends after the hundredth loss."""
 
         def __iter__(self):  # type: ignore[no-untyped-def]
             yield from islice(self._source, 400)
@@ -234,15 +234,15 @@ def test_a_hundred_unplugs_leave_no_thread_handle_or_memory(monkeypatch: pytest.
         for frame in latest:
             blank += frame.is_blank
     assert blank
-    assert desk.number == 2 * 99  # a busy one and a good one for each loss but the last
+    assert desk.number == 2 * 99  # a busy and a working capture for each loss but the last
     desk.captures.clear()
     gc.collect()
     assert not Counted.alive
     assert held.more() == (set(), 0)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nobody tells who watches")
-def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says who watches")
+def test_a_hundred_watchers_may_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path / "video10"
     device.touch()
 
@@ -251,13 +251,13 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
 
     driver = SimpleNamespace(Camera=camera, PixelFormat=SimpleNamespace(RGB="rgb"))
     monkeypatch.setitem(sys.modules, "pyvirtualcam", driver)
-    monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # no module is asked what the device is
+    monkeypatch.setattr(virtual_camera, "IS_LINUX", False)  # so that no device is examined
     monkeypatch.setattr(devices, "PROCESSES", tmp_path)
     for patience in ("MIN_WATCH_S", "MIN_ABSENCE_S"):
         monkeypatch.setattr(virtual_camera, patience, 0.0)
     with VirtualCamera("", STREAM) as sink:
         seen = set()
-        assert not sink.is_watched()  # from now on it is watched who watches
+        assert not sink.is_watched()  # from now on watchers are looked for
         held = Held()
         for index in range(100):
             sink.send(Frame(draw_card(64, 48), index, index / 25))
@@ -269,8 +269,8 @@ def test_who_watches_may_come_and_go_a_hundred_times(tmp_path: Path, monkeypatch
     assert seen == {(False, True), (True, False)}
 
 
-def test_a_clip_that_is_closed_holds_nothing() -> None:
-    """Not even until somebody collects garbage: each would keep its decoder's threads and pictures."""
+def test_a_closed_clip_is_freed_at_once() -> None:
+    """Garbage collection would come late: its decoder has threads and pictures."""
     gc.collect()
     gc.disable()
     try:
@@ -284,8 +284,8 @@ def test_a_clip_that_is_closed_holds_nothing() -> None:
         gc.enable()
 
 
-def test_a_laptop_that_slept_for_an_hour_goes_on_and_shows_nothing_of_the_room() -> None:
-    """Seen as a gap in time, with and without a camera that is gone when it wakes up."""
+def test_after_an_hour_of_sleep_the_run_goes_on_and_does_not_show_the_room() -> None:
+    """Sleep is a gap in time. The camera may be gone after it."""
     for after in ([], [Fault("errs", 1.0)], [Fault("vanishes", 3.0)]):
         camera = [Fault("works", 1.0), Fault("stalls", 3600.0), *after, Fault("works", 1.0)]
         audience, _ = perform(LOOKS["colour"], camera)
@@ -294,7 +294,7 @@ def test_a_laptop_that_slept_for_an_hour_goes_on_and_shows_nothing_of_the_room()
         assert not (audience.seen[-1][0] == placeholder(SIZE)).all()
 
 
-def test_a_clip_at_its_own_pace_does_not_run_through_what_was_slept_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_at_its_own_pace_does_not_catch_up_after_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     now, naps = [0.0], list[float]()
 
     def nap(seconds: float) -> None:
@@ -310,10 +310,8 @@ def test_a_clip_at_its_own_pace_does_not_run_through_what_was_slept_away(monkeyp
     assert np.allclose(naps[11:], 1 / 30 - 0.001)
 
 
-def test_the_clock_of_the_wall_may_step_without_anybody_noticing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only names and queues of jobs go by it; and names that were there already are not taken again."""
+def test_steps_of_the_wall_clock_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only names of files and the records of jobs use it, and no name is used twice."""
     package = Path(livestyle.__file__).parent
     asking = {path.stem for path in package.rglob("*.py") if "time.time()" in path.read_text("utf-8")}
     assert asking == {"jobs"}
@@ -321,13 +319,13 @@ def test_the_clock_of_the_wall_may_step_without_anybody_noticing(
     sink = Collect(is_call=True)
     go(Cards(9), sink, filter=quick())
     assert len(sink.frames) == 9
-    monkeypatch.setattr(time, "strftime", lambda *_: "2026-11-27_12-00-00")  # the same second again, an hour back
+    monkeypatch.setattr(time, "strftime", lambda *_: "2026-11-27_12-00-00")  # the same second again
     names = [claim(tmp_path).name for _ in range(3)]
     assert len(set(names)) == 3
 
 
 def eat(image: Image) -> None:
-    """More memory than there is."""
+    """Allocate more memory than there is."""
     np.ones(1 << 46, np.float32)
 
 
@@ -336,8 +334,8 @@ def eat_in_opencv(image: Image) -> None:
 
 
 @pytest.mark.parametrize("eat", [eat, eat_in_opencv])
-def test_memory_that_runs_out_hides_and_comes_back(eat: Callable[[Image], None]) -> None:
-    """It really does."""
+def test_frames_without_memory_are_hidden_and_the_run_goes_on(eat: Callable[[Image], None]) -> None:
+    """Real allocations fail."""
     number, sink = count(), Collect(is_call=True)
 
     def segment(image: Image) -> Matte:
@@ -360,7 +358,7 @@ from livestyle.cli import main
 from livestyle.render import filter
 def stuck(image):
     ctypes.CDLL(None).pause()  # in native code, for ever
-filter.PATIENCE = 0.1
+filter.THREAD_END_TIMEOUT_S = 0.1
 filter.load_segmenter = lambda *_: ("stuck", stuck)
 sys.argv = ["livestyle", *sys.argv[1:]]
 main.main()
@@ -368,14 +366,14 @@ main.main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pause()")
-def test_a_net_that_is_stuck_for_ever_does_not_keep_the_program_from_ending(tmp_path: Path) -> None:
+def test_the_program_ends_though_a_network_is_stuck_for_ever(tmp_path: Path) -> None:
     flags = ["live", "--source", "faults:1", "--private", "--sink", f"file:{tmp_path / 'a.mkv'}", "--frames", "3"]
     looks = ["--size", "64x48", "--background", "color:#204020"]
     done = subprocess.run(
         [sys.executable, "-c", STUCK, *flags, *looks], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    with open_source(str(tmp_path / "a.mkv")) as clip:  # what was written is whole
+    with open_source(str(tmp_path / "a.mkv")) as clip:  # the clip is whole
         frames = list(clip)
     assert len(frames) == 3
     assert all(abs(frame.image.astype(int) - placeholder((64, 48))).mean() < 4 for frame in frames)

@@ -37,10 +37,10 @@ class Faulty(Filter):
         super().__init__(Settings())
         self.bad = bad
 
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = no_next_frame) -> Image:
+    def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
         if frame.index in self.bad:
             raise RuntimeError("the segmenter broke")
-        return super().__call__(frame, look, following)
+        return super().__call__(frame, look, next_frame)
 
 
 def test_every_frame_of_a_clip_is_sent_in_order_with_its_time() -> None:
@@ -213,12 +213,12 @@ def test_panic_while_a_frame_is_rendered_hides_that_frame() -> None:
     controls, sink = make_controls(COLOUR), Collect()
 
     class Slow(Faulty):
-        def __call__(self, frame: Frame, look: Look, following: NextFrame = no_next_frame) -> Image:
+        def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
             if frame.index == 3:
                 controls.press("panic")  # as another thread would
                 assert sink.hidden[0] == 3
                 assert (sink.hidden[1] == placeholder((64, 48))).all()
-            return super().__call__(frame, look, following)
+            return super().__call__(frame, look, next_frame)
 
     with Slow(range(0)) as filter:
         go(Cards(5), sink, controls=controls, filter=filter)

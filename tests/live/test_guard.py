@@ -36,7 +36,7 @@ class Numbered(Filter):
         super().__init__(Settings())
         self.stuck, self.entered, self.go_on = stuck, threading.Event(), threading.Event()
 
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = no_next_frame) -> Image:
+    def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
         if frame.index in self.stuck:
             self.entered.set()
             assert self.go_on.wait(30)

@@ -110,7 +110,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_the_file_whole(
     tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    free = [recording.RESERVE]
+    free = [recording.MIN_FREE_BYTES]
     monkeypatch.setattr(worker, "DISK_CHECK_S", 0.0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, free[0]))
     with Recorder(tmp_path, Stream(SIZE, FPS), switch) as recorder:

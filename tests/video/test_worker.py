@@ -143,7 +143,7 @@ def test_an_item_is_let_go_of_before_the_next_one_is_waited_for() -> None:
 def test_a_disk_is_looked_at_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, looks = [0.0], list[Path]()
     monkeypatch.setattr(worker.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(worker, "is_full", lambda folder: bool(looks.append(folder)) or len(looks) == 2)
+    monkeypatch.setattr(worker, "is_disk_full", lambda folder: bool(looks.append(folder)) or len(looks) == 2)
     disk = DiskWatch(tmp_path)
     full = []
     for _ in range(9):

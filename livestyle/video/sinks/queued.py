@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from livestyle.errors import UserError
-from livestyle.files import RESERVE
+from livestyle.files import MIN_FREE_BYTES
 from livestyle.image.types import Frame
 from livestyle.video.sinks.sink import Sink
 from livestyle.video.worker import DiskWatch, Worker
@@ -61,7 +61,7 @@ class Queued(Sink):
     def _end_before_full(self, folder: Path) -> None:
         self._sink.close()
         raise UserError(
-            f"{self.info.name} ends here: less than {RESERVE >> 20} MB are free in {folder}.", "Free space."
+            f"{self.info.name} ends here: less than {MIN_FREE_BYTES >> 20} MB are free in {folder}.", "Free space."
         )
 
     def close(self) -> None:

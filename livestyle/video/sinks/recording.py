@@ -11,7 +11,7 @@ from typing import Protocol
 import platformdirs
 
 from livestyle.errors import UserError
-from livestyle.files import RESERVE, is_full
+from livestyle.files import MIN_FREE_BYTES, is_disk_full
 from livestyle.image.types import Frame
 from livestyle.video.sinks.clip import ClipWriter
 from livestyle.video.sinks.queued import MAX_QUEUED_FRAMES
@@ -152,7 +152,7 @@ class Take:
             clip.write(replace(frame, time=last))
             self._messages.extend(clip.messages())
             if disk.is_full():
-                self._fail(f"Recording ended: less than {RESERVE >> 20} MB are free in {disk.folder}.")
+                self._fail(f"Recording ended: less than {MIN_FREE_BYTES >> 20} MB are free in {disk.folder}.")
                 break
         return last
 
@@ -169,8 +169,10 @@ def claim(folder: Path) -> Path:
     stamp, number = time.strftime("%Y-%m-%d_%H-%M-%S"), 1
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if is_full(folder):
-            raise UserError(f"Less than {RESERVE >> 20} MB are free in {folder}.", "Free space, or use --recordings.")
+        if is_disk_full(folder):
+            raise UserError(
+                f"Less than {MIN_FREE_BYTES >> 20} MB are free in {folder}.", "Free space, or use --recordings."
+            )
         while True:
             path = folder / (f"{stamp}.mkv" if number == 1 else f"{stamp}-{number}.mkv")
             try:

@@ -20,12 +20,12 @@ class Plane:
     """The look of one plane.
 
     Args:
-        kind: A name in LOOK_KINDS.
+        kind: a name in LOOK_KINDS.
         text: the look as typed.
         styles: names or paths of the styles with their shares, which sum to 1.
-        amount: A number that the kind takes, such as the strength of a blur in 0..1.
+        amount: a number that the kind takes, such as the strength of a blur in 0..1.
         color: RGB in 0..255.
-        path: A picture or clip.
+        path: of a picture or clip.
     """
 
     kind: str
@@ -73,13 +73,20 @@ NONE = Plane("none", "none")
 
 
 def described(plane: Plane, strength: float) -> str:
-    """A plane's look in words, with its strength where that is not whole."""
+    """Return a plane's look in words, with its strength if that is below 1."""
     return plane.text if strength == 1 or plane == NONE else f"{plane.text} {strength:.0%}"
 
 
 @dataclass(frozen=True)
 class Look:
-    """Both planes, and how strongly; replaced whole, never changed."""
+    """The look of the whole picture. It is replaced whole, never changed.
+
+    Args:
+        background, person: the looks of both planes.
+        background_strength, person_strength: in 0..1, the share of the look in a mix with the camera's picture.
+        keep_colors: whether styles keep the camera's colours.
+        bypass: whether the camera's own picture is shown.
+    """
 
     background: Plane
     person: Plane = NONE
@@ -96,7 +103,7 @@ class Look:
         return f"background {behind}, person {described(self.person, self.person_strength)}{kept}"
 
     def with_planes(self, planes: Mapping[str, Plane]) -> "Look":
-        """The same with other looks on planes, by their names, and no longer bypassed."""
+        """Return the look with other looks on planes, by their names, and no longer bypassed."""
         background, person = (planes.get(name, getattr(self, name)) for name in ("background", "person"))
         return replace(self, background=background, person=person, bypass=False)
 
@@ -107,7 +114,7 @@ class Look:
         return kind.shows_room or (kind.is_mixed and self.background_strength < COVERED)
 
     def uncovers(self, before: "Look") -> bool:
-        """Whether it shows the room, or all of the camera's own picture, where another did not."""
+        """Return whether it shows the room, or all of the camera's picture, where the look before did not."""
         return (self.bypass and not before.bypass) or (self.is_bare and not before.is_bare)
 
     @property
@@ -127,10 +134,10 @@ class Look:
 
 
 def parse_plane(text: str) -> Plane:
-    """Read a LOOK.
+    """Read a look as typed.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is no look, or its file is not there.
     """
     head, _, rest = text.partition(":")
     is_style = head not in LOOK_KINDS or text.lower().endswith(STYLE_FILES)
@@ -157,7 +164,12 @@ def check_person_look(plane: Plane, step: str) -> None:
 
 
 def anchored(look: str, base: Path) -> str:
-    """A LOOK whose path is relative to a folder, as one that holds anywhere."""
+    """Return a look with a relative path as one with an absolute path.
+
+    Args:
+        look: as typed.
+        base: the folder that its path is relative to.
+    """
     head, colon, rest = look.partition(":")
     if colon and head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
         return f"{head}:{base / at_home(rest)}"
@@ -165,7 +177,7 @@ def anchored(look: str, base: Path) -> str:
 
 
 def at_home(path: str) -> Path:
-    """A path whose ~ is the user's home; left as it is where there is none, such as that of a user unknown."""
+    """Return a path with ~ replaced by the user's home, or as it is where that home is unknown."""
     try:
         return Path(path).expanduser()
     except (RuntimeError, ValueError):
@@ -201,15 +213,15 @@ def _style(text: str, _: str) -> Plane:
     if text.lower().endswith(STYLE_FILES):
         if not os.path.isfile(text):
             raise UserError(f"There is no file {text}.", "Check the name.")
-        return Plane("style", text, ((text, 1.0),))
+        return Plane(STYLE, text, ((text, 1.0),))
     blend = re.fullmatch(r"([\w.-]+)(?:\+([\w.-]+)(?:@([^@]*))?)?", text)
     if not blend:
         raise _unreadable(text)
     first, second, share = blend.groups()
     if second is None:
-        return Plane("style", text, ((first, 1.0),))
+        return Plane(STYLE, text, ((first, 1.0),))
     other = _share(text, share or "0.5")
-    return Plane("style", text, ((first, 1 - other), (second, other)))
+    return Plane(STYLE, text, ((first, 1 - other), (second, other)))
 
 
 def _share(text: str, number: str) -> float:
@@ -226,30 +238,29 @@ def _unreadable(text: str) -> UserError:
     return UserError(f"The look '{text}' cannot be read.", f"Choose from: {forms()}.")
 
 
+STYLE_FORM = "a style, A+B@0.3, PATH.onnx, PATH.safetensors"
+FILE_TRAITS = {"is_background_only": True, "has_own_light": True, "takes_path": True}
 ROWS = (
     LookKind("none", "none", _none, shows_room=True),
-    LookKind(
-        STYLE, "a style, A+B@0.3, PATH.onnx, PATH.safetensors", _style, shows_room=False, is_mixed=True,
-        has_own_light=True,
-    ),
+    LookKind(STYLE, STYLE_FORM, _style, shows_room=False, is_mixed=True, has_own_light=True),
     LookKind("blur", "blur[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
     LookKind("bokeh", "bokeh[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
     LookKind("color", "color:#rrggbb", _color, shows_room=False),
-    LookKind(
-        "image", "image:PATH", _file, shows_room=False, is_background_only=True, has_own_light=True, takes_path=True
-    ),
-    LookKind(
-        "video", "video:PATH", _file, shows_room=False, is_background_only=True, has_own_light=True, takes_path=True
-    ),
-)  # fmt: skip
-LOOK_KINDS = {kind.name: kind for kind in ROWS}  # how each is drawn stands in `render.kinds`, which also adds more
+    LookKind("image", "image:PATH", _file, shows_room=False, **FILE_TRAITS),
+    LookKind("video", "video:PATH", _file, shows_room=False, **FILE_TRAITS),
+)
+LOOK_KINDS = {kind.name: kind for kind in ROWS}  # `render.kinds` draws them, and adds more
 
 
 def look_of(settings: Settings, default_style: str) -> Look:
-    """The look that the flags ask for.
+    """Return the look that settings ask for.
+
+    Args:
+        settings: both planes, their strengths, and whether colours are kept.
+        default_style: for the background, where the settings name none.
 
     Raises:
-        UserError: a look that cannot be parsed, or is not one for its plane.
+        UserError: a look cannot be parsed or is not one for its plane, or a strength is not in 0..1.
     """
     person = parse_plane(settings.person)
     check_person_look(person, "Use --background for it.")

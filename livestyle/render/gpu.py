@@ -89,9 +89,9 @@ class Program:
             given: "frame", uint8 (H, W, 3).
 
         Returns:
-            "image" at full size and "reduced" for styles, float32 (1, 3, H, W). "third", uint8 (h, w, 3), for the
-            motion. "gray" at full size, float32 (1, 1, H, W), and "small gray", uint8 (h, w, 1), of the size of "coarse
-            matte", float32 (1, 1, h, w).
+            "image" at full size and "reduced" for styles, float32 (1, 3, H, W). "third" for the motion, uint8 (h, w,
+            3). "gray" at full size, float32 (1, 1, H, W). "coarse matte", float32 (1, 1, h, w), and "small gray" of its
+            size, uint8 (h, w, 1).
         """
         image = as_picture(given["frame"])
         made = {"image": image}

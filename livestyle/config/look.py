@@ -263,7 +263,7 @@ def look_of(settings: Settings, default_style: str) -> Look:
         UserError: a look cannot be parsed or is not one for its plane, or a strength is not in 0..1.
     """
     person = parse_plane(settings.person)
-    check_person_look(person, "Use --background for it.")
+    check_person_look(person, "Use it for the background.")
 
     def strength(of_plane: float | None) -> float:
         value = settings.strength if of_plane is None else of_plane

@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 
 
 def model_folders(models: Path | None = None) -> list[Path]:
-    """Where models are looked up, first match first: --models, $LIVESTYLE_MODELS, the user's, the package's own.
+    """Where models are looked up, first match first: `models`, $LIVESTYLE_MODELS, the user's, the package's own.
 
     Raises:
         UserError: a folder that was named is not there.
@@ -31,7 +31,9 @@ def model_folders(models: Path | None = None) -> list[Path]:
     named = [place for place in (models, Path(variable) if variable else None) if place is not None]
     for place in named:
         if not place.is_dir():
-            raise UserError(f"There is no folder of models {place}.", "Check --models and $LIVESTYLE_MODELS.")
+            raise UserError(
+                f"There is no folder of models {place}.", "Check the name, and $LIVESTYLE_MODELS.", "models"
+            )
     usual = [user_folder(), package / "models", package.parent / "models"]
     return [*named, *(place for place in usual if place.is_dir())]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from livestyle.cli.app import train_app
-from livestyle.cli.console import bar, say
+from livestyle.cli.console import bar, download, say
 from livestyle.cli.flags import LossNetworkFile
 from livestyle.cli.running import command_line, need_torch
 from livestyle.config.settings import STYLE_ARCHS
@@ -15,7 +15,7 @@ from livestyle.errors import UserError
 from livestyle.nets.fetch import silent_progress
 
 if TYPE_CHECKING:
-    from livestyle.train.checkpoint import TrainingStatus as TrainReport
+    from livestyle.train.loop import TrainingStatus as TrainReport
 
 Perceptual = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the pretrained networks.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Models folder to write to (default: your own).")]
@@ -82,10 +82,10 @@ def train_style_(
         tell = say if ranks.first else lambda line: None
         if photos is None and not my_photos:
             tell(f"Trains on {found.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
-        network, _ = open_loss_network(loss_network, ranks.device, tell)
+        network, _ = open_loss_network(loss_network, ranks.device, tell, progress=download)
         job = StyleTraining(
             picture, found, network, runs / f"{name}.safetensors", None if teacher else quicker(network), arch, minutes,
-            teacher, start, people_weight=people, still_weight=still, learning_rate=rate, batch=batch,
+            teacher, start, people_weight=people, stability_weight=still, learning_rate=rate, batch=batch,
             models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
         )  # fmt: skip
         follow(train_style(job, tell), ranks.first)
@@ -167,22 +167,26 @@ def train_loss_network_(
 ) -> None:  # fmt: skip
     """Distil the compact loss network from VGG-19, and measure it. Resumable: the same command goes on."""
     need_torch()
-    from livestyle.evaluate.style import evaluate_loss_network
+    from livestyle.evaluate.style import NetworkTest, evaluate_loss_network
     from livestyle.nets.card import Card
     from livestyle.nets.library import user_folder
     from livestyle.nets.loss_network import open_loss_network
     from livestyle.train import loss_network as distillation
 
-    teacher, file = open_loss_network(loss_network, device, say)
+    teacher, file = open_loss_network(loss_network, device, say, progress=download)
     job = distillation.LossNetworkTraining(
         photos, paintings, teacher, runs / "compact.safetensors", minutes, rate, distillation.WIDTHS, device, seed
     )
     follow(distillation.train_loss_network(job))
     net, facts = distillation.load_distilled(job)
-    held, (images, size, iterations) = distillation.divide(job)[1], distillation.JUDGED
+    held = distillation.split_pictures(job)[1]
     both = (net.to(device), job.checkpoint), (teacher, file)
+    test = NetworkTest(
+        held.paintings, held.photos[: distillation.JUDGED_PHOTOS],
+        distillation.JUDGED_SIDE_PX, distillation.JUDGED_ITERATIONS,
+    )  # fmt: skip
     with bar("Gatys", 1.0) as update:
-        score = evaluate_loss_network(*both, held.paintings, held.photos[:images], size, iterations, update)
+        score = evaluate_loss_network(*both, test, update)
     facts |= {"gatys_loss_ratio": score.ratio, "gatys_iterations": score.gatys_iterations}
     title = "Compact VGG-19: the loss network where the whole one is not at hand"
     data = data or f"{photos}, {paintings}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livestyle.cli.app import evaluate_app
-from livestyle.cli.console import bar, say, show, ticker
+from livestyle.cli.console import bar, download, say, show, ticker
 from livestyle.cli.flags import (
     AsJson,
     Background,
@@ -125,13 +125,11 @@ def evaluate_style_(
 ) -> None:  # fmt: skip
     """Style and content loss on photos, and the iterations of Gatys et al. 2016 that they equal (minutes; cached)."""
     need_torch("Measuring a style", ("torch", "safetensors"))
-    from livestyle.evaluate.style import evaluate_style
+    from livestyle.evaluate.style import StyleTest, evaluate_style
 
-    settings = settings_from(locals())
+    settings, test = settings_from(locals()), StyleTest(name, style_image, photos, size, iterations, reference)
     with bar("Gatys", 1.0) as update:
-        score = evaluate_style(
-            settings, name, style_image, photos, loss_network, size, iterations, say, update, reference
-        )
+        score = evaluate_style(settings, test, loss_network, say, update, download)
     show_score(score, as_json)
 
 
@@ -153,14 +151,14 @@ def evaluate_loss_network_(
 ) -> None:  # fmt: skip
     """How close the compact loss network's results come to VGG-19's own: the loss of both, as VGG-19 sees them."""
     need_torch("Measuring a loss network", ("torch", "safetensors"))
-    from livestyle.evaluate.style import evaluate_loss_network, spread
+    from livestyle.evaluate.style import NetworkTest, evaluate_loss_network, spread
     from livestyle.image.io import list_pictures
     from livestyle.nets.loss_network import open_loss_network
 
-    both = [open_loss_network(choice, device, say, models) for choice in (loss_network, judge)]
-    chosen = spread(list_pictures(photos), images)
+    both = [open_loss_network(choice, device, say, models, progress=download) for choice in (loss_network, judge)]
+    test = NetworkTest(style_image, spread(list_pictures(photos), images), size, iterations, keep)
     with bar("Gatys", 1.0) as update:
-        score = evaluate_loss_network(both[0], both[1], style_image, chosen, size, iterations, update, keep)
+        score = evaluate_loss_network(both[0], both[1], test, update)
     show_score(score, as_json)
 
 
@@ -187,9 +185,9 @@ def evaluate_leak_(
     from livestyle.stills.style_images import style_pictures
 
     settings, recipe = settings_from(locals()), Recipe(style_pictures(background, person), iterations, long_side)
-    studio = GatysPainter(settings, recipe, loss_network, say)
+    painter = GatysPainter(settings, recipe, loss_network, say, progress=download)
     with TemporaryDirectory() as folder, bar("painting", 1.0) as update:
-        rows = measure_leak(studio, portrait, out or Path(folder), update)
+        rows = measure_leak(painter, portrait, out or Path(folder), update)
     if as_json:
         facts = {"picture": str(portrait), "iterations": iterations, "long_side": long_side}
         return print(json.dumps({**facts, "planes": rows}))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from livestyle.cli import completion
-from livestyle.cli.console import say
+from livestyle.cli.console import download, say
 from livestyle.config.load import Config, load_config, project_file
 from livestyle.config.options import key_of
 from livestyle.config.settings import LiveSettings, Settings, read_size
@@ -80,8 +80,13 @@ LossNetworkFile = Annotated[Path | None, typer.Option(
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:
-    """The Settings among a command's flags."""
-    return Settings(**{field.name: flags[field.name] for field in fields(Settings) if field.name in flags})
+    """Return the settings among a command's flags; weights that their segmenter lacks are fetched behind a bar."""
+    settings = Settings(**{field.name: flags[field.name] for field in fields(Settings) if field.name in flags})
+    if settings.segmenter:
+        from livestyle.matting.published import fetch_weights
+
+        fetch_weights(settings, download)
+    return settings
 
 
 def is_typed(context: typer.Context, name: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from typing import NoReturn
 
 from livestyle import __version__
@@ -11,10 +12,9 @@ from livestyle.cli import bench, doctor, evaluate, flags, lists, live, paint_in,
 from livestyle.cli import config as cli_config
 from livestyle.cli import jobs as cli_jobs
 from livestyle.cli.app import app, evaluate_app, train_app
-from livestyle.cli.console import download, recorder, say
+from livestyle.cli.console import recorder, say
 from livestyle.config.settings import STAGE
 from livestyle.errors import Stuck, UserError
-from livestyle.nets import fetch
 
 GRACE = 0.5  # seconds that a thread may take to end
 
@@ -34,9 +34,11 @@ def main() -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # the libraries' own chatter
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("QT_LOGGING_RULES", "*=false")
+    # One thread for a filter on four cores: as much work is done side by side as there are stages.
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", str(max(1, (os.cpu_count() or 1) // 4)))
+    warnings.filterwarnings("ignore", module="PIL")  # of pictures whose notes are damaged
     # PyTorch's threads would spin while they wait: beside other work, steps of a training took four times longer.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    fetch.progress = download
     keep_memory()
     arguments = sys.argv[1:]
     if "--version" in arguments[:1]:

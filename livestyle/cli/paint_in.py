@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from livestyle.cli.app import app
-from livestyle.cli.console import bar, say
+from livestyle.cli.console import bar, download, say
 from livestyle.cli.flags import (
     AutoLight,
     Device,
@@ -67,15 +67,17 @@ def paint_in_(
     source = painting if stylize is None else Path(stylize)
     if paint_in.is_picture(source):
         need_torch("Painting by optimisation", ("torch", "safetensors"))
-        stop = Stop()
+        from livestyle.stills.gatys import GatysPainter
+
+        recipe = paint_in.gatys_recipe(source, iterations, long_side)
+        painter, stop = GatysPainter(settings, recipe, loss_network, say, progress=download), Stop()
         with stopping(stop), bar(portrait.name, 1.0) as update:
-            stylize = paint_in.gatys_stylizer(settings, portrait, source, out, loss_network, iterations, long_side,
-                                              stop, say, update)  # fmt: skip
+            stylize = paint_in.gatys_stylizer(painter, portrait, source, out, stop, update)
         if stylize is None:
             return say(f"Stopped: the same command goes on from there. {out} is not written.")
-    painter = paint_in.PaintIn(settings, stylize, blend)
-    painter.prepare(*pictures)
-    result = painter(*pictures, paint_in.Where(x, y, height), rgba)
+    paint = paint_in.PaintIn(settings, stylize, blend)
+    paint.prepare(*pictures)
+    result = paint(*pictures, paint_in.Placement(x, y, height), rgba)
     save_image(out, result.image)
     parts = ", ".join(f"{name} {value:.2f}" for name, value in result.seconds.items() if name != "all")
     say(f"{out}: {result.seconds['all']:.2f} s ({parts})")

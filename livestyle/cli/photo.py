@@ -8,7 +8,7 @@ import typer
 
 from livestyle import __version__
 from livestyle.cli.app import app
-from livestyle.cli.console import bar, say, ticker
+from livestyle.cli.console import bar, download, say, ticker
 from livestyle.cli.flags import (
     AutoLight,
     Background,
@@ -106,8 +106,8 @@ def photo(
 def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) -> None:
     """Paint stills by optimisation, each behind a bar."""
     from livestyle.stills import batch as stills
-    from livestyle.stills.ablations import SHEETS, paint_sheet
-    from livestyle.stills.gatys import GatysPainter
+    from livestyle.stills.ablations import ABLATIONS, paint_ablation
+    from livestyle.stills.gatys import GatysPainter, Outputs
     from livestyle.stills.loss_curve import check_curve
     from livestyle.stills.recipe import recipe_from
 
@@ -115,22 +115,23 @@ def paint(settings: Settings, source: Path, out: Path, flags: dict[str, Any]) ->
         say("--quality has no say with --method gatys: --long-side has.")
     jobs, stop, done = stills.pairs(source, out), Stop(), []
     sheet, curve = flags["sheet"], flags["curve"]
-    if sheet and sheet not in SHEETS:
-        raise UserError(f"There is no sheet '{sheet}'.", f"Choose {' or '.join(SHEETS)}.")
+    if sheet and sheet not in ABLATIONS:
+        raise UserError(f"There is no sheet '{sheet}'.", f"Choose {' or '.join(ABLATIONS)}.")
     if curve:
         check_curve(curve)
         if len(jobs) > 1 or sheet:
             raise UserError("--curve draws the losses of one picture.", "Leave it away, or give one picture.")
     notes = {"Software": f"livestyle {__version__}", "livestyle-command": command_line()}
-    studio = GatysPainter(settings, recipe_from(settings, flags), flags["loss_network"], say, notes, flags["all_"])
+    recipe, outputs = recipe_from(settings, flags), Outputs(notes, flags["all_"])
+    painter = GatysPainter(settings, recipe, flags["loss_network"], say, outputs, download)
     with stopping(stop):
         for picture, result in jobs:
             try:
                 with bar(picture.name, 1.0) as update:
                     finished = (
-                        paint_sheet(studio, sheet, picture, result, stop, update)
+                        paint_ablation(painter, sheet, picture, result, stop, update)
                         if sheet
-                        else studio.paint(picture, result, stop, update, curve)
+                        else painter.paint(picture, result, stop, update, curve)
                     )
             except UserError as problem:
                 if len(jobs) == 1:

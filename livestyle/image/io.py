@@ -121,6 +121,7 @@ def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: i
         One of BROKEN: it is of none of these kinds.
     """
     from PIL import Image as Pil
+    from PIL import UnidentifiedImageError
 
     with path.open("rb") as file:
         prefix = file.read(16)
@@ -131,10 +132,10 @@ def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: i
         accepted = accepts is None or accepts(prefix)
         if accepted and not isinstance(accepted, str):  # else the words are about a library that is missing
             try:
-                return make(str(path), "")
+                return make(str(path), "")  # type: ignore[arg-type]  # it takes a path, too, and closes the file
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
-    raise Pil.UnidentifiedImageError(str(path))
+    raise UnidentifiedImageError(str(path))
 
 
 def _know_heif(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Pure functions on pictures: scaling, mixing, blurring, compositing."""
 
-import os
 from functools import lru_cache
 
 import cv2
@@ -11,13 +10,9 @@ from livestyle.image.types import Colors, Gray, Image, Matte, size_of
 from livestyle.types import Size
 
 LARGE = 540  # rows from which on an eighth of the size tells the colours near a rim as well as a quarter
-THREADS = max(1, (os.cpu_count() or 1) // 4)  # of OpenCV: as much work is done side by side as there are stages
 SOFT = 0.02  # mattes nearer than this to 0 and 1 are not soft
 RIM = 1 / 64  # of the height: from how far around a soft pixel takes the colours of its planes
 NEAR = 0.01  # share of the person around a pixel with which a colour can be told
-
-
-cv2.setNumThreads(THREADS)
 
 
 @lru_cache(8)

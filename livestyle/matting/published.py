@@ -19,7 +19,7 @@ from livestyle.image.types import Image, Matte, Segmenter, size_of
 from livestyle.matting.kmeans import kmeans
 from livestyle.nets.engine import Engine
 from livestyle.nets.fetch import fetch, silent_progress
-from livestyle.nets.library import model_folders, user_folder
+from livestyle.nets.library import find_cards, model_folders, user_folder
 from livestyle.types import OpenProgress
 
 if TYPE_CHECKING:
@@ -83,10 +83,32 @@ def load_foreign(
         UserError: a package is missing, `keep` names what it does not know, or the weights cannot be had.
     """
     foreign = SEGMENTERS[name]
+    kept = kept_classes(name, settings)
+    return foreign.make(weights_file(name, settings, progress), engine, kept)
+
+
+def fetch_weights(settings: Settings, progress: OpenProgress) -> None:
+    """Fetch the weights of the segmenter that the settings name, where they are published and not here yet.
+
+    Raises:
+        UserError: as `load_foreign`.
+    """
+    name = settings.segmenter
+    if name in SEGMENTERS and name not in find_cards("segmenter", settings.models):
+        kept_classes(name, settings)
+        weights_file(name, settings, progress)
+
+
+def kept_classes(name: str, settings: Settings) -> list[int]:
+    """Return the numbers of the classes to keep.
+
+    Raises:
+        UserError: a package is missing, or `keep` names what the segmenter does not know.
+    """
+    foreign = SEGMENTERS[name]
     if lacking := install_command(foreign):
         raise UserError(f"The segmenter '{name}' is not installed.", f"Run: {lacking}")
-    kept = class_numbers(name, settings.keep, foreign.classes())
-    return foreign.make(weights_file(name, settings, progress), engine, kept)
+    return class_numbers(name, settings.keep, foreign.classes())
 
 
 def install_command(foreign: Foreign) -> str:

@@ -11,7 +11,11 @@ Row = tuple[str, int, int, dict[str, float]]  # plane, width and height of the s
 
 
 def check_curve(path: Path) -> None:
-    """Raises UserError where nothing could be drawn there."""
+    """Check, before any work, that a curve can be drawn there.
+
+    Raises:
+        UserError: it cannot.
+    """
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} is no PNG.", "End it in .png.")
     if not path.parent.is_dir():
@@ -19,7 +23,14 @@ def check_curve(path: Path) -> None:
 
 
 def draw_curve(history: Sequence[Row], path: Path) -> None:
-    """A panel for each plane, a line for each loss, and where the scales change, as a PNG."""
+    """Draw a panel for each plane, a line for each loss, and a mark where the scale changes, as a PNG.
+
+    Args:
+        history: a row for each iteration; path: of the PNG.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     from matplotlib.figure import Figure  # the object API: no window, no global state
 
     planes = list(dict.fromkeys(row[0] for row in history)) or [""]

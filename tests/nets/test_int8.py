@@ -20,7 +20,7 @@ from livestyle.nets.export.int8 import CHANNELS, TOP, USES, compute_in_int8, map
 from livestyle.nets.export.shipped import Shipped, load_shipped
 from livestyle.nets.library import find_cards
 from livestyle.render.stylizer import load_style
-from livestyle.train.publish import LIKE, fidelity, publish
+from livestyle.train.publish import MIN_INT8_PSNR_DB, least_psnr, publish
 
 PACKAGE = Path(__file__).parents[2] / "models"
 STYLES = find_cards("style", PACKAGE)
@@ -103,14 +103,14 @@ def test_products_of_the_default_segmenter_add_up_in_16_bits() -> None:
 def test_a_shipped_style_paints_in_int8_what_its_net_paints(name: str) -> None:
     card = STYLES[name]
     assert card.figures["precision"] == "int8"
-    assert float(card.figures["int8_psnr"]) >= LIKE
+    assert float(card.figures["int8_psnr"]) >= MIN_INT8_PSNR_DB
     kinds = [node.op_type for node in onnx.load(card.path(".onnx")).graph.node]
     assert kinds.count("QuantizeLinear") == 2 * kinds.count("Conv") > 20  # what is read, and weights
     exact, picture = (
         load_shipped(card.net, card.kind, card.path(".safetensors")).net,
         cover(draw_card(320, 180), (320, 184)),
     )
-    assert fidelity(card, exact, [picture]) > 28  # a drawing of flat colours: further than photographs are
+    assert least_psnr(card, exact, [picture]) > 28  # a drawing of flat colours: further than photographs are
 
 
 def test_a_style_whose_steps_are_taken_out_is_the_net_itself() -> None:

@@ -65,12 +65,12 @@ def bench(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
-    from livestyle.evaluate.speed.cores import kept_to
+    from livestyle.evaluate.speed.cores import limited_to
 
     if against not in (None, "naive"):
         raise UserError(f"There is no recipe '{against}'.", "Choose --against naive.")
-    with kept_to(cores):  # before anything counts them
-        from livestyle.evaluate.charts import check_chart, draw_naive
+    with limited_to(cores):  # before anything counts them
+        from livestyle.evaluate.charts import check_chart, draw_baseline
         from livestyle.evaluate.speed import bench as benchmark
 
         if chart and not against:
@@ -80,32 +80,34 @@ def bench(
         settings = settings_from(locals() | {"model_file": None if against else model_file})
         if grid:
             return measure_grid(settings, source, seconds, grid, as_json)
-        job = benchmark.Job(source, size, seconds, pace, busy_cores, against == "naive", model_file, peak, profile)
+        job = benchmark.BenchOptions(
+            source, size, seconds, pace, busy_cores, against == "naive", model_file, peak, profile
+        )  # fmt: skip
         stop = Stop()
         with stopping(stop), bar("measuring", job.total) as update:
             facts = benchmark.bench(settings, job, stop, say, update)
     if chart:
-        draw_naive(facts, chart)
+        draw_baseline(facts, chart)
     tell_speed(facts, as_json)
 
 
 def measure_grid(settings: Settings, source: str, seconds: float, folder: Path, as_json: bool) -> None:
     """Measure the cost as work grows, and write its table and chart."""
-    from livestyle.evaluate.charts import check_chart, draw_cost
+    from livestyle.evaluate.charts import check_chart, draw_scaling
     from livestyle.evaluate.speed import scaling as cost
     from livestyle.files import atomic_write
 
     folder.mkdir(parents=True, exist_ok=True)
     check_chart(folder / "cost.png")
     stop, rows = Stop(), []
-    with stopping(stop), bar("measuring", cost.rows_of(cost.SIZES)) as update:
-        for row in cost.measure_cost(settings, source, cost.SIZES, seconds):
+    with stopping(stop), bar("measuring", cost.row_count(cost.SIZES)) as update:
+        for row in cost.measure_scaling(settings, source, cost.SIZES, seconds):
             rows.append(row)
             update(len(rows), "x".join(map(str, row["size"])))
             if stop.is_set():
                 return say("Stopped: nothing was written.")
-    facts = cost.cost_facts(settings, rows)
-    draw_cost(facts, folder / "cost.png")
+    facts = cost.scaling_facts(settings, rows)
+    draw_scaling(facts, folder / "cost.png")
     for name, text in (("cost.json", json.dumps(facts, indent=1)), ("cost.md", cost.markdown(rows))):
         with atomic_write(folder / name) as part:
             part.write_text(text, "utf-8")

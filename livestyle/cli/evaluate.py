@@ -47,7 +47,7 @@ def evaluate_segmenters_(
     with bar("pictures", 1.0) as update:
         names = [name for name in only.split(",") if name]
         images, table = evaluate.evaluate_segmenters(
-            settings_from(locals()), data, names, lambda name, done: update(done, name)
+            settings_from(locals()), data, names, lambda name, done: update(done, name), download
         )  # fmt: skip
     if chart:
         evaluate.draw_segmenters(table, images, chart)

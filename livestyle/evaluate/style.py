@@ -1,6 +1,6 @@
-"""How good a style is: its losses on fixed photos, and the iterations of Gatys et al. 2016 that they equal.
+"""How good a style is: its losses on fixed photos, and the iterations of Gatys et al. 2016 with equal loss.
 
-And how good a loss network is: the losses, as another sees them, of what is painted with it.
+How good a loss network is: the losses, as a judge sees them, of what is painted with it.
 """
 
 import hashlib
@@ -36,15 +36,15 @@ METHOD = 1  # raised when the optimization changes, so that cached curves are no
 
 @dataclass(frozen=True)
 class StyleScore:
-    """The JSON object of the command contract.
+    """The score of a style, and the JSON object of its command.
 
     Args:
         style: as typed.
         style_loss, content_loss, total_loss: means over the photos.
-        gatys_iterations: after how many the optimisation's mean total loss is the style's.
-        images, size: how many photos, and the side of the squares that were cut from them.
+        gatys_iterations: after which the optimization's mean total loss equals the style's.
+        images, size: number of photos, and side of the squares that were cut from them, in pixels.
         loss_network: name and SHA-256 of its file.
-        reference: another style's name or file, its total loss on the same, and ours over that; None without.
+        reference: another style's name or file, its total loss on the same photos, and the ratio; None without one.
     """
 
     style: str
@@ -60,15 +60,16 @@ class StyleScore:
 
 @dataclass(frozen=True)
 class NetworkScore:
-    """The JSON object of how good a loss network is.
+    """The score of a loss network, and the JSON object of its command.
 
     Args:
         loss_network, judge: name and SHA-256 of their files.
-        total_loss: mean of the total loss, as the judge sees it, of what the optimisation paints with the network.
+        total_loss: the judge's mean total loss of what the optimization paints with the network.
         own_total_loss: of what it paints with the judge itself, in as many iterations.
         ratio: the first over the second.
-        gatys_iterations: of those with the judge, after how many the loss is the network's.
-        iterations, images, size: of each optimisation; how many photos; the side of the squares cut from them.
+        gatys_iterations: with the judge, after which its loss equals the network's.
+        iterations: of each optimization.
+        images, size: number of photos, and side of the squares that were cut from them, in pixels.
     """
 
     loss_network: dict[str, str]
@@ -211,14 +212,14 @@ def style_score(
 
 
 def say_where_from(models: Path, style: str, say: Say) -> None:
-    """Tell when a folder of models has no style of that name, so that another folder's is measured."""
+    """Say so where a folder of models has no such style, and another folder's is measured."""
     folder = style_card(style, models).folder
     if folder and style == folder.name and models.resolve() not in folder.resolve().parents:
         say(f"{models} has no style '{style}': the one in {folder} is measured.")
 
 
 def mean_losses(trials: Sequence[Trial], stylize: Stylizer) -> dict[str, float]:
-    """What a style's pictures of the photos lose, by kind, in the mean."""
+    """Return the mean losses of a style's pictures of the photos, by name."""
     rows = [measure(trial.goal, stylize(trial.image)) for trial in trials]
     return {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
 
@@ -242,22 +243,25 @@ def set_trials(network: LossNetwork, network_hash: str, test: StyleTest) -> list
 
 
 def spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """Of N sorted paths those number 0, N/count, 2 N/count ..., rounded down; all where there are not so many."""
+    """Return `count` of N sorted paths, at equal distances: number 0, N/count, 2 N/count, rounded down.
+
+    Where there are not so many, return all.
+    """
     if len(paths) <= count:
         return list(paths)
     return [paths[number * len(paths) // count] for number in range(count)]
 
 
 def identity(file: Path) -> dict[str, str]:
-    """The name and SHA-256 of a loss network's file."""
+    """Return the name and SHA-256 of a loss network's file."""
     return {"name": file.name, "sha256": sha256(file)}
 
 
 def open_cache() -> Path:
-    """The folder of the curves, made if need be.
+    """Return the folder of cached curves; create it if necessary.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be created.
     """
     folder = cache_folder() / "gatys"
     try:
@@ -268,12 +272,19 @@ def open_cache() -> Path:
 
 
 def entry_name(*parts: str | int) -> str:
-    """The file name of a curve: a digest of all that it depends on."""
+    """Return the file name of a curve: a digest of all that it depends on."""
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest() + ".json"
 
 
 def gatys_curves(trials: Sequence[Trial], iterations: int, watch: Progress) -> list[list[float]]:
-    """Each photo's total losses, before the first iteration and after each, from the cache where they are there."""
+    """Return each photo's total losses before the first iteration and after each, from the cache where they are there.
+
+    Args:
+        trials: the photos; iterations: of the optimization; watch: takes the progress.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
     curves = [load_curve(trial.entry) for trial in trials]
     missing = [number for number, curve in enumerate(curves) if len(curve) <= iterations]
     for done, number in enumerate(missing):
@@ -289,7 +300,7 @@ def gatys_curves(trials: Sequence[Trial], iterations: int, watch: Progress) -> l
 
 
 def load_curve(entry: Path) -> list[float]:
-    """A cached curve; empty where there is none that can be read."""
+    """Return a cached curve; empty where none can be read."""
     try:
         return [float(loss) for loss in json.loads(entry.read_text("utf-8"))["total"]]
     except (OSError, ValueError, TypeError, KeyError):
@@ -307,7 +318,7 @@ def save_curve(entry: Path, curve: list[float]) -> None:
 
 
 def equal_iterations(curve: Sequence[float], loss: float) -> float:
-    """Where a falling curve first reaches a loss, between its points on a straight line; its last point if never."""
+    """Return where a falling curve first reaches a loss, interpolated linearly; its last point if never."""
     if loss >= curve[0]:
         return 0.0
     for number, (before, after) in enumerate(pairwise(curve)):

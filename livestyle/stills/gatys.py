@@ -25,7 +25,7 @@ from livestyle.nets.loss_network import open_loss_network
 from livestyle.nets.tensors import device_of
 from livestyle.render.filter import Filter
 from livestyle.stills import memory
-from livestyle.stills.loss_curve import Row, draw_curve
+from livestyle.stills.loss_curve import LossRow, draw_curve
 from livestyle.stills.masked_loss import Layers, Lens, set_masked_goal, stand_in, style_grams
 from livestyle.stills.memory import fit_memory
 from livestyle.stills.multiscale import Multiscale, join
@@ -54,7 +54,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Job:
+class Still:
     """One still, ready to be painted.
 
     Args:
@@ -180,7 +180,7 @@ class GatysPainter:
         self._write(job)
         return True
 
-    def _plan(self, source: Path, target: Path, curve: Path | None) -> Job | None:
+    def _plan(self, source: Path, target: Path, curve: Path | None) -> Still | None:
         """Return what is to be done; None where the result is there already."""
         check_target(source, target)
         image, notes = load_picture(source)
@@ -194,9 +194,9 @@ class GatysPainter:
         recipe = self._fitted_recipe(state, size_of(image))
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
         multiscale = Multiscale(self._lens, recipe, self._paintings, image, self._masks(image, matte), state)
-        return Job(source, target, curve, image, notes, matte, recipe, state, digest, multiscale, unfinished)
+        return Still(source, target, curve, image, notes, matte, recipe, state, digest, multiscale, unfinished)
 
-    def _write(self, job: Job) -> None:
+    def _write(self, job: Still) -> None:
         """Write the finished picture, and those beside it."""
         if not job.state.history:
             self._say(f"{job.source} shows nothing to paint: there is no such plane in it.")
@@ -233,7 +233,7 @@ class GatysPainter:
                     losses[plane][style] = float(goal.style_loss(self._lens.maps(goal.image)))
         return losses
 
-    def _beside(self, job: Job) -> dict[Path, Image]:
+    def _beside(self, job: Still) -> dict[Path, Image]:
         """Return the pictures that are written beside the result, by file."""
         if not self._outputs.has_planes or job.matte is None:
             return {}
@@ -265,7 +265,7 @@ class GatysPainter:
         return replace(self.recipe, long_side=long_side, optimizer=optimizer)
 
 
-def run(job: Job, stop: Event, watch: Progress) -> bool:
+def run(job: Still, stop: Event, watch: Progress) -> bool:
     """Paint until the still is finished or `stop` is set; save at intervals and when stopped.
 
     Returns:
@@ -283,13 +283,13 @@ def run(job: Job, stop: Event, watch: Progress) -> bool:
     return True
 
 
-def described(row: Row) -> str:
+def described(row: LossRow) -> str:
     """Return the note of a progress bar: plane, size and losses."""
     plane, width, height, losses = row
     return f"{plane} {width}x{height}, " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
 
 
-def last_losses(history: list[Row]) -> dict[str, dict[str, float]]:
+def last_losses(history: list[LossRow]) -> dict[str, dict[str, float]]:
     """Return the last losses of each plane."""
     return {plane: losses for plane, _, _, losses in history}
 

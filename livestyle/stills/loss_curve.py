@@ -7,7 +7,7 @@ from pathlib import Path
 from livestyle.errors import UserError
 from livestyle.files import atomic_write
 
-Row = tuple[str, int, int, dict[str, float]]  # plane, width and height of the scale, losses after an iteration
+LossRow = tuple[str, int, int, dict[str, float]]  # plane, width and height of the scale, losses after an iteration
 
 
 def check_curve(path: Path) -> None:
@@ -22,7 +22,7 @@ def check_curve(path: Path) -> None:
         raise UserError(f"There is no folder {path.parent}.", "Create it first.")
 
 
-def draw_curve(history: Sequence[Row], path: Path) -> None:
+def draw_curve(history: Sequence[LossRow], path: Path) -> None:
     """Draw a panel for each plane, a line for each loss, and a mark where the scale changes, as a PNG.
 
     Args:

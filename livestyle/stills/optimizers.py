@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Terms = dict[str, Tensor]  # named losses; "total" is minimized
+TensorTerms = dict[str, Tensor]  # named losses; "total" is minimized
 State = dict[str, Tensor]
 
 MAX_PAIRS = 20  # of steps and gradient changes, in the history of L-BFGS
@@ -25,7 +25,7 @@ class PictureOptimizer:
         losses: named losses of a float (1, 3, H, W) picture; start: such a picture.
     """
 
-    def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
+    def __init__(self, losses: Callable[[Tensor], TensorTerms], start: Tensor) -> None:
         self._losses, self.picture, self.iteration, self.evaluations = losses, start, 0, 0
         self.terms, self._gradient = self._evaluate(start)
 
@@ -37,7 +37,7 @@ class PictureOptimizer:
     def _improve(self) -> None:
         raise NotImplementedError
 
-    def _evaluate(self, picture: Tensor) -> tuple[Terms, Tensor]:
+    def _evaluate(self, picture: Tensor) -> tuple[TensorTerms, Tensor]:
         """Return the losses of a picture, and the gradient of the total."""
         self.evaluations += 1
         place = picture.contiguous(memory_format=torch.channels_last).detach().requires_grad_()
@@ -67,7 +67,7 @@ class Lbfgs(PictureOptimizer):
     content before a plain wall. Here a pair without curvature is not kept, and a failed line search clears the history.
     """
 
-    def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
+    def __init__(self, losses: Callable[[Tensor], TensorTerms], start: Tensor) -> None:
         super().__init__(losses, start)
         self._moves: deque[Tensor] = deque(maxlen=MAX_PAIRS)
         self._turns: deque[Tensor] = deque(maxlen=MAX_PAIRS)  # of the gradient, over each step
@@ -106,7 +106,7 @@ class Lbfgs(PictureOptimizer):
             found += (share - (turn * found).sum() / (move * turn).sum()) * move
         return found
 
-    def _move(self, place: Tensor, terms: Terms, gradient: Tensor) -> None:
+    def _move(self, place: Tensor, terms: TensorTerms, gradient: Tensor) -> None:
         move, turn = place - self.picture, gradient - self._gradient
         if float((move * turn).sum()) > MIN_CURVATURE * float(move.norm() * turn.norm()):
             self._moves.append(move)
@@ -134,7 +134,7 @@ class Lbfgs(PictureOptimizer):
 class Adam(PictureOptimizer):
     """Adam (Kingma and Ba 2015): more steps for the same loss, with a tenth of the memory."""
 
-    def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
+    def __init__(self, losses: Callable[[Tensor], TensorTerms], start: Tensor) -> None:
         super().__init__(losses, start)
         self._mean, self._square = torch.zeros_like(start), torch.zeros_like(start)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from livestyle.files import save_tensors
 from livestyle.image.types import Image
-from livestyle.stills.loss_curve import Row
+from livestyle.stills.loss_curve import LossRow
 
 
 @dataclass
@@ -28,7 +28,7 @@ class PaintState:
     place: tuple[int, int] = (0, 0)
     pictures: dict[str, Image] = field(default_factory=dict)
     optimizer: dict[str, Tensor] = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
+    history: list[LossRow] = field(default_factory=list)
     plan: tuple[int, str] | None = None
 
 

@@ -92,16 +92,16 @@ def slim_model(net: transform.SlimNet, pictures: Sequence[Tensor]) -> Any:
     import onnx
 
     from livestyle.nets.export.graph import slim_graph
-    from livestyle.nets.export.int8 import measured_reads
+    from livestyle.nets.export.int8 import measure_input_ranges
 
-    net = transform.evened(net, pictures) if pictures else net
-    graph = slim_graph(net, measured_reads(net, pictures))
+    net = transform.equalize(net, pictures) if pictures else net
+    graph = slim_graph(net, measure_input_ranges(net, pictures))
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
 
 
 def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
     """One ONNX file for any batch and size, its costly convolutions in int8, other large weights in fp16."""
-    from livestyle.nets.export.int8 import compute_in_int8
+    from livestyle.nets.export.int8 import quantize_convolutions
 
     example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
@@ -111,7 +111,7 @@ def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
     )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    compute_in_int8(model.graph)
+    quantize_convolutions(model.graph)
     write_onnx(model, path)
 
 

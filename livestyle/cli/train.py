@@ -68,7 +68,7 @@ def train_style_(
         raise UserError(f"There is no architecture '{arch}'.", f"Choose from: {', '.join(STYLE_ARCHS)}.")
     need_torch()
     from livestyle.nets.library import user_folder
-    from livestyle.nets.loss_network import open_loss_network, quicker
+    from livestyle.nets.loss_network import open_loss_network, quick_network
     from livestyle.train.photos import people_finder, photos_of
     from livestyle.train.publish import StyleFacts, publish_style, reserve
     from livestyle.train.ranks import joined, training_device
@@ -84,8 +84,8 @@ def train_style_(
             tell(f"Trains on {found.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
         network, _ = open_loss_network(loss_network, ranks.device, tell, progress=download)
         job = StyleTraining(
-            picture, found, network, runs / f"{name}.safetensors", None if teacher else quicker(network), arch, minutes,
-            teacher, start, people_weight=people, stability_weight=still, learning_rate=rate, batch=batch,
+            picture, found, network, runs / f"{name}.safetensors", None if teacher else quick_network(network), arch,
+            minutes, teacher, start, people_weight=people, stability_weight=still, learning_rate=rate, batch=batch,
             models=out if out and out.is_dir() else None, ranks=ranks, seed=seed,
         )  # fmt: skip
         follow(train_style(job, tell), ranks.first)

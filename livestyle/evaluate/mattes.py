@@ -11,7 +11,7 @@ from livestyle.errors import UserError
 from livestyle.evaluate.composites import MOTIONS, composite_clip, stands_free
 from livestyle.evaluate.metrics import Scores, dtssd, mean_scores, picture_scores
 from livestyle.evaluate.segmenters import load_pairs, load_truth
-from livestyle.image.io import PICTURES, load_image
+from livestyle.image.io import PICTURE_SUFFIXES, load_image
 from livestyle.image.pixels import fit_matte
 from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.render.filter import Filter
@@ -61,7 +61,7 @@ def find_rooms(folder: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    rooms = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
+    rooms = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not rooms:
         raise UserError(f"There are no pictures in {folder}.", "Give a folder of rooms without people with --rooms.")
     return rooms

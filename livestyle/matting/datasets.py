@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pil
 
 from livestyle.errors import UserError
-from livestyle.image.io import KINDS, load_image
+from livestyle.image.io import PILLOW_FORMATS, load_image
 from livestyle.image.types import Gray, Image, size_of
 from livestyle.types import Size
 
@@ -94,25 +94,25 @@ def find_plain(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 def png_size(path: Path) -> Size:
     """Of a picture's header."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return file.size
 
 
 def read_gray(path: Path) -> Gray:
     """A grey picture, 255 = person."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return np.array(file.convert("L"), np.uint8)
 
 
 def read_alpha(path: Path) -> Gray:
     """The transparency of a cut-out."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return np.array(file.getchannel("A"), np.uint8)
 
 
 def read_mask(path: Path) -> Gray:
     """A mask of 0 and 1, or of 0 and 255."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         values = np.array(file if file.mode == "P" else file.convert("L"), np.uint8)
     return np.asarray(values * 255, np.uint8) if values.max() <= 1 else values
 
@@ -240,7 +240,7 @@ def room_fault(path: Path) -> str:
 
 def upright_size(path: Path) -> Size:
     """Width and height of a picture once it is turned as its camera was."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         turned = file.getexif().get(ORIENTATION) in TURNED
         return file.size[::-1] if turned else file.size
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from livestyle.config.look import Look
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_picture, save_image
+from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_picture, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame
 from livestyle.render.filter import Filter
@@ -49,14 +49,14 @@ def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[P
     """
 
     def named(picture: Path) -> Path:
-        own = picture.suffix if picture.suffix.lower() in PICTURES else ".jpg"
+        own = picture.suffix if picture.suffix.lower() in PICTURE_SUFFIXES else ".jpg"
         return target / (picture.stem + (suffix or own))
 
     if not source.is_dir():
         return [(source, named(source) if target.is_dir() else target)]
-    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE)
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE_SUFFIXES)
     if not pictures:
-        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE)}.")
+        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE_SUFFIXES)}.")
     taken: dict[Path, Path] = {}
     for picture in pictures:
         result = named(picture)
@@ -130,7 +130,7 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
         UserError: as `photo`.
     """
     jobs = pairs(source, target, ".png")
-    if cutout and jobs[0][1].suffix.lower() in OPAQUE:
+    if cutout and jobs[0][1].suffix.lower() in OPAQUE_SUFFIXES:
         raise UserError(f"{jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
     filter = Filter(settings, live=False)
 
@@ -143,7 +143,7 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
 
 def is_clip(path: Path) -> bool:
     """Return whether a path names a clip rather than a picture or folder."""
-    return not path.is_dir() and path.suffix.lower() not in READABLE
+    return not path.is_dir() and path.suffix.lower() not in READABLE_SUFFIXES
 
 
 def matte_clip(settings: Settings, source: Path, target: Path, stop: Stop, say: Say, watch: FrameProgress) -> int:

@@ -16,7 +16,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image import pixels
-from livestyle.image.io import PICTURES, PictureNotes, load_image, load_notes, load_picture, save_image
+from livestyle.image.io import PICTURE_SUFFIXES, PictureNotes, load_image, load_notes, load_picture, save_image
 from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
@@ -301,8 +301,8 @@ def check_target(source: Path, target: Path) -> None:
         UserError: it cannot.
     """
     files.check_target(target)
-    if target.suffix.lower() not in PICTURES:
-        names = ", ".join(PICTURES)
+    if target.suffix.lower() not in PICTURE_SUFFIXES:
+        names = ", ".join(PICTURE_SUFFIXES)
         raise UserError(f"{target} does not say what kind of picture to write.", f"End it in {names}.")
     if source.resolve() == target.resolve():
         raise UserError(f"{target} is the picture itself.", "Give another name for the result.")

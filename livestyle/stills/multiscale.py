@@ -96,8 +96,7 @@ class Multiscale:
         return {plane: picture}
 
     def _open(self, plane: str, size: Size) -> PictureOptimizer | None:
-        """Return an optimizer at a scale, from the scale before or from the saved state; None where the plane is empty.
-        """
+        """Return an optimizer at a scale, from the scale before or the saved state; None where the plane is empty."""
         content, mask = pixels.fit(self._image, size), pixels.fit_matte(self._masks[plane], size)
         if mask.mean() < MIN_MASK_SHARE:
             return None

@@ -19,7 +19,7 @@ from livestyle.files import check_target, sha256
 from livestyle.image import pixels
 from livestyle.image.blending import BLENDS
 from livestyle.image.box import Box, bounds
-from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_image
+from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image
 from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.relight import light_of
 from livestyle.image.types import Frame, Image, Matte, size_of
@@ -97,7 +97,7 @@ def shipped_style(painting: Path, models: Path | None = None) -> str | None:
 
 def is_picture(path: Path) -> bool:
     """Return whether a path names a picture, rather than a style."""
-    return path.suffix.lower() in READABLE
+    return path.suffix.lower() in READABLE_SUFFIXES
 
 
 def check(portrait: Path, painting: Path, target: Path, style: Path | None, blend: str, alone: bool) -> None:
@@ -114,9 +114,9 @@ def check(portrait: Path, painting: Path, target: Path, style: Path | None, blen
         UserError: it cannot.
     """
     check_target(target)
-    if target.suffix.lower() not in PICTURES:
+    if target.suffix.lower() not in PICTURE_SUFFIXES:
         raise UserError(f"{target} does not say what kind of picture to write.", "End it in .png or .jpg.")
-    if alone and target.suffix.lower() in OPAQUE:
+    if alone and target.suffix.lower() in OPAQUE_SUFFIXES:
         raise UserError(f"{target} cannot hold transparency.", "End it in .png, .webp or .tif.")
     if target.resolve() in (portrait.resolve(), painting.resolve()):
         raise UserError(f"{target} is one of the pictures itself.", "Give another name for the result.")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.errors import UserError
-from livestyle.image.io import READABLE
+from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.pixels import fit
 from livestyle.image.types import Image, Matte, size_of
 from livestyle.types import Size
@@ -54,7 +54,7 @@ def check_picture(name: str) -> Path:
         UserError: it is missing, or of another kind.
     """
     path = Path(name)
-    if path.suffix.lower() not in READABLE:
+    if path.suffix.lower() not in READABLE_SUFFIXES:
         raise UserError(f"'{name}' is not a picture to paint from.", "With --method gatys a LOOK is none or a file.")
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Check the name.")

@@ -22,7 +22,7 @@ from livestyle.files import save_tensors, sha256
 from livestyle.image.io import list_pictures, load_image
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.card import KINDS, Card, save_card
+from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.tensors import as_batch
 from livestyle.train.checkpoint import Figures, load_checkpoint
 from livestyle.train.curves import Terms
@@ -404,7 +404,7 @@ def publish_loss_network(card: Card, net: LossNetwork, models: Path) -> Path:
     Raises:
         UserError: it cannot be written.
     """
-    folder = models / KINDS[card.kind] / card.name
+    folder = models / KIND_FOLDERS[card.kind] / card.name
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{card.name}.safetensors"
     save_tensors(file, {key: value.half().contiguous() for key, value in net.state_dict().items()})

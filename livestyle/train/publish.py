@@ -17,7 +17,7 @@ from livestyle.image.io import save_image
 from livestyle.image.pixels import cover, fit
 from livestyle.image.types import Image
 from livestyle.nets.architectures.blocks import fold
-from livestyle.nets.card import KINDS, Card, save_card
+from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.shipped import Shipped, build, ship
 from livestyle.nets.tensors import as_batch
@@ -60,7 +60,7 @@ def reserve(name: str, models: Path) -> None:
     """
     if not re.fullmatch(r"\w[\w.-]*", name) or name in PARSERS or name.lower().endswith(STYLE_FILES):
         raise UserError(f"'{name}' cannot be a style's name.", "Take letters, digits, - and _.")
-    folder = models / KINDS["style"]
+    folder = models / KIND_FOLDERS["style"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -107,7 +107,7 @@ def write_model(card: Card, net: torch.nn.Module, models: Path, pictures: Sequen
     Raises:
         UserError: the folder cannot be written to.
     """
-    folder = models / KINDS[card.kind] / card.name
+    folder = models / KIND_FOLDERS[card.kind] / card.name
     try:
         batches = [as_batch([picture], "cpu") for picture in pictures]
         written = ship(net, card.kind, folder, card.name, card.multiple, card.net, batches)
@@ -198,4 +198,4 @@ def save_thumbnail(models: Path, name: str, photo: Image) -> None:
         UserError: the file cannot be written.
     """
     style = load_style(name, choose_engine("cpu"), 640 * 360, models)
-    save_image(models / KINDS["style"] / name / "thumbnail.png", fit(style(photo), THUMBNAIL_SIZE))
+    save_image(models / KIND_FOLDERS["style"] / name / "thumbnail.png", fit(style(photo), THUMBNAIL_SIZE))

@@ -24,10 +24,10 @@ Quantization = dict[str, NDArray[Any]]  # scale and zero point, as initializers 
 
 
 def quantize_convolutions(graph: Any) -> None:
-    """Round the maps that costly convolutions read and ReLU6 bounds, and their weights, a scale for each channel.
+    """Quantize the inputs of expensive convolutions that ReLU6 bounds, and their weights with a scale for each channel.
 
-    Both are said by QuantizeLinear and DequantizeLinear, which an engine takes for leave to compute in int8; without
-    those nodes the graph is the net itself.
+    QuantizeLinear and DequantizeLinear express both. Engines take them for permission to compute in int8. Without these
+    nodes the graph is the exact network.
 
     Args:
         graph: an ONNX graph, changed in place.
@@ -55,7 +55,7 @@ def quantize_convolutions(graph: Any) -> None:
 
 
 def is_expensive(node: Any, values: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether a node is a dense convolution of so many products that rounding its map first is worth it."""
+    """Return whether a node is a dense convolution with so many products that quantizing its input pays off."""
     if node.op_type != "Conv" or any(a.name == "group" and a.i > 1 for a in node.attribute):
         return False
     out, channels, *window = values[node.input[1]].shape
@@ -63,7 +63,11 @@ def is_expensive(node: Any, values: Mapping[str, NDArray[Any]]) -> bool:
 
 
 def map_quantization(values: Range, name: str) -> Quantization:
-    """Scale and zero of a map's steps, as initialisers: from 0 up, or as far to both sides of it."""
+    """Return scale and zero point of a map: unsigned from 0 up, or signed and symmetric.
+
+    Args:
+        values: the range; name: of the map.
+    """
     low, high = values
     unsigned = low >= 0
     scale = max(high, 1e-6) / 255 if unsigned else max(-low, high, 1e-6) / 127
@@ -72,13 +76,17 @@ def map_quantization(values: Range, name: str) -> Quantization:
 
 
 def weight_quantization(values: NDArray[Any], name: str) -> Quantization:
-    """Scales and zeros of a weight's steps, as initialisers, one for each of the output's channels."""
+    """Return scales and zero points of a weight, one for each output channel.
+
+    Args:
+        values: (O, C, h, w); name: of the weight.
+    """
     scale = (np.maximum(np.abs(values).max((1, 2, 3)), 1e-12) / WEIGHT_STEPS).astype(np.float32)
     return {f"{name}_step": scale, f"{name}_zero": np.zeros(len(scale), np.int8)}
 
 
 def quantize_nodes(name: str, parts: Quantization) -> list[Any]:
-    """The two nodes that make `NAME_rounded` of NAME."""
+    """Return the two nodes that make `NAME_rounded` of NAME."""
     return [
         helper.make_node("QuantizeLinear", [name, *parts], [f"{name}_steps"], axis=0),
         helper.make_node("DequantizeLinear", [f"{name}_steps", *parts], [f"{name}_rounded"], axis=0),
@@ -87,16 +95,17 @@ def quantize_nodes(name: str, parts: Quantization) -> list[Any]:
 
 @torch.no_grad()
 def measure_input_ranges(net: nn.Module, batches: Sequence[Tensor]) -> dict[str, Range]:
-    """What each convolution of a net reads, by its weight's name, but for the rarest values of every picture.
+    """Return the range of each convolution's input, by its weight's name, without the rarest values.
 
     Args:
-        batches: float (N, 3, H, W) pictures in [0, 1], on the CPU.
+        net: the network; batches: float (N, 3, H, W) in [0, 1], on the CPU.
     """
     found: dict[str, Range] = {}
 
     def recorder(name: str) -> Callable[..., None]:
         def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            low, high = np.quantile(inputs[0].float().numpy().ravel()[::SAMPLE_STRIDE], (CLIPPED_SHARE, 1 - CLIPPED_SHARE))
+            values = inputs[0].float().numpy().ravel()[::SAMPLE_STRIDE]
+            low, high = np.quantile(values, (CLIPPED_SHARE, 1 - CLIPPED_SHARE))
             least, most = found.get(name, (low, high))
             found[name] = min(least, float(low)), max(most, float(high))
 

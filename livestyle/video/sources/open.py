@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from livestyle.image.io import READABLE
+from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.synthetic import seed_of
 from livestyle.types import Size
 from livestyle.video.sources.camera import Reconnecting, is_camera
@@ -34,7 +34,7 @@ SOURCES = (
         lambda t, s, f: Faults(camera_faults(seed_of(t)), s, f),
     ),
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
-    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), StillSource),
+    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE_SUFFIXES), StillSource),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: ClipSource(t, s)),
 )  # fmt: skip
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import livestyle
 from livestyle.video.sinks.open import SINKS, SinkKind
-from livestyle.video.sinks.sink import Sink, Stream
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 
 
 class Brightness(Sink):
     """Write the time and the mean of each frame."""
 
     def __init__(self, path: Path, stream: Stream) -> None:
-        self.name = f"brightness of {stream.size[0]}x{stream.size[1]} in {path}"
+        self.info = SinkInfo(f"brightness of {stream.size[0]}x{stream.size[1]} in {path}")
         self._file = path.open("w")
 
     def send(self, frame: livestyle.Frame) -> None:

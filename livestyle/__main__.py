@@ -8,6 +8,9 @@ def main() -> None:
     words = [word for word in sys.argv[2:] if word != "--json"]
     if sys.argv[1:2] == ["ctl"] and words and words[0] not in ("list", "watch") and "-" not in {w[:1] for w in words}:
         sys.exit(press(words, "--json" in sys.argv))
+    from livestyle.cli.process import prepare_process
+
+    prepare_process()
     from livestyle.cli.main import main
 
     main()

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens meanwhile; and locks that end with their process."""
+"""Atomic file writes, and file locks that the system releases when their process ends."""
 
 import glob
 import hashlib
@@ -16,16 +16,16 @@ from livestyle.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-RESERVE = 300 << 20  # bytes that what is recorded in a call leaves free on a disk
+MIN_FREE_BYTES = 300 << 20  # that recordings leave on a disk
 
 
-def is_full(folder: Path) -> bool:
-    """Whether less than RESERVE is free."""
-    return shutil.disk_usage(folder).free < RESERVE
+def is_disk_full(folder: Path) -> bool:
+    """Return whether the disk of a folder has less than MIN_FREE_BYTES left."""
+    return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
 def check_target(path: Path) -> None:
-    """See that a file could be written there.
+    """Check that a file could be written there.
 
     Raises:
         UserError: the folder is missing, or the path is a folder.
@@ -37,7 +37,12 @@ def check_target(path: Path) -> None:
 
 
 def write_error(path: Path, error: Exception) -> UserError:
-    """Why a file could not be written."""
+    """Return the error for a file that could not be written.
+
+    Args:
+        path: the file, as the user named it.
+        error: what the system raised.
+    """
     if isinstance(error, PermissionError):
         return UserError(f"{path} cannot be written.", "Choose a folder that you may write to.")
     reason = getattr(error, "strerror", None) or str(error)
@@ -45,11 +50,16 @@ def write_error(path: Path, error: Exception) -> UserError:
 
 
 class PartialFile:
-    """A file in the making, empty at first, beside the one that it will be; held by a lock, so that what a killed
-    process left behind is known, and removed by who next makes the same file.
+    """A temporary file in the folder of the file that it will replace.
+
+    It is locked while it is written. What a killed process left behind is therefore recognized, and removed when the
+    same file is next written.
+
+    Args:
+        path: the file to create or replace.
 
     Attributes:
-        part: where to write.
+        part: the temporary file, empty at first.
 
     Raises:
         UserError: the folder is missing or not writable, or the path is a folder.
@@ -61,99 +71,115 @@ class PartialFile:
         with suppress(OSError):
             remove_leftovers(path)
         try:
-            while not self._begin(path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")):
+            while not self._create(path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")):
                 pass
         except OSError as error:
             raise write_error(path, error) from None
 
-    def _begin(self, part: Path) -> bool:
-        """Make the file; False where another process, which clears up, took it for a leftover before it was locked."""
-        self.part, self._held = part, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if sys.platform == "win32":  # where a file that is held cannot be renamed
-            os.close(self._held)
+    def _create(self, part: Path) -> bool:
+        """Create the temporary file, and return whether it still exists once it is locked.
+
+        Another process that cleans up may take it for a leftover before it is locked.
+        """
+        self.part, self._descriptor = part, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if sys.platform == "win32":  # an open file cannot be renamed there
+            os.close(self._descriptor)
             return True
-        with suppress(OSError):  # some file systems know no locks
-            take(self._held, wait=True)
+        with suppress(OSError):  # some file systems have no locks
+            lock_file(self._descriptor, wait=True)
         if part.exists():
             return True
-        os.close(self._held)
+        os.close(self._descriptor)
         return False
 
     def keep(self) -> None:
-        """It is whole: let it take the name.
+        """Rename the temporary file, which is complete now, to its final name.
 
         Raises:
-            OSError: it cannot.
+            OSError: it cannot be renamed.
         """
-        put(self.part, self._path)
+        replace_durably(self.part, self._path)
 
     def close(self) -> None:
-        """Remove it, unless it was kept."""
+        """Remove the temporary file, unless it was kept."""
         with suppress(OSError):
             self.part.unlink()
         if sys.platform != "win32":
             with suppress(OSError):
-                os.close(self._held)
+                os.close(self._descriptor)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what was written aside for a path by processes that are no more."""
+    """Remove the temporary files that processes which have ended left beside a path."""
     if sys.platform == "win32":
         return
     for old in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
-        with locked(old, wait=False) as mine:
-            if mine is not None:
+        with locked(old, wait=False) as lock:
+            if lock is not None:
                 old.unlink(missing_ok=True)
 
 
-def put(part: Path, path: Path) -> None:
-    """Rename a file that is whole. Its bytes are on the disk before its name is, and the name before this returns: a
-    power cut leaves the old file or the new one.
+def replace_durably(part: Path, path: Path) -> None:
+    """Rename a complete file so that a power cut leaves the old file or the new one.
+
+    The bytes reach the disk before the name does, and the name before this returns.
+
+    Args:
+        part: the complete file, on the disk of `path`.
+        path: its new name. A file of this name is replaced.
 
     Raises:
         OSError: it cannot be written.
     """
-    sync(part)
+    fsync_path(part)
     os.replace(part, path)
     if sys.platform != "win32":
-        with suppress(OSError):  # some file systems know no such thing; the file itself is whole
-            sync(path.parent)
+        with suppress(OSError):  # some file systems cannot sync a folder; the file itself is complete
+            fsync_path(path.parent)
 
 
-def sync(path: Path) -> None:
-    """Have the disk hold what was written to a file, or which names a folder has."""
-    is_folder = path.is_dir()
-    opened = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+def fsync_path(path: Path) -> None:
+    """Write the cached bytes of a file, or the cached entries of a folder, to the disk.
+
+    Raises:
+        OSError: it cannot be opened or written.
+    """
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to it at the end, removed if anything fails.
+    """Yield a temporary file beside `path`. Rename it to `path` at the end, or remove it if anything fails.
 
     Raises:
         UserError: the folder is missing or not writable, or the disk is full.
     """
-    aside = PartialFile(path)
+    partial = PartialFile(path)
     try:
-        yield aside.part
-        aside.keep()
+        yield partial.part
+        partial.keep()
     except OSError as error:
         raise write_error(path, error) from None
     finally:
-        aside.close()
+        partial.close()
 
 
 def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", facts: dict[str, str] | None = None) -> None:
-    """Write contiguous tensors, no two of which share memory, and facts about them, as safetensors.
+    """Write tensors as a safetensors file.
 
-    The library's own `save_file` replaces the file that it is given by another, without its lock, for its owner alone.
+    The library's own `save_file` would replace the locked temporary file, and set its permissions to the owner alone.
+
+    Args:
+        path: of the file.
+        tensors: contiguous, by name. No two may share memory.
+        facts: metadata for the header.
 
     Raises:
-        UserError: as `written_aside` does.
+        UserError: as `atomic_write` does.
     """
     from safetensors.torch import save
 
@@ -163,25 +189,43 @@ def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", facts: dict[str, s
 
 @contextmanager
 def locked(file: Path, wait: bool = True) -> Iterator[int | None]:
-    """A lock, as its descriptor; None where another has it and `wait` is False. Held until it is closed everywhere."""
-    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    """Hold an exclusive lock on a file, and yield its descriptor.
+
+    A child process that inherits the descriptor holds the lock, too, until it ends.
+
+    Args:
+        file: created if it is missing.
+        wait: wait for another holder. If False, yield None where the lock is held already.
+
+    Raises:
+        OSError: the file cannot be opened, or not be locked.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield lock if take(lock, wait) else None
+        yield descriptor if lock_file(descriptor, wait) else None
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
-def take(lock: int, wait: bool) -> bool:
-    """Lock an open file; False where another has it and `wait` is False."""
+def lock_file(descriptor: int, wait: bool) -> bool:
+    """Lock an open file, and return whether it is locked now.
+
+    Args:
+        descriptor: of the file.
+        wait: wait for another holder. If False, return False where the lock is held already.
+
+    Raises:
+        OSError: it cannot be locked, though this waited.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
 
-            msvcrt.locking(lock, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         if wait:
             raise
@@ -190,7 +234,7 @@ def take(lock: int, wait: bool) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file of any size."""
+    """Return the hexadecimal SHA-256 digest of a file of any size."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 Size = tuple[int, int]  # width, height, in pixels
+Status = dict[str, object]  # how a run goes: the JSON object of `livestyle ctl status`
 Say = Callable[[str], None]  # takes a line for people
 FrameProgress = Callable[[int], None]  # takes the number of frames done so far
 Progress = Callable[[float, str], None]  # takes the share that is done, in 0..1, and a note

@@ -12,7 +12,7 @@ import livestyle
 PACKAGE = Path(livestyle.__file__).parent
 GROUND = ("config", "files", "errors", "types")
 ROOMS = {  # what each may import, besides itself
-    "__init__": (),
+    "__init__": ("live", "video", "image", "config", "errors"),  # when its names are first used
     "__main__": ("cli", "live", "errors"),
     "types": (),
     "errors": (),

@@ -1,15 +1,12 @@
 """What a shell offers behind commands and flags when Tab is pressed; nothing where it cannot be found out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import typer
 
-from livestyle.config.quality import QUALITIES
-from livestyle.config.settings import PERSON_COUNTS
+from livestyle.config.options import Setting
 from livestyle.errors import UserError
-from livestyle.live.actions import ACTIONS
-from livestyle.nets.library import find_cards
 
 ASIDE = {  # what is asked of a running filter besides actions
     "status": "how things are",
@@ -20,6 +17,8 @@ ASIDE = {  # what is asked of a running filter besides actions
 
 def names_of(kind: str) -> list[str]:
     """The models of a kind."""
+    from livestyle.nets.library import find_cards
+
     with suppress(UserError):
         return list(find_cards(kind))
     return []
@@ -52,14 +51,13 @@ def microphones(incomplete: str) -> list[str]:
     return []
 
 
-def qualities(incomplete: str) -> list[str]:
-    """Of --quality."""
-    return starting(incomplete, ["auto", *QUALITIES])
+LISTS: dict[str, Callable[[str], list[str]]] = {"looks": looks, "segmenters": segmenters, "microphones": microphones}
 
 
-def person_counts(incomplete: str) -> list[str]:
-    """Of --person-count."""
-    return starting(incomplete, PERSON_COUNTS)
+def choices_of(setting: Setting) -> Callable[[str], list[str]]:
+    """What completes the flag of a setting."""
+    choices = setting.choices
+    return LISTS[choices] if isinstance(choices, str) else lambda incomplete: starting(incomplete, choices)
 
 
 def profiles(incomplete: str) -> list[str]:
@@ -73,6 +71,8 @@ def profiles(incomplete: str) -> list[str]:
 
 def actions(incomplete: str) -> Iterator[tuple[str, str]]:
     """Of `livestyle ctl`, with what they do."""
+    from livestyle.live.actions import ACTIONS
+
     for name, words in [*((one.name, one.words) for one in ACTIONS), *ASIDE.items()]:
         if name.startswith(incomplete):
             yield name, words
@@ -80,6 +80,8 @@ def actions(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def arguments(context: typer.Context, incomplete: str) -> list[str]:
     """Of the action that is typed already."""
+    from livestyle.live.actions import ACTIONS
+
     words = next((one.argument for one in ACTIONS if one.name == context.params.get("action")), "")
     if words == "LOOK":
         return looks(incomplete)

@@ -6,18 +6,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from livestyle.cli.console import say, show
 from livestyle.config.load import File, Given, load_config, project_file, user_file
-from livestyle.config.options import DEFAULTS, key_of
+from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import toml
 from livestyle.errors import UserError
-from livestyle.files import atomic_write
-from livestyle.live.actions import ACTIONS
 
 app = typer.Typer(
     help="What is settled once instead of typed each time. Without a command: show.",
@@ -25,17 +22,6 @@ app = typer.Typer(
     epilog="Examples: livestyle config edit  |  livestyle config show --origin  |  livestyle live --profile meeting",
 )
 EDITORS = {"win32": ("notepad",), "darwin": ("nano", "vi")}  # where neither $VISUAL nor $EDITOR says
-TEMPLATE = """# Settings of livestyle, in TOML. Take the # before a line away to set it. What a flag says goes before.
-
-{settings}
-# A profile is taken by --profile NAME:
-# [profile.meeting]
-# background = "blur"
-# sink = ["window", "virtual-camera"]
-
-# Keys of the window, by action: one character, or space, tab, enter, esc.
-# [keys]
-{keys}"""
 
 Profile = Annotated[str | None, typer.Option(metavar="NAME", help="With the tables [profile.NAME].")]
 
@@ -55,19 +41,21 @@ def show_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """All settings as they hold without flags, as TOML; or as a table, with where each value stands."""
+    from livestyle.live.actions import ACTIONS
+    from livestyle.live.keys import checked_keys
+
     found = load_config(profile)
-    values = {name: found.values.get(name, Given(default)) for name, default in DEFAULTS.items()}
+    checked_keys(found.keys)
+    values = {one.key: found.values.get(name, Given(one.default)) for name, one in SETTINGS.items()}
     if as_json:
-        rows = {key_of(name): {"value": one.value, "origin": one.origin} for name, one in values.items()}
+        rows = {key: {"value": one.value, "origin": one.origin} for key, one in values.items()}
         bound = {one.name: vars(found.keys.get(one.name, Given(one.key))) for one in ACTIONS}
         return print(json.dumps({**rows, "keys": bound}, indent=2))
     if origin:
         values |= {f"keys.{name}": one for name, one in found.keys.items()}
-        return show([
-            {"key": key_of(name), "value": toml(one.value), "origin": one.origin} for name, one in values.items()
-        ])  # fmt: skip
-    for name, one in values.items():
-        print(f"{key_of(name)} = {toml(one.value)}" if one.value is not None else f"# {key_of(name)} =")
+        return show([{"key": key, "value": toml(one.value), "origin": one.origin} for key, one in values.items()])
+    for key, one in values.items():
+        print(f"{key} = {toml(one.value)}" if one.value is not None else f"# {key} =")
     if found.keys:
         print("\n".join(["\n[keys]", *(f"{name} = {toml(one.value)}" for name, one in found.keys.items())]))
 
@@ -81,19 +69,23 @@ def path() -> None:
 
 
 @app.command(epilog="Example: livestyle config edit")
-def edit(context: typer.Context) -> None:
+def edit() -> None:
     """Open the user's own file in $VISUAL or $EDITOR, with all settings in it to choose from; check it afterwards."""
+    from livestyle.config.template import write_template
+    from livestyle.live.actions import ACTIONS
+    from livestyle.live.keys import checked_keys
+
     file = user_file()
     command = editor()
     if not file.exists():
-        _create(file, context)
+        write_template(file, {one.name: one.key for one in ACTIONS if one.key and one.name != "style"})
     try:
         done = subprocess.run([*command, str(file)], check=False).returncode
     except OSError as error:
         raise UserError(f"{command[0]} cannot be started: {error.strerror}.", f"Open {file} in any editor.") from None
     if done:
         raise UserError(f"{command[0]} ended with {done}.", f"Open {file} in any editor.")
-    File(file)
+    checked_keys(File(file).keys)
     say(f"{file} is in order.")
 
 
@@ -110,20 +102,3 @@ def editor() -> list[str]:
         if shutil.which(name):
             return [name]
     raise UserError("No editor was found.", f"Set $EDITOR, or open {user_file()} in any editor.")
-
-
-def _create(file: Path, context: typer.Context) -> None:
-    """A first file in which everything stands, commented out, with the words of the flags."""
-    commands = vars(context.find_root().command)["commands"]
-    words = {one.name: getattr(one, "help", "") for name in ("photo", "live") for one in commands[name].params}
-    settings = "".join(
-        f"# {key_of(name)} = {toml(value) or '...'}".ljust(40) + f"  # {words.get(name) or ''}".rstrip(" #") + "\n"
-        for name, value in DEFAULTS.items()
-    )
-    keys = "".join(f"# {one.name} = {toml(one.key)}\n" for one in ACTIONS if one.key and one.name != "style")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as part:
-            part.write_text(TEMPLATE.format(settings=settings, keys=keys), "utf-8")
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}.", "Check its folder's rights.") from None

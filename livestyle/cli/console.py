@@ -1,17 +1,17 @@
 """What people read while a command runs: lines, tables, progress bars."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from livestyle.live.jobs import PROGRESS, ProgressFile
+from livestyle.live.job_process import PROGRESS_VARIABLE, ProgressFile
+from livestyle.types import Progress
 
 Side = Literal["left", "right"]
 
-recorder = ProgressFile(os.environ.get(PROGRESS))  # of the job that this process does, if it does one
+recorder = ProgressFile(os.environ.get(PROGRESS_VARIABLE))  # of the job that this process does, if it does one
 
 
 def say(line: str) -> None:
@@ -44,22 +44,25 @@ def show(
 
 
 @contextmanager
-def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
+def bar(words: str, total: float | None, shown: bool = True) -> Iterator[Progress]:
     """A progress bar with the time left, on stderr; silent where that is no terminal. A job's progress is recorded."""
+    if not shown:
+        yield lambda done, note: None
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        Progress,
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     more = (TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, *more, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with Bars(*columns, *more, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(words, total=total, note="")
 
         def update(done: float, note: str) -> None:
@@ -67,17 +70,6 @@ def bar(words: str, total: float | None) -> Iterator[Callable[[float, str], None
             recorder(done / (total or 1), note)
 
         yield update
-
-
-@contextmanager
-def download(words: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
-    """The bar of a download, which a single Ctrl-C ends: nothing runs yet that would have to end in good order."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with bar(words, total) as update:
-            yield update
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

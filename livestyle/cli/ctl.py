@@ -8,8 +8,6 @@ import typer
 
 from livestyle.cli.completion import ASIDE, actions, arguments
 from livestyle.cli.console import say
-from livestyle.live.actions import ACTIONS
-from livestyle.live.client import press, running, talk
 
 EPILOG = """Examples: livestyle ctl next-style  |  livestyle ctl style great_wave  |  livestyle ctl background blur:0.7
 |  livestyle ctl panic  |  livestyle ctl status --json  |  livestyle ctl list"""
@@ -24,6 +22,8 @@ def ctl(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; watch does anyway.")] = False,
 ) -> None:  # fmt: skip
     """Drive the running filter from a script, a shortcut of the desktop, a Stream Deck."""
+    from livestyle.live.client import press
+
     if action == "list":
         return _list(as_json)
     if action == "watch":
@@ -32,6 +32,9 @@ def ctl(
 
 
 def _list(as_json: bool) -> None:
+    from livestyle.live.actions import ACTIONS
+    from livestyle.live.client import running
+
     filters = running()
     rows = [(f"{one.name} {one.argument}".strip(), one.key, one.words) for one in ACTIONS]
     rows += [(name, "", words) for name, words in ASIDE.items()]
@@ -43,6 +46,8 @@ def _list(as_json: bool) -> None:
 
 
 def _watch(name: str | None) -> None:
-    with closing(talk(["watch"], name)) as replies:
+    from livestyle.live.client import replies_to
+
+    with closing(replies_to(["watch"], name)) as replies:
         for reply in replies:
             print(json.dumps(reply["status"]), flush=True)

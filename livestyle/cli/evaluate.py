@@ -8,35 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from livestyle.cli.app import evaluate_app
-from livestyle.cli.console import bar, download, say, show, ticker
-from livestyle.cli.flags import (
-    AsJson,
-    Background,
-    Device,
-    Keep,
-    KeepColors,
-    LossNetworkFile,
-    ModelFile,
-    Models,
-    Quality,
-    Refine,
-    S,
-    Segmenter,
-    Strength,
-    settings_from,
-)
-from livestyle.cli.running import need_torch
+from livestyle.cli.console import bar, say, show, ticker
+from livestyle.cli.flags import AsJson, LossNetworkFile, with_settings
+from livestyle.config.settings import Settings
+from livestyle.errors import need_torch
 
 if TYPE_CHECKING:
     from livestyle.evaluate.style import NetworkScore, StyleScore
 
+PAIRS = "Pairs of NAME.jpg and NAME.png (255 is person), or AISegment, EG1800 or Supervisely Person as published."
+
 
 @evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")
+@with_settings(only=("refine", "device", "models"))
 def evaluate_segmenters_(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    settings: Settings,
+    data: Annotated[Path, typer.Option(metavar="DIR", help=PAIRS)],
     only: Annotated[str, typer.Option(metavar="A,B", help="Only these.")] = "",
     chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the table, too.")] = None,
-    refine: Refine = S.refine, device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The table of segmentation metrics, for every segmenter."""
     from livestyle.evaluate import segmenters as evaluate
@@ -47,7 +37,7 @@ def evaluate_segmenters_(
     with bar("pictures", 1.0) as update:
         names = [name for name in only.split(",") if name]
         images, table = evaluate.evaluate_segmenters(
-            settings_from(locals()), data, names, lambda name, done: update(done, name), download
+            settings, data, names, lambda name, done: update(done, name), say, bar
         )  # fmt: skip
     if chart:
         evaluate.draw_segmenters(table, images, chart)
@@ -64,18 +54,17 @@ def evaluate_segmenters_(
 
 
 @evaluate_app.command("stability", epilog="Example: livestyle evaluate stability talk.mp4 --background starry_night")
+@with_settings(
+    only=("background", "strength", "keep_colors", "segmenter", "keep", "model_file", "device", "quality", "models")
+)
 def evaluate_stability_(
-    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A clip with a person, or demo.")],
-    background: Background = S.background, strength: Strength = S.strength, keep_colors: KeepColors = S.keep_colors,
-    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
-    device: Device = S.device, quality: Quality = S.quality, models: Models = S.models,
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A clip with a person, or demo.")], settings: Settings,
     frames: Annotated[int, typer.Option(min=2, help="How many, from the start.")] = 120,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """How steady the styled picture and the mattes are, beside the same without memory of the frames before."""
     from livestyle.evaluate.stability import evaluate_stability
 
-    settings = settings_from(locals())
     with ticker(frames) as watch:
         row = evaluate_stability(settings, clip, frames, say, watch)
     if as_json:
@@ -84,11 +73,11 @@ def evaluate_stability_(
 
 
 @evaluate_app.command("mattes", epilog="Example: livestyle evaluate mattes --data pairs/ --rooms rooms/")
+@with_settings(only=("segmenter", "keep", "model_file", "device", "models"))
 def evaluate_mattes_(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Pairs of NAME.jpg and NAME.png (255 is person).")],
+    settings: Settings,
+    data: Annotated[Path, typer.Option(metavar="DIR", help=PAIRS)],
     rooms: Annotated[Path, typer.Option(metavar="DIR", help="Pictures without people.")],
-    segmenter: Segmenter = S.segmenter, keep: Keep = S.keep, model_file: ModelFile = S.model_file,
-    device: Device = S.device, models: Models = S.models,
     clips: Annotated[int, typer.Option(min=1, help="How many clips to make.")] = 12,
     frames: Annotated[int, typer.Option(min=2, help="Of each clip.")] = 45,
     seed: Annotated[int, typer.Option(min=0)] = 0, as_json: AsJson = False,
@@ -96,7 +85,6 @@ def evaluate_mattes_(
     """How steady and how right mattes of moving people are; on clips made of portraits and rooms."""
     from livestyle.evaluate.mattes import evaluate_mattes
 
-    settings = settings_from(locals())
     with bar("clips", 1.0) as update:
         kinds = evaluate_mattes(settings, data, rooms, clips, frames, seed, update)
     if as_json:
@@ -113,7 +101,9 @@ Side = Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares c
     "style",
     epilog="Example: livestyle evaluate style my_wave --style-image wave.jpg --photos photos/",
 )
+@with_settings(only=("device", "models"))
 def evaluate_style_(
+    settings: Settings,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A style, or a style file.")],
     style_image: Annotated[Path, typer.Option(metavar="PICTURE", help="The painting that it was made from.")],
     photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that it was not made from; 8 are taken.")],
@@ -121,22 +111,24 @@ def evaluate_style_(
     iterations: Annotated[int, typer.Option(min=1, help="Of the optimisation that it is held against.")] = 100,
     reference: Annotated[str | None, typer.Option(
         metavar="STYLE", help="Another style of the same painting, as of --arch johnson, to be held against.")] = None,
-    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Style and content loss on photos, and the iterations of Gatys et al. 2016 that they equal (minutes; cached)."""
     need_torch("Measuring a style", ("torch", "safetensors"))
     from livestyle.evaluate.style import StyleTest, evaluate_style
 
-    settings, test = settings_from(locals()), StyleTest(name, style_image, photos, size, iterations, reference)
+    test = StyleTest(name, style_image, photos, size, iterations, reference)
     with bar("Gatys", 1.0) as update:
-        score = evaluate_style(settings, test, loss_network, say, update, download)
+        score = evaluate_style(settings, test, loss_network, say, update, bar)
     show_score(score, as_json)
 
 
 @evaluate_app.command(
     "loss-network", epilog="Example: livestyle evaluate loss-network --style-image wave.jpg --photos photos/"
 )
+@with_settings(only=("models",))
 def evaluate_loss_network_(
+    settings: Settings,
     style_image: Annotated[list[Path], typer.Option(metavar="PICTURE", help="A painting; repeatable, taken in turn.")],
     photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos to paint.")],
     loss_network: LossNetworkFile = Path("compact"),
@@ -146,8 +138,7 @@ def evaluate_loss_network_(
     iterations: Annotated[int, typer.Option(min=1, help="Of each optimisation.")] = 30,
     keep: Annotated[Path | None, typer.Option(
         metavar="DIR", help="Keep the pictures: the photo, the network's, the judge's.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", models: Models = S.models,
-    as_json: AsJson = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """How close the compact loss network's results come to VGG-19's own: the loss of both, as VGG-19 sees them."""
     need_torch("Measuring a loss network", ("torch", "safetensors"))
@@ -155,7 +146,7 @@ def evaluate_loss_network_(
     from livestyle.image.io import list_pictures
     from livestyle.nets.loss_network import open_loss_network
 
-    both = [open_loss_network(choice, device, say, models, progress=download) for choice in (loss_network, judge)]
+    both = [open_loss_network(choice, device, say, settings.models, progress=bar) for choice in (loss_network, judge)]
     test = NetworkTest(style_image, spread(list_pictures(photos), images), size, iterations, keep)
     with bar("Gatys", 1.0) as update:
         score = evaluate_loss_network(both[0], both[1], test, update)
@@ -165,15 +156,17 @@ def evaluate_loss_network_(
 @evaluate_app.command(
     "leak", epilog="Example: livestyle evaluate leak me.jpg --background wave.jpg --person scream.jpg --iterations 60"
 )
+@with_settings(only=("segmenter", "device", "models"))
 def evaluate_leak_(
+    settings: Settings,
     portrait: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture with a person.")],
     background: Annotated[str, typer.Option(metavar="PICTURE", help="The background's style.")],
     person: Annotated[str, typer.Option(metavar="PICTURE", help="The person's style.")],
-    loss_network: LossNetworkFile = None, segmenter: Segmenter = S.segmenter,
+    loss_network: LossNetworkFile = None,
     iterations: Annotated[int, typer.Option(min=1, help="Of each plane.")] = 60,
     long_side: Annotated[int, typer.Option(min=32, help="Of what is painted, px.")] = 320,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep masked.png and naive.png there.")] = None,
-    device: Device = S.device, models: Models = S.models, as_json: AsJson = False,
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """The style loss of each plane against its own and the other's style: masks in the loss against cutting after."""
     need_torch("Painting by optimisation", ("torch", "safetensors"))
@@ -184,8 +177,8 @@ def evaluate_leak_(
     from livestyle.stills.recipe import Recipe
     from livestyle.stills.style_images import style_pictures
 
-    settings, recipe = settings_from(locals()), Recipe(style_pictures(background, person), iterations, long_side)
-    painter = GatysPainter(settings, recipe, loss_network, say, progress=download)
+    recipe = Recipe(style_pictures(background, person), iterations, long_side)
+    painter = GatysPainter(settings, recipe, loss_network, say, progress=bar)
     with TemporaryDirectory() as folder, bar("painting", 1.0) as update:
         rows = measure_leak(painter, portrait, out or Path(folder), update)
     if as_json:

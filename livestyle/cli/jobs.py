@@ -3,12 +3,14 @@
 import json
 import shlex
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from livestyle.cli.console import say, show
-from livestyle.live.jobs import RUNNING, STOPPED, Job, Jobs
+
+if TYPE_CHECKING:
+    from livestyle.live.jobs import Job, Jobs
 
 app = typer.Typer(
     help="Stills that are painted in the background. Without a command: list.",
@@ -28,6 +30,13 @@ Number = Annotated[Any, typer.Argument(metavar="ID", parser=parse_number, help="
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, or a list of them.")]
 
 
+def open_jobs() -> "Jobs":
+    """The user's jobs."""
+    from livestyle.live.jobs import Jobs
+
+    return Jobs()
+
+
 @app.callback()
 def jobs(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
@@ -37,8 +46,10 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command("list", epilog="Example: livestyle jobs list --json")
 def list_(as_json: AsJson = False) -> None:
     """What is painted, waits, or has ended."""
-    store = Jobs()
-    store.wake()
+    from livestyle.live.jobs import RUNNING, STOPPED
+
+    store = open_jobs()
+    store.start_runner()
     found = store.all()
     if as_json:
         return print(json.dumps([asdict(job) for job in found], indent=2))
@@ -56,7 +67,9 @@ def list_(as_json: AsJson = False) -> None:
 @app.command("show", epilog="Example: livestyle jobs show 3")
 def show_(number: Number, as_json: AsJson = False) -> None:
     """All about a job, and what it has said."""
-    store = Jobs()
+    from livestyle.live.jobs import RUNNING
+
+    store = open_jobs()
     job = store.find(number)
     if as_json:
         return print(json.dumps({**asdict(job), "log": store.log(job)}, indent=2))
@@ -68,31 +81,31 @@ def show_(number: Number, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: livestyle jobs cancel 3")
 def cancel(number: Number, as_json: AsJson = False) -> None:
     """Take a job out of the queue, or end it; the picture so far stays."""
-    _tell(Jobs().cancel(number), as_json)
+    _tell(open_jobs().cancel(number), as_json)
 
 
 @app.command(epilog="Example: livestyle jobs resume 3")
 def resume(number: Number, as_json: AsJson = False) -> None:
     """Go on with a job that stopped, failed or was cancelled."""
-    _tell(Jobs().resume(number), as_json)
+    _tell(open_jobs().resume(number), as_json)
 
 
 @app.command(epilog="Example: livestyle jobs clear")
 def clear(as_json: AsJson = False) -> None:
     """Forget the jobs that are done, failed or cancelled; their pictures stay."""
-    gone = Jobs().clear()
+    gone = open_jobs().clear()
     if as_json:
         return print(json.dumps([asdict(job) for job in gone], indent=2))
     say(f"{len(gone)} jobs are forgotten." if len(gone) != 1 else "1 job is forgotten.")
 
 
-def _tell(job: Job, as_json: bool) -> None:
+def _tell(job: "Job", as_json: bool) -> None:
     if as_json:
         return print(json.dumps(asdict(job), indent=2))
     say(job.sentence)
 
 
-def _left(job: Job) -> str:
+def _left(job: "Job") -> str:
     if job.seconds_left is None:
         return ""
     minutes, seconds = divmod(round(job.seconds_left), 60)

@@ -9,19 +9,20 @@ import typer
 
 from livestyle.cli.app import app
 from livestyle.cli.console import show
-from livestyle.cli.flags import AsJson, Models, Profile, S
+from livestyle.cli.flags import AsJson, Profile, with_settings
 from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
 
 
 @app.command("list", epilog="Example: livestyle list styles --json")
+@with_settings(only=("models",))
 def list_(
     what: Annotated[str, typer.Argument(
         metavar="WHAT", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")],
-    models: Models = S.models, profile: Profile = None, as_json: AsJson = False,
+    settings: Settings, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """What there is, where it comes from, under which licence and data terms."""
-    rows = LISTS[what](models) if what in LISTS else None
+    rows = LISTS[what](settings.models) if what in LISTS else None
     if rows is None:
         raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
     if as_json:
@@ -85,16 +86,10 @@ def _microphone_rows(_: Path | None) -> list[dict[str, Any]]:
 def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
     from livestyle.video.sinks.open import SINKS
 
-    made_by = {
-        "virtual-camera": ("GPL-2.0", "pyvirtualcam"),
-        "file": ("BSD-3-Clause", "PyAV"),
-        "window": ("Apache-2.0", "OpenCV"),
-    }
-    rows = []
-    for name, kind in SINKS.items():
-        license, source = made_by.get(name, ("MIT", "livestyle"))
-        rows.append({"name": name, "title": f"{kind.form}: {kind.words}", "license": license, "source": source})
-    return rows
+    return [
+        {"name": name, "title": f"{kind.form}: {kind.words}", "license": kind.license, "source": kind.source}
+        for name, kind in SINKS.items()
+    ]
 
 
 LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {

@@ -4,15 +4,17 @@ import os
 import signal
 import sys
 import threading
-import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from typer.main import get_command
 
 from livestyle import __version__
-from livestyle.cli import bench, doctor, evaluate, flags, lists, live, paint_in, photo, train  # noqa: F401  (they register)
+from livestyle.cli import bench, doctor, evaluate, lists, live, paint_in, photo, train  # noqa: F401  (they register)
 from livestyle.cli import config as cli_config
 from livestyle.cli import jobs as cli_jobs
 from livestyle.cli.app import app, evaluate_app, train_app
 from livestyle.cli.console import recorder, say
+from livestyle.cli.flags import Session
 from livestyle.config.settings import STAGE
 from livestyle.errors import Stuck, UserError
 
@@ -31,23 +33,13 @@ ALONE = {"-h", "--help", "--install-completion", "--show-completion"}  # flags t
 
 def main() -> None:
     """Run the command line; the only place that turns errors into sentences and exit codes."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # the libraries' own chatter
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("QT_LOGGING_RULES", "*=false")
-    # One thread for a filter on four cores: as much work is done side by side as there are stages.
-    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", str(max(1, (os.cpu_count() or 1) // 4)))
-    warnings.filterwarnings("ignore", module="PIL")  # of pictures whose notes are damaged
-    # PyTorch's threads would spin while they wait: beside other work, steps of a training took four times longer.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    keep_memory()
     arguments = sys.argv[1:]
     if "--version" in arguments[:1]:
         print(f"livestyle {__version__}")
         sys.exit(0)
-    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ALONE):
         arguments.insert(0, "live")
-    code = run(arguments, known)
+    code = run(arguments)
     recorder.end(code)
     leave(code)
 
@@ -72,22 +64,11 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def keep_memory() -> None:
-    """Have glibc keep freed memory: handing it back and faulting it in again took half the time of small steps."""
-    if "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {}):
-        import ctypes
-
-        mmap_max, trim_threshold, arena_max = -4, -1, -8  # of malloc.h
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, -1)
-        libc.mallopt(arena_max, 2)  # each arena keeps its own: 40 MB less than with one for each thread
-
-
-def run(arguments: list[str], known: set[str]) -> int:
+def run(arguments: list[str]) -> int:
     """The exit code of a command line: 0 done, 2 the user can mend it, 1 a fault of ours."""
+    session, command = Session(), get_command(app)
     try:
-        code = int(app(arguments, prog_name="livestyle", standalone_mode=False) or 0)
+        code = int(command(arguments, prog_name="livestyle", standalone_mode=False, obj=session) or 0)
         if code == 128 + signal.SIGINT:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         return code
@@ -99,7 +80,7 @@ def run(arguments: list[str], known: set[str]) -> int:
         say("Stopped.")
         return 0
     except UserError as error:
-        say("\n".join(line for line in (error.problem, error.step, flags.settled.blame(error.problem)) if line))
+        say("\n".join(filter(None, (error.problem, error.step, place_of(error, session, command, arguments)))))
         return 2
     except BrokenPipeError:
         return 0
@@ -108,13 +89,34 @@ def run(arguments: list[str], known: set[str]) -> int:
         return 2
     except Exception as error:
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # a wrong option
-            command = f"livestyle {arguments[0]}" if arguments[0] in known else "livestyle"
-            say(f"{error.format_message()}\nSee: {command} --help")
+            words = f"livestyle {arguments[0]}" if arguments[0] in commands_of(command) else "livestyle"
+            say(f"{error.format_message()}\nSee: {words} --help")
             return 2
         if os.environ.get("LIVESTYLE_DEBUG"):
             raise
         say(f"livestyle failed: {type(error).__name__}: {error}\nPlease report it with the output of: livestyle doctor")
         return 1
+
+
+def place_of(error: UserError, session: Session, command: Any, arguments: list[str]) -> str:
+    """Where the setting was given that an error is about: a line of a config file, or a flag; "" where neither is
+    known."""
+    values = session.config.values
+    if error.field in values and error.field not in session.typed:
+        origin = values[error.field].origin
+        return "" if origin in error.problem else f"It stands in {origin}."
+    for word in arguments:
+        command = commands_of(command).get(word, command)
+    for parameter in command.params:
+        if parameter.name == error.field or f"--{error.field.replace('_', '-')}" in parameter.opts:
+            return f"Flag: {parameter.opts[0]}"
+    return session.config.blame(error.problem)
+
+
+def commands_of(command: Any) -> dict[str, Any]:
+    """The commands of a group, by name; none of a command."""
+    found: dict[str, Any] = getattr(command, "commands", {})
+    return found
 
 
 if __name__ == "__main__":

@@ -1,30 +1,19 @@
-"""What commands share while they run: stopping, missing packages, the command line as typed."""
+"""What commands share while they run: stopping, and the command line as typed."""
 
 import _thread
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from livestyle.cli.console import recorder
-from livestyle.errors import Stuck, UserError
+from livestyle.errors import Stuck
 from livestyle.types import Stop
 
 STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
-
-
-def need_torch(
-    what: str = "Training", names: Iterable[str] = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
-) -> None:
-    """Some commands need an extra."""
-    from livestyle.errors import has_package
-
-    for name in names:
-        if not has_package(name):
-            raise UserError(f"{what} needs the package {name}.", "Run: pip install 'livestyle[torch]'")
 
 
 def command_line() -> str:
@@ -37,7 +26,7 @@ def frame_count(source: str) -> int | None:
     from livestyle.video.sources.open import open_source
 
     with open_source(source) as opened:
-        return opened.total
+        return opened.info.total
 
 
 @contextmanager

@@ -5,10 +5,9 @@ A value is taken from the first of these that has it:
     flag  >  $LIVESTYLE_KEY  >  the profile asked for  >  project file  >  user file  >  last look  >  default
 
 The project file, `livestyle.toml` in the current folder, may come with a folder that others made. So it may set how the
-picture is painted, never what is opened, written, run or hidden: see PROJECT.
+picture is painted, never what is opened, written, run or hidden: see `Setting.in_project`.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from livestyle.config.look import STYLE_FILES, parse_plane
-from livestyle.config.options import DEFAULTS, PROJECT, checked, key_of, variable_of
-from livestyle.config.toml import lines_of, parse_toml
+from livestyle.config.look import STYLE_FILES, anchored, at_home, parse_plane
+from livestyle.config.options import read_text
+from livestyle.config.settings import SETTINGS
+from livestyle.config.toml import lines_of, parse_toml, toml
 from livestyle.errors import UserError
-from livestyle.live.actions import ACTIONS, bind
 
 VARIABLE = "LIVESTYLE_CONFIG"  # names another user file; "none": nothing but flags counts
 PROJECT_FILE = "livestyle.toml"
@@ -59,12 +56,12 @@ class Config:
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     """The user's own file, whether it is there or not."""
+    import platformdirs  # `--help` does not need it
+
     named = environment.get(VARIABLE, "")
-    return (
-        Path(named)
-        if named not in ("", "none")
-        else Path(platformdirs.user_config_dir("livestyle", appauthor=False)) / "config.toml"
-    )
+    if named not in ("", "none"):
+        return Path(named)
+    return Path(platformdirs.user_config_dir("livestyle", appauthor=False)) / "config.toml"
 
 
 def project_file() -> Path:
@@ -115,7 +112,7 @@ def find_files(environment: Mapping[str, str] = os.environ) -> "list[File]":
         raise UserError(f"There is no file {user}.", f"Check ${VARIABLE}.")
     found = [File(user)] if user.is_file() else []
     if project.is_file() and not (found and os.path.samefile(user, project)):
-        found.append(File(project, PROJECT))
+        found.append(File(project, is_project=True))
     return found
 
 
@@ -128,18 +125,20 @@ def _profile(name: str, found: "list[File]") -> dict[str, Given]:
 
 
 def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
-    known = {variable_of(name): name for name in DEFAULTS}
+    known = {one.variable: name for name, one in SETTINGS.items()}
     for variable, text in environment.items():
         if variable in known and text:
             yield known[variable], Given(checked(known[variable], text, f"${variable}", here()), f"${variable}")
         elif variable.startswith("LIVESTYLE_") and variable not in (*known, *OTHERS):  # or of another program
-            near = nearest(variable.removeprefix("LIVESTYLE_"), map(str.upper, DEFAULTS))
+            near = nearest(variable.removeprefix("LIVESTYLE_"), map(str.upper, SETTINGS))
             if near:
                 raise UserError(f"Nothing reads the variable {variable}.{near}", f"Run: unset {variable}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The question whether a known word was meant; empty where none is near."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), 1, 0.6)
     return f" Did you mean {near[0]}?" if near else ""
 
@@ -148,14 +147,14 @@ class File:
     """A config file, checked.
 
     Args:
-        allowed: the settings that it may have; None is all, and keys.
+        is_project: it is a folder's own, which may hold some of the settings, and no keys.
 
     Raises:
         UserError: it cannot be read, or holds what it may not: with the line.
     """
 
-    def __init__(self, path: Path, allowed: tuple[str, ...] | None = None) -> None:
-        self.path, self._allowed = path, allowed
+    def __init__(self, path: Path, is_project: bool = False) -> None:
+        self.path, self._is_project = path, is_project
         text = self._text()
         try:
             found = parse_toml(text)
@@ -173,7 +172,7 @@ class File:
 
     def _text(self) -> str:
         try:
-            if self._allowed is not None and hasattr(os, "getuid") and self.path.stat().st_uid not in (os.getuid(), 0):
+            if self._is_project and hasattr(os, "getuid") and self.path.stat().st_uid not in (os.getuid(), 0):
                 raise UserError(
                     f"{self.path} belongs to another user, so it is not read.", "Run livestyle in another folder."
                 )
@@ -196,23 +195,21 @@ class File:
         found = {}
         for key, value in table.items():
             name, origin = key.replace("-", "_"), self.at(*place, key)
-            if name not in DEFAULTS:
-                raise UserError(
-                    f"{origin}: There is no key '{key}'.{nearest(key, map(key_of, DEFAULTS))}",
-                    "All keys: livestyle config show",
-                )
-            if self._allowed is not None and name not in self._allowed:
+            if name not in SETTINGS:
+                near = nearest(key, (one.key for one in SETTINGS.values()))
+                raise UserError(f"{origin}: There is no key '{key}'.{near}", "All keys: livestyle config show")
+            if self._is_project and not SETTINGS[name].in_project:
                 raise UserError(
                     f"{origin}: '{key}' may not be set by a folder's file, which others may have made.",
-                    f"Set it in {user_file()}, or by --{key_of(name)}.",
-                )
+                    f"Set it in {user_file()}, or on the command line.", name,
+                )  # fmt: skip
             found[name] = Given(checked(name, value, origin, self.path.parent), origin)
             self._stays_inside(name, found[name])
         return found
 
     def _stays_inside(self, name: str, given: Given) -> None:
         """A folder's file has no say over files elsewhere."""
-        if self._allowed is None or name not in ("background", "person"):
+        if not self._is_project or name not in ("background", "person"):
             return
         plane = parse_plane(given.value)
         for path in (plane.path, *(style for style, _ in plane.styles if style.lower().endswith(STYLE_FILES))):
@@ -222,20 +219,34 @@ class File:
                 )
 
     def _keys(self, table: dict[str, Any]) -> dict[str, Given]:
-        if table and self._allowed is not None:
+        if table and self._is_project:
             raise UserError(f"{self.at('keys')}: a folder's file may set no keys.", f"Set them in {user_file()}.")
         found: dict[str, Given] = {}
         for action, key in table.items():
             origin = self.at("keys", action)
-            if action not in (names := [one.name for one in ACTIONS]):
-                problem = f"{origin}: There is no action '{action}'.{nearest(action, names)}"
-                raise UserError(problem, f"Choose from: {', '.join(names)}.")
             if not isinstance(key, str):
                 raise UserError(f"{origin}: the key of {action} is not a text.", 'Write a key such as "n".')
             found[action] = Given(key, origin)
-        try:
-            bind({name: one.value for name, one in found.items()})
-        except UserError as error:
-            origin = next((one.origin for name, one in found.items() if f"'{name}'" in error.problem), str(self.path))
-            raise UserError(f"{origin}: {error.problem}", error.step) from None
         return found
+
+
+def checked(name: str, value: Any, origin: str, base: Path) -> Any:
+    """Return the value of a setting as its flag takes it, with its paths absolute.
+
+    Args:
+        origin: where it stands, for the error; base: the folder that its paths are relative to.
+
+    Raises:
+        UserError: it is wrong.
+    """
+    setting = SETTINGS[name]
+    try:
+        if name in ("background", "person"):
+            value = anchored(read_text(value), base)
+        value = setting.read(value)
+    except ValueError as error:
+        shown = toml(value) if isinstance(value, bool | int | float | str) else f"a {type(value).__name__}"
+        raise UserError(f"{origin}: {setting.key} = {shown[:60]} is not {error}.", "Mend it there.") from None
+    except UserError as error:
+        raise UserError(f"{origin}: {error.problem}", error.step) from None
+    return str(base / at_home(value)) if setting.is_path else value

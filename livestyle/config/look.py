@@ -1,4 +1,4 @@
-"""What the picture should be now: a look for each plane, and its parser."""
+"""What the picture should be now: the kinds of look, a look for each plane, and its parser."""
 
 import os
 import re
@@ -9,12 +9,8 @@ from pathlib import Path
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
-FORMS = (
-    "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], bokeh[:0..1], color:#rrggbb, image:PATH, "
-    "video:PATH"
-)
 BOTH = "both"
-BLURS = ("blur", "bokeh")
+STYLE = "style"
 STYLE_FILES = (".onnx", ".safetensors")
 COVERED = 0.5  # the strength from which a look covers what is beneath it
 
@@ -24,10 +20,12 @@ class Plane:
     """The look of one plane.
 
     Args:
-        kind: none, style, blur, bokeh, color, image or video.
-        text: as typed.
-        styles: of a style: names or paths with their shares, which sum to 1.
-        amount: of a blur or bokeh, 0..1; color: RGB; path: of a picture or clip.
+        kind: a name in LOOK_KINDS.
+        text: the look as typed.
+        styles: names or paths of the styles with their shares, which sum to 1.
+        amount: a number that the kind takes, such as the strength of a blur in 0..1.
+        color: RGB in 0..255.
+        path: of a picture or clip.
     """
 
     kind: str
@@ -38,17 +36,57 @@ class Plane:
     path: str = ""
 
 
+@dataclass(frozen=True)
+class LookKind:
+    """A kind of look: a row of LOOK_KINDS.
+
+    Args:
+        name: what a look of this kind begins with, before its colon.
+        form: what a person writes, for help and messages.
+        parse: reads the whole text and the part behind its colon. It raises UserError.
+        shows_room: whether the camera's own picture can be recognized in it.
+        is_mixed: whether a strength below 1 mixes it with the camera's picture.
+        needs_matte: whether it is drawn from the pixels of its own plane alone. Such a look needs a matte even where
+            both planes share it.
+        is_background_only: whether it cannot be the look of the person.
+        has_own_light: whether the person can be relit to match it (`--auto-light`).
+        takes_path: whether a file stands behind the colon.
+    """
+
+    name: str
+    form: str
+    parse: Callable[[str, str], Plane]
+    shows_room: bool
+    is_mixed: bool = False
+    needs_matte: bool = False
+    is_background_only: bool = False
+    has_own_light: bool = False
+    takes_path: bool = False
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether it replaces the camera's pixels, and does not only change them as a blur does."""
+        return not (self.shows_room or self.needs_matte)
+
+
 NONE = Plane("none", "none")
 
 
 def described(plane: Plane, strength: float) -> str:
-    """A plane's look in words, with its strength where that is not whole."""
+    """Return a plane's look in words, with its strength if that is below 1."""
     return plane.text if strength == 1 or plane == NONE else f"{plane.text} {strength:.0%}"
 
 
 @dataclass(frozen=True)
 class Look:
-    """Both planes, and how strongly; replaced whole, never changed."""
+    """The look of the whole picture. It is replaced whole, never changed.
+
+    Args:
+        background, person: the looks of both planes.
+        background_strength, person_strength: in 0..1, the share of the look in a mix with the camera's picture.
+        keep_colors: whether styles keep the camera's colours.
+        bypass: whether the camera's own picture is shown.
+    """
 
     background: Plane
     person: Plane = NONE
@@ -65,18 +103,18 @@ class Look:
         return f"background {behind}, person {described(self.person, self.person_strength)}{kept}"
 
     def with_planes(self, planes: Mapping[str, Plane]) -> "Look":
-        """The same with other looks on planes, by their names, and no longer bypassed."""
+        """Return the look with other looks on planes, by their names, and no longer bypassed."""
         background, person = (planes.get(name, getattr(self, name)) for name in ("background", "person"))
         return replace(self, background=background, person=person, bypass=False)
 
     @property
     def is_bare(self) -> bool:
         """Whether the room shows."""
-        faint = self.background.kind in ("style", *BLURS) and self.background_strength < COVERED
-        return self.background.kind == "none" or faint
+        kind = LOOK_KINDS[self.background.kind]
+        return kind.shows_room or (kind.is_mixed and self.background_strength < COVERED)
 
     def uncovers(self, before: "Look") -> bool:
-        """Whether it shows the room, or all of the camera's own picture, where another did not."""
+        """Return whether it shows the room, or all of the camera's picture, where the look before did not."""
         return (self.bypass and not before.bypass) or (self.is_bare and not before.is_bare)
 
     @property
@@ -90,33 +128,56 @@ class Look:
 
     @property
     def is_whole(self) -> bool:
-        """Whether one rendering serves both planes, so that no matte is needed. Blurs never do: they feed on it."""
+        """Whether one rendering serves both planes, so that no matte is needed."""
         same = self.background == self.person and self.background_strength == self.person_strength
-        return self.bypass or (same and self.background.kind not in BLURS)
+        return self.bypass or (same and not LOOK_KINDS[self.background.kind].needs_matte)
 
 
 def parse_plane(text: str) -> Plane:
-    """Read a LOOK.
+    """Read a look as typed.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is no look, or its file is not there.
     """
     head, _, rest = text.partition(":")
-    if head in PARSERS and not text.lower().endswith(STYLE_FILES):
-        return PARSERS[head](text, rest)
-    return _style(text)
+    is_style = head not in LOOK_KINDS or text.lower().endswith(STYLE_FILES)
+    return LOOK_KINDS[STYLE if is_style else head].parse(text, rest)
+
+
+def forms() -> str:
+    """Return what a person may write for a look, for help and messages."""
+    return ", ".join(kind.form for kind in LOOK_KINDS.values())
+
+
+def check_person_look(plane: Plane, step: str) -> None:
+    """Refuse a look that is not one for the person.
+
+    Args:
+        plane: the look.
+        step: what to do instead.
+
+    Raises:
+        UserError: the look is for the background only.
+    """
+    if LOOK_KINDS[plane.kind].is_background_only:
+        raise UserError(f"'{plane.text}' is a look for the background only.", step)
 
 
 def anchored(look: str, base: Path) -> str:
-    """A LOOK whose path is relative to a folder, as one that holds anywhere."""
+    """Return a look with a relative path as one with an absolute path.
+
+    Args:
+        look: as typed.
+        base: the folder that its path is relative to.
+    """
     head, colon, rest = look.partition(":")
-    if colon and head in ("image", "video"):
+    if colon and head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
         return f"{head}:{base / at_home(rest)}"
     return str(base / at_home(look)) if look.lower().endswith(STYLE_FILES) else look
 
 
 def at_home(path: str) -> Path:
-    """A path whose ~ is the user's home; left as it is where there is none, such as that of a user unknown."""
+    """Return a path with ~ replaced by the user's home, or as it is where that home is unknown."""
     try:
         return Path(path).expanduser()
     except (RuntimeError, ValueError):
@@ -148,19 +209,19 @@ def _file(text: str, rest: str) -> Plane:
     return Plane(text.partition(":")[0], text, path=rest)
 
 
-def _style(text: str) -> Plane:
+def _style(text: str, _: str) -> Plane:
     if text.lower().endswith(STYLE_FILES):
         if not os.path.isfile(text):
             raise UserError(f"There is no file {text}.", "Check the name.")
-        return Plane("style", text, ((text, 1.0),))
+        return Plane(STYLE, text, ((text, 1.0),))
     blend = re.fullmatch(r"([\w.-]+)(?:\+([\w.-]+)(?:@([^@]*))?)?", text)
     if not blend:
         raise _unreadable(text)
     first, second, share = blend.groups()
     if second is None:
-        return Plane("style", text, ((first, 1.0),))
+        return Plane(STYLE, text, ((first, 1.0),))
     other = _share(text, share or "0.5")
-    return Plane("style", text, ((first, 1 - other), (second, other)))
+    return Plane(STYLE, text, ((first, 1 - other), (second, other)))
 
 
 def _share(text: str, number: str) -> float:
@@ -174,23 +235,35 @@ def _share(text: str, number: str) -> float:
 
 
 def _unreadable(text: str) -> UserError:
-    return UserError(f"The look '{text}' cannot be read.", f"Choose from: {FORMS}.")
+    return UserError(f"The look '{text}' cannot be read.", f"Choose from: {forms()}.")
 
 
-PARSERS: dict[str, Callable[[str, str], Plane]] = {
-    "none": _none, "blur": _blur, "bokeh": _blur, "color": _color, "image": _file, "video": _file,
-}  # fmt: skip
+STYLE_FORM = "a style, A+B@0.3, PATH.onnx, PATH.safetensors"
+FILE_TRAITS = {"is_background_only": True, "has_own_light": True, "takes_path": True}
+ROWS = (
+    LookKind("none", "none", _none, shows_room=True),
+    LookKind(STYLE, STYLE_FORM, _style, shows_room=False, is_mixed=True, has_own_light=True),
+    LookKind("blur", "blur[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
+    LookKind("bokeh", "bokeh[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
+    LookKind("color", "color:#rrggbb", _color, shows_room=False),
+    LookKind("image", "image:PATH", _file, shows_room=False, **FILE_TRAITS),
+    LookKind("video", "video:PATH", _file, shows_room=False, **FILE_TRAITS),
+)
+LOOK_KINDS = {kind.name: kind for kind in ROWS}  # `render.kinds` draws them, and adds more
 
 
 def look_of(settings: Settings, default_style: str) -> Look:
-    """The look that the flags ask for.
+    """Return the look that settings ask for.
+
+    Args:
+        settings: both planes, their strengths, and whether colours are kept.
+        default_style: for the background, where the settings name none.
 
     Raises:
-        UserError: a look that cannot be parsed, or is not one for its plane.
+        UserError: a look cannot be parsed or is not one for its plane, or a strength is not in 0..1.
     """
     person = parse_plane(settings.person)
-    if person.kind in {"image", "video"}:
-        raise UserError(f"'{settings.person}' is a look for the background only.", "Use --background for it.")
+    check_person_look(person, "Use --background for it.")
 
     def strength(of_plane: float | None) -> float:
         value = settings.strength if of_plane is None else of_plane

@@ -1,34 +1,162 @@
-"""What each setting may be, wherever it is written."""
+"""What a setting is: a row with its name, its type, its default, and who may set it."""
 
-from collections.abc import Callable
-from dataclasses import asdict
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from livestyle.config.look import anchored, at_home, parse_plane
-from livestyle.config.quality import QUALITIES
-from livestyle.config.settings import PERSON_COUNTS, LiveSettings, Settings, read_size
-from livestyle.config.toml import toml
-from livestyle.errors import UserError
+from livestyle.types import Size
 
-LOOKS = ("background", "person", "strength", "background_strength", "person_strength", "keep_colors")
-PROJECT = (*LOOKS, "auto_light", "segmenter", "keep", "person_count", "refine", "quality", "size", "fps", "mirror")
-
-# From a value in TOML, or the text of a variable, to what a flag takes; a ValueError says what it should be.
+Texts = tuple[str, ...]
+# From a value in TOML, or the text of a variable, to what the flag takes. A ValueError says what it should be.
 Read = Callable[[Any], Any]
+Made = TypeVar("Made")
+LARGEST_SIDE = 16384
+LARGEST = 1e12  # of a number without a bound
 
 
-def _text(value: Any) -> str:
+@dataclass(frozen=True)
+class Setting:
+    """A row. From it come a flag and its documentation; of those in SETTINGS also a key in config files and a variable.
+
+    Args:
+        name: of the flag, with underscores.
+        help: what `--help` says.
+        type: str, Path, bool, int, float, Size or Texts.
+        default: what holds where nobody sets it.
+        room: the class of settings that it belongs to. A plug-in names Settings, for how pictures are rendered, or
+            LiveSettings, for where frames come from and go.
+        metavar: what `--help` writes for the value; "" is a number's range or the type's own word.
+        flags: as typed, where they are not made from the name; panel: the box of `--help` that they stand in.
+        choices: the values that there are, or the name of a list of `livestyle.cli.completion`.
+        low, high: the bounds of a number.
+        in_project: whether a folder's own file may set it.
+        reader: reads it from files and variables; None is the reader of its type.
+        field: its name in its class; "" where it is none of its fields, so that it lands in `extra`.
+    """
+
+    name: str
+    help: str
+    type: Any = str
+    default: Any = dataclasses.field(default=None, hash=False)  # which may be a list
+    room: Any = None
+    metavar: str = ""
+    flags: Texts = ()
+    panel: str = ""
+    choices: Texts | str = ()
+    low: float | None = None
+    high: float | None = None
+    in_project: bool = False
+    reader: Read | None = None
+    field: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name in files; with two dashes before it, the flag."""
+        return self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"LIVESTYLE_{self.name.upper()}"
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or folder, relative to the file that holds it."""
+        return bool(self.type is Path)
+
+    @property
+    def bounds(self) -> str:
+        """The bounds of a number, for `--help`."""
+        if self.low is None:
+            return ""
+        return f">={self.low:g}" if self.high is None else f"{self.low:g}..{self.high:g}"
+
+    def read(self, value: Any) -> Any:
+        """Return what the flag takes for a value in TOML, or for the text of a variable.
+
+        Raises:
+            ValueError: it is wrong. The message says what it should be.
+        """
+        if self.reader:
+            return self.reader(value)
+        if self.type in (int, float):
+            return self._number(value)
+        if self.choices and not isinstance(self.choices, str) and value not in self.choices:
+            raise ValueError(f"one of {', '.join(self.choices)}")
+        return READERS[self.type](value)
+
+    def _number(self, value: Any) -> float:
+        low, high = (either if own is None else own for own, either in ((self.low, -LARGEST), (self.high, LARGEST)))
+        try:
+            number: float = self.type(value)
+            is_right = low <= number <= high and not isinstance(value, bool) and number == float(value)
+        except (TypeError, ValueError, OverflowError):
+            is_right = False
+        if not is_right:
+            bounds = "" if self.low is None else f" >= {low:g}" if self.high is None else f" from {low:g} to {high:g}"
+            raise ValueError(f"a {'whole ' if self.type is int else ''}number{bounds}")
+        return number
+
+
+def row(default: Any, help: str, metavar: str = "", **more: Any) -> Any:
+    """A field of a class of settings, with its row; `Setting` says what more there may be."""
+    return dataclasses.field(default=default, metadata={"help": help, "metavar": metavar, **more})
+
+
+@lru_cache
+def rows_of(kind: type) -> dict[str, Setting]:
+    """The rows of a class of settings, by their names."""
+    hints, found = get_type_hints(kind), {}
+    for one in fields(kind):
+        if one.metadata:
+            more, type_ = {"name": one.name, **one.metadata}, bare(hints[one.name])
+            default = as_flag(type_, one.default)
+            found[more["name"]] = Setting(**more, type=type_, default=default, room=kind, field=one.name)
+    return found
+
+
+def as_flag(kind: Any, value: Any) -> Any:
+    """A value of a field, as its flag takes it."""
+    if kind == Size and value is not None:
+        return "x".join(map(str, value))
+    return list(value) if kind == Texts else value
+
+
+def bare(hint: Any) -> Any:
+    """A type, without the None that it may be."""
+    return next(part for part in get_args(hint) if part is not NoneType) if isinstance(hint, UnionType) else hint
+
+
+def made(rows: Mapping[str, Setting], kind: type[Made], values: Mapping[str, Any]) -> Made:
+    """Return an object of a class of settings.
+
+    Args:
+        values: by the names of their rows. One that is missing or None has its default.
+    """
+    given = [(one, values[name]) for name, one in rows.items() if values.get(name) is not None]
+    known = {one.field: tuple(value) if one.type == Texts else value for one, value in given if one.field}
+    extra = {one.name: value for one, value in given if not one.field}
+    return kind(**known, **({"extra": extra} if extra else {}))
+
+
+def read_text(value: Any) -> str:
+    """A text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError("a text")
     return value
 
 
-def _source(value: Any) -> str:
-    return _text(str(value) if type(value) is int else value)
+def read_source(value: Any) -> str:
+    """A text, or the number of a camera."""
+    return read_text(str(value) if type(value) is int else value)
 
 
-def _bool(value: Any) -> bool:
+def read_bool(value: Any) -> bool:
+    """True or false, also in words."""
     known = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False, "1": True, "0": False}
     found = value if isinstance(value, bool) else known.get(value.lower()) if isinstance(value, str) else None
     if found is None:
@@ -36,92 +164,51 @@ def _bool(value: Any) -> bool:
     return found
 
 
-def _number(low: float, high: float, whole: bool = False) -> Read:
-    def read(value: Any) -> float:
-        words = f"a {'whole ' if whole else ''}number " + (f"from {low:g} to {high:g}" if high < 1e9 else f">= {low:g}")
-        try:
-            number = (int if whole else float)(value)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(words) from None
-        if isinstance(value, bool) or not low <= number <= high or (whole and number != float(value)):
-            raise ValueError(words)
-        return number
+def read_size(text: str) -> Size:
+    """Return (width, height) of a text such as 640x360.
 
-    return read
-
-
-def _one_of(*choices: str) -> Read:
-    def read(value: Any) -> str:
-        if value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return str(value)
-
-    return read
+    Raises:
+        ValueError: it is no size. The message says what one looks like.
+    """
+    width, _, height = text.lower().partition("x")
+    sides = [int(side) if side.isascii() and side.isdecimal() and len(side) < 6 else 0 for side in (width, height)]
+    if not all(0 < side <= LARGEST_SIDE for side in sides):
+        raise ValueError("a size such as 640x360")
+    return sides[0], sides[1]
 
 
-def _size(value: Any) -> str:
-    read_size(_text(value))
+def read_size_text(value: Any) -> str:
+    """A size, as its flag takes it."""
+    read_size(read_text(value))
     return str(value)
 
 
-def _texts(value: Any) -> list[str]:
+def read_texts(value: Any) -> list[str]:
+    """A list of texts, or one text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part.strip() for part in parts):
         raise ValueError('a text, or a list of texts such as ["window", "virtual-camera"]')
     return [part.strip() for part in parts]
 
 
-def _look(value: Any) -> str:
-    parse_plane(_text(value))
+def read_look(value: Any) -> str:
+    """A LOOK whose files are there."""
+    from livestyle.config.look import parse_plane
+
+    parse_plane(read_text(value))
     return str(value)
 
 
-def _person(value: Any) -> str:
-    if _look(value).startswith(("image:", "video:")):
-        raise ValueError("a look for the person; image: and video: are for the background")
+def read_person_look(value: Any) -> str:
+    """A LOOK that a person can have."""
+    from livestyle.config.look import LOOK_KINDS, parse_plane
+
+    if LOOK_KINDS[parse_plane(read_text(value)).kind].is_background_only:
+        kinds = " and ".join(f"{name}:" for name, kind in LOOK_KINDS.items() if kind.is_background_only)
+        raise ValueError(f"a look for the person; {kinds} are for the background")
     return str(value)
 
 
-_share, _rate = _number(0, 1), _number(1, 240)
-READERS: dict[str, Read] = {
-    "background": _look, "person": _person, "strength": _share, "background_strength": _share,
-    "person_strength": _share, "keep_colors": _bool, "segmenter": _text, "keep": _text,
-    "person_count": _one_of(*PERSON_COUNTS), "model_file": _text, "refine": _text, "auto_light": _bool,
-    "device": _text, "quality": _one_of("auto", *QUALITIES), "models": _text,
-    "source": _source, "sink": _texts, "size": _size, "fps": _rate, "mirror": _bool, "private": _bool,
-    "on_demand": _bool, "frames": _number(1, 1e12, whole=True), "seconds": _number(0, 1e12), "stills": _text,
-    "recordings": _text, "microphone": _text, "gatys_style": _text,
+READERS: dict[Any, Read] = {
+    str: read_text, Path: read_text, bool: read_bool, Size: read_size_text, Texts: read_texts,
 }  # fmt: skip
-PATHS = ("model_file", "models", "stills", "recordings", "gatys_style")
-DEFAULTS: dict[str, Any] = {  # by the names of the flags
-    name.replace("sinks", "sink"): list(value) if isinstance(value, tuple) else value
-    for name, value in (asdict(Settings()) | asdict(LiveSettings())).items()
-}
-
-
-def key_of(name: str) -> str:
-    """A setting as it is written in files: its flag without the dashes before."""
-    return name.replace("_", "-")
-
-
-def variable_of(name: str) -> str:
-    """The variable of a setting."""
-    return f"LIVESTYLE_{name.upper()}"
-
-
-def checked(name: str, value: Any, origin: str, base: Path) -> Any:
-    """A value checked, its paths made absolute.
-
-    Raises:
-        UserError: it is wrong.
-    """
-    try:
-        if name in ("background", "person"):
-            value = anchored(_text(value), base)
-        value = READERS[name](value)
-    except ValueError as error:
-        shown = toml(value) if isinstance(value, bool | int | float | str) else f"a {type(value).__name__}"
-        raise UserError(f"{origin}: {key_of(name)} = {shown[:60]} is not {error}.", "Mend it there.") from None
-    except UserError as error:
-        raise UserError(f"{origin}: {error.problem}", error.step) from None
-    return str(base / at_home(value)) if name in PATHS else value

@@ -1,65 +1,109 @@
-"""What a run is asked to do. All defaults of the program stand here. No heavy imports: `--help` reads this."""
+"""What a run is asked to do. Every setting stands here once, with its default. No heavy imports: for `--help`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from livestyle.config.options import Setting, read_look, read_person_look, read_source, row, rows_of
+from livestyle.config.quality import QUALITIES
 from livestyle.types import Size
 
 PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
 STYLE_ARCHS = ("slim", "johnson")
 STAGE = "stage"  # what the names of the threads that compute frames begin with
-LARGEST_SIDE = 16384
+LOOKS = ("background", "person", "strength", "background_strength", "person_strength", "keep_colors")  # what is painted
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are rendered; the same flags on every command that renders."""
+    """How pictures are rendered; the same flags on every command that renders.
 
-    background: str | None = None  # a LOOK; None is the default style
-    person: str = "none"
-    strength: float = 1.0
-    background_strength: float | None = None
-    person_strength: float | None = None
-    keep_colors: bool = False
-    segmenter: str | None = None  # None is the default segmenter
-    keep: str = "person"  # what stays: names of classes, parted by commas
-    person_count: str = "all"  # or "main": the others count as background
-    model_file: Path | None = None  # weights of a segmenter that is not ours
-    refine: str = "guided"  # what draws the matte's edge along the picture's; "crf" is for stills
-    auto_light: bool = False  # put the person into the light of a new background
-    device: str = "auto"
-    quality: str = "auto"
-    models: Path | None = None  # a folder of models that goes before all others
+    A None stands for the default style, the default segmenter, the strength of both planes, or the usual folders.
+    `extra` holds the settings that plug-ins added to SETTINGS, by name.
+    """
+
+    background: str | None = row(
+        None,
+        "Look of the background (default: the default style).",
+        "LOOK",
+        choices="looks",
+        in_project=True,
+        reader=read_look,
+    )
+    person: str = row("none", "Look of the person.", "LOOK", choices="looks", in_project=True, reader=read_person_look)
+    strength: float = row(1.0, "Stylized against original.", "0..1", low=0, high=1, in_project=True)
+    background_strength: float | None = row(None, "Of this plane alone.", "0..1", low=0, high=1, in_project=True)
+    person_strength: float | None = row(None, "Of this plane alone.", "0..1", low=0, high=1, in_project=True)
+    keep_colors: bool = row(False, "Style the luminance, keep the original colours.", in_project=True)
+    segmenter: str | None = row(None, "See: livestyle list segmenters.", "NAME", choices="segmenters", in_project=True)
+    keep: str = row("person", "What stays, of segmenters that know more than people.", "A,B", in_project=True)
+    person_count: str = row(
+        "all", "all, or main: others who walk through count as background.", choices=PERSON_COUNTS, in_project=True
+    )
+    model_file: Path | None = row(None, "Weights of a segmenter that is not ours.", "FILE")
+    refine: str = row("guided", "guided; crf or matting for stills: what draws the matte's edge.", in_project=True)
+    auto_light: bool = row(False, "Put the person into a new background's light.", in_project=True)
+    device: str = row("auto", "auto, cpu, cuda, cuda:N, mps or torch:cpu.")
+    quality: str = row(
+        "auto",
+        "auto, fast, balanced or best: at what size styles are painted.",
+        choices=("auto", *QUALITIES),
+        in_project=True,
+    )
+    models: Path | None = row(None, "A folder of models that goes before all others.", "DIR")
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extra", defaults_of_extra(Settings) | dict(self.extra))
 
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """Where frames come from and go."""
+    """Where frames come from and go.
 
-    source: str = "0"
-    sinks: tuple[str, ...] = ("window",)
-    size: Size | None = None  # None leaves it to the source
-    fps: float | None = None
-    mirror: bool | None = None  # of the preview; None: where the source is a camera
-    private: bool = False
-    on_demand: bool = False  # the camera rests while nobody watches the virtual one
-    frames: int | None = None
-    seconds: float | None = None
-    stills: Path | None = None  # None: a folder among the user's pictures
-    recordings: Path | None = None  # None: a folder among the user's videos
-    microphone: str | None = None  # that recordings and clips hear; "default" is the system's
-    gatys_style: Path | None = None  # what stills are painted from where a style's own painting is not known
-
-
-def read_size(text: str) -> Size:
-    """WxH to (W, H).
-
-    Raises:
-        ValueError: it is no size; what one looks like.
+    A None leaves size and rate to the source, and stills and recordings to the user's own folders. The preview is
+    mirrored where the source is a camera, unless `mirror` says otherwise.
     """
-    width, _, height = text.lower().partition("x")
-    sides = [int(side) if side.isascii() and side.isdecimal() and len(side) < 6 else 0 for side in (width, height)]
-    if not all(0 < side <= LARGEST_SIDE for side in sides):
-        raise ValueError("a size such as 640x360")
-    return sides[0], sides[1]
+
+    source: str = row("0", "Camera index or path, file, URL, or demo.", "SRC", reader=read_source)
+    sinks: tuple[str, ...] = row(
+        ("window",), "window (default), virtual-camera[:DEVICE], file:PATH or null; repeatable.", "SINK", name="sink"
+    )
+    size: Size | None = row(None, "Size of the frames.", "WxH", in_project=True)
+    fps: float | None = row(None, "Rate asked of the camera.", "1..240", low=1, high=240, in_project=True)
+    mirror: bool | None = row(None, "Mirror the preview only.", in_project=True)
+    private: bool = row(False, "A fault shows a placeholder.")
+    on_demand: bool = row(False, "Camera off while nobody watches the virtual one (Linux).")
+    frames: int | None = row(None, "End after so many frames.", "N", low=1)
+    seconds: float | None = row(None, "End after so many seconds.", "S", low=0)
+    stills: Path | None = row(None, "Where the keys s and g save stills (default: livestyle in your pictures).", "DIR")
+    recordings: Path | None = row(None, "Where the key r records to (default: livestyle in your videos).", "DIR")
+    microphone: str | None = row(
+        None,
+        "Heard in recordings and clips: default, or see: livestyle list microphones.",
+        "NAME",
+        choices="microphones",
+    )
+    gatys_style: Path | None = row(
+        None, "What the key g paints from: the shipped styles come without their paintings.", "PICTURE"
+    )
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extra", defaults_of_extra(LiveSettings) | dict(self.extra))
+
+
+# Looked up whenever a setting is read, so that a plug-in may add a row.
+SETTINGS: dict[str, Setting] = rows_of(Settings) | rows_of(LiveSettings)
+
+
+def rows_for(kind: type) -> dict[str, Setting]:
+    """The rows of a class of settings, with those that plug-ins added."""
+    return {name: one for name, one in SETTINGS.items() if one.room is kind} or rows_of(kind)
+
+
+def defaults_of_extra(kind: type) -> dict[str, Any]:
+    """The defaults of the settings that plug-ins added."""
+    return {name: one.default for name, one in SETTINGS.items() if one.room is kind and not one.field}

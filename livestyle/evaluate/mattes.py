@@ -10,10 +10,9 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.composites import MOTIONS, composite_clip, stands_free
 from livestyle.evaluate.metrics import Scores, dtssd, mean_scores, picture_scores
-from livestyle.evaluate.segmenters import load_pairs, load_truth
 from livestyle.image.io import PICTURE_SUFFIXES, load_image
-from livestyle.image.pixels import fit_matte
-from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.image.types import Frame, Image, Matte
+from livestyle.matting.datasets import Pair, list_pairs, read_truth
 from livestyle.render.filter import Filter
 
 
@@ -41,7 +40,7 @@ def evaluate_mattes(
     sets = -(-clips // len(motions))
     places = find_rooms(rooms)
     chosen = [places[number] for number in rng.integers(len(places), size=sets)]
-    people = list(islice(standing_free(load_pairs(data), rng), sets))
+    people = list(islice(standing_free(list_pairs(data, held_out=True), rng), sets))
     table: dict[str, list[tuple[Scores, Scores]]] = {kind: [] for kind in list(MOTIONS)[:clips]}
     with Filter(settings) as live, Filter(settings, live=False) as alone:
         for number in range(clips):
@@ -67,7 +66,7 @@ def find_rooms(folder: Path) -> list[Path]:
     return rooms
 
 
-def standing_free(pairs: list[tuple[Path, Path]], rng: np.random.Generator) -> Iterator[tuple[Image, Matte]]:
+def standing_free(pairs: list[Pair], rng: np.random.Generator) -> Iterator[tuple[Image, Matte]]:
     """Yield portraits of people who stand free, with their mattes, in random order.
 
     Raises:
@@ -75,12 +74,10 @@ def standing_free(pairs: list[tuple[Path, Path]], rng: np.random.Generator) -> I
     """
     found = 0
     for number in rng.permutation(len(pairs)):
-        picture, true = pairs[number]
-        matte = load_truth(true)
+        image, matte = read_truth(pairs[number])
         if stands_free(matte):
             found += 1
-            image = load_image(picture)
-            yield image, fit_matte(matte, size_of(image))
+            yield image, matte
     if not found:
         raise UserError("The picture's edge cuts everybody in these pairs.", "Give some with room beside the person.")
 

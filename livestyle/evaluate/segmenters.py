@@ -12,14 +12,13 @@ from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.charts import save_chart
 from livestyle.evaluate.metrics import Scores, accuracies, confusion, picture_scores
-from livestyle.image.io import load_image
-from livestyle.image.pixels import fit_matte
-from livestyle.image.types import Frame, Matte, size_of
+from livestyle.image.types import Frame
+from livestyle.matting.datasets import Pair, list_pairs, read_truth
 from livestyle.matting.published import SEGMENTERS
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
-from livestyle.types import OpenProgress
+from livestyle.types import OpenProgress, Say
 
 Table = dict[str, Scores | str]  # by segmenter; the reason where there are no scores
 BARS = {  # label, colour, colour of the figure, and vertical offset
@@ -53,37 +52,18 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def load_pairs(data: Path) -> list[tuple[Path, Path]]:
-    """Return each NAME.jpg of a folder with its NAME.png.
-
-    Raises:
-        UserError: there is none.
-    """
-    pairs = [(p, p.with_suffix(".png")) for p in sorted(data.glob("*.jpg")) if p.with_suffix(".png").is_file()]
-    if not pairs:
-        raise UserError(f"There are no pairs of NAME.jpg and NAME.png in {data}.", "Give such a folder with --data.")
-    return pairs
-
-
-def load_truth(path: Path) -> Matte:
-    """Load a true matte from a grey picture, where 255 is person: float32 (H, W) in 0..1."""
-    return load_image(path)[..., 0].astype(np.float32) / np.float32(255)
-
-
-def evaluate_segmenter(filter: Filter, pairs: list[tuple[Path, Path]], watch: Callable[[], None]) -> Scores:
+def evaluate_segmenter(filter: Filter, pairs: list[Pair], watch: Callable[[], None]) -> Scores:
     """Score a filter's segmenter: over all pixels, per picture at its own size, and the median ms of a picture.
 
     Args:
         filter: with the segmenter; pairs: pictures and mattes; watch: called after each.
     """
     counts, rows, spent = np.zeros((2, 2), np.int64), [], []
-    for picture, true in pairs:
-        image = load_image(picture)
-        truth = load_truth(true)
+    for pair in pairs:
+        image, truth = read_truth(pair)
         start = time.perf_counter()
         matte = filter.matte(Frame(image, 0, 0.0))
         spent.append((time.perf_counter() - start) * 1000)
-        matte = fit_matte(matte, size_of(truth))
         counts += confusion(truth > 0.5, matte > 0.5)
         rows.append(picture_scores(truth, matte))
         watch()
@@ -95,15 +75,16 @@ def evaluate_segmenter(filter: Filter, pairs: list[tuple[Path, Path]], watch: Ca
 
 def evaluate_segmenters(
     settings: Settings, data: Path, only: list[str], watch: Callable[[str, float], None],
-    progress: OpenProgress = silent_progress,
+    warn: Say = lambda line: None, progress: OpenProgress = silent_progress,
 ) -> tuple[int, Table]:  # fmt: skip
     """Score every segmenter.
 
     Args:
         settings: device and models.
-        data: a folder of pairs.
+        data: a folder of pairs in one of `matting.datasets.LAYOUTS`.
         only: names of segmenters; empty for all.
         watch: takes a segmenter's name, and its progress in 0..1.
+        warn: takes a message for each kind of pairs that are left out.
         progress: shows downloads.
 
     Returns:
@@ -112,7 +93,7 @@ def evaluate_segmenters(
     Raises:
         UserError: there is no data, or no segmenter of a name.
     """
-    pairs = load_pairs(data)
+    pairs = list_pairs(data, warn, held_out=True)
     known = {*find_cards("segmenter", settings.models), *SEGMENTERS, *TRAINABLE}
     for name in set(only) - known:
         raise UserError(f"There is no segmenter '{name}'.", f"Choose from: {', '.join(sorted(known))}.")

@@ -77,7 +77,7 @@ def evaluate_stability(
     look = whole_look(settings)
     rows, last = list[Scores](), None
     with open_clip(clip) as source, Filter(settings) as live, Filter(settings, live=False) as alone:
-        size = at_most(source.size, MAX_FLOW_PX)
+        size = at_most(source.info.size, MAX_FLOW_PX)
         if min(size) < MIN_FLOW_SIDE_PX:
             step = f"Give one of {MIN_FLOW_SIDE_PX} pixels and more."
             raise UserError(f"{clip} is too small for optical flow.", step)
@@ -132,7 +132,7 @@ def whole_look(settings: Settings) -> Look:
         UserError: it is no style.
     """
     look = look_from(settings)
-    if look.background.kind != "style":
+    if not look.background.styles:
         raise UserError(f"'{look.background.text}' is no style.", "Name one with --background: livestyle list styles.")
     return replace(look, person=look.background, person_strength=look.background_strength)
 

@@ -1,4 +1,4 @@
-"""The light of a new scene on a person: exposure, contrast and white balance, gently, as one curve for each channel."""
+"""The light of a new scene on a person: exposure, contrast and white balance, as one curve for each channel."""
 
 import math
 from dataclasses import astuple, dataclass
@@ -12,23 +12,26 @@ from livestyle.image.types import Image, Matte
 
 Kind = TypeVar("Kind", bound=np.generic)
 
-PIXELS = 5_000  # that statistics are taken of
-NORM = 4.0  # of the shades of grey (Finlayson and Trezzi 2004): between the mean and the brightest
-SHARES = {"exposure": 0.3, "contrast": 0.35, "white": 0.5}  # of the difference that are made up for
-BOUNDS = {"exposure": 0.45, "contrast": 0.18, "white": 0.12}  # at most, as logarithms
-COLOURED = 0.2  # logarithm: no light is more coloured than this, but walls are
-SECONDS, GAP = 0.7, 1.0  # time constant over frames; after which it starts anew
+SAMPLED_PIXELS = 5_000  # for statistics
+MINKOWSKI_NORM = 4.0  # of the shades of grey (Finlayson and Trezzi 2004): between the mean and the brightest
+MATCH_SHARES = {"exposure": 0.3, "contrast": 0.35, "white": 0.5}  # of the difference that are made up for
+MAX_LOG_GAINS = {"exposure": 0.45, "contrast": 0.18, "white": 0.12}  # natural logarithms
+MAX_CAST = 0.2  # natural logarithm: a stronger colour is that of walls, not of light
+SMOOTHING_S = 0.7  # time constant over frames
+MAX_GAP_S = 1.0  # after which smoothing starts anew
 LEVELS = np.linspace(0, 1, 256)
-POWERS = LEVELS ** (2.2 * NORM)  # of linear light
+POWERS = LEVELS ** (2.2 * MINKOWSKI_NORM)  # of linear light
 
 
 @dataclass(frozen=True)
 class Light:
-    """What is done to a person, all as natural logarithms.
+    """A change of light. Gains are natural logarithms, in linear light except for the contrast.
 
     Args:
-        exposure: of the gain in linear light; contrast: of the gain about `middle`, a brightness in 0..1.
-        red, green, blue: gains in linear light, which leave the brightness.
+        exposure: gain of all channels.
+        contrast: gain about `middle`.
+        middle: a brightness in 0..1.
+        red, green, blue: gains of one channel, which together leave the brightness.
     """
 
     exposure: float = 0.0
@@ -39,12 +42,12 @@ class Light:
     blue: float = 0.0
 
     def __call__(self, image: Image) -> Image:
-        """The image in this light."""
+        """Return an image, uint8 (H, W, 3), in this light."""
         return np.asarray(cv2.LUT(image, self.curves), np.uint8)
 
     @property
     def curves(self) -> NDArray[np.uint8]:
-        """For each level, the new ones of red, green and blue, (1, 256, 3)."""
+        """For each level, the new levels of red, green and blue, uint8 (1, 256, 3)."""
         gains = np.exp(self.exposure + np.array((self.red, self.green, self.blue)))
         light = LEVELS[:, None] ** 2.2
         # Where it becomes brighter, white stays white: a shoulder in place of a cut.
@@ -55,69 +58,79 @@ class Light:
 
 
 def light_of(person: Image, matte: Matte, before: Image, scene: Image) -> Light:
-    """The light that takes a person from one scene to another.
+    """Return the change of light that takes a person from one scene to another.
 
     Args:
-        person: with its matte, of one size; before: the picture that it comes from; scene: where it goes to, or the
-            part of it that is near.
+        person: uint8 (H, W, 3); matte: float32 (H, W).
+        before: the picture that the person comes from.
+        scene: the picture that the person goes to, or the part of it that is near.
     """
-    weight = sampled(matte).astype(np.float64)
+    weight = subsample(matte).astype(np.float64)
     if weight.sum() < 1e-3 * weight.size:
         return Light()
-    own, old, new = sampled(person), sampled(before), sampled(scene)
-    mine, theirs = spread(brightness(own), weight), spread(brightness(new), None)
-    white = gentle("white", illuminant(new) - illuminant(old))
+    own, old, new = subsample(person), subsample(before), subsample(scene)
+    mine, theirs = mean_and_deviation(brightness(own), weight), mean_and_deviation(brightness(new), None)
+    white = damped("white", illuminant(new) - illuminant(old))
     red, green, blue = white - white @ (0.21, 0.72, 0.07)
     return Light(
-        float(gentle("exposure", 2.2 * np.log((theirs[0] + 0.05) / (mine[0] + 0.05)))),
-        float(gentle("contrast", np.log((theirs[1] + 0.03) / (mine[1] + 0.03)))),
+        float(damped("exposure", 2.2 * np.log((theirs[0] + 0.05) / (mine[0] + 0.05)))),
+        float(damped("contrast", np.log((theirs[1] + 0.03) / (mine[1] + 0.03)))),
         mine[0], float(red), float(green), float(blue),
     )  # fmt: skip
 
 
-def gentle(kind: str, difference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A share of a difference, within bounds that it nears smoothly."""
-    bound = BOUNDS[kind]
-    return bound * np.tanh(SHARES[kind] * difference / bound)
+def damped(kind: str, difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a share of a difference, within a bound that it approaches smoothly."""
+    bound = MAX_LOG_GAINS[kind]
+    return bound * np.tanh(MATCH_SHARES[kind] * difference / bound)
 
 
-def sampled(image: NDArray[Kind]) -> NDArray[Kind]:
-    """Every so many-th pixel: as many as statistics need."""
-    step = max(1, math.isqrt(image.shape[0] * image.shape[1] // PIXELS))
+def subsample(image: NDArray[Kind]) -> NDArray[Kind]:
+    """Return every n-th pixel in both directions: as many as statistics need."""
+    step = max(1, math.isqrt(image.shape[0] * image.shape[1] // SAMPLED_PIXELS))
     return np.ascontiguousarray(image[::step, ::step])
 
 
 def brightness(image: Image) -> NDArray[np.float64]:
-    """Luma in 0..1."""
+    """Return the luma, float64 (H, W) in 0..1."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64) / 255
 
 
-def spread(values: NDArray[np.float64], weight: NDArray[np.float64] | None) -> tuple[float, float]:
-    """Weighted mean and standard deviation."""
+def mean_and_deviation(values: NDArray[np.float64], weight: NDArray[np.float64] | None) -> tuple[float, float]:
+    """Return the weighted mean and standard deviation."""
     mean = float(np.average(values, weights=weight))
     return mean, math.sqrt(float(np.average((values - mean) ** 2, weights=weight)))
 
 
 def illuminant(image: Image) -> NDArray[np.float64]:
-    """The colour of the light, as logarithms of red, green and blue, by the shades of grey in linear light."""
-    light = np.log(POWERS[image.reshape(-1, 3)].mean(0) + 1e-6) / NORM
-    return np.asarray(COLOURED * np.tanh((light - light.mean()) / COLOURED))
+    """Estimate the colour of the light by the shades of grey in linear light (Finlayson and Trezzi 2004).
+
+    Returns:
+        Natural logarithms of red, green and blue, (3,), with a mean of 0.
+    """
+    light = np.log(POWERS[image.reshape(-1, 3)].mean(0) + 1e-6) / MINKOWSKI_NORM
+    return np.asarray(MAX_CAST * np.tanh((light - light.mean()) / MAX_CAST))
 
 
 class AutoLight:
-    """Puts a person into the light of a scene, steadily from frame to frame.
+    """Put a person into the light of a scene, smoothed over frames.
 
     Args:
         seconds: time constant; 0 where each picture stands alone.
     """
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = SMOOTHING_S) -> None:
         self._seconds, self._light, self._time = seconds, Light(), -math.inf
 
     def __call__(self, person: Image, matte: Matte, before: Image, scene: Image, time: float) -> Image:
-        """As `light_of`; a jump back or a gap starts anew."""
+        """Return the person in the light of the scene; a jump back in time or a gap starts anew.
+
+        Args:
+            person, matte, before, scene: as of `light_of`.
+            time: of the frame, in seconds.
+        """
         wanted, passed = light_of(person, matte, before, scene), time - self._time
-        keep = math.exp(-passed / self._seconds) if self._seconds and 0 <= passed < GAP else 0.0
+        keep = math.exp(-passed / self._seconds) if self._seconds and 0 <= passed < MAX_GAP_S else 0.0
         mixed = keep * np.array(astuple(self._light)) + (1 - keep) * np.array(astuple(wanted))
         self._light, self._time = Light(*map(float, mixed)), time
         return self._light(person)

@@ -1,4 +1,4 @@
-"""Array types, frames, and the segmenter protocol."""
+"""Array types, frames, and what a segmenter is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 
 from livestyle.types import Size
 
-Values = NDArray[np.float32]  # (H, W) or (H, W, C)
-Flow = NDArray[np.float32]  # (H, W, 2): by how many pixels (x, y) each pixel has moved
-
-
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
-Matte = NDArray[np.float32]  # (H, W), 0 is background and 1 is person
-Colors = NDArray[np.float32]  # (H, W, 3) in 0..255
+Gray = NDArray[np.uint8]  # (H, W)
+Matte = NDArray[np.float32]  # (H, W) in 0..1, 0 is background and 1 is person
+Colors = NDArray[np.float32]  # (H, W, 3) RGB in 0..255
+Values = NDArray[np.float32]  # (H, W) or (H, W, C)
+Flow = NDArray[np.float32]  # (H, W, 2), by how many pixels (x, y) each pixel has moved
+Segmenter = Callable[[Image], Matte]  # takes any size, returns a matte of the same or a smaller size
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture of a source; gaps in `index` are frames that were dropped.
+    """A picture of a source. Gaps in `index` are frames that were dropped.
 
     Args:
-        image: the pixels.
+        image: uint8 (H, W, 3) RGB.
         index: number of the frame since the start.
         time: seconds since the first frame.
-        captured: reading of `time.monotonic` when it was taken, for the latency.
-        is_blank: nothing was captured, the image is black: the source is away for a while.
+        captured: reading of `time.monotonic` at the capture, to compute the latency.
+        is_blank: whether nothing was captured because the source is away. The image is black then.
     """
 
     image: Image
@@ -38,11 +38,5 @@ class Frame:
 
 
 def size_of(image: Image | Matte) -> Size:
-    """Width and height."""
+    """Return the width and height of an array (H, W, ...)."""
     return image.shape[1], image.shape[0]
-
-
-Gray = NDArray[np.uint8]  # (H, W)
-
-
-Segmenter = Callable[[Image], Matte]  # any size in, the same or a smaller one out

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from livestyle.config.look import BLURS, BOTH, NONE, Look, parse_plane
+from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
@@ -12,7 +12,7 @@ from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
 
-KEY_WORDS = ("space", "tab", "enter", "esc")  # keys that are no character
+KEY_WORDS = ("space", "tab", "enter", "esc")  # keys of more than one character
 
 
 def _step(by: int, planes: tuple[str, ...] = ()) -> Do:
@@ -103,8 +103,8 @@ def _style(controls: Controls, argument: str) -> str:
 def _look_of(name: str) -> Do:
     def do(controls: Controls, argument: str) -> str:
         plane = controls.gallery.find(argument)
-        if name == "person" and plane.kind in {"image", "video"}:
-            raise UserError(f"'{argument}' is a look for the background only.", "Use background for it.")
+        if name == "person":
+            check_person_look(plane, "Use background for it.")
         return controls.show(controls.look.with_planes({name: plane}))
 
     return do
@@ -139,8 +139,7 @@ def _next(kind: str, now: str, choices: tuple[str, ...], argument: str) -> str:
 
 def _swap(controls: Controls, _: str) -> str:
     look = controls.look
-    if look.background.kind in {"image", "video"}:
-        raise UserError(f"'{look.background.text}' is a look for the background only.", "Choose a style for it first.")
+    check_person_look(look.background, "Choose a style for it first.")
     return controls.show(
         replace(
             look, background=look.person, person=look.background,
@@ -150,7 +149,7 @@ def _swap(controls: Controls, _: str) -> str:
 
 
 def _blur(controls: Controls, _: str) -> str:
-    is_blurred = controls.look.background.kind in BLURS
+    is_blurred = LOOK_KINDS[controls.look.background.kind].needs_matte
     plane = controls.unblurred() if is_blurred else parse_plane("blur")
     return controls.show(controls.look.with_planes({"background": plane}))
 
@@ -214,7 +213,7 @@ def bind(keys: Mapping[str, str]) -> tuple[Action, ...]:
         if name == "style" or key.isdecimal() or not (len(key) == 1 or key in KEY_WORDS):
             raise UserError(
                 f"'{key}' cannot be the key of '{name}'.",
-                f"Choose one character but a digit, or {', '.join(KEY_WORDS)}.",
+                f"Choose one character that is no digit, or {', '.join(KEY_WORDS)}.",
             )
     bound = tuple(replace(action, key=keys.get(action.name, action.key)) for action in ACTIONS)
     owners: dict[str, str] = {}

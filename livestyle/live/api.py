@@ -1,13 +1,13 @@
 """The public API, as `import livestyle` gives it."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any
 
 from livestyle.config.load import nearest
 from livestyle.config.look import Look, parse_plane
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.options import made
+from livestyle.config.settings import LiveSettings, Settings, rows_for
 from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.actions import open_controls
@@ -37,8 +37,9 @@ class Filter:
     """
 
     def __init__(self, **settings: Any) -> None:
-        _check_names(settings, {field.name for field in fields(Settings)})
-        self._settings = Settings(**settings)
+        rows = rows_for(Settings)
+        _check_names(settings, rows)
+        self._settings = made(rows, Settings, settings)
         self._look = look_from(self._settings)
         self._filters: dict[bool, rendering.Filter] = {}  # by whether frames follow one another
         self._frames = 0
@@ -78,7 +79,8 @@ class Filter:
         """Return the person's matte of an image: float32 (H, W) in 0..1, where 1 is person.
 
         Args:
-            image, time: as of `paint`.
+            image: as of `paint`.
+            time: as of `paint`.
 
         Raises:
             UserError: a model is missing or damaged.
@@ -121,17 +123,17 @@ def run(
     Args:
         source: a camera's index or path, a file, a URL, or "demo".
         sinks: "window", "virtual-camera[:DEVICE]", "file:PATH" or "null".
-        say: takes messages for people; watch: takes the number of frames done.
+        say: takes messages for people.
+        watch: takes the number of frames done.
         settings: the fields of `Settings` and `LiveSettings` by name, such as `frames=100`.
 
     Raises:
         UserError: a setting is unknown or wrong, or something cannot be opened.
     """
-    of_look, of_run = ({field.name for field in fields(kind)} for kind in (Settings, LiveSettings))
-    _check_names(settings, (of_look | of_run) - {"source", "sinks"})
-    rendered = Settings(**{name: value for name, value in settings.items() if name in of_look})
-    rest = {name: value for name, value in settings.items() if name in of_run}
-    live = LiveSettings(source=source, sinks=tuple(sinks), **rest)
+    of_look, of_run = rows_for(Settings), rows_for(LiveSettings)
+    _check_names(settings, (of_look | of_run).keys() - {"source", "sink"})
+    rendered = made(of_look, Settings, settings)
+    live = made(of_run, LiveSettings, {**settings, "source": source, "sink": sinks})
     return run_live(rendered, live, open_controls(rendered, privacy_of(live)), say, watch)
 
 
@@ -140,12 +142,13 @@ def open_sink(text: str, size: Size, fps: float = 30.0) -> Sink:
 
     Args:
         text: "window", "virtual-camera[:DEVICE]", "file:PATH" or "null".
-        size: of the frames, (width, height) in pixels; fps: frames per second.
+        size: of the frames, (width, height) in pixels.
+        fps: frames per second.
 
     Raises:
         UserError: there is no such sink, or it cannot be opened.
     """
-    return sinks.open_sink((text,), Stream(size, fps))
+    return sinks.open_sink(text, Stream(size, fps))
 
 
 def styles() -> tuple[str, ...]:
@@ -160,7 +163,7 @@ def segmenters() -> tuple[str, ...]:
     return (*installed, *others)
 
 
-def _check_names(settings: dict[str, Any], known: set[str]) -> None:
+def _check_names(settings: dict[str, Any], known: Collection[str]) -> None:
     for name in settings:
         if name not in known:
             raise UserError(

@@ -1,6 +1,6 @@
-"""The controls: what keys, signals and other programs change while the driver reads it.
+"""The controls: the state of a run that keys, signals and other programs change while the driver reads it.
 
-Every action has a name and a key. What would uncover the room in a call is asked about first. Panic is not.
+In a call, an action that would show the room has to be confirmed. Panic never has to be.
 """
 
 import difflib
@@ -11,27 +11,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
-from livestyle.config.look import BLURS, BOTH, NONE, Look, Plane
+from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, Plane, check_person_look
 from livestyle.config.quality import QUALITIES
 from livestyle.errors import UserError
 from livestyle.live.gallery import Gallery
 from livestyle.live.privacy import Privacy
-from livestyle.types import Stop
+from livestyle.types import Status, Stop
 
 PLANES = ("background", "person", BOTH)
 VIEWS = ("split", "matte", "inset")
 QUALITY_NAMES = ("auto", *QUALITIES)
-ANSWER_TIME_S = 5.0  # for which a question stands
-Status = dict[str, object]
+CONFIRM_TIMEOUT_S = 5.0
 
 
 @dataclass
 class PreviewState:
-    """What the preview alone shows. None of it reaches other sinks.
+    """The state of the preview. None of it reaches other sinks.
 
     Attributes:
-        view: what stands in place of the picture, one of VIEWS, or "".
-        panels: what lies over the picture: "hud", "help", "strip"; and "full-screen".
+        view: one of VIEWS, or "" for the picture alone.
+        panels: what is open: "hud", "help", "strip", "full-screen".
         is_mirrored: left and right are swapped.
     """
 
@@ -41,20 +40,24 @@ class PreviewState:
 
 
 class Controls:
-    """Owns what the picture should be now. Any thread may press; the driver reads.
+    """The wanted look and all other state of a run. Any thread may call any method.
 
     Args:
-        look: of both planes, to begin with.
+        look: the first look.
         actions: what can be pressed; see `actions.make_controls`.
+        gallery: the styles to choose from.
+        privacy: decides which looks have to be confirmed.
+        quality: the first quality, one of QUALITY_NAMES.
         stop: set by the action that ends the run.
 
     Attributes:
-        look: of both planes; read it once a frame, since any thread may replace it.
+        look: of both planes. Read it once a frame, since any thread may replace it.
         plane: which of PLANES the keys change.
         quality: one of QUALITY_NAMES.
         frozen: the picture stands still for everybody.
         panicked: a placeholder is shown everywhere.
-        preview: what the preview alone shows.
+        preview: the state of the preview.
+        pace: facts such as "fps", which the driver replaces after each frame.
     """
 
     def __init__(
@@ -72,26 +75,26 @@ class Controls:
         self.plane = "background"
         self.frozen = self.panicked = False
         self._lock = threading.RLock()
-        self._status: Status = {}
-        self._alarm: Callable[[], None] = lambda: None
-        self._previous = look  # to go back to
-        self._asked: tuple[float, Look] | None = None  # until when, and what would be shown
+        self.pace: Status = {}
+        self._on_panic: Callable[[], None] = lambda: None
+        self._previous = look  # the one before `self.look`
+        self._asked: tuple[float, Look] | None = None  # deadline, and look to confirm
         self._last_painted: dict[str, Plane] = {}  # by plane
         self._stills: deque[bool] = deque()  # whether each is to be painted too
         self._takes, self._take = count(1), None  # type: tuple[count[int], int | None]
-        self._answers: deque[str] = deque()
+        self._notices: deque[str] = deque()
         self._remember(look)
 
     # Pressing.
 
     def press(self, text: str) -> str:
-        """Do what a key or an action's name stands for, and return what came of it.
+        """Do the action of a key or a name, and return the result in words.
 
         Args:
-            text: a key, a digit for a style, or a name with an argument behind it.
+            text: a key, the digit of a style, or the name of an action, with its argument after a space.
 
         Raises:
-            UserError: there is no such action, or its argument is wrong.
+            UserError: there is no such action, its argument is wrong, or it has to be confirmed.
         """
         name, _, argument = text.strip().partition(" ")
         if len(name) == 1 and name.isdecimal():
@@ -104,16 +107,20 @@ class Controls:
         with self._lock:
             answer = action.do(self, argument.strip())
             if answer:
-                self._answers.append(answer)
+                self._notices.append(answer)
             return answer
 
-    def strike(self, key: str) -> None:
-        """Press a key of the window. An unknown key does nothing, and a refusal becomes an answer."""
-        if self._action(key.partition(" ")[0]) or key.isdecimal():
+    def press_key(self, text: str) -> None:
+        """Press a key of the window. Ignore an unknown one, and show an error as a notice.
+
+        Args:
+            text: see `press`.
+        """
+        if self._action(text.partition(" ")[0]) or text.isdecimal():
             try:
-                self.press(key)
+                self.press(text)
             except UserError as error:
-                self._answers.append(str(error))
+                self.notice(str(error))
 
     def key(self, name: str) -> str:
         """Return the key of an action."""
@@ -122,54 +129,46 @@ class Controls:
     def _action(self, name: str) -> "Action | None":
         return next((action for action in self.actions if name and name in (action.key, action.name)), None)
 
-    # Answers and status.
+    # Notices and status.
 
-    def tell(self, answer: str) -> None:
+    def notice(self, text: str) -> None:
         """Have a line shown in the preview for a moment."""
-        self._answers.append(answer)
+        self._notices.append(text)
 
-    def answers(self) -> Iterator[str]:
-        """Yield the lines since the last call."""
-        while self._answers:
-            yield self._answers.popleft()
-
-    def report(self, status: Status) -> None:
-        """Take how the run goes, for `status`; for the driver."""
-        self._status = status
-
-    @property
-    def pace(self) -> Status:
-        """How the run goes, as the driver reported it last."""
-        return self._status
+    def notices(self) -> Iterator[str]:
+        """Yield the lines to show in the preview since the last call."""
+        while self._notices:
+            yield self._notices.popleft()
 
     def status(self) -> Status:
-        """Return how things are, for other programs: the JSON object of `livestyle ctl status`."""
+        """Return the JSON object of `livestyle ctl status`."""
         look = self.look
         return {
             "background": look.background.text, "person": look.person.text,
             "background_strength": look.background_strength, "person_strength": look.person_strength,
             "keep_colors": look.keep_colors, "bypass": look.bypass, "plane": self.plane, "quality": self.quality,
             "paused": self.frozen or self.panicked, "frozen": self.frozen, "panicked": self.panicked,
-            "recording": self.recording, "is_call": self.privacy.is_call, "fps": 0.0, "frames": 0, **self._status,
+            "recording": self.recording, "is_call": self.privacy.is_call, "fps": 0.0, "frames": 0, **self.pace,
         }  # fmt: skip
 
     # Looks.
 
     def show(self, look: Look) -> str:
-        """Take a look, but ask first where that would uncover the room in a call. Return the look in words.
+        """Change the look, and return it in words.
 
         Raises:
-            UserError: the question.
+            UserError: it would show the room in a call, so it has to be confirmed within CONFIRM_TIMEOUT_S.
         """
         self._asked = None
         if self.privacy.must_ask(look, self.look):
-            self._asked = time.monotonic() + ANSWER_TIME_S, look
-            raise UserError("Others would see your room.", f"To show it, press {self.key('confirm')} within 5 seconds.")
+            self._asked = time.monotonic() + CONFIRM_TIMEOUT_S, look
+            step = f"To show it, press {self.key('confirm')} within {CONFIRM_TIMEOUT_S:g} seconds."
+            raise UserError("Others would see your room.", step)
         self._take_look(look)
         return str(look)
 
     def confirm(self) -> str:
-        """Come back from a panic, or show what was asked about in time."""
+        """End a panic, or else change to the look that waits for confirmation. Return the result in words."""
         asked, self._asked = self._asked, None
         if self.panicked:
             self.panicked = False
@@ -180,57 +179,63 @@ class Controls:
         return "Nothing was asked"
 
     def adopt(self, changes: Mapping[str, object]) -> str:
-        """Change fields of the look by name, as a config file now has them.
+        """Change fields of the look, such as those that changed in a config file. Return the look in words.
+
+        Args:
+            changes: new values by the names of fields.
 
         Raises:
-            UserError: a style is not there, or the question.
+            UserError: a style is missing, or the look has to be confirmed.
         """
         with self._lock:
             for part in changes.values():
                 if isinstance(part, Plane):
                     self.gallery.find(part.text)
             answer = self.show(replace(self.look, **changes))  # type: ignore[arg-type]
-            self._answers.append(answer)
+            self._notices.append(answer)
             return answer
 
     def refuse(self, look: Look, good: Look, why: str) -> None:
-        """Go back from a look that cannot be rendered, unless another was chosen meanwhile.
+        """Replace a look that cannot be rendered by the one before it, unless it was replaced already.
 
-        The one before is taken, or `good`, which could be rendered. In a call, where that would show a room that was to
-        be hidden, the placeholder is shown.
+        If that would show the room in a call where `look` would not, the placeholder is shown.
+
+        Args:
+            good: a look that could be rendered. It is taken if there is none before `look`.
+            why: for people.
         """
         with self._lock:
             if self.look is look:
                 self.look = good if self._previous is look else self._previous
                 self.panicked |= self.privacy.must_ask(self.look, look)
-            self.tell(why)
+            self.notice(why)
 
     @property
     def planes(self) -> tuple[str, ...]:
-        """The planes that the keys change, by their names in a look."""
+        """The names of the planes that the keys change."""
         return PLANES[:2] if self.plane == BOTH else (self.plane,)
 
     def paint(self, plane: Plane) -> str:
-        """Give the chosen planes a look.
+        """Change the look of the planes that the keys change. Return the look in words.
 
         Raises:
-            UserError: the look is for the background only, or the question.
+            UserError: the look is for the background only, or has to be confirmed.
         """
-        if "person" in self.planes and plane.kind in {"image", "video"}:
-            raise UserError(f"'{plane.text}' is a look for the background only.", "Choose the background first.")
+        if "person" in self.planes:
+            check_person_look(plane, "Choose the background first.")
         return self.show(self.look.with_planes(dict.fromkeys(self.planes, plane)))
 
     def last_painted(self, name: str) -> Plane:
-        """Return what to paint a plane with: its own look, its last one, the other plane's, or the first style."""
+        """Return the look to paint a plane with: its own, its last one, the other plane's, or the first style."""
         other = "person" if name == "background" else "background"
         plane: Plane = getattr(self.look, name)
         painted = plane if plane != NONE else self._last_painted.get(name) or self._last_painted.get(other)
-        if painted is None or (name == "person" and painted.kind in {"image", "video"}):
+        if painted is None or (name == "person" and LOOK_KINDS[painted.kind].is_background_only):
             return self.gallery.first
         return painted
 
     def unblurred(self) -> Plane:
-        """Return what the background was painted with before it was blurred."""
+        """Return the look of the background before it was blurred."""
         return self._last_painted.get("background", self.gallery.first)
 
     def _take_look(self, look: Look) -> None:
@@ -239,35 +244,38 @@ class Controls:
 
     def _remember(self, look: Look) -> None:
         for name, plane in (("background", look.background), ("person", look.person)):
-            if plane.kind not in ("none", *BLURS):
+            if LOOK_KINDS[plane.kind].is_painted:
                 self._last_painted[name] = plane
 
     # Panic.
 
-    def on_panic(self, alarm: Callable[[], None]) -> None:
-        """Have a function called at a panic by whoever pressed, for sinks that need not wait for the driver."""
-        self._alarm = alarm
+    def on_panic(self, callback: Callable[[], None]) -> None:
+        """Have a function called at each panic, on the thread that pressed: some sinks need not wait for the driver."""
+        self._on_panic = callback
 
     def panic(self) -> None:
-        """Show a placeholder everywhere, at once. Forget stills that were asked for."""
+        """Show a placeholder everywhere, at once. Drop the stills that were ordered."""
         self.panicked = True
-        self._alarm()
+        self._on_panic()
         self._stills.clear()
 
     # Stills and recordings.
 
     def order_still(self, paint: bool) -> None:
-        """Have the next frame saved, and painted by optimization if asked.
+        """Have the next frame saved.
+
+        Args:
+            paint: also have it painted by optimisation.
 
         Raises:
-            UserError: everybody sees the placeholder.
+            UserError: the placeholder is shown.
         """
         if self.panicked:
             raise UserError("Nothing is saved while you are hidden.", "Come back first.")
         self._stills.append(paint)
 
     def ordered_stills(self) -> Iterator[bool]:
-        """Yield the stills ordered since the last call: whether each is to be painted too."""
+        """Yield, for each still ordered since the last call, whether it is to be painted."""
         while self._stills:
             yield self._stills.popleft()
 
@@ -283,23 +291,23 @@ class Controls:
 
     @property
     def take(self) -> int | None:
-        """The number of the recording that is wanted, or None. Each start has a new one."""
+        """The number of the recording that is wanted, or None. Each recording has a new number."""
         return self._take
 
     def toggle_recording(self) -> bool:
-        """Start a new recording, or stop the present one. Return whether one is wanted now."""
+        """Start a recording, or stop the present one. Return whether one is wanted now."""
         with self._lock:
             self._take = next(self._takes) if self._take is None else None
             return self.recording
 
     def end_take(self, number: int) -> None:
-        """Stop one recording, such as one that failed. A newer one goes on."""
+        """Stop a recording, such as one that failed. A newer one goes on."""
         with self._lock:
             if self._take == number:
                 self._take = None
 
 
-Do = Callable[[Controls, str], str]  # takes the argument, "" where there is none; returns what people read
+Do = Callable[[Controls, str], str]  # takes the argument or "", and returns the result in words
 
 
 @dataclass(frozen=True)
@@ -309,9 +317,9 @@ class Action:
     Args:
         name: for `livestyle ctl`.
         key: in the window; "" for none.
-        words: for the help.
-        do: what it does.
-        argument: what may stand behind the name; "" for nothing.
+        words: what it does, for the help.
+        do: does it.
+        argument: a name for its argument; "" if it takes none.
     """
 
     name: str

@@ -1,11 +1,11 @@
-"""The driver: frames from a source through the filter to sinks, live or as a whole clip."""
+"""The driver: it takes frames from a source through the filter to sinks, live or for a whole clip."""
 
 import math
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,15 @@ from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.live.autoquality import AutoQuality
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Guard, Shown, placeholder
+from livestyle.live.guard import Guard
 from livestyle.live.preview import scene_of
-from livestyle.live.report import Pace, Report, process_age, report
+from livestyle.live.report import Pace, Report, make_report, process_age
+from livestyle.live.shown import Shown, placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
-from livestyle.render.meter import REMEMBERED, Meter
+from livestyle.render.meter import MAX_TIMINGS, Meter
 from livestyle.types import FrameProgress, Say
-from livestyle.video.sinks.open import is_shown, open_sinks
+from livestyle.video.sinks.open import SinkSpec, open_sinks, parse_sinks
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Sink, Stream, Tee
 from livestyle.video.sound import Microphone
@@ -30,6 +31,7 @@ from livestyle.video.sources.camera import is_camera
 from livestyle.video.sources.latest import Latest, Paced
 from livestyle.video.sources.open import open_source
 from livestyle.video.sources.source import Source
+from livestyle.video.window.preview import Preview
 
 PRESENCE = {
     "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
@@ -38,11 +40,12 @@ PRESENCE = {
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends by itself.
+    """When a run ends by itself, and when its camera rests.
 
     Args:
-        frames: after so many; seconds: on the source's clock.
-        on_demand: the camera rests while nobody watches the virtual one.
+        frames: number of frames after which it ends.
+        seconds: after which it ends, on the source's clock.
+        on_demand: the camera rests while nobody watches.
     """
 
     frames: float = math.inf
@@ -54,8 +57,16 @@ class Session:
     """A run: each frame is read, rendered as the controls say, and sent.
 
     Args:
+        source: of the frames.
+        filter: renders them.
+        sink: takes the pictures.
+        controls: say what to render, and when to stop.
+        limits: end the run by themselves.
+        say: takes messages for people.
+        watch: takes the number of frames sent, after each.
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
         snapshots: saves the stills that are ordered; None saves none.
+        preview: shows the pictures here once the sinks have them, and takes keys; None for no window.
 
     Raises:
         ValueError: a sink reaches strangers, and the controls do not know that this is a call.
@@ -72,21 +83,27 @@ class Session:
         watch: FrameProgress,
         auto: AutoQuality | None = None,
         snapshots: Snapshots | None = None,
+        preview: Preview | None = None,
     ) -> None:
-        if sink.is_call and not controls.privacy.is_call:
-            raise ValueError(f"{sink.name} reaches strangers, so the session must be private")
+        if sink.info.is_call and not controls.privacy.is_call:
+            raise ValueError(f"{sink.info.name} reaches strangers, so the session must be private")
         self._source, self._filter, self._sink, self._controls, self._limits = source, filter, sink, controls, limits
-        self._say, self._watch, self._snapshots = say, watch, snapshots
+        self._say, self._watch, self._snapshots, self._preview = say, watch, snapshots, preview or Preview()
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
-        self._render = Guard(filter, source.size, controls, say, auto, source.is_live, self._frames.after)
-        self._latencies: deque[float] = deque(maxlen=REMEMBERED)  # ms
+        self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
+        self._latencies_ms: deque[float] = deque(maxlen=MAX_TIMINGS)
         self._presence = "on"
-        controls.on_panic(partial(sink.hide, placeholder(source.size)))
+        controls.on_panic(partial(sink.hide, placeholder(source.info.size)))
         if auto:
-            filter.take(auto.quality)
+            filter.quality = auto.quality
 
     def run(self) -> Report:
-        """Run until the source ends, a limit is reached or the controls say stop."""
+        """Run until the source ends, a limit is reached or the controls say stop. Return the report.
+
+        Raises:
+            UserError: the source or the sink failed.
+            Exception: the filter failed outside a call, or for too long in one.
+        """
         stop, sent, first = self._controls.stop, 0, 0.0
         started, cpu = time.monotonic(), time.process_time()
         stop.is_driving = True
@@ -105,29 +122,29 @@ class Session:
             self._watch(sent)
         stop.is_driving = False
         spent = time.monotonic() - started, time.process_time() - cpu
-        return report(self._source, self._filter, self._controls.look, sent, *spent, first, self._latencies)
+        return make_report(self._source, self._filter, self._controls.look, sent, *spent, first, self._latencies_ms)
 
     def _send(self, frame: Frame, shown: Shown) -> None:
         with self._filter.meter.stage("write"):
-            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # a GPU that fails is left
-            self._sink.describe(scene_of(self._controls, shown, about, self._render.matte))
             self._sink.send(replace(frame, image=shown.picture))
-        self._latencies.append((time.monotonic() - frame.captured) * 1000)
+            about = f"{self._filter.engine.detail}, {self._filter.segmenter}"  # read each time: a GPU may have failed
+            self._preview.show(shown.picture, scene_of(self._controls, shown, about, self._render.matte))
+        self._latencies_ms.append((time.monotonic() - frame.captured) * 1000)
 
     def _report(self, sent: int) -> None:
-        pace = self._pace.facts(sent, self._latencies[-1])
-        dropped = getattr(self._source, "dropped", 0)
-        self._controls.report(pace | {"dropped": dropped, "quality": self._filter.describe(self._source.size)})
+        pace = self._pace.add(sent, self._latencies_ms[-1])
+        quality = self._filter.describe(self._source.info.size)
+        self._controls.pace = pace | {"dropped": self._source.dropped, "quality": quality}
 
     def _take_input(self) -> None:
-        for key in self._sink.pressed():
-            self._controls.strike(key)
-        for line in self._controls.answers():
-            self._sink.notice(line)
+        for key in self._preview.events():
+            self._controls.press_key(key)
+        for line in self._controls.notices():
+            self._preview.notice(line)
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
-        for line in (*self._save_stills(shown), *self._sink.news(), *self._camera_news(frame)):
-            self._sink.notice(line)
+        for line in (*self._save_stills(shown), *self._sink.messages(), *self._camera_messages(frame)):
+            self._preview.notice(line)
             self._say(line)
 
     def _save_stills(self, shown: Shown) -> Iterator[str]:
@@ -135,26 +152,35 @@ class Session:
         if self._snapshots:
             yield from self._snapshots.attend(orders, shown.frame, shown.picture, shown.look, self._render.matte)
 
-    def _camera_news(self, frame: Frame) -> Iterator[str]:
-        rests = self._limits.on_demand and not self._sink.is_watched()
+    def _camera_messages(self, frame: Frame) -> Iterator[str]:
+        rests = self._limits.on_demand and not (self._sink.is_watched() or self._preview.is_watched())
         self._source.rest(rests)
         presence = "on" if not frame.is_blank else "off" if rests else "away"
         if presence != self._presence:
             self._presence = presence
-            yield f"The {self._source.name} {PRESENCE[presence]}."
+            yield f"The {self._source.info.name} {PRESENCE[presence]}."
 
 
 class Lookahead:
-    """The frames of a source in turn, from two threads. The next frame can be had before its turn."""
+    """The frames of a source. A second thread may read the next frame before its turn.
+
+    Args:
+        source: it is read by one thread at a time.
+        meter: measures the time for reading.
+    """
 
     def __init__(self, source: Source, meter: Meter) -> None:
         self._frames, self._meter, self._turn = iter(source), meter, threading.Lock()
-        self._taken: Frame | None = None  # the newest
+        self._taken: Frame | None = None  # the frame whose turn it is
         self._next: Frame | None = None
         self._error: BaseException | None = None
 
     def take(self) -> Frame | None:
-        """Return the next frame, None at the end. Raise what the source does."""
+        """Return the next frame, or None at the end.
+
+        Raises:
+            Exception: what the source raised, also if that was ahead of its turn.
+        """
         with self._turn:
             self._taken, self._next = self._next or self._read(), None
             if self._error:
@@ -162,7 +188,7 @@ class Lookahead:
             return self._taken
 
     def after(self, frame: Frame) -> Frame | None:
-        """Return the frame after one that was taken, or None where there is none for whatever reason."""
+        """Return the frame after one that was taken, or None if the source ended or failed. This may wait for it."""
         with self._turn:
             if self._taken is not frame:
                 return self._taken
@@ -187,51 +213,57 @@ def run_live(
     """Run the live filter.
 
     Args:
-        say: takes what was opened, line by line; watch: takes the number of frames done.
+        settings: how frames are rendered.
+        live: where they come from and go.
+        controls: say what to render, and when to stop.
+        say: takes messages for people.
+        watch: takes the number of frames sent, after each.
+        snapshots: saves the stills that are ordered; None saves none.
 
     Raises:
         UserError: something cannot be opened, or the camera went away.
     """
-    if live.on_demand and not any(sink.startswith("virtual-camera") for sink in live.sinks):
+    specs = parse_sinks(live.sinks)
+    if live.on_demand and not any(spec.kind.is_call for spec in specs):
         raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
         controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
-        stream = _stream(source, live, controls)
+        stream = _stream(source, live, specs, controls)
         with (
-            open_sinks(live.sinks, stream, source.is_live) as opened,
+            open_sinks(specs, stream, source.info.is_live) as outputs,
             Recorder(live.recordings, stream, controls) as recorder,
         ):
-            sink = Tee([opened, recorder])
-            say(f"{source.name} -> {opened.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
+            sink = Tee([outputs.sink, recorder])
+            say(f"{source.info.name} -> {outputs.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
             for note in filter.notes:
                 say(note)
-            if any(text.startswith("window") for text in live.sinks):
+            if any(spec.kind.is_window for spec in specs):
                 hint = f"Keys: {controls.key('help')} shows them, {controls.key('panic')} hides you from everybody."
                 say(hint)
-                controls.tell(hint)
+                controls.notice(hint)
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
             make = partial(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
-                snapshots=snapshots,
+                snapshots=snapshots, preview=outputs.preview,
             )  # fmt: skip
-            if not (source.is_live or sink.is_live):
+            if not (source.info.is_live or outputs.is_live):
                 result = make(source).run()
             else:
-                with Latest(source if source.is_live else Paced(source)) as latest:
-                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.size)).run()
-                    source.warning = latest.warning
-        for line in sink.news():
+                with Latest(source if source.info.is_live else Paced(source)) as latest:
+                    result = make(latest, auto=AutoQuality(1 / (stream.fps or 30), source.info.size)).run()
+        for line in sink.messages():
             say(line)
         if source.warning:
             say(f"Warning: {source.warning}")
         return result
 
 
-def _stream(source: Source, live: LiveSettings, controls: Controls) -> Stream:
-    """Return what the sinks are about to get."""
-    stream = Stream(source.size, live.fps or source.fps, source.audio, source.start, source.is_bt709)
-    if live.microphone and (source.is_live or is_shown(live.sinks)):
+def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls) -> Stream:
+    """Return what the sinks will get."""
+    info = source.info
+    stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709)
+    if live.microphone and (info.is_live or any(spec.kind.is_live for spec in specs)):
         return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
     return stream
 
@@ -239,10 +271,15 @@ def _stream(source: Source, live: LiveSettings, controls: Controls) -> Stream:
 def run_video(
     settings: Settings, path: str, out: Path, controls: Controls, say: Say, watch: FrameProgress
 ) -> Report:  # fmt: skip
-    """Filter a whole clip: every frame, sound and timing kept.
+    """Filter a whole clip. Every frame, the sound and the timing are kept.
+
+    Args:
+        path: of the clip, or its URL.
+        out: path of the result.
+        settings, controls, say, watch: see `run_live`.
 
     Raises:
-        UserError: the clip cannot be read, or the result not be written.
+        UserError: the clip cannot be read, or the result cannot be written.
     """
     if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
         raise UserError(f"{out} is the clip itself.", "Give another name for the result.")

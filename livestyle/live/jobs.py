@@ -1,11 +1,13 @@
-"""Jobs: command lines that are done in the background, one at a time and last in line for the CPU.
+"""Background jobs: command lines that run one at a time, at the lowest CPU priority.
 
-Each has a folder of its own: `job.json` says what it is, `progress.json` how far it is, `log.txt` what it said. A
-runner, a process that outlives who started it, does what waits, oldest first, each in a child of its own, and ends. Two
-locks, which the system opens when a process ends, however it ends, see to it that no process id has to be believed:
+Each job has a folder. In it, `job.json` is its record, `progress.json` its progress and `log.txt` its output. A runner
+is a process that outlives the one that started it. It runs the waiting jobs, oldest first, each in a child process, and
+then ends.
+
+No process ID has to be trusted, thanks to two lock files. The system releases them when their processes end:
 
     lock    is held while records are read or changed
-    turn    is held by the runner and by the child at work: while it is free, no job runs, whatever its record says
+    turn    is held by the runner and by the job that runs. While it is free, no job runs, whatever its record says.
 """
 
 import json
@@ -15,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -25,28 +27,28 @@ import platformdirs
 
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, locked
+from livestyle.live.job_process import PROGRESS_VARIABLE, detached, notify_desktop
 
 WAITING, RUNNING, DONE, FAILED, STOPPED, CANCELLED = "waiting", "running", "done", "failed", "stopped", "cancelled"
 ENDED = (DONE, FAILED, STOPPED, CANCELLED)
-PROGRESS = "LIVESTYLE_PROGRESS"  # the variable that tells a job's process where to write how far it is
-OFTEN = 0.5  # seconds between notes of the progress
-ALONE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-NOTIFIERS: dict[str, Callable[[str], list[str]]] = {
-    "notify-send": lambda text: ["notify-send", "livestyle", text],
-    "osascript": lambda text: ["osascript", "-e", f'display notification {json.dumps(text)} with title "livestyle"'],
-}
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A record.
+    """The record of a job.
 
     Args:
-        command: what stands behind `livestyle`; result: the file that it makes.
+        id: number of the job, from 1 on.
+        command: the arguments of `livestyle`.
+        result: path of the file that it makes.
         state: WAITING, RUNNING, DONE, FAILED, STOPPED (it can be resumed) or CANCELLED.
-        created, started, ended: seconds since the epoch.
-        pid: of its process while it runs; note: how it ended, or what it says; told: somebody was told of its end.
-        progress: the share that is done, in 0..1; seconds_left: once it can be told.
+        created: when, as started and ended are: in seconds since the epoch.
+        pid: of its process while it runs.
+        note: why it ended, or its own words while it runs.
+        told: its end was reported to the user.
+        progress: the share that is done, in 0..1.
+        seconds_left: an estimate, while it runs; None before there is one.
     """
 
     id: int
@@ -64,7 +66,7 @@ class Job:
 
     @property
     def sentence(self) -> str:
-        """How it stands, for people."""
+        """The state in a sentence, for people."""
         more = {
             DONE: f"is done: {self.result}",
             FAILED: f"failed: {self.note}",
@@ -77,10 +79,13 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a user, in a folder (default: the user's own, `platformdirs.user_state_dir`).
+    """The jobs of a user. Any thread and any process may use them.
+
+    Args:
+        folder: of their records; None is the user's own, in `platformdirs.user_state_dir`.
 
     Raises:
-        UserError: the folder cannot be written, or there is no such job.
+        UserError: by any method, if the folder cannot be written, or if there is no such job.
     """
 
     RUNNER = (sys.executable, "-m", "livestyle.live.jobs")
@@ -89,73 +94,86 @@ class Jobs:
         self.folder = folder or Path(platformdirs.user_state_dir("livestyle", appauthor=False)) / "jobs"
 
     def all(self) -> list[Job]:
-        """All jobs, oldest first, as far as they are."""
+        """Return all jobs with their progress, oldest first."""
         if not self.folder.is_dir():
             return []
         with self._records() as jobs:
             return jobs
 
     def find(self, number: int) -> Job:
-        """One of them."""
+        """Return the job of a number."""
         return _find(self.all(), number)
 
     def log(self, job: Job) -> str:
-        """What it said since it was last started."""
+        """Return what a job printed since it was last started."""
         with suppress(OSError):
-            return (self._place(job) / "log.txt").read_text("utf-8", "replace")
+            return (self._folder_of(job) / "log.txt").read_text("utf-8", "replace")
         return ""
 
     def add(self, command: Sequence[str], result: Path) -> Job:
-        """Queue a command line (paths in it must be absolute) that makes a file."""
+        """Queue a job, start a runner if there is none, and return the job.
+
+        Args:
+            command: the arguments of `livestyle`. Paths must be absolute.
+            result: the file that the job makes.
+        """
         with self._records():
-            taken = [int(place.name) for place in self.folder.iterdir() if place.name.isdecimal()]
+            taken = [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
             job = Job(max(taken, default=0) + 1, tuple(command), str(result), created=time.time())
-            self._place(job).mkdir()
+            self._folder_of(job).mkdir()
             self._write(job)
-        self.wake()
+        self.start_runner()
         return job
 
     def cancel(self, number: int) -> Job:
-        """Take it out of the queue, or end its process; what it has done so far stays."""
+        """Remove a job from the queue, or end its process. Its result so far stays.
+
+        Raises:
+            UserError: it has ended already.
+        """
         with self._records() as jobs:
             job = _find(jobs, number)
             if job.state not in (WAITING, RUNNING, STOPPED):
                 raise UserError(f"Job {number} is {job.state}.", "There is nothing to cancel.")
             if job.state == RUNNING and job.pid:
-                os.kill(job.pid, signal.SIGTERM)  # the runner has not taken its end in: the number is its own
+                os.kill(job.pid, signal.SIGTERM)  # it is not reaped yet, so no other process has this ID
             return self._write(replace(job, state=CANCELLED, ended=time.time(), pid=None, note="", told=True))
 
     def resume(self, number: int) -> Job:
-        """Queue a job again that has ended early; its command goes on where it was."""
+        """Queue a job that ended early once more. Its command continues from what is there.
+
+        Raises:
+            UserError: it did not end early.
+        """
         with self._records() as jobs:
             job = _find(jobs, number)
             if job.state not in (STOPPED, CANCELLED, FAILED):
                 raise UserError(f"Job {number} is {job.state}.", "There is nothing to resume.")
             job = self._write(replace(job, state=WAITING, ended=None, note="", told=False))
-        self.wake()
+        self.start_runner()
         return job
 
     def clear(self) -> list[Job]:
-        """Forget the jobs that are done, failed or cancelled; their pictures stay."""
+        """Delete the records of jobs that are done, failed or cancelled, and return them. Their results stay."""
         with self._records() as jobs:
-            gone = [job for job in jobs if job.state in (DONE, FAILED, CANCELLED)]
-            for job in gone:
-                shutil.rmtree(self._place(job))
-            return gone
+            cleared = [job for job in jobs if job.state in (DONE, FAILED, CANCELLED)]
+            for job in cleared:
+                shutil.rmtree(self._folder_of(job))
+            return cleared
 
-    def news(self) -> list[Job]:
-        """Jobs that have ended and of which nobody has been told yet: told now."""
+    def pop_ended(self) -> list[Job]:
+        """Return the jobs that have ended and were not reported yet, and mark them as reported."""
         if not any(job.state in ENDED and not job.told for job in self.all()):
             return []
         with self._records() as jobs:
             return [self._write(replace(job, told=True)) for job in jobs if job.state in ENDED and not job.told]
 
-    def wake(self) -> None:
-        """Start a runner where jobs wait and there is none."""
+    def start_runner(self) -> None:
+        """Start a runner process if jobs wait and none is running."""
         if not self.folder.is_dir():
             return
         with self._records() as jobs:
-            if self._is_at_work() or all(job.state != WAITING for job in jobs):
+            if self._is_turn_taken() or all(job.state != WAITING for job in jobs):
                 return
             subprocess.Popen(
                 [*self.RUNNER, str(self.folder)], **detached(),
@@ -163,32 +181,34 @@ class Jobs:
             )  # fmt: skip
 
     def run(self) -> None:
-        """Be the runner: do what waits, then end; at once where there is another."""
+        """Run the waiting jobs in this process, until none waits. Return at once if there is another runner."""
         with ExitStack() as turn:
             with self._records():
-                mine = turn.enter_context(locked(self.folder / "turn", wait=False))
-            while mine is not None:
+                lock = turn.enter_context(locked(self.folder / "turn", wait=False))
+            while lock is not None:
                 with self._records() as jobs:
                     job = next((job for job in jobs if job.state == WAITING), None)
                     if job is None:
-                        return turn.close()  # while the records are held: who adds a job now finds no runner
-                    child = self._start(job, mine)
-                self._await(job, child)
+                        return turn.close()  # before the records are released: who adds a job then starts a runner
+                    child = self._start(job, lock)
+                self._wait_for(job, child)
 
-    def _start(self, job: Job, turn: int) -> "subprocess.Popen[bytes]":
-        place = self._place(job)
-        (place / "progress.json").unlink(missing_ok=True)
-        with (place / "log.txt").open("wb") as log:
+    def _start(self, job: Job, lock: int) -> "subprocess.Popen[bytes]":
+        folder = self._folder_of(job)
+        (folder / "progress.json").unlink(missing_ok=True)
+        environment = {"LIVESTYLE_CONFIG": "none", PROGRESS_VARIABLE: str(folder / "progress.json")}
+        with (folder / "log.txt").open("wb") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "livestyle", *job.command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detached(last=True, keep=turn),
-                env={**os.environ, **ALONE, "LIVESTYLE_CONFIG": "none", PROGRESS: str(place / "progress.json")},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, **detached(low_priority=True, inherit=lock),
+                env={**os.environ, **SINGLE_THREADED, **environment},
             )  # fmt: skip
         self._write(replace(job, state=RUNNING, started=time.time(), pid=child.pid))
         return child
 
-    def _await(self, job: Job, child: "subprocess.Popen[bytes]") -> None:
-        if hasattr(os, "waitid"):  # not taken in yet, so that until the record says so its number is nobody else's
+    def _wait_for(self, job: Job, child: "subprocess.Popen[bytes]") -> None:
+        """Wait until a job's process ends, record its end, and announce it."""
+        if hasattr(os, "waitid"):  # do not reap it: its ID stays its own until the record says that it ended
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         else:
             child.wait()
@@ -197,135 +217,75 @@ class Jobs:
             now = next((other for other in jobs if other.id == job.id), None)
             if now is None or now.state != RUNNING:
                 return
-            now = self._write(self._judged(now, code))
-        notify(now.sentence)
+            now = self._write(self._with_end(now, code))
+        notify_desktop(now.sentence)
 
-    def _judged(self, job: Job, code: int | None) -> Job:
-        """How a job ended whose process is gone: as it said itself, or by its exit code where that is known."""
-        said = self._progress(job)
-        end, state, note = said.get("code", code), STOPPED, "Its process died."
-        if said.get("stopped"):
+    def _with_end(self, job: Job, code: int | None) -> Job:
+        """Return the record of a job whose process has ended.
+
+        Args:
+            code: exit code of the process; None if it is not known. What the process wrote of its end goes first.
+        """
+        written = self._progress(job)
+        code, state, note = written.get("code", code), STOPPED, "Its process died."
+        if written.get("stopped"):
             note = "Its process was asked to end."
-        elif end == 0 and "code" in said:
+        elif code == 0 and "code" in written:
             state, note = DONE, ""
-        elif end is not None and end > 0:
-            state, note = FAILED, " ".join(self.log(job).split("\n")[-3:]).strip() or f"exit code {end}"
-        elif end is not None and end < 0:
-            note = f"Its process was killed (signal {-end})."
+        elif code is not None and code > 0:
+            state, note = FAILED, " ".join(self.log(job).split("\n")[-3:]).strip() or f"exit code {code}"
+        elif code is not None and code < 0:
+            note = f"Its process was killed (signal {-code})."
         return replace(job, state=state, note=note, ended=time.time(), pid=None)
 
     @contextmanager
     def _records(self) -> Iterator[list[Job]]:
-        """All jobs, which nobody else changes meanwhile; those whose process has died are stopped."""
+        """Lock the records, and yield all jobs, oldest first. Those whose process has died are STOPPED."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(self.folder / "lock"):
-                places = [place for place in self.folder.iterdir() if place.name.isdecimal()]
-                jobs = [job for place in sorted(places, key=lambda p: int(p.name)) if (job := self._read(place))]
-                if any(job.state == RUNNING for job in jobs) and not self._is_at_work():
-                    jobs = [self._write(self._judged(job, None)) if job.state == RUNNING else job for job in jobs]
+                numbers = sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+                jobs = [job for number in numbers if (job := self._read(self.folder / str(number)))]
+                if any(job.state == RUNNING for job in jobs) and not self._is_turn_taken():
+                    jobs = [self._write(self._with_end(job, None)) if job.state == RUNNING else job for job in jobs]
                 yield jobs
         except OSError as error:
             raise UserError(f"{self.folder} cannot be used: {error.strerror or error}.", "Make it writable.") from None
 
-    def _is_at_work(self) -> bool:
-        with locked(self.folder / "turn", wait=False) as mine:
-            return mine is None
+    def _is_turn_taken(self) -> bool:
+        with locked(self.folder / "turn", wait=False) as lock:
+            return lock is None
 
-    def _place(self, job: Job) -> Path:
+    def _folder_of(self, job: Job) -> Path:
         return self.folder / str(job.id)
 
-    def _read(self, place: Path) -> Job | None:
-        """A record with its progress; None where it is none."""
+    def _read(self, folder: Path) -> Job | None:
+        """Return the record in a folder, with its progress; None if there is no valid one."""
         known = {field.name for field in fields(Job)}
-        facts = _load(place / "job.json")
+        facts = _load(folder / "job.json")
         try:
             given = {name: value for name, value in facts.items() if name in known}
-            job = Job(**{**given, "id": int(place.name), "command": tuple(facts["command"])})
+            job = Job(**{**given, "id": int(folder.name), "command": tuple(facts["command"])})
         except (KeyError, TypeError):
             return None
         if job.state not in (WAITING, RUNNING, *ENDED):
             return None
-        said = self._progress(job)
-        left = said.get("seconds_left") if job.state == RUNNING else None
+        written = self._progress(job)
+        if job.state == RUNNING:
+            job = replace(job, note=written.get("note", ""))
         return replace(
-            job, progress=1.0 if job.state == DONE else said.get("progress", 0.0), seconds_left=left,
-            note=said.get("note", "") if job.state == RUNNING else job.note,
-        )  # fmt: skip
+            job,
+            progress=1.0 if job.state == DONE else written.get("progress", 0.0),
+            seconds_left=written.get("seconds_left") if job.state == RUNNING else None,
+        )
 
     def _progress(self, job: Job) -> dict[str, Any]:
-        return _load(self._place(job) / "progress.json")
+        return _load(self._folder_of(job) / "progress.json")
 
     def _write(self, job: Job) -> Job:
-        with atomic_write(self._place(job) / "job.json") as part:
+        with atomic_write(self._folder_of(job) / "job.json") as part:
             part.write_text(json.dumps(asdict(job), indent=2), "utf-8")
         return job
-
-
-class ProgressFile:
-    """Tells, from inside a job's process, how far it is; without a file it tells nobody."""
-
-    def __init__(self, file: str | None) -> None:
-        self._file = Path(file) if file else None
-        self._first: tuple[float, float] | None = None
-        self._last = self._share = 0.0
-        self._facts: dict[str, Any] = {}
-
-    def __call__(self, share: float, note: str) -> None:
-        """Tell the share that is done, in 0..1, every OFTEN seconds."""
-        now = time.monotonic()
-        if self._file is None or now - self._last < OFTEN:
-            return
-        self._last = now
-        if self._first is None or share < self._share:  # a second bar, after that of a download
-            self._first = now, share
-        (since, done), self._share = self._first, share
-        left = round((1 - share) * (now - since) / (share - done), 1) if share > done else None
-        self._tell(progress=round(share, 4), note=note, seconds_left=left)
-
-    def stopped(self) -> None:
-        """Tell that it was asked to end before it was through."""
-        self._tell(stopped=True)
-
-    def end(self, code: int) -> None:
-        """Tell the exit code."""
-        self._tell(code=code)
-
-    def _tell(self, **facts: Any) -> None:
-        if self._file is not None:
-            self._facts |= facts
-            with suppress(OSError):  # nobody to tell any more: the work goes on
-                part = self._file.with_suffix(".part")
-                part.write_text(json.dumps(self._facts, indent=2), "utf-8")
-                os.replace(part, self._file)
-
-
-def detached(last: bool = False, keep: int | None = None) -> dict[str, Any]:
-    """For Popen: a process that no terminal's Ctrl-C or end reaches; last in line for the CPU; with a lock to keep."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.DETACHED_PROCESS | (subprocess.IDLE_PRIORITY_CLASS if last else 0)}
-    more = {"preexec_fn": be_last} if last else {}
-    return {"start_new_session": True, "pass_fds": () if keep is None else (keep,), **more}
-
-
-def be_last() -> None:
-    """Last in line for the CPU. Never for a runner: starved in the middle of a record, it would hold all others up."""
-    os.nice(19)
-    if os.getsid(0) == os.getpid():  # Linux weighs sessions first, and niceness within them alone (sched(7), autogroup)
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text("19")
-    if hasattr(os, "SCHED_IDLE"):
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-def notify(text: str) -> None:
-    """A note on the desktop, where there is one."""
-    for name, command in NOTIFIERS.items():
-        if shutil.which(name):
-            with suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(command(text), timeout=10, check=False, capture_output=True)
-            return
 
 
 def _find(jobs: list[Job], number: int) -> Job:
@@ -336,7 +296,7 @@ def _find(jobs: list[Job], number: int) -> Job:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none."""
+    """Return the JSON object in a file, or {} if there is none."""
     try:
         found = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a preview says of the run: the controls and the frame just shown as a Scene."""
+"""The scene of a preview: what it shows of the controls and of the frame just sent."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -6,30 +6,34 @@ from contextlib import suppress
 from livestyle.config.look import described
 from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Shown
+from livestyle.live.shown import Shown
 from livestyle.video.window.drawing import BACKGROUND, GRAY, PERSON, Line
 from livestyle.video.window.overlay import Scene
 
+MARK = "> "  # before the planes that the keys change
+PACE_UNITS = {"fps": "fps", "latency_ms": "ms", "dropped": "dropped"}
+
 
 def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Frame], Matte]) -> Scene:
-    """The scene of a frame.
+    """Return the scene for a frame.
 
     Args:
-        about: a line on what renders; matte: called where the view wants it.
+        about: a line about the engine and the segmenter.
+        matte: computes the matte of a frame. It is called only if the view needs it.
     """
-    seen = None
+    pace, view_matte = controls.pace, None
     if controls.preview.view == "matte" and not shown.hidden:
         with suppress(Exception):  # a segmenter that fails must not end a call: the picture stays
-            seen = matte(shown.frame)
+            view_matte = matte(shown.frame)
     return Scene(
         title="hidden" if shown.hidden else str(controls.look),
         lines=(*lines(controls), (about, GRAY)),
-        pace=", ".join(f"{float(str(controls.pace[name])):.0f} {unit}" for name, unit in PACE if name in controls.pace),
+        pace=", ".join(f"{float(str(pace[name])):.0f} {unit}" for name, unit in PACE_UNITS.items() if name in pace),
         badges=tuple(badges(controls, shown)),
         view=controls.preview.view,
         showing=controls.preview.panels,
         original=None if shown.hidden else shown.frame.image,
-        matte=seen,
+        matte=view_matte,
         mirror=controls.preview.is_mirrored and not shown.hidden,
         keys=tuple((action.key, action.words) for action in controls.actions if action.key),
         styles=tuple(controls.gallery.thumbnails.items()),
@@ -37,12 +41,8 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
     )
 
 
-MARK = "> "
-PACE = (("fps", "fps"), ("latency_ms", "ms"), ("dropped", "dropped"))
-
-
 def lines(controls: Controls) -> Iterator[Line]:
-    """What is painted how; a mark is before what the keys change."""
+    """Yield the lines of the HUD on the look and the quality."""
     look = controls.look
     for name, plane, strength, color in (
         ("background", look.background, look.background_strength, BACKGROUND),
@@ -50,14 +50,14 @@ def lines(controls: Controls) -> Iterator[Line]:
     ):
         yield (MARK if name in controls.planes else "") + f"{name}: {described(plane, strength)}", color
     kept = ", original colours" if look.keep_colors else ""
-    painted = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
-    yield f"quality {controls.quality}{painted}{kept}", GRAY
+    used = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
+    yield f"quality {controls.quality}{used}{kept}", GRAY
     if controls.preview.is_mirrored:
         yield "mirrored in this window only", GRAY
 
 
 def badges(controls: Controls, shown: Shown) -> Iterator[tuple[str, str]]:
-    """States that must not be missed."""
+    """Yield the states that must not be missed, as (text, kind)."""
     if controls.panicked:
         yield f"HIDDEN from everybody; {controls.key('confirm')}: come back", "alert"
     elif shown.hidden:

@@ -26,5 +26,11 @@ class Privacy:
 
 
 def privacy_of(live: LiveSettings) -> Privacy:
-    """Return the privacy of a session from its settings: a call if it is private, or if a sink reaches strangers."""
-    return Privacy(live.private or any(text.startswith("virtual-camera") for text in live.sinks))
+    """Return the privacy of a session from its settings: a call if it is private, or if a sink reaches strangers.
+
+    Raises:
+        UserError: there is no such sink.
+    """
+    from livestyle.video.sinks.open import parse_sinks  # which imports much that `ctl` does not need
+
+    return Privacy(live.private or any(spec.kind.is_call for spec in parse_sinks(live.sinks)))

@@ -1,4 +1,4 @@
-"""Looks that outlive what set them: files that change while a filter runs, and the look that one was left with."""
+"""Reload the look from config files that change during a run, and remember the look for the next run."""
 
 import json
 import os
@@ -10,22 +10,27 @@ from typing import Any
 
 import platformdirs
 
-from livestyle.config.load import VARIABLE, Config, here, load_config, project_file, user_file
+from livestyle.config.load import VARIABLE, Config, checked, here, load_config, project_file, user_file
 from livestyle.config.look import Look, anchored, look_of
-from livestyle.config.options import DEFAULTS, LOOKS, checked
-from livestyle.config.settings import Settings
+from livestyle.config.settings import LOOKS, SETTINGS, Settings
 from livestyle.errors import UserError
 from livestyle.files import atomic_write
 from livestyle.live.controls import Controls
 
 
 class Reload:
-    """Called now and then, has a running filter adopt the looks of files as these change. What was changed by keys and
-    not in the files stays; what cannot be read is said, and all stays.
+    """Apply changes of the look in config files to a run, at each call.
+
+    Only fields that changed in the files are applied, so changes by keys stay. If a file has an error, nothing changes
+    and a message says so.
 
     Args:
-        settings: as they were settled when the run began; default: the style of no look.
-        typed: the flags that were, which go before any file.
+        controls: of the run.
+        settings: at the start of the run.
+        default: style of the background if none is set.
+        profile: of the config files; None for no profile.
+        typed: fields of the look that flags gave. Files do not override them.
+        say: takes messages for people.
     """
 
     def __init__(
@@ -37,44 +42,48 @@ class Reload:
         self._look, self._stamps = look_of(settings, default), self._stamp()
 
     def __call__(self) -> None:
-        """See whether a file has changed."""
+        """Apply the changes since the last call, if a file has changed."""
         stamps = self._stamp()
         if stamps == self._stamps or any(old and not new for old, new in zip(self._stamps, stamps, strict=True)):
-            return  # gone: an editor may be about to put it back
-        self._stamps, found = stamps, Config()
+            return  # a missing file may be one that an editor is just replacing
+        self._stamps, config = stamps, Config()
         try:
-            found = load_config(self._profile)
-            values = {name: one.value for name, one in found.values.items()}
-            given = {name: values.get(name, DEFAULTS[name]) for name in self._names}
+            config = load_config(self._profile)
+            values = {name: one.value for name, one in config.values.items()}
+            given = {name: values.get(name, SETTINGS[name].default) for name in self._names}
             look = look_of(replace(self._settings, **given), self._default)
-            changes = {one.name: getattr(look, one.name) for one in fields(Look)}
-            changes = {name: part for name, part in changes.items() if part != getattr(self._look, name)}
+            changes = {field.name: getattr(look, field.name) for field in fields(Look)}
+            changes = {name: value for name, value in changes.items() if value != getattr(self._look, name)}
             if changes:
                 self._say(f"From your files: {self._controls.adopt(changes)}")
             self._look = look
         except UserError as error:
-            line = f"{error} {found.blame(error.problem)}".strip()
-            self._controls.tell(line)
+            line = f"{error} {config.blame(error.problem)}".strip()
+            self._controls.notice(line)
             self._say(line)
 
     def _stamp(self) -> list[tuple[int, ...]]:
-        found: list[tuple[int, ...]] = []
+        """Return what changes whenever a file does, for each file; () for a missing one."""
+        stamps: list[tuple[int, ...]] = []
         for file in (user_file(), project_file()):
             try:
                 facts = file.stat()
-                found.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
+                stamps.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
             except OSError:
-                found.append(())
-        return found
+                stamps.append(())
+        return stamps
 
 
 def last_file() -> Path:
-    """Where the last look is remembered."""
+    """Return the path of the remembered look."""
     return Path(platformdirs.user_state_dir("livestyle", appauthor=False)) / "last-look.json"
 
 
 def load_last() -> dict[str, Any]:
-    """The settings of the last look; empty where there is none that can be used, or only flags are to count."""
+    """Return the settings of the remembered look, or {} if there is none that is valid.
+
+    With LIVESTYLE_CONFIG=none nothing is remembered.
+    """
     if os.environ.get(VARIABLE) == "none":
         return {}
     try:
@@ -85,7 +94,9 @@ def load_last() -> dict[str, Any]:
 
 
 def save_last(look: Look) -> None:
-    """Remember a look for the next start; where that cannot be written it is not."""
+    """Remember a look for the next run, if it can be written."""
+    if os.environ.get(VARIABLE) == "none":
+        return
     facts = {
         "background": anchored(look.background.text, here()),
         "person": anchored(look.person.text, here()),
@@ -93,8 +104,6 @@ def save_last(look: Look) -> None:
         "person_strength": look.person_strength,
         "keep_colors": look.keep_colors,
     }
-    if os.environ.get(VARIABLE) == "none":
-        return
     file = last_file()
     with suppress(OSError, UserError):
         file.parent.mkdir(parents=True, exist_ok=True)

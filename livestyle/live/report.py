@@ -1,4 +1,4 @@
-"""How a run went, and how it goes."""
+"""The report of a run, and its pace while it runs."""
 
 import os
 import sys
@@ -13,15 +13,37 @@ import numpy as np
 
 from livestyle import IMPORTED_S
 from livestyle.config.look import Look
-from livestyle.live.controls import Status
 from livestyle.render.filter import Filter
-from livestyle.types import Size
+from livestyle.types import Size, Status
 from livestyle.video.sources.source import Source
+
+PACE_FRAMES = 30
+PERCENTILES = (50, 95, 99)  # of the latency
+STAGES = ("read", "segment", "stylize", "composite", "write")
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a run went: the JSON object of the command contract, times in ms where the name says so."""
+    """The report of a run: the JSON object of `livestyle live --json`.
+
+    Args:
+        frames: number of frames sent.
+        seconds: from the first frame that was no placeholder to the end.
+        fps: frames per second in that time.
+        size: of the frames, (width, height) in pixels.
+        device, engine: that computed at the end.
+        segmenter: its name.
+        background, person: looks at the end.
+        dropped: number of frames that the source left out.
+        first_frame_s: seconds from the start of the process to the first frame that was no placeholder.
+        latency_ms: percentiles p50, p95, p99 of the time from capture to sink.
+        stages_ms: median time of each stage.
+        cpu_ms_per_frame: CPU time of all threads.
+        rss_mb: peak memory of the process.
+        style_size, matte_size: at which styles and mattes were computed, (width, height) in pixels.
+        segment_share, stylize_share: shares of the frames for which the nets ran.
+        stylize_area: mean share of the picture that was painted when a style's net ran.
+    """
 
     frames: int
     seconds: float
@@ -42,11 +64,11 @@ class Report:
     matte_size: Size
     segment_share: float
     stylize_share: float
-    stylize_area: float  # of the picture, painted when a style's net ran
+    stylize_area: float
 
 
 def process_age() -> float:
-    """Seconds since this process started; since this package was imported where the system does not tell."""
+    """Return the seconds since this process started, or since this package was imported if the system cannot say."""
     try:
         stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(stat[19]) / os.sysconf("SC_CLK_TCK")
@@ -55,54 +77,67 @@ def process_age() -> float:
 
 
 class Pace:
-    """How a run goes just now: rates and delays of the last second or so."""
+    """The frame rate and the median latency of the newest PACE_FRAMES frames."""
 
     def __init__(self) -> None:
-        self._recent: deque[tuple[float, float]] = deque(maxlen=30)  # when, and how late
+        self._newest: deque[tuple[float, float]] = deque(maxlen=PACE_FRAMES)  # when sent, in s; latency, in ms
 
-    def facts(self, frames: int, latency: float) -> Status:
-        """Take a frame that was sent, so many ms after it was captured."""
-        self._recent.append((time.monotonic(), latency))
-        (first, _), (last, _) = self._recent[0], self._recent[-1]
-        fps = (len(self._recent) - 1) / (last - first) if last > first else 0.0
-        late = sorted(ms for _, ms in self._recent)[len(self._recent) // 2]
-        return {"frames": frames, "fps": round(fps, 1), "latency_ms": round(late, 1)}
+    def add(self, frames: int, latency_ms: float) -> Status:
+        """Count a frame that was sent just now, and return the facts for a status.
+
+        Args:
+            frames: number of frames sent so far.
+            latency_ms: time from its capture.
+        """
+        self._newest.append((time.monotonic(), latency_ms))
+        (first_s, _), (last_s, _) = self._newest[0], self._newest[-1]
+        fps = (len(self._newest) - 1) / (last_s - first_s) if last_s > first_s else 0.0
+        median_ms = sorted(ms for _, ms in self._newest)[len(self._newest) // 2]
+        return {"frames": frames, "fps": round(fps, 1), "latency_ms": round(median_ms, 1)}
 
 
-def report(
-    source: Source, filter: Filter, look: Look, frames: int, seconds: float, cpu: float, first: float,
-    latencies: Iterable[float],
+def make_report(
+    source: Source, filter: Filter, look: Look, frames: int, seconds: float, cpu_s: float, first_frame_s: float,
+    latencies_ms: Iterable[float],
 ) -> Report:  # fmt: skip
-    """Sum a run up; rates are of the frames after the first."""
+    """Return the report of a run.
+
+    Args:
+        look: at the end.
+        frames: number of frames sent.
+        seconds, cpu_s: of all frames after the first that was no placeholder.
+        first_frame_s: age of the process at that first frame.
+        latencies_ms: of the newest frames.
+    """
     later, meter = max(0, frames - 1), filter.meter
-    marks = np.percentile(list(latencies)[1:] or [0.0], (50, 95, 99))
+    latency_ms = np.percentile(list(latencies_ms)[1:] or [0.0], PERCENTILES)
     return Report(
         frames=frames,
         seconds=round(seconds, 3),
         fps=round(later / seconds, 2) if seconds else 0.0,
-        size=source.size,
+        size=source.info.size,
         device=filter.engine.device,
         engine=filter.engine.detail,
         segmenter=filter.segmenter,
         background=look.background.text,
         person=look.person.text,
-        dropped=getattr(source, "dropped", 0),
-        first_frame_s=round(first, 3),
-        latency_ms={f"p{p}": round(float(v), 2) for p, v in zip((50, 95, 99), marks, strict=True)},
-        stages_ms={n: meter.median(n) for n in ("read", "segment", "stylize", "composite", "write")},
-        cpu_ms_per_frame=round(cpu * 1000 / later, 2) if later else 0.0,
+        dropped=source.dropped,
+        first_frame_s=round(first_frame_s, 3),
+        latency_ms={f"p{p}": round(float(ms), 2) for p, ms in zip(PERCENTILES, latency_ms, strict=True)},
+        stages_ms={stage: meter.median(stage) for stage in STAGES},
+        cpu_ms_per_frame=round(cpu_s * 1000 / later, 2) if later else 0.0,
         rss_mb=peak_memory(),
-        style_size=filter.style_size(source.size),
+        style_size=filter.style_size(source.info.size),
         matte_size=filter.matting.size,
-        segment_share=round(meter.runs["cut out"] / frames, 3) if frames else 0.0,
-        stylize_share=round(meter.runs["painted"] / frames, 3) if frames else 0.0,
+        segment_share=round(meter.runs["segmented"] / frames, 3) if frames else 0.0,
+        stylize_share=round(meter.runs["stylized"] / frames, 3) if frames else 0.0,
         stylize_area=round(float(np.mean(meter.areas)), 3) if meter.areas else 0.0,
     )
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in MB; 0 where the system does not tell."""
-    # getrusage counts what the parent held when it started this process, too (Linux keeps it over exec).
+    """Return the peak memory of this process in MB, or 0 if the system cannot say."""
+    # On Linux, getrusage includes what the parent held when it started this process.
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024, 1)

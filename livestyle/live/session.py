@@ -1,15 +1,15 @@
-"""A live session as `livestyle live` runs it: controls, stills, remote control, files that change, the last look."""
+"""A live session as `livestyle live` runs it: with stills, the server, reloaded config files and the last look."""
 
 from collections.abc import Collection
 from dataclasses import replace
 
 from livestyle.config.load import Config
 from livestyle.config.look import look_of, parse_plane
-from livestyle.config.options import LOOKS
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.settings import LOOKS, LiveSettings, Settings
 from livestyle.errors import UserError
 from livestyle.live.actions import open_controls
 from livestyle.live.driver import run_live
+from livestyle.live.keys import checked_keys
 from livestyle.live.privacy import Privacy, privacy_of
 from livestyle.live.reload import Reload, load_last, save_last
 from livestyle.live.report import Report
@@ -30,11 +30,17 @@ def run_session(
     say: Say,
     watch: FrameProgress,
 ) -> Report:
-    """Run the live filter with everything around it.
+    """Run the live filter with everything around it, and return the report.
 
     Args:
-        config: what files and variables say; typed: names of the looks that flags gave, which go before files.
-        profile: of the files; None for no profile.
+        settings: how frames are rendered, from flags and config.
+        live: where frames come from and go.
+        config: of files and variables.
+        typed: fields of the look that flags gave. Files that change do not override them.
+        profile: of the config files; None for no profile.
+        stop: set it to end the run.
+        say: takes messages for people.
+        watch: takes the number of frames sent, after each.
 
     Raises:
         UserError: something cannot be opened, or the camera went away.
@@ -42,10 +48,9 @@ def run_session(
     privacy = privacy_of(live)
     is_named = bool(set(typed) or config.values.keys() & set(LOOKS))
     start = settings if is_named else remembered(settings, privacy)
-    keys = {name: one.value for name, one in config.keys.items()}
-    controls = open_controls(start, privacy, keys=keys, stop=stop)
+    controls = open_controls(start, privacy, keys=checked_keys(config.keys), stop=stop)
     if start != settings:
-        controls.tell(f"As you left it: {controls.look}")
+        controls.notice(f"As you left it: {controls.look}")
     before = replace(controls.look, bypass=False)
     reload = Reload(controls, settings, find_card("style", None, settings.models).name, profile, typed, say)
     with (
@@ -66,9 +71,9 @@ def run_session(
 
 
 def remembered(settings: Settings, privacy: Privacy) -> Settings:
-    """Return the settings with the look that the last run ended with.
+    """Return the settings with the look at the end of the last run.
 
-    Where its styles are gone, or it would show the room in a call, return the settings as they are.
+    If one of its styles is missing, or if it would show the room in a call, return the settings unchanged.
     """
     last = replace(settings, **load_last())
     try:

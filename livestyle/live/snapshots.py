@@ -1,6 +1,5 @@
-"""Stills taken while the filter runs: saved on a thread of their own, and painted by jobs that outlive the run."""
+"""Stills of a live run: saved on a thread of their own, and painted by background jobs that outlive the run."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,74 +7,86 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from queue import Empty, Full, Queue
 from types import TracebackType
 
 import platformdirs
 
 from livestyle.config.look import Look, Plane
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, need_torch
 from livestyle.files import sha256
 from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.jobs import Jobs
 from livestyle.nets.library import find_cards
+from livestyle.video.worker import Worker
 
-ROOM = 3  # stills that may wait to be saved: 8 MB each at 1280x720
-POLL = 1.0  # seconds between looks at the jobs
+MAX_QUEUED_STILLS = 3  # 8 MB each at 1280x720
+JOBS_POLL_S = 1.0  # between looks for jobs that have ended
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame as it was shown: the source's own picture, its matte, the finished picture, and the look of that."""
+    """A frame as it was shown.
+
+    Args:
+        original: uint8 (H, W, 3) RGB, as the source gave it.
+        matte: float32 (H, W), 1 is person.
+        styled: uint8 (H, W, 3) RGB, as it was shown.
+        look: of `styled`.
+        taken: in seconds since the epoch.
+    """
 
     original: Image
     matte: Matte
     styled: Image
     look: Look
-    taken: float = field(default_factory=time.time)  # seconds since the epoch
+    taken: float = field(default_factory=time.time)
 
 
 class Snapshots:
-    """Saves stills, and has jobs paint them.
+    """Save stills on a thread of their own, and queue jobs that paint them. Close it, or use it in `with`.
 
     Args:
-        settings: what cuts the person out, and models, for the jobs.
-        folder: of the stills; None is `livestyle` in the user's pictures. It is created with the first.
-        painting: what to paint from where the look's own painting is not known.
-        jobs: where they are kept; None is the user's own.
+        settings: segmenter and models, for the jobs.
+        folder: of the stills, created with the first; None is `livestyle` in the user's pictures.
+        style_image: picture file to paint from if that of a style is not on this machine; None for none.
+        jobs: where jobs are queued; None is the user's own.
 
     Raises:
-        UserError: the painting cannot be read.
+        UserError: the style image cannot be read.
     """
 
     def __init__(
-        self, settings: Settings, folder: Path | None = None, painting: Path | None = None, jobs: Jobs | None = None
+        self, settings: Settings, folder: Path | None = None, style_image: Path | None = None, jobs: Jobs | None = None
     ) -> None:
-        if painting is not None:
-            load_image(painting, 32)
-        self._settings, self._painting, self._jobs = settings, painting, jobs or Jobs()
+        if style_image is not None:
+            load_image(style_image, 32)
+        self._settings, self._style_image, self._jobs = settings, style_image, jobs or Jobs()
         self._folder = (folder or Path(platformdirs.user_pictures_dir()) / "livestyle").absolute()
-        self._orders: Queue[tuple[Shot, bool] | None] = Queue(ROOM)
-        self._news: deque[str] = deque()
-        self._thread = threading.Thread(target=self._work, name="album", daemon=True)
+        self._messages: deque[str] = deque()
+        self._worker = Worker(self._work, "snapshots", MAX_QUEUED_STILLS, self._report_jobs, JOBS_POLL_S)
 
     def take(self, shot: Shot, paint: bool) -> None:
-        """Have a still saved, and painted by optimisation where asked; never waits."""
-        try:
-            self._orders.put_nowait((shot, paint))
-        except Full:
-            self._news.append("The last stills are still being saved: this one was not taken.")
+        """Have a still saved, unless MAX_QUEUED_STILLS wait already. This never waits.
+
+        Args:
+            paint: also queue a job that paints it by optimisation.
+        """
+        if not self._worker.put((shot, paint)):
+            self._messages.append("The last stills are still being saved: this one was not taken.")
 
     def attend(
         self, orders: Iterable[bool], frame: Frame, styled: Image, look: Look, matte: Callable[[Frame], Matte]
     ) -> Iterator[str]:
-        """Take the stills of a frame that were ordered, and yield what people should read.
+        """Take the stills of a frame that were ordered, and yield messages for people.
 
         Args:
-            orders: whether each is to be painted too.
+            orders: whether each is to be painted, too.
+            frame: as the source gave it.
+            styled: uint8 (H, W, 3) RGB, as the frame was shown.
+            look: of `styled`.
             matte: computes the matte of the frame.
         """
         for paint in orders:
@@ -84,67 +95,63 @@ class Snapshots:
                 continue
             try:
                 shot = Shot(frame.image, matte(frame), styled, look)
-            except Exception as error:  # in a call, a segmenter that fails must not end the run
+            except Exception as error:  # a segmenter that fails must not end a call
                 yield f"No still was taken: {error}"
             else:
                 self.take(shot, paint)
         yield from self.messages()
 
     def messages(self) -> Iterator[str]:
-        """Yield what people should read: where stills are, and which jobs have ended."""
-        while self._news:
-            yield self._news.popleft()
+        """Yield messages for people: where stills were saved, and which jobs have ended."""
+        while self._messages:
+            yield self._messages.popleft()
 
     def close(self) -> None:
-        """Save what is left."""
-        if self._thread.is_alive():
-            self._orders.put(None)
-            self._thread.join()
+        """Save the stills that wait, and end the thread."""
+        self._worker.end()
+        self._worker.join()
 
     def __enter__(self) -> "Snapshots":
-        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
-    def _work(self) -> None:
+    def _work(self, orders: Iterator[tuple[Shot, bool]]) -> None:
         with suppress(UserError):
-            self._jobs.wake()
-        while True:
-            with suppress(UserError):
-                self._news.extend(job.sentence for job in self._jobs.news())
+            self._jobs.start_runner()
+        for order in orders:
             try:
-                order = self._orders.get(timeout=POLL)
-            except Empty:
-                continue
-            if order is None:
-                return
-            try:
-                self._keep(*order)
+                self._save(*order)
             except Exception as error:  # the run goes on
-                self._news.append(str(error) if isinstance(error, UserError) else f"The still was not saved: {error}")
+                reason = str(error) if isinstance(error, UserError) else f"The still was not saved: {error}"
+                self._messages.append(reason)
+            del order  # its pictures are large
 
-    def _keep(self, shot: Shot, paint: bool) -> None:
+    def _report_jobs(self) -> None:
+        with suppress(UserError):
+            self._messages.extend(job.sentence for job in self._jobs.pop_ended())
+
+    def _save(self, shot: Shot, paint: bool) -> None:
         pictures = {"original": shot.original, "matte": to_gray(shot.matte), "styled": shot.styled}
-        with claimed(self._folder, time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(shot.taken))) as stem:
+        with unused_name(self._folder, time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(shot.taken))) as stem:
             files = {kind: stem.with_name(f"{stem.name}-{kind}.png") for kind in (*pictures, "gatys")}
             for kind, picture in pictures.items():
                 save_image(files[kind], picture)
-        self._news.append(f"Saved {files['original']}, with -matte and -styled beside it.")
+        self._messages.append(f"Saved {files['original']}, with -matte and -styled beside it.")
         if paint:
             job = self._jobs.add(self._command(shot.look, files["original"], files["gatys"]), files["gatys"])
-            self._news.append(f"Job {job.id} paints {files['gatys']} in the background. See: livestyle jobs")
+            self._messages.append(f"Job {job.id} paints {files['gatys']} in the background. See: livestyle jobs")
 
     def _command(self, look: Look, source: Path, target: Path) -> list[str]:
-        """What paints a still by optimisation. On the CPU, so that a GPU is left to the live view."""
-        for name in ("torch", "safetensors"):
-            if not has_package(name):
-                raise UserError(
-                    f"Painting by optimisation needs the package {name}.", "Run: pip install 'livestyle[torch]'"
-                )
-        behind, ahead = looks_to_paint(look, self._painting, self._settings.models)
-        words = ["photo", str(source), str(target), "--method", "gatys", "--background", behind, "--person", ahead]
+        """Return the command that paints a still. It uses the CPU, so that a GPU is left to the live view.
+
+        Raises:
+            UserError: a package or a style image is missing, or nothing is to be painted.
+        """
+        need_torch("Painting by optimisation", ("torch", "safetensors"))
+        background, person = looks_to_paint(look, self._style_image, self._settings.models)
+        words = ["photo", str(source), str(target), "--method", "gatys", "--background", background, "--person", person]
         words += ["--device", "cpu", *(["--keep-colors"] if look.keep_colors else [])]
         for name in ("background_strength", "person_strength"):
             words += [flag(name), f"{getattr(look, name):g}"] if getattr(look, name) < 1 else []
@@ -156,14 +163,17 @@ class Snapshots:
 
 
 def flag(name: str) -> str:
-    """A setting's name as typed."""
+    """Return the flag of a setting."""
     return f"--{name.replace('_', '-')}"
 
 
 @contextmanager
-def claimed(folder: Path, name: str) -> Iterator[Path]:
-    """A path in a folder with which no file's name begins, and which no other process takes meanwhile: named as asked,
-    or with a number behind.
+def unused_name(folder: Path, name: str) -> Iterator[Path]:
+    """Yield a path in a folder that is no prefix of any file's name there, and that no other process gets meanwhile.
+
+    Args:
+        folder: created if it is missing.
+        name: of the path. If it is in use, a number is added.
 
     Raises:
         UserError: the folder cannot be written.
@@ -188,41 +198,42 @@ def claimed(folder: Path, name: str) -> Iterator[Path]:
             mark.unlink(missing_ok=True)
 
 
-def looks_to_paint(look: Look, given: Path | None, models: Path | None) -> tuple[str, str]:
-    """Background and person as LOOKs of `photo --method gatys`: paintings, or none where a plane is not painted.
+def looks_to_paint(look: Look, default: Path | None, models: Path | None) -> tuple[str, str]:
+    """Return the looks of background and person for `photo --method gatys`: style images, or "none" if not painted.
 
     Args:
-        given: for styles whose own painting is not known; for the background, where the look paints nothing.
+        default: style image for styles whose own is not on this machine, and for the background if nothing is painted.
+        models: folder of models that goes before all others; None for none.
 
     Raises:
-        UserError: a painting is missing, or nothing is to be painted.
+        UserError: a style image is missing, or nothing is to be painted.
     """
-    behind, ahead = (look_to_paint(plane, given, models) for plane in (look.background, look.person))
-    if (behind, ahead) != ("none", "none"):
-        return behind, ahead
-    if given is None:
+    background, person = (look_to_paint(plane, default, models) for plane in (look.background, look.person))
+    if (background, person) != ("none", "none"):
+        return background, person
+    if default is None:
         raise UserError("Nothing in this look is painted.", "Choose a style, or start with --gatys-style PICTURE.")
-    return str(given.absolute()), "none"
+    return str(default.absolute()), "none"
 
 
-def look_to_paint(plane: Plane, given: Path | None, models: Path | None) -> str:
-    """The painting of a plane, two with their shares, or none; see `looks_to_paint`."""
+def look_to_paint(plane: Plane, default: Path | None, models: Path | None) -> str:
+    """Return the style image of a plane, two with their shares, or "none"; see `looks_to_paint`."""
     if plane.kind == "image":
         return str(Path(plane.path).absolute())
-    if plane.kind != "style":
+    if not plane.styles:
         return "none"
-    found = [(painting_of(style, given, models), share) for style, share in plane.styles]
-    first, (last, share) = found[0][0], found[-1]
+    images = [(style_image_of(style, default, models), share) for style, share in plane.styles]
+    first, (last, share) = images[0][0], images[-1]
     return str(first) if first == last else f"{first}+{last}@{share:g}"
 
 
-def painting_of(style: str, given: Path | None, models: Path | None) -> Path:
-    """The painting of a style trained here, as long as it lies where it lay; else the one that is given."""
+def style_image_of(style: str, default: Path | None, models: Path | None) -> Path:
+    """Return the picture that a style was trained from, if it is unchanged on this machine, else the default."""
     card = find_cards("style", models).get(style)
     digest = card.figures.get("painting_sha256") if card else None
-    with suppress(OSError):  # the source may be any words
+    with suppress(OSError):  # the source may be any text
         if card and digest and Path(card.source).is_file() and sha256(Path(card.source)) == digest:
             return Path(card.source).absolute()
-    if given is None:
+    if default is None:
         raise UserError(f"The painting of '{style}' is not on this machine.", "Start with --gatys-style PICTURE.")
-    return given.absolute()
+    return default.absolute()

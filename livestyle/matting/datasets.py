@@ -1,4 +1,4 @@
-"""Readers of portrait datasets: pairs of picture and matte, rooms without people."""
+"""Read portrait datasets: pairs of picture and matte, and rooms without people."""
 
 import base64
 import json
@@ -14,14 +14,14 @@ from PIL import Image as Pil
 
 from livestyle.errors import UserError
 from livestyle.image.io import PILLOW_FORMATS, load_image
-from livestyle.image.types import Gray, Image, size_of
+from livestyle.image.types import Gray, Image, Matte, size_of
 from livestyle.types import Size
 
-Warn = Callable[[str], None]
+Warn = Callable[[str], None]  # takes a line for people
 
-
-ORIENTATION, TURNED = 274, {5, 6, 7, 8}  # of EXIF: width and height change places
-FAULTS = (
+EXIF_ORIENTATION = 274
+ROTATED = {5, 6, 7, 8}  # orientations for which width and height change places
+READ_ERRORS = (
     OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, UserError,
     zlib.error, cv2.error, Pil.DecompressionBombError,
 )  # fmt: skip
@@ -29,7 +29,12 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture, the file of its true matte, and the name in LAYOUTS that says how to read that."""
+    """A picture and its true matte.
+
+    Args:
+        picture, matte: files.
+        layout: the name in LAYOUTS that says how to read the matte.
+    """
 
     picture: Path
     matte: Path
@@ -37,7 +42,7 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """Of the picture's file."""
+        """The name of the picture's file."""
         return self.picture.name
 
 
@@ -46,85 +51,97 @@ Item = TypeVar("Item", Pair, Path)
 
 @dataclass(frozen=True)
 class Layout:
-    """How a collection of portraits lies on disk.
+    """How a collection of portraits lies on disk: a row of LAYOUTS.
 
     Args:
-        find: each picture of a folder with the file where its matte should be.
-        size: width and height of a matte, from the file's header; read: the matte. Both may raise any of FAULTS.
+        find: takes a folder, and whether the pictures held out from training are wanted, where the collection says
+            which those are. Yields each picture with the file where its matte should be.
+        size: returns the width and height of a matte, from the file's header. It may raise any of READ_ERRORS.
+        read: returns a matte, uint8 (H, W), 255 is person. It may raise any of READ_ERRORS.
     """
 
-    find: Callable[[Path], Iterator[tuple[Path, Path]]]
+    find: Callable[[Path, bool], Iterator[tuple[Path, Path]]]
     size: Callable[[Path], Size]
     read: Callable[[Path], Gray]
 
 
-def find_aisegment(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """clip_img/X/clip_Y/NAME.jpg with matting/X/matting_Y/NAME.png."""
+def find_aisegment(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
+    """Yield clip_img/X/clip_Y/NAME.jpg with matting/X/matting_Y/NAME.png."""
     for picture in folder.glob("clip_img/*/clip_*/*.jpg"):
         day, clip = picture.parts[-3:-1]
         yield picture, folder / "matting" / day / clip.replace("clip_", "matting_", 1) / f"{picture.stem}.png"
 
 
-def find_eg1800(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """Images/NAME with Labels/NAME.png or NAME_mask.png; only those that eg1800_train.txt names, where there is one.
+def find_eg1800(folder: Path, held_out: bool) -> Iterator[tuple[Path, Path]]:
+    """Yield Images/NAME with Labels/NAME.png or NAME_mask.png.
 
-    Shen et al. 2016 published images_data_crop/ (GT_png/ in copies of it), Zhang et al. 2019 Images/ and Labels/.
+    The pictures that eg1800_train.txt names are for training; without that list all are. Held out are those that
+    eg1800_test.txt names; without that list all others are. Shen et al. 2016 published images_data_crop/, with GT_png/
+    in copies of it. Zhang et al. 2019 published Images/ and Labels/.
     """
-    lists = [folder / name for name in ("eg1800_train.txt", "EG1800_train.txt") if (folder / name).is_file()]
-    named = {Path(line.strip()).stem for line in lists[0].read_text().splitlines()} if lists else set()
+    train, test = (listed(folder, f"eg1800_{part}.txt") for part in ("train", "test"))
     for images, labels in (("Images", "Labels"), ("images_data_crop", "GT_png"), ("images_data_crop", "Labels")):
         for picture in folder.glob(f"{images}/*.[jp][pn]g") if (folder / labels).is_dir() else ():
             masked = folder / labels / f"{picture.stem}_mask.png"
-            if not named or picture.stem in named:
+            is_tested = picture.stem in test if test else picture.stem not in train
+            if is_tested if held_out else (not train or picture.stem in train):
                 yield picture, masked if masked.is_file() else folder / labels / f"{picture.stem}.png"
 
 
-def find_supervisely(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """DATASET/img/NAME.EXT with DATASET/ann/NAME.EXT.json, or NAME.json as it was at first."""
+def listed(folder: Path, name: str) -> set[str]:
+    """Return the names of pictures, without suffix, in a list of EG1800; none if there is no such file."""
+    lists = [file for file in (folder / name, folder / name.replace("eg", "EG")) if file.is_file()]
+    return {Path(line.strip()).stem for line in lists[0].read_text().splitlines()} if lists else set()
+
+
+def find_supervisely(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
+    """Yield DATASET/img/NAME.EXT with DATASET/ann/NAME.EXT.json, or with NAME.json as in the first release."""
     for picture in folder.glob("*/img/*.*"):
         notes = picture.parent.parent / "ann"
         early = notes / f"{picture.stem}.json"
         yield picture, early if early.is_file() else notes / f"{picture.name}.json"
 
 
-def find_plain(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """NAME.jpg with NAME.png."""
+def find_plain(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
+    """Yield NAME.jpg with NAME.png."""
     return ((picture, picture.with_suffix(".png")) for picture in folder.glob("*.jpg"))
 
 
 def png_size(path: Path) -> Size:
-    """Of a picture's header."""
+    """Return the width and height in a picture's header."""
     with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return file.size
 
 
 def read_gray(path: Path) -> Gray:
-    """A grey picture, 255 = person."""
+    """Read a grey picture, 255 is person. 16 bits are scaled down to 8."""
     with Pil.open(path, formats=PILLOW_FORMATS) as file:
+        if file.mode.startswith("I"):  # which convert() would clip
+            return np.ascontiguousarray(load_image(path)[..., 0])
         return np.array(file.convert("L"), np.uint8)
 
 
 def read_alpha(path: Path) -> Gray:
-    """The transparency of a cut-out."""
+    """Read the transparency of a picture as the matte."""
     with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return np.array(file.getchannel("A"), np.uint8)
 
 
 def read_mask(path: Path) -> Gray:
-    """A mask of 0 and 1, or of 0 and 255."""
+    """Read a mask of 0 and 1, or of 0 and 255."""
     with Pil.open(path, formats=PILLOW_FORMATS) as file:
         values = np.array(file if file.mode == "P" else file.convert("L"), np.uint8)
     return np.asarray(values * 255, np.uint8) if values.max() <= 1 else values
 
 
 def notes_size(path: Path) -> Size:
-    """Of a Supervisely annotation."""
+    """Return the width and height in a Supervisely annotation."""
     size = json.loads(path.read_text())["size"]
     return int(size["width"]), int(size["height"])
 
 
 def read_notes(path: Path) -> Gray:
-    """All people of a Supervisely annotation, drawn: bitmaps and polygons whose class begins with "person"."""
+    """Draw all people of a Supervisely annotation: bitmaps and polygons whose class begins with "person"."""
     notes = json.loads(path.read_text())
     matte = np.zeros((notes["size"]["height"], notes["size"]["width"]), np.uint8)
     for thing in notes["objects"]:
@@ -135,7 +152,7 @@ def read_notes(path: Path) -> Gray:
 
 
 def draw_bitmap(thing: dict[str, Any], size: Size) -> Gray:
-    """A base64 zlib PNG, opaque or not 0 on the object, laid at its origin (x, y)."""
+    """Draw a base64 zlib PNG, opaque or not 0 on the object, at its origin (x, y)."""
     packed = zlib.decompress(base64.b64decode(thing["bitmap"]["data"]))
     pixels = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
@@ -148,7 +165,7 @@ def draw_bitmap(thing: dict[str, Any], size: Size) -> Gray:
 
 
 def draw_polygon(thing: dict[str, Any], size: Size) -> Gray:
-    """An outline less its holes."""
+    """Draw an outline without its holes."""
     canvas = np.zeros(size[::-1], np.uint8)
     outline, holes = thing["points"]["exterior"], thing["points"]["interior"]
     for points, value in ((outline, 255), *((hole, 0) for hole in holes)):
@@ -159,7 +176,7 @@ def draw_polygon(thing: dict[str, Any], size: Size) -> Gray:
 SHAPES: dict[str, Callable[[dict[str, Any], Size], Gray]] = {"bitmap": draw_bitmap, "polygon": draw_polygon}
 
 
-# The first in which a folder holds pictures is taken: plain pairs come last.
+# The first layout in which a folder holds pictures is taken. Plain pairs come last.
 LAYOUTS = {
     "AISegment": Layout(find_aisegment, png_size, read_alpha),
     "EG1800": Layout(find_eg1800, png_size, read_mask),
@@ -168,17 +185,19 @@ LAYOUTS = {
 }
 
 
-def list_pairs(folder: Path, warn: Warn = lambda line: None) -> list[Pair]:
-    """The pairs of a folder in one of LAYOUTS, sorted, less those that their headers show to be faulty.
+def list_pairs(folder: Path, warn: Warn = lambda line: None, held_out: bool = False) -> list[Pair]:
+    """List the pairs of a folder in one of LAYOUTS, sorted. Pairs with a faulty header are left out.
 
     Args:
-        warn: gets a line for each kind of fault.
+        folder: the collection.
+        warn: takes a line for each kind of fault.
+        held_out: whether the pairs held out from training are wanted, where the collection says which those are.
 
     Raises:
-        UserError: there is none.
+        UserError: there are no pairs.
     """
     for name, layout in LAYOUTS.items():
-        found = sorted((p, m) for p, m in layout.find(folder) if not p.name.startswith("."))
+        found = sorted((p, m) for p, m in layout.find(folder, held_out) if not p.name.startswith("."))
         if found:
             pairs = leave_out([Pair(*paths, name) for paths in found], pair_fault, warn)
             if pairs:
@@ -190,7 +209,11 @@ def list_pairs(folder: Path, warn: Warn = lambda line: None) -> list[Pair]:
 
 
 def list_rooms(pictures: list[Path], warn: Warn = lambda line: None) -> list[Path]:
-    """The pictures, less those that their headers show to be faulty; `warn` gets a line.
+    """Return the pictures without those with a faulty header.
+
+    Args:
+        pictures: files.
+        warn: takes a line about what is left out.
 
     Raises:
         UserError: none is left.
@@ -202,7 +225,13 @@ def list_rooms(pictures: list[Path], warn: Warn = lambda line: None) -> list[Pat
 
 
 def leave_out(items: list[Item], fault: Callable[[Item], str], warn: Warn) -> list[Item]:
-    """The items without a fault; each kind of fault is told once, with the count and the first few names."""
+    """Return the items without a fault. Each kind of fault is reported once, with the count and the first names.
+
+    Args:
+        items: pairs or pictures.
+        fault: returns the fault of an item, or "".
+        warn: takes a line for each kind of fault.
+    """
     faults: dict[str, list[str]] = {}
     kinds = [fault(item) for item in items]
     for kind, item in zip(kinds, items, strict=True):
@@ -214,39 +243,39 @@ def leave_out(items: list[Item], fault: Callable[[Item], str], warn: Warn) -> li
 
 
 def fault_line(kind: str, names: list[str]) -> str:
-    """One line about pictures that are left out."""
+    """Return a line about pictures that are left out."""
     return f"Left out, {kind}: {len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
 def pair_fault(pair: Pair) -> str:
-    """What the headers show to be wrong with a pair, or "": decoding thousands of pictures first would take minutes."""
+    """Return what is wrong with a pair by its headers, or "". Decoding thousands of pictures would take minutes."""
     if not pair.matte.is_file():
         return "no matte"
     try:
         same = upright_size(pair.picture) == LAYOUTS[pair.layout].size(pair.matte)
-    except FAULTS:
+    except READ_ERRORS:
         return "unreadable"
     return "" if same else "a matte of another size"
 
 
 def room_fault(path: Path) -> str:
-    """What a picture's header shows to be wrong, or ""."""
+    """Return what is wrong with a picture by its header, or ""."""
     try:
         upright_size(path)
-    except FAULTS:
+    except READ_ERRORS:
         return "unreadable"
     return ""
 
 
 def upright_size(path: Path) -> Size:
-    """Width and height of a picture once it is turned as its camera was."""
+    """Return the width and height of a picture after it is turned upright."""
     with Pil.open(path, formats=PILLOW_FORMATS) as file:
-        turned = file.getexif().get(ORIENTATION) in TURNED
+        turned = file.getexif().get(EXIF_ORIENTATION) in ROTATED
         return file.size[::-1] if turned else file.size
 
 
 def read_pair(pair: Pair) -> tuple[Image, Gray]:
-    """A picture and its true matte.
+    """Read a picture, uint8 (H, W, 3), and its true matte, uint8 (H, W), 255 is person.
 
     Raises:
         UserError: one of them cannot be read to its end, or they differ in size.
@@ -254,8 +283,18 @@ def read_pair(pair: Pair) -> tuple[Image, Gray]:
     image = load_image(pair.picture)
     try:
         matte = LAYOUTS[pair.layout].read(pair.matte)
-    except FAULTS as error:
+    except READ_ERRORS as error:
         raise UserError(f"The matte {pair.matte} cannot be read: {error}.", "Remove the pair.") from None
     if matte.shape != image.shape[:2]:
         raise UserError(f"The matte {pair.matte} is not of its picture's size.", "Remove the pair.")
     return image, matte
+
+
+def read_truth(pair: Pair) -> tuple[Image, Matte]:
+    """Read a picture, uint8 (H, W, 3), and its true matte, float32 (H, W) in 0..1.
+
+    Raises:
+        UserError: as of `read_pair`.
+    """
+    image, gray = read_pair(pair)
+    return image, gray.astype(np.float32) / np.float32(255)

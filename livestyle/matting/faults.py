@@ -8,7 +8,7 @@ import numpy as np
 from livestyle.image.synthetic import is_room
 from livestyle.image.types import Image, Matte
 
-MATTES: dict[str, Callable[[Matte], Matte]] = {  # of the true one
+MATTES: dict[str, Callable[[Matte], Matte]] = {  # what becomes of the true matte
     "works": lambda matte: matte,
     "nan": lambda matte: np.full_like(matte, np.nan),
     "a nan": lambda matte: np.where(np.arange(matte.size).reshape(matte.shape) == 0, np.float32(np.nan), matte),
@@ -18,11 +18,12 @@ MATTES: dict[str, Callable[[Matte], Matte]] = {  # of the true one
 }
 ERRORS: dict[str, type[Exception]] = {"fails": RuntimeError, "no memory": MemoryError}
 STALLS = "stalls"
+STALL_S = 1.0
 SEGMENTER_FAULTS = (*MATTES, *ERRORS, STALLS)
 
 
 def segmenter_faults(seed: int) -> Iterator[str]:
-    """One of SEGMENTER_FAULTS per frame, without end: it works for a while, then another for some frames."""
+    """Yield one of SEGMENTER_FAULTS per frame, without end: it works for a while, then fails for some frames."""
     rng = np.random.default_rng(seed)
     while True:
         yield from ["works"] * int(rng.integers(5, 60))
@@ -31,19 +32,20 @@ def segmenter_faults(seed: int) -> Iterator[str]:
 
 
 class FaultySegmenter:
-    """Knows the true matte of `scene`, by its colours, and fails as it is told.
+    """Know the true matte of a synthetic scene by its colours, and fail on purpose.
 
     Args:
-        faults: of SEGMENTER_FAULTS, one per frame; it works when they end. nap: waits for so many seconds.
+        faults: one of SEGMENTER_FAULTS per frame. The segmenter works when they end.
+        sleep: waits for so many seconds.
     """
 
-    def __init__(self, faults: Iterator[str], nap: Callable[[float], object] = time.sleep) -> None:
-        self._faults, self._nap = faults, nap
+    def __init__(self, faults: Iterator[str], sleep: Callable[[float], object] = time.sleep) -> None:
+        self._faults, self._sleep = faults, sleep
 
     def __call__(self, image: Image) -> Matte:
         fault = next(self._faults, "works")
         if fault == STALLS:
-            self._nap(1.0)
+            self._sleep(STALL_S)
         if fault in ERRORS:
             raise ERRORS[fault]("on purpose")
         truth = np.where(is_room(image), np.float32(0), np.float32(1))

@@ -8,7 +8,7 @@ from livestyle.image.types import Matte
 
 
 class MainPerson:
-    """Leaves one person of several in the matte: the largest and nearest to the middle, and the same one as before.
+    """Keep one person of several in the matte: large, near the middle, and the same one as before.
 
     People whose mattes touch count as one.
     """
@@ -17,7 +17,7 @@ class MainPerson:
         self._before: Matte | None = None
 
     def __call__(self, matte: Matte) -> Matte:
-        """The matte without the others; soft pixels belong to the nearest person."""
+        """Return a matte, float32 (H, W), without the others. Soft pixels belong to the nearest person."""
         count, labels, boxes, centres = cv2.connectedComponentsWithStats((matte > 0.5).astype(np.uint8))
         if count > 2:
             middle = matte.shape[1] / 2
@@ -33,5 +33,5 @@ class MainPerson:
 
 
 def distance(mask: NDArray[np.bool_]) -> Matte:
-    """Of each pixel to the mask, in pixels."""
+    """Return each pixel's distance to a mask, float32 (H, W) in pixels."""
     return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3), np.float32)

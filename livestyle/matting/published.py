@@ -1,8 +1,7 @@
-"""The segmenters that are no cards of ours: clustering without training, and published nets, which are fetched."""
+"""Segmenters without a model card: clustering without training, published networks, and those of plug-ins."""
 
 import atexit
 import difflib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,14 @@ from livestyle.types import OpenProgress
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Classes = Callable[[], Sequence[str]]  # names of what a segmenter tells apart, in its own order
+Classes = Callable[[], Sequence[str]]  # returns the names of the classes a segmenter tells apart, in its own order
 
-
-NO_CLASS = {"__background__", "N/A"}
-SURE_INSTANCE = 0.5  # the score above which an instance of Mask R-CNN counts
+NOT_CLASSES = {"__background__", "N/A"}
+MIN_INSTANCE_SCORE = 0.5  # above which an instance of Mask R-CNN counts
+# Areas of the inputs:
+MEDIAPIPE_PIXELS = 256 * 256
+DEEPLAB_PIXELS = 416 * 416  # 520 on the short side, at which it was tested, is too slow for live pictures on a CPU
+MASKRCNN_PIXELS = 800 * 600
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Published:
     """Weights that others published.
 
     Args:
-        url: of the file; digest: its SHA-256, or the beginning of that.
-        files: what serves in its place once it lies in a models folder, best first; `*` stands for anything.
+        url: of the file.
+        digest: its SHA-256, or the beginning of that.
+        files: names of files in a models folder that can stand in for it, best first. `*` stands for anything.
     """
 
     url: str
@@ -47,20 +50,23 @@ class Published:
 
 
 def people() -> Sequence[str]:
-    """Of a segmenter that knows nothing but people."""
+    """Return the classes of a segmenter that knows nothing but people."""
     return ("person",)
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """A segmenter that is no card of ours.
+class OtherSegmenter:
+    """A segmenter without a model card: a row of SEGMENTERS.
 
     Args:
-        title: what a person reads; license, source, data: as of a card.
-        make: from the weights' file, the engine and the numbers of the classes to keep; it is given what it needs.
-        packages: what it imports; extra: of livestyle's, that installs them.
-        published: its weights, None where it has none.
-        classes: what it tells apart.
+        title: what a person reads.
+        license, source, data: as in a model card.
+        make: returns the segmenter. It takes the file of the weights or None, the engine, and the numbers of the
+            classes to keep.
+        packages: the packages it imports.
+        extra: the extra of livestyle that installs them.
+        published: its weights, or None.
+        classes: returns the names of the classes it tells apart, in its own order.
     """
 
     title: str
@@ -74,24 +80,23 @@ class Foreign:
     classes: Classes = people
 
 
-def load_foreign(
+def load_other_segmenter(
     name: str, engine: Engine, settings: Settings, progress: OpenProgress = silent_progress
 ) -> Segmenter:
-    """A segmenter of SEGMENTERS, its weights fetched where they are not here yet.
+    """Load a row of SEGMENTERS. Its weights are fetched if they are not here yet.
 
     Raises:
-        UserError: a package is missing, `keep` names what it does not know, or the weights cannot be had.
+        UserError: a package is missing, `keep` names a class that it does not know, or the weights cannot be fetched.
     """
-    foreign = SEGMENTERS[name]
     kept = kept_classes(name, settings)
-    return foreign.make(weights_file(name, settings, progress), engine, kept)
+    return SEGMENTERS[name].make(weights_file(name, settings, progress), engine, kept)
 
 
 def fetch_weights(settings: Settings, progress: OpenProgress) -> None:
-    """Fetch the weights of the segmenter that the settings name, where they are published and not here yet.
+    """Fetch the weights of the segmenter that the settings name, if they are published and not here yet.
 
     Raises:
-        UserError: as `load_foreign`.
+        UserError: as `load_other_segmenter`.
     """
     name = settings.segmenter
     if name in SEGMENTERS and name not in find_cards("segmenter", settings.models):
@@ -103,39 +108,44 @@ def kept_classes(name: str, settings: Settings) -> list[int]:
     """Return the numbers of the classes to keep.
 
     Raises:
-        UserError: a package is missing, or `keep` names what the segmenter does not know.
+        UserError: a package is missing, or `keep` names a class that the segmenter does not know.
     """
-    foreign = SEGMENTERS[name]
-    if lacking := install_command(foreign):
+    row = SEGMENTERS[name]
+    if lacking := install_command(row):
         raise UserError(f"The segmenter '{name}' is not installed.", f"Run: {lacking}")
-    return class_numbers(name, settings.keep, foreign.classes())
+    return class_numbers(name, settings.keep, row.classes())
 
 
-def install_command(foreign: Foreign) -> str:
-    """What installs the packages that it lacks, "" where they are here."""
-    return "" if all(map(has_package, foreign.packages)) else f"pip install 'livestyle[{foreign.extra}]'"
+def install_command(row: OtherSegmenter) -> str:
+    """Return the command that installs missing packages, or "" if none is missing."""
+    return "" if all(map(has_package, row.packages)) else f"pip install 'livestyle[{row.extra}]'"
 
 
 def state(name: str, settings: Settings) -> str:
-    """Whether a segmenter of SEGMENTERS is "ready", or what is still to be done."""
-    foreign = SEGMENTERS[name]
-    ready = foreign.published is None or find_weights(name, settings) is not None
-    return install_command(foreign) or ("ready" if ready else "fetched on first use")
+    """Return "ready" for a row of SEGMENTERS, or what is still to be done."""
+    row = SEGMENTERS[name]
+    ready = row.published is None or find_weights(name, settings) is not None
+    return install_command(row) or ("ready" if ready else "fetched on first use")
 
 
 def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
-    """The places in `classes` of the names in `keep`, which commas part.
+    """Return the indices in `classes` of the names in `keep`.
+
+    Args:
+        name: of the segmenter, for messages.
+        keep: names separated by commas.
+        classes: what the segmenter tells apart.
 
     Raises:
         UserError: none is named, or one that this segmenter does not know.
     """
-    numbers = {known: number for number, known in enumerate(classes) if known not in NO_CLASS}
+    numbers = {known: number for number, known in enumerate(classes) if known not in NOT_CLASSES}
     wanted = [word.strip().lower() for word in keep.split(",") if word.strip()]
     if not wanted:
         raise UserError("--keep names nothing.", "Name what stays, such as: --keep person")
     for word in wanted:
         if word not in numbers and list(numbers) == list(people()):
-            others = " or ".join(other for other, foreign in SEGMENTERS.items() if foreign.classes is not people)
+            others = " or ".join(other for other, row in SEGMENTERS.items() if row.classes is not people)
             raise UserError(f"The segmenter '{name}' finds people only, not '{word}'.", f"Use --segmenter {others}.")
         if word not in numbers:
             near = [known for known in numbers if word in known] or difflib.get_close_matches(word, numbers, 3, 0.5)
@@ -145,10 +155,10 @@ def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
 
 
 def weights_file(name: str, settings: Settings, progress: OpenProgress = silent_progress) -> Path | None:
-    """The file of a segmenter's weights, fetched where it is not here; None where it has none.
+    """Return the file of a segmenter's weights, fetched if it is not here; None for a segmenter without weights.
 
     Raises:
-        UserError: `model_file` is no file, or of no use; or the weights cannot be fetched.
+        UserError: `model_file` is no file, the segmenter takes none, or the weights cannot be fetched.
     """
     published = SEGMENTERS[name].published
     if published is None:
@@ -165,7 +175,7 @@ def weights_file(name: str, settings: Settings, progress: OpenProgress = silent_
 
 
 def find_weights(name: str, settings: Settings) -> Path | None:
-    """The file of a segmenter's weights in a models folder, under segmenters/NAME; None where there is none."""
+    """Return the file of a segmenter's weights in a models folder, under segmenters/NAME, or None."""
     published = SEGMENTERS[name].published
     patterns = published.files if published else ()
     places = [folder / "segmenters" / name for folder in model_folders(settings.models)]
@@ -173,7 +183,7 @@ def find_weights(name: str, settings: Settings) -> Path | None:
 
 
 def refuse_model_file(name: str, settings: Settings) -> None:
-    """For a segmenter without weights of others.
+    """Refuse a file of weights for a segmenter that takes none.
 
     Raises:
         UserError: `model_file` is given.
@@ -183,8 +193,7 @@ def refuse_model_file(name: str, settings: Settings) -> None:
 
 
 def mediapipe(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
-    """MediaPipe's selfie segmentation."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
+    """Return MediaPipe's selfie segmentation."""
     from mediapipe import Image as MpImage
     from mediapipe import ImageFormat
     from mediapipe.tasks.python import BaseOptions
@@ -198,11 +207,11 @@ def mediapipe(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
         task = ImageSegmenter.create_from_options(options)
     except (RuntimeError, ValueError):
         raise UserError(f"{file} is no model that MediaPipe can segment with.", "Give another one.") from None
-    # It closes through an executor, which is gone by the time of atexit; left open, it complains.
+    # It closes through an executor, which is gone by the time of atexit. Left open, it complains.
     getattr(threading, "_register_atexit", atexit.register)(task.close)
 
     def segment(image: Image) -> Matte:
-        small = fit(image, input_size(size_of(image), 256 * 256, 1))
+        small = fit(image, input_size(size_of(image), MEDIAPIPE_PIXELS, 1))
         masks = task.segment(MpImage(ImageFormat.SRGB, np.ascontiguousarray(small))).confidence_masks
         return np.array(masks[-1].numpy_view(), np.float32).reshape(small.shape[:2])
 
@@ -210,7 +219,7 @@ def mediapipe(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
 
 
 def voc_classes() -> Sequence[str]:
-    """The 20 classes of PASCAL VOC."""
+    """Return the 20 classes of PASCAL VOC."""
     from torchvision.models.segmentation import DeepLabV3_MobileNet_V3_Large_Weights as Known
 
     names: Sequence[str] = Known.DEFAULT.meta["categories"]
@@ -218,7 +227,7 @@ def voc_classes() -> Sequence[str]:
 
 
 def coco_classes() -> Sequence[str]:
-    """The 80 classes of COCO."""
+    """Return the 80 classes of COCO."""
     from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights as Known
 
     names: Sequence[str] = Known.DEFAULT.meta["categories"]
@@ -226,21 +235,24 @@ def coco_classes() -> Sequence[str]:
 
 
 def deeplabv3_mobilenet(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
-    """DeepLabv3 (Chen et al. 2017) on MobileNetV3 (Howard et al. 2019): the probability of the kept classes.
+    """Return DeepLabv3 (Chen et al. 2017) on MobileNetV3 (Howard et al. 2019): the probability of the kept classes.
 
-    It runs at 416x416 pixels in the picture's own shape; 520 on the short side, at which it was tested, is too slow
-    for a live picture on a CPU.
+    Args:
+        file: of the weights; engine: what runs it; kept: numbers of the classes that stay.
     """
     import torch
     from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large as build
 
-    net, device = filled(build(weights=None, weights_backbone=None), "deeplabv3-mobilenet", file), torch_device(engine)
+    net, device = (
+        with_published_weights(build(weights=None, weights_backbone=None), "deeplabv3-mobilenet", file),
+        torch_device(engine),
+    )
     net = net.to(device)
     mean = torch.tensor((0.485, 0.456, 0.406), device=device).view(3, 1, 1)
     deviation = torch.tensor((0.229, 0.224, 0.225), device=device).view(3, 1, 1)
 
     def segment(image: Image) -> Matte:
-        small = to_tensor(fit(image, input_size(size_of(image), 416 * 416, 16)), device)
+        small = to_tensor(fit(image, input_size(size_of(image), DEEPLAB_PIXELS, 16)), device)
         with torch.inference_mode():
             scores = net(((small - mean) / deviation)[None])["out"][0].softmax(0)
             return np.asarray(scores[kept].sum(0).clamp(0, 1).cpu().numpy(), np.float32)
@@ -249,21 +261,24 @@ def deeplabv3_mobilenet(file: Path | None, engine: Engine, kept: list[int]) -> S
 
 
 def maskrcnn(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
-    """Mask R-CNN (He et al. 2017): every instance of a kept class stays, the rest is background.
+    """Return Mask R-CNN (He et al. 2017): every instance of a kept class stays, the rest is background.
 
-    Seconds for each picture on a CPU, so for stills.
+    It takes seconds for a picture on a CPU, so it is for stills.
+
+    Args:
+        file: of the weights; engine: what runs it; kept: numbers of the classes that stay.
     """
     import torch
     from torchvision.models.detection import maskrcnn_resnet50_fpn as build
 
-    net, device = build(weights=None, weights_backbone=None, box_score_thresh=SURE_INSTANCE), torch_device(engine)
+    net, device = build(weights=None, weights_backbone=None, box_score_thresh=MIN_INSTANCE_SCORE), torch_device(engine)
     for norm in (m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)):
         norm.eps = 0.0  # with which these weights were made
-    net = filled(net, "maskrcnn", file).to(device)
+    net = with_published_weights(net, "maskrcnn", file).to(device)
     chosen = torch.tensor(kept, device=device)
 
     def segment(image: Image) -> Matte:
-        small = to_tensor(fit(image, input_size(size_of(image), 800 * 600, 1)), device)
+        small = to_tensor(fit(image, input_size(size_of(image), MASKRCNN_PIXELS, 1)), device)
         with torch.inference_mode():
             found = net([small])[0]
             masks = found["masks"][torch.isin(found["labels"], chosen), 0]
@@ -274,22 +289,22 @@ def maskrcnn(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:
 
 
 def torch_device(engine: Engine) -> str:
-    """Where a torch net runs: beside OpenVINO on the CPU."""
+    """Return the device of a PyTorch network: the CPU beside OpenVINO."""
     return engine.device if engine.name == "torch" else "cpu"
 
 
 def to_tensor(image: Image, device: str) -> "Tensor":
-    """uint8 (H, W, 3) to float (3, H, W) in 0..1."""
+    """Return an image, uint8 (H, W, 3), as float32 (3, H, W) in 0..1 on a device."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1).float() / 255
 
 
-def filled(net: "nn.Module", name: str, file: Path | None) -> "nn.Module":
-    """A net with its published weights, in eval mode.
+def with_published_weights(net: "nn.Module", name: str, file: Path | None) -> "nn.Module":
+    """Return a network with its published weights, in evaluation mode.
 
-    A published .pth is unpickled only once its SHA-256 is found right, and tensors alone; one in the user's models
-    folder is turned into safetensors, which take its place.
+    A published .pth is unpickled only after its SHA-256 was checked, and only tensors are read. One in the user's
+    models folder is replaced by safetensors.
 
     Raises:
         UserError: the file is altered, or holds something else.
@@ -316,29 +331,29 @@ def filled(net: "nn.Module", name: str, file: Path | None) -> "nn.Module":
 
 
 def torchvision_weights(file: str) -> Published:
-    """Weights of torchvision's, whose file name ends in the beginning of their SHA-256."""
+    """Return weights of torchvision, whose file name ends in the beginning of their SHA-256."""
     stem = file.removesuffix(".pth")
     url = f"https://download.pytorch.org/models/{file}"
     return Published(url, stem.rpartition("-")[2], (f"{stem}.safetensors", file))
 
 
-SEGMENTERS: dict[str, Foreign] = {  # beside the cards
-    "kmeans": Foreign(
+SEGMENTERS: dict[str, OtherSegmenter] = {  # by name; a model card of the same name goes first
+    "kmeans": OtherSegmenter(
         "two clusters over colour and position", "MIT", "livestyle; Lloyd (1982)", "none: it is not trained", kmeans
     ),
-    "deeplabv3-mobilenet": Foreign(
+    "deeplabv3-mobilenet": OtherSegmenter(
         "DeepLabv3 on MobileNetV3: people and 19 kinds of things",
         "BSD-3-Clause", "torchvision; Chen et al. (2017)", "COCO 2017 (photos of Flickr, CC BY 4.0 annotations)",
         deeplabv3_mobilenet, ("torch", "torchvision", "safetensors"), "torch",
         torchvision_weights("deeplabv3_mobilenet_v3_large-fc3c493d.pth"), voc_classes,
     ),
-    "maskrcnn": Foreign(
+    "maskrcnn": OtherSegmenter(
         "Mask R-CNN on ResNet-50: people and 79 kinds of things, one by one",
         "BSD-3-Clause", "torchvision; He et al. (2017)", "COCO 2017 (photos of Flickr, CC BY 4.0 annotations)",
         maskrcnn, ("torch", "torchvision", "safetensors"), "torch",
         torchvision_weights("maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"), coco_classes,
     ),
-    "mediapipe": Foreign(
+    "mediapipe": OtherSegmenter(
         "MediaPipe selfie segmentation", "Apache-2.0", "Google", "not published", mediapipe,
         ("mediapipe",), "mediapipe",
         Published(

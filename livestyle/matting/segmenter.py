@@ -1,4 +1,4 @@
-"""Segmenters from model cards: choose, load, scale the input."""
+"""Choose and load a segmenter; add one; run those of model cards."""
 
 import math
 
@@ -10,18 +10,29 @@ from livestyle.image.pixels import fit, pad_to
 from livestyle.image.synthetic import seed_of
 from livestyle.image.types import Image, Matte, Segmenter, size_of
 from livestyle.matting.faults import FaultySegmenter, segmenter_faults
-from livestyle.matting.published import SEGMENTERS, class_numbers, load_foreign, people, refuse_model_file
+from livestyle.matting.published import (
+    SEGMENTERS,
+    OtherSegmenter,
+    class_numbers,
+    load_other_segmenter,
+    people,
+    refuse_model_file,
+)
 from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_card, find_cards
 from livestyle.types import OpenProgress, Size
 
-STRETCH = 1.04  # of a picture to the multiple that its net asks for: a webcam's 16:9 needs no margin
+MAX_STRETCH = 1.04  # of a picture to the multiple that a network takes, so that a webcam's 16:9 needs no margin
 
 
 class CardSegmenter:
-    """A segmenter of ours, its input within the card's area; what `scaled_size` leaves of it is reflected."""
+    """A segmenter of a model card. It scales its input to the card's area, and reflects a margin where one is left.
+
+    Args:
+        card: the model card; engine: what runs the network.
+    """
 
     def __init__(self, card: Card, engine: Engine) -> None:
         self.card, self.net = card, engine.load(card)
@@ -32,22 +43,30 @@ class CardSegmenter:
         return np.ascontiguousarray(matte[:height, :width], np.float32)
 
     def size(self, size: Size) -> Size:
-        """Of the matte of a picture of some size."""
+        """Return the width and height of the matte of a picture."""
         return scaled_size(size, self.card.pixels, self.card.multiple)
 
 
 def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
-    """The largest size in the shape of `size` (at most 3:1) that fits an area of `pixels` in sides of multiples.
+    """Return the largest size for a network's input.
 
-    The height is a multiple; the width is one where the picture need not be stretched by more than STRETCH, else a
-    margin is left beside it: stretched by 7 %, portraits came out worse (docs/measurements.md). None below: people are
-    cut off there, and a mirrored one has two bodies.
+    The height is a multiple. The width is one too if the picture need not be stretched by more than MAX_STRETCH. Else a
+    margin is left beside it, because portraits stretched by 7 % were segmented worse (docs/measurements.md). No margin
+    is left below: people are cut off there, and a mirrored person would have two bodies.
+
+    Args:
+        size: of the picture; its shape is kept, up to 3:1.
+        pixels: the most that the padded input may have.
+        multiple: that the padded sides are of.
+
+    Returns:
+        The width and height that the picture is scaled to, before it is padded.
     """
     shape = min(3.0, max(1 / 3, size[0] / size[1]))
 
     def width(height: int) -> int:
         wide = math.ceil(height * shape / multiple - 1e-6) * multiple
-        return wide if wide <= height * shape * STRETCH else max(1, int(height * shape))
+        return wide if wide <= height * shape * MAX_STRETCH else max(1, int(height * shape))
 
     def area(height: int) -> int:
         return math.ceil(width(height) / multiple) * multiple * height
@@ -57,20 +76,56 @@ def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
     return width(height), height
 
 
+def register_segmenter(
+    name: str, segment: Segmenter, title: str = "", license: str = "", source: str = "", data: str = ""
+) -> None:
+    """Add a segmenter. From then on `--segmenter NAME` and config files can ask for it, and lists show it.
+
+    Args:
+        name: as typed.
+        segment: takes an image, uint8 (H, W, 3) RGB of any size. It returns the matte, float32 in 0..1 where 1 is
+            person, of the same size or a smaller one of the same shape. It is called from one thread at a time.
+        title, license, source, data: what lists show.
+
+    Raises:
+        ValueError: there is a segmenter of that name.
+    """
+    if name in SEGMENTERS or name in TRAINABLE:
+        raise ValueError(f"There is a segmenter '{name}' already.")
+    SEGMENTERS[name] = OtherSegmenter(title or name, license, source, data, lambda file, engine, kept: segment)
+
+
+def unregister_segmenter(name: str) -> None:
+    """Take a segmenter away.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    del SEGMENTERS[name]
+
+
 def load_segmenter(
     settings: Settings, engine: Engine, progress: OpenProgress = silent_progress
 ) -> tuple[str, Segmenter]:
-    """The segmenter that the settings name, or the default one, and its name. A card goes before a foreign one.
+    """Load the segmenter that the settings name, or the default one. A model card goes before a row of SEGMENTERS.
+
+    Args:
+        settings: segmenter, models, classes to keep, file of weights.
+        engine: what runs its network.
+        progress: shows the download of published weights that are not here yet.
+
+    Returns:
+        The name, and the segmenter.
 
     Raises:
-        UserError: there is none of that name, it lacks something, or `keep` names what it does not know.
+        UserError: there is none of that name, it lacks something, or `keep` names a class that it does not know.
     """
     name = settings.segmenter
     if name and name.startswith("faults:"):  # for tests, and in no list
         return name, FaultySegmenter(segmenter_faults(seed_of(name)))
     if name is not None and name not in find_cards("segmenter", settings.models):
         if name in SEGMENTERS:
-            return name, load_foreign(name, engine, settings, progress)
+            return name, load_other_segmenter(name, engine, settings, progress)
         if name in TRAINABLE:
             command = f"livestyle train segmenter {name} --data PAIRS --rooms ROOMS --perceptual NETS"
             raise UserError(f"The segmenter '{name}' is not trained here.", f"Run: {command}")

@@ -1,12 +1,13 @@
 """Downloads: resumable, bounded, verified by SHA-256."""
 
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.errors import UserError
-from livestyle.files import locked, put, sha256, write_error
+from livestyle.files import locked, replace_durably, sha256, write_error
 from livestyle.types import Progress
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def fetch(url: str, digest: str, target: Path, watch: Progress) -> Path:
                 if not sha256(part).startswith(digest):
                     part.unlink()
                     raise UserError(f"{url} did not come whole: its SHA-256 does not begin with {digest[:8]}.", hint)
-                put(part, target)
+                replace_durably(part, target)
             finally:
                 with suppress(OSError):  # Windows removes no open file
                     lock.unlink()

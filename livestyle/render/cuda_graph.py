@@ -10,34 +10,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from livestyle.render.gpu_pixels import used
+from livestyle.render.gpu_pixels import in_use
 
-AFTER = 3  # frames of one program before it is recorded
+RUNS_BEFORE_RECORDING = 3
 Tensors = dict[str, Tensor]
 Function = Callable[[Tensors], Tensors]
 
 
-class Link:
-    """The way to a device and back; on CUDA through pinned memory, without waiting on the way up.
+class DeviceLink:
+    """Upload arrays to a device and download them. On CUDA it uses pinned memory, and uploads do not wait.
 
-    Its owner waits for one frame (`down`) before it sends another one up, so that what is sent is never overwritten.
+    Its owner downloads one frame before it uploads the next one, so that no upload in progress is overwritten.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device, self._is_cuda = device, device.type == "cuda"
-        self._sent: Tensors = {}
+        self._buffers: Tensors = {}
 
-    def up(self, name: str, array: NDArray[Any]) -> Tensor:
-        """An array on the device; good until another one of that name."""
-        sent = self._sent.get(name)
-        if sent is None or tuple(sent.shape) != array.shape:
+    def upload(self, name: str, array: NDArray[Any]) -> Tensor:
+        """Return an array on the device, valid until another one of that name is uploaded."""
+        buffer = self._buffers.get(name)
+        if buffer is None or tuple(buffer.shape) != array.shape:
             kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
-            sent = self._sent[name] = torch.empty(array.shape, dtype=kind, pin_memory=self._is_cuda)
-        np.copyto(sent.numpy(), array)
-        return sent.to(self.device, non_blocking=self._is_cuda)
+            buffer = self._buffers[name] = torch.empty(array.shape, dtype=kind, pin_memory=self._is_cuda)
+        np.copyto(buffer.numpy(), array)
+        return buffer.to(self.device, non_blocking=self._is_cuda)
 
-    def down(self, tensors: list[Tensor]) -> list[NDArray[Any]]:
-        """Tensors as arrays of the caller's own, after all that was asked of the device before."""
+    def download(self, tensors: list[Tensor]) -> list[NDArray[Any]]:
+        """Return tensors as the caller's own arrays, after all that the device was asked for before."""
         here = [torch.empty(t.shape, dtype=t.dtype, pin_memory=self._is_cuda) for t in tensors]
         for target, tensor in zip(here, tensors, strict=True):
             target.copy_(tensor, non_blocking=self._is_cuda)
@@ -47,38 +47,40 @@ class Link:
 
 
 class CudaGraph:
-    """A function's kernels recorded once, then launched as one (CUDA graph); from any thread, one at a time.
+    """Record a function's kernels once, then launch them as one; from any thread, one at a time.
 
     Args:
-        function: of named tensors, with no choice that depends on their values; example: such tensors, kept.
+        function: takes named tensors, and makes no choice that depends on their values.
+        example: such tensors, which are kept.
+        device: a CUDA device.
     """
 
-    _turn = threading.Lock()  # of recording: one at a time in a process
+    _recording = threading.Lock()  # one at a time in a process
 
     def __init__(self, function: Function, example: Tensors, device: torch.device) -> None:
         self._given = example
         self._constants: list[Tensor] = []
-        with self._turn, torch.inference_mode(), torch.cuda.device(device):
+        with self._recording, torch.inference_mode(), torch.cuda.device(device):
             stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
-                for _ in range(3):  # libraries choose their kernels and make their workspaces before it is recorded
+                for _ in range(3):  # libraries choose their kernels and workspaces before it is recorded
                     function(example)
             stream.synchronize()
             self._graph = torch.cuda.CUDAGraph()
-            # Frames go on meanwhile, from another thread: what that does must not spoil the recording.
-            used.by = self._constants
+            # Frames go on meanwhile on another thread, which must not spoil the recording.
+            in_use.by = self._constants
             with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
                 self._made = function(example)
-            used.by = None
+            in_use.by = None
             torch.cuda.synchronize()
 
     def takes(self, given: Tensors) -> bool:
-        """Whether it was recorded for tensors of these names."""
+        """Return whether it was recorded for tensors of these names."""
         return given.keys() == self._given.keys()
 
     def __call__(self, given: Tensors) -> Tensors:
-        """What the function makes of them; good until the next call."""
+        """Return what the function makes of tensors, valid until the next call."""
         for name, tensor in given.items():
             self._given[name].copy_(tensor, non_blocking=True)
         self._graph.replay()
@@ -86,10 +88,15 @@ class CudaGraph:
 
 
 class Recorded:
-    """A function of named tensors; on CUDA recorded aside after its first runs, and launched as one from then on.
+    """A function of named tensors. On CUDA it is recorded after its first runs, and launched as a graph from then on.
 
     Args:
-        pool: where it is recorded. Where that fails, the function goes on as it was.
+        function: takes and returns named tensors.
+        device: where it runs.
+        pool: where it is recorded. If that fails, the function is called as before.
+
+    Attributes:
+        graph: the recording, None before it is begun.
     """
 
     def __init__(self, function: Function, device: torch.device, pool: ThreadPoolExecutor) -> None:
@@ -99,6 +106,7 @@ class Recorded:
         self.graph: Future[CudaGraph] | None = None
 
     def __call__(self, given: Tensors) -> Tensors:
+        """Return what the function makes of tensors."""
         graph = self.graph.result() if self.is_recorded and self.graph else None
         if graph and graph.takes(given):
             return graph(given)
@@ -109,12 +117,12 @@ class Recorded:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether a recording stands in for the function."""
+        """Whether a recording replaces the function."""
         return self.graph is not None and self.graph.done() and self.graph.exception() is None
 
     def _count(self, given: Tensors) -> None:
         self._runs = self._runs + 1 if self._names == given.keys() else 1
         self._names = frozenset(given)
-        if self._runs == AFTER:
+        if self._runs == RUNS_BEFORE_RECORDING:
             example = {name: tensor.clone() for name, tensor in given.items()}
             self.graph = self._pool.submit(CudaGraph, self._function, example, self._device)

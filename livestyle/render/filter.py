@@ -1,7 +1,6 @@
-"""The filter: a frame and a look become a finished picture. The only place that joins segmenter, styles, composite."""
+"""The filter: a frame and a look become a finished picture. Only here do segmenter, styles and compositing meet."""
 
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -13,48 +12,53 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from livestyle.config.look import Look, Plane
+from livestyle.config.look import LOOK_KINDS, Look, Plane
 from livestyle.config.quality import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Quality
 from livestyle.config.settings import PERSON_COUNTS, STAGE, Settings
 from livestyle.errors import UserError
 from livestyle.image import pixels
-from livestyle.image.bokeh import bokeh_plane
-from livestyle.image.io import load_image
-from livestyle.image.relight import SECONDS, AutoLight
-from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.image.relight import SMOOTHING_S, AutoLight
+from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.main_person import MainPerson
 from livestyle.matting.matte import Matting
-from livestyle.matting.refine import REFINEMENTS, Refinement
+from livestyle.matting.refine import find_refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.nets.fetch import silent_progress
-from livestyle.render.planes import RESTING, Painting, Planes, Stylizations, painted_at
-from livestyle.render.temporal import Motion
+from livestyle.render.backgrounds import Backgrounds
+from livestyle.render.kinds import DRAWINGS, Scene
+from livestyle.render.matte_keeper import MatteKeeper
+from livestyle.render.meter import Meter
+from livestyle.render.planes import Painting, Planes, Stylizations, style_size
 from livestyle.types import OpenProgress, Size
-from livestyle.video.sources.clip import ClipSource
-from livestyle.video.sources.source import Source
 
 if TYPE_CHECKING:
     from livestyle.render.gpu import GpuFilter
 
-ELSEWHERE = ("style", "image", "video")  # looks of a background with a light of its own
-KEPT = 6  # pictures behind that stay ready
-PATIENCE = 3.0  # seconds for threads to end
-NextFrame = Callable[[Frame], Frame | None]
+TRIAL = Frame(np.zeros((16, 16, 3), np.uint8), 0, 0.0)  # a look is drawn on it before the first frame
+THREAD_END_TIMEOUT_S = 3.0
+FRAMES_AT_ONCE = 2  # the frame to return, and the next one
+FRAME_JOBS = ("style of the background", "style of the person", "matte", "motion", "start of the styles")
+OTHER_JOBS = ("compile what comes next",)
+THREADS = FRAMES_AT_ONCE * len(FRAME_JOBS) + len(OTHER_JOBS)
+NextFrame = Callable[[Frame], Frame | None]  # waits for the frame after a frame; None if there is none
 
 
-def nothing(frame: Frame) -> Frame | None:
-    """No frame follows."""
+def no_next_frame(frame: Frame) -> Frame | None:
+    """Return None: no frame follows."""
     return None
 
 
 @dataclass
 class Pending:
-    """A frame at work.
+    """A frame in progress.
 
     Args:
-        painting: where a style shows; matte: where the look has two planes, and whether it was made anew.
+        frame: the camera's frame.
+        look: the look of both planes.
+        painting: what styles paint of it; None for a look without styles.
+        matte: the matte, and whether it was computed for this frame; None for a look that needs none.
     """
 
     frame: Frame
@@ -64,279 +68,252 @@ class Pending:
 
 
 class Filter:
-    """Renders frames. Segmenter and styles run side by side, one thread each; nets are prepared when first wanted.
+    """Render frames. The segmenter and the styles run side by side. Networks are loaded when they are first needed.
 
     Args:
-        settings: device, quality, segmenter, models.
-        live: steady mattes and paintings over time, and take the live quality for "auto"; else each picture stands
-            alone.
+        settings: device, quality, segmenter, models and the rest.
+        live: whether frames follow one another. Then mattes and paintings are smoothed over time, and "auto" is the
+            live quality. Else each picture stands alone.
         progress: shows the download of published weights that are not here yet.
 
+    Attributes:
+        quality: how finely styles are computed. The thread that renders may set it between frames. Nothing else holds
+            it, and the engine's precision follows it.
+        segmenter: its name.
+        foreground: takes an image and its matte; returns the image with the person's own colours where the matte is
+            soft.
+        meter: what the stages took.
+        notes: what people should know about how it runs.
+
     Raises:
-        UserError: a device, quality, segmenter or style that is not there.
+        UserError: there is no such device, quality, segmenter, refinement or person count.
     """
 
-    def __init__(
-        self, settings: Settings, live: bool = True, progress: OpenProgress = silent_progress
-    ) -> None:
-        name = (LIVE_QUALITY if live else STILL_QUALITY) if settings.quality == "auto" else settings.quality
-        if name not in QUALITIES:
-            raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
-        quality = QUALITIES[name]
-        self.notes: list[str] = []  # what a person should know of how it runs
-        engine = choose_engine(settings.device, quality.precision)
-        # Mattes are those of the live view, unless told otherwise.
-        told = quality if settings.quality == name else QUALITIES[LIVE_QUALITY]
-        self._settings, self._matte_precision = settings, told.precision
-        self.segmenter, segment = load_segmenter(settings, replace(engine, precision=told.precision), progress)
+    def __init__(self, settings: Settings, live: bool = True, progress: OpenProgress = silent_progress) -> None:
+        self.quality = find_quality(settings, LIVE_QUALITY if live else STILL_QUALITY)
+        self.notes: list[str] = []
+        engine = choose_engine(settings.device)
+        # Mattes are those of the live view, unless a quality is asked for.
+        self._settings, self._matte_precision = settings, find_quality(settings, LIVE_QUALITY).precision
+        segmenter_engine = replace(engine, precision=self._matte_precision)
+        self.segmenter, segment = load_segmenter(settings, segmenter_engine, progress)
         if settings.person_count not in PERSON_COUNTS:
             raise UserError(
                 f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
             )
         choose = MainPerson() if settings.person_count == "main" else None
         refinement = find_refinement(settings.refine, live)
-        self.matting = Matting(segment, Smoother() if live else None, refinement, choose)
-        self.alone = refinement.alone  # the person's own colours where a matte is soft
-        self._auto_light = AutoLight(SECONDS if live else 0.0) if settings.auto_light else None
-        self._pictures: OrderedDict[tuple[str, Size], Image] = OrderedDict()
-        self._clip: BackgroundClip | None = None
-        self._known: deque[tuple[Frame, Matte]] = deque(maxlen=2)  # the newest: of the next frame, and of this one
-        self._kept = 0  # frames for which the newest has been kept
-        self._matting_turn = threading.Lock()
-        self._now: Pending | None = None  # the frame rendered last
-        self._ahead: Future[Pending | None] | None = None  # the one after it
-        # Of two frames each: two styles, matte, motion, what begins them; and one to make ready.
-        self._pool = ThreadPoolExecutor(11, STAGE)
-        self._planes = Planes(quality, engine, settings.models, self._pool, steadied=live)
-        self.meter = self._planes.meter
-        self._resident = self._on_device(live) if engine.name == "torch" else None
-
-    @property
-    def quality(self) -> Quality:
-        """How finely styles are computed."""
-        return self._planes.quality
+        self.foreground, self.meter = refinement.foreground, Meter()
+        self._mattes = MatteKeeper(Matting(segment, Smoother() if live else None, refinement, choose), self.meter)
+        self._auto_light = AutoLight(SMOOTHING_S if live else 0.0) if settings.auto_light else None
+        self._backgrounds = Backgrounds()
+        self._current: Pending | None = None  # the frame rendered last
+        self._next: Future[Pending | None] | None = None  # the frame after it
+        self._pool = ThreadPoolExecutor(THREADS, STAGE)
+        self._planes = Planes(engine, settings.models, self._pool, self.meter, live)
+        self._gpu = self._open_gpu(live) if engine.name == "torch" else None
 
     @property
     def engine(self) -> Engine:
-        """What computes them."""
-        return self._planes.engine
+        """What computes styles, with the precision of the quality."""
+        return self._planes.engine_at(self.quality)
 
-    def take(self, quality: Quality) -> None:
-        """Compute styles this finely from the next frame on; for the thread that renders."""
-        planes = self._planes
-        planes.engine, planes.quality = replace(planes.engine, precision=quality.precision), quality
+    @property
+    def matting(self) -> Matting:
+        """What computes mattes. It may be replaced between frames."""
+        return self._mattes.matting
 
-    def fall_back(self) -> bool:
-        """Compute on the CPU from the next frame on; False where it does already. For the thread that renders."""
+    @matting.setter
+    def matting(self, matting: Matting) -> None:
+        self._mattes.matting = matting
+
+    def fall_back_to_cpu(self) -> bool:
+        """Compute on the CPU from the next frame on; for the thread that renders.
+
+        Returns:
+            Whether that changes anything: False where the CPU computes already.
+        """
         if self.engine.device.upper() == "CPU":
             return False
-        ahead, self._ahead = self._ahead, None
-        self._let_go(self._now)
-        with suppress(Exception):  # of the same GPU
-            self._let_go(ahead.result() if ahead else None)
-        if self._resident:
-            self._resident.close()
-            self._resident = None
-        engine = choose_engine("cpu", self.engine.precision)
-        self.matting.take(load_segmenter(self._settings, replace(engine, precision=self._matte_precision))[1])
+        following, self._next = self._next, None
+        self._wait_for(self._current)
+        with suppress(Exception):  # of the GPU that failed
+            self._wait_for(following.result() if following else None)
+        if self._gpu:
+            self._gpu.close()
+            self._gpu = None
+        engine = choose_engine("cpu")
+        self.matting.segmenter = load_segmenter(self._settings, replace(engine, precision=self._matte_precision))[1]
         self._planes.move(engine)
         return True
 
-    def make_ready(self, quality: Quality, look: Look, size: Size) -> bool:
-        """Whether a look can be painted this finely, at a size of frames, without delay; if not, that is begun."""
-        return self._planes.make_ready(quality, look, size)
-
-    def prepare(self, look: Look) -> None:
-        """Load what a look needs, so that errors come before the first frame."""
-        for plane in (look.background, look.person):
-            for style, _ in plane.styles:
-                self._planes.style(style)
-                alone = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
-                if alone and self.engine.name == "openvino":
-                    self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
-            if plane.kind == "image":
-                self._picture(plane.path, (16, 16))
-            if plane.kind == "video":
-                self._moving(plane.path, 0.0, (16, 16))
-
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
-        """The finished picture, of the frame's size; may share memory with the frame where nothing is to be done.
+    def warm_up(self, quality: Quality, look: Look, size: Size) -> bool:
+        """Compile what a look needs, in the background.
 
         Args:
-            following: waits for the frame after a frame, and returns it or None; called aside, so that the work at
-            that one begins while this one is finished. With the same look: where another comes next, it is in vain.
+            quality: that it will be painted with.
+            look: the look of both planes.
+            size: width and height of the frames.
+
+        Returns:
+            Whether that is done, so that the look can be painted without delay.
+        """
+        return self._planes.warm_up(quality, look, size)
+
+    def prepare(self, look: Look) -> None:
+        """Load what a look needs, so that errors come before the first frame.
+
+        Raises:
+            UserError: a style, picture or clip is missing or damaged.
+        """
+        for plane in (look.background, look.person):
+            for style, _ in plane.styles:
+                self._planes.style(style, self.quality)
+                only_weights = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
+                if only_weights and self.engine.name == "openvino":
+                    self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
+            self._draw(plane, 1.0, self._scene(TRIAL, look, {}, lambda: np.ones((16, 16), np.float32)))
+
+    def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
+        """Render a frame.
+
+        Args:
+            frame: the camera's frame.
+            look: the look of both planes.
+            next_frame: called on another thread, so that the next frame begins while this one is finished. It is begun
+                with the same look; if another look or frame comes next, that work is thrown away.
+
+        Returns:
+            The finished picture, uint8 (H, W, 3), of the frame's size. It may share memory with the frame where nothing
+            is to be done.
+
+        Raises:
+            UserError: a style or picture is missing or damaged; others: of the segmenter or the device.
         """
         with self.meter.stage("filter"):
-            if self._resident and self._resident.takes(look, self.matting) and not self._auto_light:
-                self._let_go(self._caught_up())
-                if following is not nothing:  # it is read meanwhile
-                    self._pool.submit(following, frame)
-                return self._resident(frame, look, self.matting, self.quality)
-            return self._staged(frame, look, following)
+            if self._gpu and self._gpu.takes(look, self.matting) and not self._auto_light:
+                self._wait_for(self._prefetched())
+                if next_frame is not no_next_frame:  # it is read meanwhile
+                    self._pool.submit(next_frame, frame)
+                return self._gpu(frame, look, self.matting, self.quality)
+            return self._render(frame, look, next_frame)
 
-    def _on_device(self, live: bool) -> "GpuFilter":
-        """What renders with all pixels on the device; it imports PyTorch."""
+    def _open_gpu(self, live: bool) -> "GpuFilter":
+        """Return what renders with all pixels on the device; it imports PyTorch."""
         from livestyle.render.gpu import GpuFilter
 
         return GpuFilter(
-            self.engine.device, lambda style: self._planes.style(style)[0], self._picture, self.meter, live
+            self.engine.device,
+            lambda style: self._planes.style(style, self.quality)[0],
+            self._backgrounds,
+            self.meter,
+            live,
         )
 
-    def settle(self) -> bool:
-        """Wait for what is made ready aside after the first frames; whether they are launched from CUDA graphs then."""
-        return self._resident is not None and self._resident.settle()
+    def wait_for_graphs(self) -> bool:
+        """Wait for CUDA graphs that are being recorded; return whether frames are launched from them."""
+        return self._gpu is not None and self._gpu.wait_for_graphs()
 
-    def _staged(self, frame: Frame, look: Look, following: NextFrame) -> Image:
-        """The same in stages, side by side."""
-        now = self._take_up(frame, look)
-        matte, is_new = now.matte.result() if now.matte else (None, False)
-        jobs = self._planes.finish(now.painting, matte) if now.painting else {}
-        if following is not nothing:
-            self._ahead = self._pool.submit(self._look_ahead, following, now, jobs)
-        painted = {style: job.result() for style, job in jobs.items()}
-        self.meter.runs["cut out"] += is_new
-        self.meter.runs["painted"] += bool(now.painting and now.painting.anew)
-        return self._composed(now, painted, matte)
+    def _render(self, frame: Frame, look: Look, next_frame: NextFrame) -> Image:
+        """Render a frame in stages, side by side."""
+        current = self._take(frame, look)
+        matte, is_new = current.matte.result() if current.matte else (None, False)
+        jobs = self._planes.finish(current.painting, matte) if current.painting else {}
+        if next_frame is not no_next_frame:
+            self._next = self._pool.submit(self._prefetch, next_frame, current, jobs)
+        paintings = {style: job.result() for style, job in jobs.items()}
+        self.meter.runs["segmented"] += is_new
+        self.meter.runs["stylized"] += bool(current.painting and current.painting.ran_network)
+        return self._compose(current, paintings, matte)
 
-    def _take_up(self, frame: Frame, look: Look) -> Pending:
-        """A frame at work: the one that was begun ahead, or begun now. Nothing works at others any more."""
-        begun = self._caught_up()
-        if begun is None or begun.frame is not frame or begun.look != look:
-            self._let_go(begun)
-            begun = self._begin(frame, look, {})
-        self._now = begun
-        return begun
+    def _take(self, frame: Frame, look: Look) -> Pending:
+        """Return a frame in progress: the prefetched one, or one begun now. Nothing works at others any more."""
+        pending = self._prefetched()
+        if pending is None or pending.frame is not frame or pending.look != look:
+            self._wait_for(pending)
+            pending = self._begin(frame, look, {})
+        self._current = pending
+        return pending
 
-    def _caught_up(self) -> Pending | None:
-        """What was begun ahead, if anything; nothing works at the frame before any more."""
-        ahead, self._ahead = self._ahead, None
-        begun = ahead.result() if ahead else None
-        self._let_go(self._now)
-        return begun
+    def _prefetched(self) -> Pending | None:
+        """Return the prefetched frame, if any. Nothing works at the frame before any more."""
+        following, self._next = self._next, None
+        pending = following.result() if following else None
+        self._wait_for(self._current)
+        return pending
 
-    def _look_ahead(self, following: NextFrame, now: Pending, before: Stylizations) -> Pending | None:
-        frame = following(now.frame)
-        return None if frame is None or frame.is_blank else self._begin(frame, now.look, before)
+    def _prefetch(self, next_frame: NextFrame, current: Pending, previous: Stylizations) -> Pending | None:
+        frame = next_frame(current.frame)
+        return None if frame is None or frame.is_blank else self._begin(frame, current.look, previous)
 
-    def _begin(self, frame: Frame, look: Look, before: Stylizations) -> Pending:
-        painting = self._planes.begin(frame, look, before) if look.styled_planes and not look.bypass else None
-        seen = painting.seen if painting else None
-        return Pending(frame, look, painting, None if look.is_whole else self._pool.submit(self._matte, frame, seen))
+    def _begin(self, frame: Frame, look: Look, previous: Stylizations) -> Pending:
+        quality = self.quality  # read once: it may be set meanwhile
+        is_styled = look.styled_planes and not look.bypass
+        painting = self._planes.begin(frame, look, quality, previous) if is_styled else None
+        motion = painting.motion if painting and quality.rests else None
+        matte = None if look.is_whole else self._pool.submit(self._mattes.matte, frame, motion)
+        return Pending(frame, look, painting, matte)
 
-    def _let_go(self, begun: Pending | None) -> None:
+    def _wait_for(self, pending: Pending | None) -> None:
         """Wait until nothing works at a frame any more: one that failed, or was begun in vain."""
-        if begun and begun.painting:
-            self._planes.forget(begun.painting)
-        if begun and begun.matte:
-            wait([begun.matte])
+        if pending and pending.painting:
+            self._planes.wait_for(pending.painting)
+        if pending and pending.matte:
+            wait([pending.matte])
 
-    def _composed(self, now: Pending, painted: dict[str, Image], matte: Matte | None) -> Image:
-        """The picture of what was made of a frame."""
-        frame, look, image = now.frame, now.look, now.frame.image
+    def _compose(self, current: Pending, paintings: dict[str, Image], matte: Matte | None) -> Image:
+        """Return the picture of all that was made of a frame."""
+        frame, look, image = current.frame, current.look, current.frame.image
         if look.bypass:
             return image
         if matte is None:
-            return self._render(look.background, look.background_strength, look, frame, painted, no_matte)
+            return self._draw(look.background, look.background_strength, self._scene(frame, look, paintings, no_matte))
         with self.meter.stage("composite"):
-            scene = self._render(look.background, look.background_strength, look, frame, painted, lambda: 1 - matte)
-            person = self._render(look.person, look.person_strength, look, frame, painted, lambda: matte)
-            keeps = person is image and scene is not image
-            if keeps and self.alone is pixels.person_alone and not self._auto_light:
-                return pixels.person_before(image, scene, matte)
-            if keeps:
-                person = self.alone(image, matte)
-            if self._auto_light and look.background.kind in ELSEWHERE:
+            behind, ahead = (self._scene(frame, look, paintings, part) for part in (lambda: 1 - matte, lambda: matte))
+            scene = self._draw(look.background, look.background_strength, behind)
+            person = self._draw(look.person, look.person_strength, ahead)
+            is_cut_out = person is image and scene is not image
+            if is_cut_out and self.foreground is pixels.fast_foreground and not self._auto_light:
+                return pixels.composite_foreground(image, scene, matte)
+            if is_cut_out:
+                person = self.foreground(image, matte)
+            if self._auto_light and LOOK_KINDS[look.background.kind].has_own_light:
                 person = self._auto_light(person, matte, image, scene, frame.time)
             return pixels.composite(person, scene, matte)
 
+    def _scene(self, frame: Frame, look: Look, paintings: dict[str, Image], matte: Callable[[], Matte]) -> Scene:
+        return Scene(frame, look, self.quality, matte, paintings, self._backgrounds)
+
+    def _draw(self, plane: Plane, strength: float, scene: Scene) -> Image:
+        """Draw one plane over the whole frame."""
+        drawn = DRAWINGS[plane.kind].draw(plane, scene)
+        return pixels.mix(scene.frame.image, drawn, strength) if LOOK_KINDS[plane.kind].is_mixed else drawn
+
     def matte(self, frame: Frame) -> Matte:
-        """The person's matte, of the frame's size; that of the frame rendered last is at hand, if it had one."""
-        at_hand = self._resident.matte(frame) if self._resident else None
-        return self._matte(frame)[0] if at_hand is None else at_hand
+        """Return the person's matte of a frame, float32 (H, W) in 0..1.
+
+        That of the frame rendered last is known, if its look needed one.
+        """
+        known = self._gpu.matte(frame) if self._gpu else None
+        return self._mattes.matte(frame)[0] if known is None else known
 
     def describe(self, size: Size) -> str:
-        """How finely frames of a size are painted, for people."""
+        """Return in words how finely frames of a size are painted."""
         width, height = self.style_size(size)
         return f"{width}x{height}" + (f", 1 frame in {self.quality.carry + 1}" if self.quality.carry else "")
 
     def style_size(self, size: Size) -> Size:
-        """At which frames of a size are stylized."""
-        return painted_at(self.quality, size)
-
-    def _matte(self, frame: Frame, seen: Future[Motion] | None = None) -> tuple[Matte, bool]:
-        """Made anew, as is told, but where it is known, and for a few frames of a picture that stands still, where the
-        quality allows that."""
-        with self._matting_turn:
-            for other, matte in self._known:
-                if other is frame:
-                    return matte, False
-            newest = self._known[-1][1] if self._known else None
-            rests = seen and self.quality.rests and self._kept < RESTING and seen.result().is_still
-            if newest is not None and rests and newest.shape == frame.image.shape[:2]:
-                matte, self._kept = newest, self._kept + 1
-            else:
-                with self.meter.stage("segment"):
-                    matte, self._kept = self._new_matte(frame), 0
-            self._known.append((frame, matte))
-            return matte, self._kept == 0
-
-    def _new_matte(self, frame: Frame) -> Matte:
-        try:
-            return self.matting(frame.image, frame.time)
-        except Exception:
-            self._known.clear()  # the next frame is not to keep what an older one had
-            raise
-
-    def _render(
-        self, plane: Plane, strength: float, look: Look, frame: Frame,
-        painted: dict[str, Image], feed: Callable[[], Matte],
-    ) -> Image:  # fmt: skip
-        """One plane, over the whole frame; `feed` tells what is 1 on the plane."""
-        image, size = frame.image, size_of(frame.image)
-        if plane.kind == "none":
-            return image
-        if plane.kind == "color":
-            return np.full_like(image, plane.color)
-        if plane.kind == "image":
-            return self._picture(plane.path, size)
-        if plane.kind == "video":
-            return self._moving(plane.path, frame.time, size)
-        if plane.kind == "blur":
-            return pixels.mix(image, pixels.blur_plane(image, feed(), plane.amount), strength)
-        if plane.kind == "bokeh":
-            return pixels.mix(image, bokeh_plane(image, feed(), plane.amount, self.quality.pixels(size)), strength)
-        if not painted.keys() >= {style for style, _ in plane.styles}:
-            return image  # the plane shows nowhere
-        first, *others = (painted[style] for style, _ in plane.styles)
-        styled = pixels.mix(first, others[0], plane.styles[1][1]) if others else first
-        if look.keep_colors:
-            styled = pixels.keep_colors(styled, image)
-        return pixels.mix(image, styled, strength)
-
-    def _picture(self, path: str, size: Size) -> Image:
-        key = path, size
-        if key not in self._pictures:
-            self._pictures[key] = pixels.cover(load_image(Path(path)), size)
-            if len(self._pictures) > KEPT:
-                self._pictures.popitem(last=False)
-        return self._pictures[key]
-
-    def _moving(self, path: str, at: float, size: Size) -> Image:
-        if self._clip is None or self._clip.path != path:
-            if self._clip:
-                self._clip.close()
-            self._clip = BackgroundClip(path)
-        return pixels.cover(self._clip.image_at(at), size)
+        """Return the size at which frames of a size are stylized."""
+        return style_size(self.quality, size)
 
     def close(self) -> None:
-        """End the threads; one that is stuck in a driver is left behind."""
+        """End the threads. One that is stuck in a driver is left behind."""
         ending = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
         ending.start()
-        ending.join(PATIENCE)
-        if self._resident:
-            self._resident.close()
-        if self._clip:
-            self._clip.close()
+        ending.join(THREAD_END_TIMEOUT_S)
+        if self._gpu:
+            self._gpu.close()
+        self._backgrounds.close()
 
     def __enter__(self) -> "Filter":
         return self
@@ -345,40 +322,22 @@ class Filter:
         self.close()
 
 
-def find_refinement(name: str, live: bool) -> Refinement:
-    """What `--refine` names.
+def find_quality(settings: Settings, auto: str) -> Quality:
+    """Return the quality that settings name.
+
+    Args:
+        settings: their quality counts.
+        auto: the name of what "auto" means.
 
     Raises:
-        UserError: an unknown name, or one that lacks a package or is too slow for moving pictures.
+        UserError: the name is unknown.
     """
-    if name not in REFINEMENTS:
-        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(REFINEMENTS)}.")
-    if live and REFINEMENTS[name].is_slow:
-        raise UserError(f"The refinement '{name}' is for stills only.", "Leave --refine away for moving pictures.")
-    REFINEMENTS[name].check()
-    return REFINEMENTS[name]
+    name = auto if settings.quality == "auto" else settings.quality
+    if name not in QUALITIES:
+        raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
+    return QUALITIES[name]
 
 
 def no_matte() -> Matte:
-    """What a look that is whole never asks for."""
+    """Fail: a look that needs no matte asked for one."""
     raise AssertionError("a whole look has no matte")
-
-
-class BackgroundClip:
-    """A looping clip, read as the frames' time goes on."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._source: Source = ClipSource(path, loop=True)
-        self._frames = iter(self._source)
-        self._now = self._next = next(self._frames)
-
-    def image_at(self, seconds: float) -> Image:
-        """The newest frame whose time has come."""
-        while self._next.time <= seconds:
-            self._now, self._next = self._next, next(self._frames)
-        return self._now.image
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._source.close()

@@ -1,10 +1,10 @@
-"""The filter with its pixels on a device of PyTorch's: a frame goes up once, its picture comes down once.
+"""The filter with its pixels on a PyTorch device: a frame is uploaded once, its picture is downloaded once.
 
-Beside them only small things travel: the matte at its net's size and a picture at a third of the size at which styles
-paint come down, for optical flow, trust and smoothing, which stay on the CPU; what those find goes up.
+Besides these, only small arrays travel. The coarse matte, and the picture at a third of the size at which styles paint,
+are downloaded. Optical flow, trust and smoothing stay on the CPU, and what they find is uploaded.
 
-Nets compute in half precision on a GPU, two styles one after the other: each fills the device by itself. What must be
-CUDA is in `Link` and `Graph` alone.
+Networks compute in half precision on a GPU. Two styles run one after the other, because each fills the device. Only
+`DeviceLink` and `CudaGraph` need CUDA.
 """
 
 from collections import OrderedDict
@@ -17,182 +17,211 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from livestyle.config.look import Look, Plane
+from livestyle.config.look import LOOK_KINDS, NONE, Look, Plane
 from livestyle.config.quality import Quality
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.image.types import size_of as size_of_image
 from livestyle.matting.matte import Matting
 from livestyle.matting.refine import GUIDED
 from livestyle.matting.segmenter import CardSegmenter
-from livestyle.render.cuda_graph import Function, Link, Recorded, Tensors
+from livestyle.render.backgrounds import Backgrounds
+from livestyle.render.cuda_graph import DeviceLink, Function, Recorded, Tensors
 from livestyle.render.gpu_pixels import (
     as_bytes,
     as_picture,
-    blur_plane,
-    brought,
     composite,
+    composite_foreground,
     fit,
     grayscale,
-    keep_colors,
     linear,
     mix,
-    person_before,
     refine,
     rounded,
-    segmented,
+    segment,
     size_of,
-    stylized,
+    stylize,
     third,
+    warp,
 )
+from livestyle.render.kinds import DRAWINGS, GpuScene
 from livestyle.render.meter import Meter
-from livestyle.render.planes import painted_at
+from livestyle.render.planes import style_size
 from livestyle.render.stylizer import Stylizer
 from livestyle.render.temporal import MotionEstimator, MotionField
 from livestyle.types import Size
 
-KINDS = {"none", "color", "image", "blur", "style"}  # looks that are rendered here
-KEPT = 4  # programs that stay ready
+MAX_PROGRAMS = 4
+
+
+def key_of(style: str) -> str:
+    """Return the name of a style's painting among the tensors of a program."""
+    return f"painting of {style}"
 
 
 class Program:
-    """How frames of one size become pictures of one look, in two parts: before and after the small things are known.
+    """Turn frames of one size into pictures of one look, in two parts: before and after the CPU's part is known.
 
     Args:
-        painted: the size at which styles paint; segmenter: None where the look needs no matte.
-        styles: by name; pictures: of the look, by path, (1, 3, H, W) of the frames' size; steadied: over time.
+        look: of both planes.
+        painted: the size at which styles paint, (width, height).
+        segmenter: None where the look needs no matte.
+        styles: by name.
+        upload: returns the picture of a path, float32 (1, 3, H, W) of the frames' size.
+        is_live: whether paintings are smoothed over time.
         epsilon: of the guided filter.
+        record: returns a function that may be recorded as a CUDA graph.
     """
 
     def __init__(
         self, look: Look, painted: Size, segmenter: CardSegmenter | None, styles: dict[str, Stylizer],
-        pictures: Tensors, steadied: bool, epsilon: float, record: Callable[[Function], Recorded],
+        upload: Callable[[str], Tensor], is_live: bool, epsilon: float, record: Callable[[Function], Recorded],
     ) -> None:  # fmt: skip
         self._look, self.painted, self._segmenter, self._styles = look, painted, segmenter, styles
-        self._pictures, self._steadied, self._epsilon = pictures, steadied, epsilon
+        self._upload, self._is_live, self._epsilon = upload, is_live, epsilon
+        self._pictures: Tensors = {}  # by path; a recording needs them for as long as it is launched
         self.begin, self.finish = record(self._begin), record(self._finish)
-        self.names = {"calm", *styles}  # of what it remembers from frame to frame
+        self.remembered = {"denoised", *map(key_of, styles)}  # names of what is kept for the next frame
 
     def _begin(self, given: Tensors) -> Tensors:
-        """From the "frame", uint8 (H, W, 3): "image", "feed" for styles; "third" of that; "gray", "small", "matte"."""
+        """Compute what the CPU needs.
+
+        Args:
+            given: "frame", uint8 (H, W, 3).
+
+        Returns:
+            "image" at full size and "reduced" for styles, float32 (1, 3, H, W). "third" for the motion, uint8 (h, w,
+            3). "gray" at full size, float32 (1, 1, H, W). "coarse matte", float32 (1, 1, h, w), and "small gray" of its
+            size, uint8 (h, w, 1).
+        """
         image = as_picture(given["frame"])
         made = {"image": image}
         if self._styles:
-            made["feed"] = fit(image, self.painted)
-            if self._steadied:
-                made["third"] = as_bytes(third(made["feed"]))
+            made["reduced"] = fit(image, self.painted)
+            if self._is_live:
+                made["third"] = as_bytes(third(made["reduced"]))
         if self._segmenter:
-            made["gray"], made["matte"] = grayscale(image), segmented(self._segmenter, image)
-            made["small"] = as_bytes(fit(made["gray"], size_of(made["matte"])))
+            made["gray"], made["coarse matte"] = grayscale(image), segment(self._segmenter, image)
+            made["small gray"] = as_bytes(fit(made["gray"], size_of(made["coarse matte"])))
         return made
 
     def _finish(self, given: Tensors) -> Tensors:
-        """From that, the steadied "matte" and "maps" (1, 4, h, w), and what was remembered: the same anew, "picture"
-        uint8 (H, W, 3), "cut" the matte at its size.
+        """Compute the picture.
 
-        Maps are the flow, in pixels of what is painted, trust, and how much of the pictures before is to be kept.
+        Args:
+            given: what `_begin` returned, with the coarse matte smoothed; "maps" of `motion_maps`; and what is
+                remembered of the frame before.
+
+        Returns:
+            "picture", uint8 (H, W, 3); "matte", float32 (1, 1, H, W); and what is to be remembered.
         """
         look, image, made = self._look, given["image"], self._paint(given) if self._styles else {}
-        painted = {style: fit(rounded(made[style]), size_of(image)) for style in self._styles}
-        if "matte" not in given:
-            whole = self._render(look.background, look.background_strength, image, painted, image)
+        paintings = {style: fit(rounded(made[key_of(style)]), size_of(image)) for style in self._styles}
+        if "coarse matte" not in given:
+            whole = self._draw(look.background, look.background_strength, image, paintings, image)
             return made | {"picture": as_bytes(whole)}
-        matte = refine(given["matte"], given["gray"], as_picture(given["small"]), self._epsilon)
-        scene = self._render(look.background, look.background_strength, image, painted, 1 - matte)
-        person = self._render(look.person, look.person_strength, image, painted, matte)
-        put = person_before if person is image and scene is not image else composite
-        return made | {"picture": as_bytes(put(person, scene, matte)), "cut": matte}
+        matte = refine(given["coarse matte"], given["gray"], as_picture(given["small gray"]), self._epsilon)
+        scene = self._draw(look.background, look.background_strength, image, paintings, 1 - matte)
+        person = self._draw(look.person, look.person_strength, image, paintings, matte)
+        put = composite_foreground if person is image and scene is not image else composite
+        return made | {"picture": as_bytes(put(person, scene, matte)), "matte": matte}
 
     def _paint(self, given: Tensors) -> Tensors:
-        """Each style's painting, steadied, and "calm", the picture without its noise."""
-        feed = given["feed"]
+        """Return each style's painting, smoothed, and "denoised", the picture with its noise averaged out."""
+        now = given["reduced"]
         if "maps" not in given:
-            return {name: stylized(style, feed) for name, style in self._styles.items()}
+            return {key_of(name): stylize(style, now) for name, style in self._styles.items()}
         maps = linear(given["maps"], self.painted)
-        flow, trust, keep = maps[:, :2], maps[:, 2:3], maps[:, 3:]
-        made = {"calm": feed + keep * (given.get("calm", feed) - feed)}
+        flow, trust, denoise = maps[:, :2], maps[:, 2:3], maps[:, 3:]
+        made = {"denoised": now + denoise * (given.get("denoised", now) - now)}
         for name, style in self._styles.items():
-            now = stylized(style, rounded(made["calm"]))
-            made[name] = now + trust * (brought(given[name], flow) - now) if name in given else now
+            key, new = key_of(name), stylize(style, rounded(made["denoised"]))
+            made[key] = new + trust * (warp(given[key], flow) - new) if key in given else new
         return made
 
-    def _render(self, plane: Plane, strength: float, image: Tensor, painted: Tensors, feed: Tensor) -> Tensor:
-        """One plane, over the whole frame; `feed` is 1 on the plane."""
-        if plane.kind == "none":
-            return image
-        if plane.kind == "color":
-            return torch.cat([torch.full_like(feed[:, :1], value) for value in plane.color], 1)
-        if plane.kind == "image":
-            return self._pictures[plane.path]
-        if plane.kind == "blur":
-            return mix(image, blur_plane(image, feed, plane.amount), strength)
-        first, *others = (painted[style] for style, _ in plane.styles)
-        styled = mix(first, others[0], plane.styles[1][1]) if others else first
-        return mix(image, keep_colors(styled, image) if self._look.keep_colors else styled, strength)
+    def _draw(self, plane: Plane, strength: float, image: Tensor, paintings: Tensors, matte: Tensor) -> Tensor:
+        """Draw one plane over the whole frame; `matte` is 1 on the plane."""
+        draw = DRAWINGS[plane.kind].draw_on_gpu
+        assert draw is not None
+        drawn = draw(plane, GpuScene(image, self._look, matte, paintings, self._picture))
+        return mix(image, drawn, strength) if LOOK_KINDS[plane.kind].is_mixed else drawn
+
+    def _picture(self, path: str) -> Tensor:
+        if path not in self._pictures:
+            self._pictures[path] = self._upload(path)
+        return self._pictures[path]
 
 
 class GpuFilter:
-    """Renders frames on a device; owns the programs of the last looks and sizes, and what was painted before.
+    """Render frames on a device. Own the programs of the last looks and sizes, and what was painted before.
 
     Args:
-        styles: a style made ready; picture: of a path, at a size.
-        steadied: over time; else each picture stands alone.
-
-    Raises:
-        RuntimeError: when called; of the device (torch.OutOfMemoryError is one), or of a matte that is none. Nothing
-            of such a frame is remembered.
+        device: as PyTorch names it.
+        style: returns a style by name.
+        backgrounds: pictures by path.
+        meter: takes the times.
+        is_live: whether paintings are smoothed over time; else each picture stands alone.
     """
 
     def __init__(
-        self, device: str, styles: Callable[[str], Stylizer], picture: Callable[[str, Size], Image], meter: Meter,
-        steadied: bool,
-    ) -> None:  # fmt: skip
-        self._link, self._styles, self._picture, self._meter = Link(torch.device(device)), styles, picture, meter
-        self._watcher = MotionEstimator() if steadied else None
+        self, device: str, style: Callable[[str], Stylizer], backgrounds: Backgrounds, meter: Meter, is_live: bool
+    ) -> None:
+        self._link, self._style, self._meter = DeviceLink(torch.device(device)), style, meter
+        self._backgrounds = backgrounds
+        self._estimator = MotionEstimator() if is_live else None
         self._pool = ThreadPoolExecutor(1, "record")
         self._programs: OrderedDict[object, Program] = OrderedDict()
-        self._step, self._last = 0, 0  # the number of this frame, and of the one that is remembered
+        self._step, self._remembered_step = 0, 0  # the number of this frame, and of the one that is remembered
         self._memory: Tensors = {}
-        self._cut: tuple[Frame, Tensor] | None = None  # the frame rendered last, and its matte
+        self._matte: tuple[Frame, Tensor] | None = None  # the frame rendered last, and its matte
 
     def takes(self, look: Look, matting: Matting) -> bool:
-        """Whether it can render a look, with such mattes, and there is something to do."""
-        kinds = {look.background.kind, look.person.kind}
-        if look.bypass or kinds == {"none"} or not kinds <= KINDS:
+        """Return whether it can render a look with such mattes, and there is something to do."""
+        planes = look.background, look.person
+        if look.bypass or planes == (NONE, NONE) or not all(DRAWINGS[plane.kind].draw_on_gpu for plane in planes):
             return False
-        ours = isinstance(matting.segmenter, CardSegmenter) and matting.refinement is GUIDED
-        return look.is_whole or ours
+        can_segment = isinstance(matting.segmenter, CardSegmenter) and matting.refinement == GUIDED
+        return look.is_whole or can_segment
 
     @torch.inference_mode()
     def __call__(self, frame: Frame, look: Look, matting: Matting, quality: Quality) -> Image:
-        """The finished picture, of the frame's size, its memory the caller's own."""
-        self._cut, self._step = None, self._step + 1
+        """Return the finished picture of a frame, uint8 (H, W, 3), its memory the caller's own.
+
+        Raises:
+            RuntimeError: of the device (torch.OutOfMemoryError is one), or of an invalid matte. Then nothing of the
+                frame is remembered.
+        """
+        self._matte, self._step = None, self._step + 1
         program = self._program(look, size_of_image(frame.image), matting, quality)
-        with self._meter.stage("segment"):  # with the way up, and what else comes before the styles
-            made = program.begin({"frame": self._link.up("frame", frame.image)})
-            names = [name for name in ("third", "small", "matte") if name in made]
-            small = dict(zip(names, self._link.down([made[name] for name in names]) if names else [], strict=True))
-        with self._meter.stage("stylize"):  # with compositing behind it, and the way down
-            made |= self._steadied(small, frame, matting, program)
+        with self._meter.stage("segment"):  # with the upload, and what else comes before the styles
+            made = program.begin({"frame": self._link.upload("frame", frame.image)})
+            names = [name for name in ("third", "small gray", "coarse matte") if name in made]
+            arrays = self._link.download([made[name] for name in names]) if names else []
+        with self._meter.stage("stylize"):  # with compositing behind it, and the download
+            made |= self._smoothed(dict(zip(names, arrays, strict=True)), frame, matting, program)
             made = program.finish(made)
-            (picture,) = self._link.down([made["picture"]])
-        self._memory, self._last = {name: made[name] for name in program.names & made.keys()}, self._step
-        self._cut = (frame, made["cut"]) if "cut" in made else None
-        self._meter.runs["cut out"] += "cut" in made
-        self._meter.runs["painted"] += bool(look.styled_planes)
+            (picture,) = self._link.download([made["picture"]])
+        self._memory = {name: made[name] for name in program.remembered & made.keys()}
+        self._remembered_step = self._step
+        self._matte = (frame, made["matte"]) if "matte" in made else None
+        self._meter.runs["segmented"] += "matte" in made
+        self._meter.runs["stylized"] += bool(look.styled_planes)
         self._meter.areas.extend([1.0] * len(look.styled_planes))
         return cast(Image, picture)
 
     @torch.inference_mode()
     def matte(self, frame: Frame) -> Matte | None:
-        """The matte of the frame rendered last, if this is that and it had one."""
-        if self._cut is None or self._cut[0] is not frame:
+        """Return the matte of the frame rendered last, float32 (H, W); None if this is another, or had none."""
+        if self._matte is None or self._matte[0] is not frame:
             return None
-        (matte,) = self._link.down([self._cut[1]])
+        (matte,) = self._link.download([self._matte[1]])
         return cast(Matte, matte[0, 0])
 
-    def settle(self) -> bool:
-        """Wait for what is recorded aside; whether frames of the look and size rendered last are launched from CUDA
-        graphs by now."""
+    def wait_for_graphs(self) -> bool:
+        """Wait for CUDA graphs that are being recorded.
+
+        Returns:
+            Whether frames of the look and size rendered last are launched from graphs by now.
+        """
         parts = [part for program in self._programs.values() for part in (program.begin, program.finish)]
         wait([part.graph for part in parts if part.graph])
         return bool(parts) and all(part.is_recorded for part in parts[-2:])
@@ -202,47 +231,53 @@ class GpuFilter:
         self._pool.shutdown()
 
     def _program(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
-        key = look, size, painted_at(quality, size), quality.precision, id(matting.segmenter)
+        key = look, size, style_size(quality, size), quality.precision, id(matting.segmenter)
         if key not in self._programs:
-            self._programs[key] = self._written(look, size, matting, quality)
-            if len(self._programs) > KEPT:
+            self._programs[key] = self._new_program(look, size, matting, quality)
+            if len(self._programs) > MAX_PROGRAMS:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(key)
         return self._programs[key]
 
-    def _written(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
-        paths = {plane.path for plane in (look.background, look.person) if plane.kind == "image"}
-        pictures = {path: as_picture(self._link.up("picture", self._picture(path, size)).clone()) for path in paths}
-        styles = {style: self._styles(style) for style in look.styled_planes}
+    def _new_program(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
+        def upload(path: str) -> Tensor:
+            return as_picture(torch.from_numpy(self._backgrounds.picture(path, size)).to(self._link.device))
+
+        styles = {style: self._style(style) for style in look.styled_planes}
         segmenter = None if look.is_whole else cast(CardSegmenter, matting.segmenter)
         return Program(
-            look, painted_at(quality, size), segmenter, styles, pictures, self._watcher is not None, matting.epsilon,
+            look, style_size(quality, size), segmenter, styles, upload, self._estimator is not None, matting.epsilon,
             lambda function: Recorded(function, self._link.device, self._pool),
         )  # fmt: skip
 
-    def _steadied(self, small: dict[str, NDArray[Any]], frame: Frame, matting: Matting, program: Program) -> Tensors:
-        """What the small things tell, on the device, and what is remembered of the frame before."""
+    def _smoothed(self, small: dict[str, NDArray[Any]], frame: Frame, matting: Matting, program: Program) -> Tensors:
+        """Return what the CPU finds from small arrays, on the device, and what is remembered of the frame before."""
         found: Tensors = {}
-        if "third" in small and self._watcher:
-            seen, shape = self._watcher.glimpse(small["third"], frame.time), small["third"].shape[:2]
-            maps = as_maps(seen, shape, program.painted)
-            found["maps"] = self._link.up("maps", maps)
-            if self._last == self._step - 1:
-                found |= {
-                    name: linear(self._memory[name], program.painted) for name in program.names & self._memory.keys()
-                }
-        if "matte" in small:
-            matte = matting.steadied(small["matte"][0, 0], small["small"][..., 0], frame.time)
-            found["matte"] = self._link.up("matte", matte[None, None])
+        if "third" in small and self._estimator:
+            field, shape = self._estimator.estimate(small["third"], frame.time), small["third"].shape[:2]
+            found["maps"] = self._link.upload("maps", motion_maps(field, shape, program.painted))
+            if self._remembered_step == self._step - 1:
+                known = program.remembered & self._memory.keys()
+                found |= {name: linear(self._memory[name], program.painted) for name in known}
+        if "coarse matte" in small:
+            matte = matting.smoothed(small["coarse matte"][0, 0], small["small gray"][..., 0], frame.time)
+            found["coarse matte"] = self._link.upload("coarse matte", matte[None, None])
         return found
 
 
-def as_maps(seen: MotionField | None, shape: tuple[int, int], painted: Size) -> NDArray[np.float32]:
-    """A glimpse as maps (1, 4, h, w), all 0 where nothing is remembered."""
+def motion_maps(field: MotionField | None, shape: tuple[int, int], painted: Size) -> NDArray[np.float32]:
+    """Return a motion as maps, float32 (1, 4, h, w), all 0 if none is known.
+
+    The maps are the flow (x, y) in pixels of what is painted, the trust, and the weight that removes noise.
+
+    Args:
+        field: the motion; shape: (h, w) of the maps.
+        painted: the size at which styles paint.
+    """
     maps = np.zeros((1, 4, *shape), np.float32)
-    if seen:
+    if field:
         for axis in (0, 1):
-            maps[0, axis] = seen.flow[..., axis] * (painted[axis] / shape[1 - axis])
-        maps[0, 2] = seen.trust
-        maps[0, 3] = 0 if seen.keep is None else seen.keep
+            maps[0, axis] = field.flow[..., axis] * (painted[axis] / shape[1 - axis])
+        maps[0, 2] = field.trust
+        maps[0, 3] = 0 if field.denoise is None else field.denoise
     return maps

@@ -1,7 +1,6 @@
-"""Pure functions on pictures that lie on a device of PyTorch's: twins of those of `image`, `steady` and `segment`, to a
-level or two.
+"""Pure functions on pictures on a PyTorch device, equal to those of the CPU to a level or two.
 
-Pictures are float32 (1, 3, H, W) RGB in 0..255, mattes (1, 1, H, W) in 0..1, of one device.
+Pictures are float32 (1, 3, H, W) RGB in 0..255. Mattes are float32 (1, 1, H, W) in 0..1. All are on one device.
 """
 
 import threading
@@ -14,17 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livestyle.image.pixels import LARGE, NEAR, RIM
-from livestyle.matting.refine import RADIUS, SURE
+from livestyle.image.pixels import LARGE_HEIGHT_PX, MIN_PERSON_SHARE, RIM_SHARE
+from livestyle.matting.refine import CERTAIN_MARGIN, RADIUS_SHARE
 from livestyle.matting.segmenter import CardSegmenter
 from livestyle.nets.engine import Net
 from livestyle.nets.torch_net import TorchNet
-from livestyle.render.stylizer import LEAST, Stylizer
+from livestyle.render.stylizer import MIN_SIDE_PX, Stylizer
 from livestyle.types import Size
 
 
-class Used(threading.local):
-    """The constants that a thread uses, where `by` is a list: a recording needs them for as long as it is played."""
+class ConstantsInUse(threading.local):
+    """The constants that a thread uses, if `by` is a list. A recording needs them for as long as it is launched."""
 
     by: list[Tensor] | None = None
 
@@ -34,70 +33,76 @@ class Used(threading.local):
         return constant
 
 
-used = Used()
+in_use = ConstantsInUse()
 
 
 def size_of(image: Tensor) -> Size:
-    """Width and height."""
+    """Return the width and height."""
     return image.shape[3], image.shape[2]
 
 
 def rounded(image: Tensor) -> Tensor:
-    """To whole levels, halves up as OpenCV does."""
+    """Return whole levels, halves rounded up as OpenCV does."""
     return (image + 0.5).floor()
 
 
 def as_picture(data: Tensor) -> Tensor:
-    """uint8 (H, W, C) as a picture."""
+    """Return uint8 (H, W, C) as a picture."""
     return data.permute(2, 0, 1)[None].float()
 
 
 def as_bytes(image: Tensor) -> Tensor:
-    """A picture as uint8 (H, W, C), rounded."""
+    """Return a picture as uint8 (H, W, C), rounded."""
     return rounded(image).clamp(0, 255).to(torch.uint8)[0].permute(1, 2, 0).contiguous()
 
 
 @lru_cache(256)
-def blurring(length: int, kernel: tuple[float, ...], device: torch.device) -> Tensor:
-    """The (length, length) matrix that blurs a column: OpenCV's own, border and all, since it blurs the identity."""
+def blur_matrix(length: int, kernel: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return the (length, length) matrix that blurs a column.
+
+    OpenCV blurs the identity matrix, so that its border is treated as OpenCV does.
+    """
     blurred = cv2.sepFilter2D(np.eye(length, dtype=np.float32), cv2.CV_32F, np.ones(1), np.array(kernel))
     return torch.from_numpy(np.ascontiguousarray(blurred)).to(device)
 
 
 @lru_cache(256)
-def shrinking(length: int, to: int, device: torch.device) -> Tensor:
-    """The (to, length) matrix that averages a column down: OpenCV's INTER_AREA."""
+def area_matrix(length: int, to: int, device: torch.device) -> Tensor:
+    """Return the (to, length) matrix that averages a column down as OpenCV's INTER_AREA does."""
     shrunk = cv2.resize(np.eye(length, dtype=np.float32), (length, to), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(shrunk.reshape(to, length)).to(device)
 
 
 def blur(image: Tensor, kernel: tuple[float, ...]) -> Tensor:
-    """Convolve with a kernel along both sides."""
-    rows, columns = (used(blurring(length, kernel, image.device)) for length in image.shape[2:])
+    """Convolve a picture with a kernel along both axes."""
+    rows, columns = (in_use(blur_matrix(length, kernel, image.device)) for length in image.shape[2:])
     return rows @ image @ columns.T
 
 
 def gaussian(sigma: float) -> tuple[float, ...]:
-    """The kernel that OpenCV takes for pictures of floats."""
+    """Return the kernel that OpenCV takes for float pictures."""
     return tuple(cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma).ravel().tolist())
 
 
 def linear(image: Tensor, size: Size) -> Tensor:
-    """Scale to a size, bilinear."""
+    """Scale a picture to a size, bilinear."""
     return image if size == size_of(image) else F.interpolate(image, size[::-1], mode="bilinear", align_corners=False)
 
 
 def area(image: Tensor, size: Size) -> Tensor:
-    """Scale down to a size, averaging."""
+    """Scale a picture down to a size, averaging."""
     width, height = size_of(image)
     if (width, height) == (2 * size[0], 2 * size[1]):
         return F.avg_pool2d(image, 2)
-    rows, columns = used(shrinking(height, size[1], image.device)), used(shrinking(width, size[0], image.device))
+    rows, columns = (
+        in_use(area_matrix(height, size[1], image.device)),
+        in_use(area_matrix(width, size[0], image.device)),
+    )
     return rows @ image @ columns.T
 
 
 def fit(image: Tensor, size: Size) -> Tensor:
-    """As `image.fit`."""
+    """Do as `pixels.fit`."""
     while image.shape[3] >= 2 * size[0] and image.shape[2] >= 2 * size[1] and not (image.shape[2] | image.shape[3]) & 1:
         image = rounded(F.avg_pool2d(image, 2))
     width, height = size_of(image)
@@ -107,33 +112,38 @@ def fit(image: Tensor, size: Size) -> Tensor:
 
 
 def third(image: Tensor) -> Tensor:
-    """As `steady.third`."""
+    """Do as `temporal.third`."""
     half, size = (tuple(max(1, side // part) for side in size_of(image)) for part in (2, 3))
     return linear(rounded(area(image, cast(Size, half))), cast(Size, size))
 
 
 def padded(image: Tensor, multiple: int) -> Tensor:
-    """As `image.pad_to`."""
+    """Do as `pixels.pad_to`."""
     bottom, right = (-side % multiple for side in image.shape[2:])
     if not (bottom or right):
         return image
     return F.pad(image, (0, right, 0, bottom), mode="reflect" if min(image.shape[2:]) > multiple else "replicate")
 
 
+def filled(like: Tensor, color: tuple[int, int, int]) -> Tensor:
+    """Return a picture of one colour (RGB in 0..255), of the size of another."""
+    return torch.cat([torch.full_like(like[:, :1], value) for value in color], 1)
+
+
 def grayscale(image: Tensor) -> Tensor:
-    """The picture's luma, in whole levels."""
+    """Return the picture's luma, (1, 1, H, W) in whole levels."""
     return rounded(0.299 * image[:, :1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:])
 
 
 def mix(image: Tensor, other: Tensor, share: float) -> Tensor:
-    """As `image.mix`, not rounded."""
+    """Do as `pixels.mix`, not rounded."""
     if share <= 0 or share >= 1:
         return other if share >= 1 else image
     return image + share * (other - image)
 
 
 def keep_colors(styled: Tensor, image: Tensor) -> Tensor:
-    """As `image.keep_colors`."""
+    """Do as `pixels.keep_colors`."""
     luma, own = grayscale(styled), grayscale(image)
     red = rounded((image[:, :1] - own) * 0.713)
     blue = rounded((image[:, 2:] - own) * 0.564)
@@ -141,100 +151,103 @@ def keep_colors(styled: Tensor, image: Tensor) -> Tensor:
 
 
 def refine(matte: Tensor, gray: Tensor, small: Tensor, epsilon: float) -> Tensor:
-    """As `segment.refine`; `small` is the grey picture at the matte's size."""
-    width = 2 * max(1, round(RADIUS * min(matte.shape[2:]))) + 1
+    """Do as `matting.refine.refine`; `small` is the grey picture at the matte's size."""
+    width = 2 * max(1, round(RADIUS_SHARE * min(matte.shape[2:]))) + 1
     box = (1 / width,) * width
     mean_gray, mean_matte = blur(small, box), blur(matte, box)
     slope = blur(small * matte, box) - mean_gray * mean_matte
     slope = slope / (blur(small * small, box) - mean_gray * mean_gray + epsilon * 255**2)
-    gain = 1 / (1 - 2 * SURE)
-    offset = (blur(mean_matte - slope * mean_gray, box) - SURE) * gain
+    gain = 1 / (1 - 2 * CERTAIN_MARGIN)
+    offset = (blur(mean_matte - slope * mean_gray, box) - CERTAIN_MARGIN) * gain
     size = size_of(gray)
     return (gray * linear(blur(slope, box) * gain, size) + linear(offset, size)).clamp(0, 1)
 
 
-def plane_colors(image: Tensor, feed: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """As `image.plane_colors`."""
-    weight, kernel = (2 * feed - 1).clamp(0, 1), gaussian(sigma)
+def plane_colors(image: Tensor, plane: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Do as `pixels.plane_colors`."""
+    weight, kernel = (2 * plane - 1).clamp(0, 1), gaussian(sigma)
     mass = blur(weight, kernel)
     return (blur(image * weight, kernel) / mass.clamp(min=1e-3)).clamp(0, 255), mass
 
 
 def reduced(image: Tensor, matte: Tensor, factor: int = 4) -> tuple[Tensor, Tensor]:
-    """As `image.reduced`."""
+    """Do as `pixels.reduced`."""
     width, height = (max(1, side // factor) for side in size_of(image))
     return fit(image, (width, height)), linear(matte, (width, height))
 
 
-def blur_plane(image: Tensor, feed: Tensor, strength: float) -> Tensor:
-    """As `image.blur_plane`."""
-    small, near = reduced(image, feed)
+def blur_plane(image: Tensor, plane: Tensor, strength: float) -> Tensor:
+    """Do as `pixels.blur_plane`."""
+    small, near = reduced(image, plane)
     blurred, _ = plane_colors(small, near, max(0.3, strength * small.shape[2] / 12))
     return rounded(linear(blurred.floor(), size_of(image)))
 
 
-def own_colors(image: Tensor, matte: Tensor) -> Tensor:
-    """As `image.own_colors`, everywhere."""
-    small, feed = reduced(image, matte, 4 if image.shape[2] < LARGE else 8)
-    sigma = max(1.0, RIM * small.shape[2])
-    (person, near), (scene, _) = (plane_colors(small, plane, sigma) for plane in (feed, 1 - feed))
+def foreground_colors(image: Tensor, matte: Tensor) -> Tensor:
+    """Do as `pixels.foreground_colors`, for all pixels."""
+    small, near_matte = reduced(image, matte, 4 if image.shape[2] < LARGE_HEIGHT_PX else 8)
+    sigma = max(1.0, RIM_SHARE * small.shape[2])
+    (person, near), (scene, _) = (plane_colors(small, plane, sigma) for plane in (near_matte, 1 - near_matte))
     spread = F.interpolate(torch.cat([person, scene, near], 1), image.shape[2:], mode="nearest")
     ahead, behind, known = spread[:, :3], spread[:, 3:6], spread[:, 6:]
     ahead = ahead + matte * (image - matte * ahead - (1 - matte) * behind)
-    return torch.where(known > NEAR, ahead.clamp(0, 255), image)
+    return torch.where(known > MIN_PERSON_SHARE, ahead.clamp(0, 255), image)
 
 
 def hardened(matte: Tensor) -> Tensor:
-    """Exactly 0 or 1 where it is within half a level of that."""
+    """Return a matte, exactly 0 or 1 where it is within half a level of that."""
     return torch.where(matte * 255 <= 0.5, 0.0, torch.where(matte * 255 >= 254.5, 1.0, matte))
 
 
 def composite(person: Tensor, scene: Tensor, matte: Tensor) -> Tensor:
-    """As `image.composite`, not rounded."""
+    """Do as `pixels.composite`, not rounded."""
     return scene + hardened(matte) * (person - scene)
 
 
-def person_before(image: Tensor, scene: Tensor, matte: Tensor) -> Tensor:
-    """As `image.person_before`, not rounded."""
-    return composite(torch.where(hardened(matte) == 1, image, own_colors(image, matte)), scene, matte)
+def composite_foreground(image: Tensor, scene: Tensor, matte: Tensor) -> Tensor:
+    """Do as `pixels.composite_foreground`, not rounded."""
+    return composite(torch.where(hardened(matte) == 1, image, foreground_colors(image, matte)), scene, matte)
 
 
 @lru_cache(16)
-def own_places(size: Size, device: torch.device) -> Tensor:
-    """Each pixel's own place (x, y), (1, 2, H, W)."""
+def pixel_grid(size: Size, device: torch.device) -> Tensor:
+    """Return each pixel's own place (x, y), (1, 2, H, W)."""
     x, y = (torch.arange(length, dtype=torch.float32, device=device) for length in size)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
 
 
-def brought(image: Tensor, flow: Tensor) -> Tensor:
-    """The values that were where a flow (1, 2, H, W), in pixels, points back to; of the border where that is outside.
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Return the values at the places that a flow points back to; outside of the picture, those of its border.
 
-    Places are cut off at the border, where zeros beyond it weigh nothing: not every device knows its repetition.
+    Places are clamped to the border instead of padding with it, which not every device can do.
+
+    Args:
+        image: (1, C, H, W); flow: (1, 2, H, W) in pixels.
     """
-    places = used(own_places(size_of(image), image.device)) + flow
+    places = in_use(pixel_grid(size_of(image), image.device)) + flow
     steps = [2 / max(1, length - 1) for length in size_of(image)]
     grid = torch.stack([places[:, axis] * steps[axis] - 1 for axis in (0, 1)], -1).clamp(-1, 1)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
 
 
-def through(net: Net, image: Tensor) -> Tensor:
-    """What a net of PyTorch's makes of a picture, float32, before its door."""
+def run_net(net: Net, image: Tensor) -> Tensor:
+    """Return the raw output of a PyTorch network for a picture, float32."""
     module = cast(TorchNet, net).module
     images = (image / 255).to(next(module.parameters()).dtype)
     result: Tensor = module.net(images.contiguous(memory_format=torch.channels_last)).float()
     return result
 
 
-def segmented(segmenter: CardSegmenter, image: Tensor) -> Tensor:
-    """The matte, at the size that the net takes."""
+def segment(segmenter: CardSegmenter, image: Tensor) -> Tensor:
+    """Return the matte at the size that the segmenter's network takes."""
     width, height = segmenter.size(size_of(image))
-    scores = through(segmenter.net, padded(fit(image, (width, height)), segmenter.card.multiple))
+    scores = run_net(segmenter.net, padded(fit(image, (width, height)), segmenter.card.multiple))
     return torch.sigmoid(scores)[:, :1, :height, :width].contiguous()
 
 
-def stylized(style: Stylizer, image: Tensor) -> Tensor:
-    """The picture painted, in whole levels."""
+def stylize(style: Stylizer, image: Tensor) -> Tensor:
+    """Return the painting of a picture, in whole levels."""
     width, height = size_of(image)
     image = padded(image, style.multiple)
-    image = image if min(image.shape[2:]) >= LEAST else padded(image, LEAST)
-    return rounded(through(style.net, image)[..., :height, :width].clamp(0, 1) * 255)
+    image = image if min(image.shape[2:]) >= MIN_SIDE_PX else padded(image, MIN_SIDE_PX)
+    return rounded(run_net(style.net, image)[..., :height, :width].clamp(0, 1) * 255)

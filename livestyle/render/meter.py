@@ -7,16 +7,22 @@ from contextlib import contextmanager
 
 import numpy as np
 
-REMEMBERED = 5000  # timings of a stage
+MAX_TIMINGS = 5000  # of a stage, the newest
 
 
 class Meter:
-    """Milliseconds per stage: the newest few thousand, and how often each stage ran."""
+    """Record the stages of frames.
+
+    Attributes:
+        stages: the newest timings in ms, by stage.
+        runs: how often each stage ran. "segmented" and "stylized" count the frames with a new matte and a new painting.
+        areas: what styles computed, as shares of the picture.
+    """
 
     def __init__(self) -> None:
-        self.stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-        self.runs: Counter[str] = Counter()  # and on how many frames any style was "painted", the person "cut out"
-        self.areas: deque[float] = deque(maxlen=REMEMBERED)  # of what styles painted, as shares of the picture
+        self.stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MAX_TIMINGS))
+        self.runs: Counter[str] = Counter()
+        self.areas: deque[float] = deque(maxlen=MAX_TIMINGS)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -27,14 +33,14 @@ class Meter:
         self.runs[name] += 1
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Forget all that was recorded."""
         for record in (self.stages, self.runs, self.areas):
             record.clear()
 
     def newest(self, name: str) -> float:
-        """What a stage took last, 0 where it never ran."""
+        """Return the newest timing of a stage in ms, 0 if it never ran."""
         return self.stages[name][-1] if self.stages.get(name) else 0.0
 
     def median(self, name: str) -> float:
-        """Median of a stage, 0 where it never ran."""
+        """Return the median of a stage in ms, 0 if it never ran."""
         return round(float(np.median(self.stages[name])), 3) if self.stages.get(name) else 0.0

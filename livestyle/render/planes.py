@@ -1,4 +1,4 @@
-"""What styles paint of a frame: where their planes show, side by side, steadied over time."""
+"""What styles paint of a frame: where their planes are visible, side by side, smoothed over time."""
 
 import sys
 from collections import OrderedDict
@@ -18,202 +18,230 @@ from livestyle.render.stylizer import Stylizer, load_style
 from livestyle.render.temporal import Motion, MotionEstimator, PaintingHistory
 from livestyle.types import Size
 
-KEPT = 6  # styles that stay ready
-RESTING = 5  # frames for which what was made of a picture that stands still is kept
-CALM, LIVELY = 2, 0.05  # frames of a background of which nothing moves, and the share that moves where it is none
+MAX_CACHED_STYLES = 6
+MAX_COMPILED_LOOKS = 2  # what is painted and what comes next
+MAX_REUSED_FRAMES = 5  # in a row, of a picture that stands still
+MAX_REUSED_BACKGROUNDS = 2  # in a row, of a background of which nothing moves
+ACTIVE_SHARE = 0.05  # of a background that moves, from which none is reused
 Stylizations = dict[str, Future[Image]]  # a frame's paintings by style, of the frame's size
 
 
 @dataclass
 class Painting:
-    """A frame being painted.
+    """A frame while it is painted.
 
     Args:
-        quality, engine: that it is painted with, whatever is chosen meanwhile.
-        before: the paintings of the frame before, which these follow in memory.
-        seen: how the picture moved; begun: that the nets have begun, after which all that follows stands.
-        boxes: what of the picture each style paints; None: nothing, since its plane showed nowhere before.
-        anew: whether a net ran, and nothing was only carried along.
+        frame: the camera's frame.
+        look: the look of both planes.
+        quality: that it is painted with, whatever is chosen meanwhile.
+        previous: the paintings of the frame before. The history needs them first.
+        motion: how the picture moved.
+        started: done when the networks were started, after which all fields below are set.
+        boxes: what of the picture each style paints. None is nothing, since its plane was not visible before.
+        jobs: the paintings by style.
+        ran_network: whether a network ran, so that not all was only warped.
     """
 
     frame: Frame
     look: Look
     quality: Quality
-    engine: Engine
-    before: Stylizations
-    seen: Future[Motion]
-    begun: Future[None] = field(init=False)
+    previous: Stylizations
+    motion: Future[Motion]
+    started: Future[None] = field(init=False)
     boxes: dict[str, Box | None] = field(default_factory=dict)
     jobs: Stylizations = field(default_factory=dict)
-    anew: bool = False
+    ran_network: bool = False
 
 
 class Planes:
-    """Owns styles, where they paint, and what they have painted; frames begin in order, each when the matte of the one
-    before is known.
+    """Own the styles, where they paint, and what they painted.
+
+    Frames begin in order. Each begins when the matte of the one before is known.
 
     Args:
-        pool: does the parts of frames; it must begin them in the order in which they came.
-        steadied: over time; else each picture stands alone.
+        engine: what runs the networks; its precision is that of the quality.
+        models: a folder of models that goes before all others, or None.
+        pool: runs the parts of frames. It must start them in the order in which they came.
+        meter: takes the times.
+        is_live: whether paintings are smoothed over time; else each picture stands alone.
+
+    Attributes:
+        engine: as given, or as moved to.
     """
 
     def __init__(
-        self, quality: Quality, engine: Engine, models: Path | None, pool: ThreadPoolExecutor, steadied: bool
+        self, engine: Engine, models: Path | None, pool: ThreadPoolExecutor, meter: Meter, is_live: bool
     ) -> None:
-        self.quality, self.engine, self.meter = quality, engine, Meter()
+        self.engine, self._meter = engine, meter
         self._models, self._pool = models, pool
-        self._watcher = MotionEstimator() if steadied else None
+        self._estimator = MotionEstimator() if is_live else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
-        self._behind: Matte | None = None  # where the background showed in the frame before, at a third of the size
-        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = (
-            OrderedDict()
-        )  # by name and precision
-        self._ready: dict[object, list[Future[None]]] = {}  # what is being made ready, or is
+        self._background: Matte | None = None  # where it was visible in the frame before, at a third of the size
+        # By name and precision.
+        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = OrderedDict()
+        self._compiling: dict[object, list[Future[None]]] = {}  # jobs by look, size and precision; done ones too
 
     def move(self, engine: Engine) -> None:
-        """Compute elsewhere from now on; nothing may be at work."""
+        """Compute with another engine from now on; no frame may be in progress."""
         self.engine = engine
         self._styles.clear()
-        self._ready.clear()
+        self._compiling.clear()
 
-    def begin(self, frame: Frame, look: Look, before: Stylizations) -> Painting:
-        """Watch a frame, and paint it where its planes were before; all of that aside."""
-        seen = self._pool.submit(self._watch, frame, self.quality)
-        painting = Painting(frame, look, self.quality, self.engine, before, seen)
-        painting.begun = self._pool.submit(self._begin, painting)
+    def engine_at(self, quality: Quality) -> Engine:
+        """Return the engine with the precision of a quality."""
+        return replace(self.engine, precision=quality.precision)
+
+    def begin(self, frame: Frame, look: Look, quality: Quality, previous: Stylizations) -> Painting:
+        """Start to paint a frame where its planes were before, in the background.
+
+        Args:
+            frame, look, quality, previous: as of `Painting`.
+        """
+        motion = self._pool.submit(self._estimate, frame, quality)
+        painting = Painting(frame, look, quality, previous, motion)
+        painting.started = self._pool.submit(self._start, painting)
         return painting
 
     def finish(self, painting: Painting, matte: Matte | None) -> Stylizations:
-        """The paintings, each style's where it shows; one that shows nowhere is missing.
+        """Return the paintings. A style that is visible nowhere is missing.
 
         Args:
-            matte: tells where planes are; what the boxes of before did not hold of them is painted anew. None: they are
-            the whole picture.
+            painting: a frame that was begun.
+            matte: float32 (H, W). What the boxes did not contain of the planes is painted again. None: the planes are
+                the whole picture.
         """
-        painting.begun.result()
-        motion, planes = painting.seen.result(), painting.look.styled_planes
-        self._behind = None
-        if self._watcher and matte is not None:
-            if motion.moves is not None:
-                self._behind = 1 - pixels.fit_matte(matte, size_of(motion.moves))
-            size, time = size_of(motion.feed), painting.frame.time
-            shown = {
-                plane: self._regions[plane].shown(matte, size, time, rest=plane != "person")
+        painting.started.result()
+        motion, planes = painting.motion.result(), painting.look.styled_planes
+        self._background = None
+        if self._estimator and matte is not None:
+            if motion.moving is not None:
+                self._background = 1 - pixels.fit_matte(matte, size_of(motion.moving))
+            size, time = size_of(motion.denoised), painting.frame.time
+            visible = {
+                plane: self._regions[plane].update(matte, size, time, rest=plane != "person")
                 for plane in {*planes.values()} - {BOTH}
             }
             for style, plane in planes.items():
-                need, held = shown.get(plane, painting.boxes[style]), painting.boxes[style]
-                wrong = need is None or held is None or not held.holds(need)
-                if wrong and style in painting.jobs:
-                    wait([painting.jobs.pop(style)])  # a memory serves one painting at a time
-                if wrong and need:
-                    self._paint(painting, motion, style, self._regions[plane].box(size) or need)
+                needed, painted = visible.get(plane, painting.boxes[style]), painting.boxes[style]
+                is_wrong = needed is None or painted is None or not painted.contains(needed)
+                if is_wrong and style in painting.jobs:
+                    wait([painting.jobs.pop(style)])  # a history serves one painting at a time
+                if is_wrong and needed:
+                    self._paint(painting, motion, style, self._regions[plane].box(size) or needed)
         return painting.jobs
 
-    def forget(self, painting: Painting) -> None:
+    def wait_for(self, painting: Painting) -> None:
         """Wait until nothing works at a painting any more."""
-        wait([painting.begun])
+        wait([painting.started])
         wait(painting.jobs.values())
 
-    def style(self, name: str, engine: Engine | None = None) -> tuple[Stylizer, PaintingHistory]:
-        """A style made ready, and what it has painted.
+    def style(self, name: str, quality: Quality) -> tuple[Stylizer, PaintingHistory]:
+        """Return a style in the precision of a quality, and what it painted.
 
         Raises:
-            UserError: there is none, or its file is damaged.
+            UserError: there is no such style, or its file is damaged.
         """
-        engine = engine or self.engine
-        key = name, engine.precision
+        key = name, quality.precision
         if key not in self._styles:
-            self._styles[key] = load_style(name, engine, sys.maxsize, self._models), PaintingHistory()
-            if len(self._styles) > KEPT:
+            self._styles[key] = (
+                load_style(name, self.engine_at(quality), sys.maxsize, self._models),
+                PaintingHistory(),
+            )
+            if len(self._styles) > MAX_CACHED_STYLES:
                 self._styles.popitem(last=False)
         self._styles.move_to_end(key)
         return self._styles[key]
 
-    def make_ready(self, quality: Quality, look: Look, size: Size) -> bool:
-        """Whether a look can be painted this finely without delay; if not, that is begun, aside.
+    def warm_up(self, quality: Quality, look: Look, size: Size) -> bool:
+        """Compile what a look needs, in the background.
 
         Args:
-            size: of the frames.
+            quality: that it will be painted with.
+            look: the look of both planes.
+            size: width and height of the frames.
+
+        Returns:
+            Whether that is done, so that the look can be painted without delay.
         """
-        wanted = {style: painted_at(quality, size) for style in look.styled_planes}
+        wanted = {style: style_size(quality, size) for style in look.styled_planes}
         key = frozenset(wanted.items()), quality.precision
-        if key not in self._ready:
-            engine = replace(self.engine, precision=quality.precision)
-            jobs = [self._pool.submit(self.style(style, engine)[0].prepare, at) for style, at in wanted.items()]
-            self._ready[key] = jobs
-            for old in list(self._ready)[:-2]:  # what is painted and what is next; others may have been let go since
-                del self._ready[old]
-        return all(job.done() for job in self._ready[key])
+        if key not in self._compiling:
+            jobs = [self._pool.submit(self.style(style, quality)[0].prepare, at) for style, at in wanted.items()]
+            self._compiling[key] = jobs
+            for old in list(self._compiling)[:-MAX_COMPILED_LOOKS]:  # networks may have dropped others since
+                del self._compiling[old]
+        return all(job.done() for job in self._compiling[key])
 
-    def _watch(self, frame: Frame, quality: Quality) -> Motion:
-        """How the picture moved, at the size at which it is painted."""
-        small = pixels.fit(frame.image, painted_at(quality, size_of(frame.image)))
-        return self._watcher(small, frame.time) if self._watcher else Motion(0, small)
+    def _estimate(self, frame: Frame, quality: Quality) -> Motion:
+        """Return how the picture moved, at the size at which it is painted."""
+        small = pixels.fit(frame.image, style_size(quality, size_of(frame.image)))
+        return self._estimator(small, frame.time) if self._estimator else Motion(0, small)
 
-    def _begin(self, painting: Painting) -> None:
-        motion = painting.seen.result()
-        planes, size = painting.look.styled_planes, size_of(motion.feed)
+    def _start(self, painting: Painting) -> None:
+        motion = painting.motion.result()
+        planes, size = painting.look.styled_planes, size_of(motion.denoised)
         painting.boxes = {style: self._regions[plane].box(size) for style, plane in planes.items()}
         for style, box in painting.boxes.items():
             if box:
                 self._paint(painting, motion, style, box)
 
     def _paint(self, painting: Painting, motion: Motion, style: str, box: Box) -> None:
-        """Begin a painting, or carry the one before along where that will do."""
-        stylize, memory = self.style(style, painting.engine)
-        full, feed = size_of(painting.frame.image), size_of(motion.feed)
-        most = self._most(painting, motion, style)
-        last = painting.before.get(style)
+        """Start a new painting of a box, or warp the last one where that will do."""
+        stylize, history = self.style(style, painting.quality)
+        full, small = size_of(painting.frame.image), size_of(motion.denoised)
+        most = self._most_warped(painting, motion, style)
+        last = painting.previous.get(style)
         if most and last:
             wait([last])
-        if most and memory.will_do(motion, box, most):
-            painting.jobs[style] = self._pool.submit(carry, memory, motion, box, full)
+        if most and history.can_warp(motion, box, most):
+            painting.jobs[style] = self._pool.submit(warp_painting, history, motion, box, full)
             return
-        painting.anew = True
-        self.meter.areas.append(box.area / (feed[0] * feed[1]))
-        painting.jobs[style] = self._pool.submit(self._stylize, stylize, memory, motion, box, full, last)
+        painting.ran_network = True
+        self._meter.areas.append(box.area / (small[0] * small[1]))
+        painting.jobs[style] = self._pool.submit(self._stylize, stylize, history, motion, box, full, last)
 
-    def _most(self, painting: Painting, motion: Motion, style: str) -> int:
-        """For how many frames in a row a painting may be carried along."""
-        carry = painting.quality.carry
+    def _most_warped(self, painting: Painting, motion: Motion, style: str) -> int:
+        """Return for how many frames in a row a painting may be warped."""
+        most = painting.quality.carry
         if painting.quality.rests and motion.is_still:
-            return max(carry, RESTING)
-        if painting.quality.rests and painting.look.styled_planes[style] == "background" and self._behind is not None:
-            return max(carry, round(CALM * (1 - motion.moving(self._behind) / LIVELY)))
-        return carry
+            return max(most, MAX_REUSED_FRAMES)
+        is_behind = painting.look.styled_planes[style] == "background"
+        if painting.quality.rests and is_behind and self._background is not None:
+            activity = motion.moving_share(self._background) / ACTIVE_SHARE
+            return max(most, round(MAX_REUSED_BACKGROUNDS * (1 - activity)))
+        return most
 
     def _stylize(
         self,
         stylize: Stylizer,
-        memory: PaintingHistory,
+        history: PaintingHistory,
         motion: Motion,
         box: Box,
         size: Size,
         last: Future[Image] | None,
     ) -> Image:
-        """A box of the picture painted and steadied, laid into the rest, at a size."""
-        with self.meter.stage("stylize"):
-            painted = stylize(box.of(motion.feed))
+        """Paint and smooth a box of the picture, and paste it into the rest, at a size."""
+        with self._meter.stage("stylize"):
+            painted = stylize(box.crop(motion.denoised))
         if last:
             wait([last])
-        return laid(memory(painted, motion, box), motion.feed, box, size)
+        return pasted(history(painted, motion, box), motion.denoised, box, size)
 
 
-def carry(memory: PaintingHistory, motion: Motion, box: Box, size: Size) -> Image:
-    """The same without painting: what was painted before, carried along."""
-    return laid(memory.carry(motion), motion.feed, box, size)
+def warp_painting(history: PaintingHistory, motion: Motion, box: Box, size: Size) -> Image:
+    """Return the last painting warped, pasted into the rest of the picture, at a size."""
+    return pasted(history.warp(motion), motion.denoised, box, size)
 
 
-def painted_at(quality: Quality, size: Size) -> Size:
-    """At which frames of a size are stylized."""
+def style_size(quality: Quality, size: Size) -> Size:
+    """Return the size at which frames of a size are stylized."""
     return pixels.at_most(size, quality.pixels(size))
 
 
-def laid(part: Image, rest: Image, box: Box, size: Size) -> Image:
-    """A part of a picture laid into the rest of it, at a size."""
+def pasted(part: Image, rest: Image, box: Box, size: Size) -> Image:
+    """Return a part of a picture pasted into the rest of it, scaled to a size."""
     if part.shape != rest.shape:
         whole = rest.copy()
-        box.of(whole)[:] = part
+        box.crop(whole)[:] = part
         part = whole
     return pixels.fit(part, size)

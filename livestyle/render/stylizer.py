@@ -1,10 +1,11 @@
-"""Styles: a card or a file becomes a function on images."""
+"""Load styles: a model card or a file becomes a function on images."""
 
 import threading
 from pathlib import Path
 
 import numpy as np
 
+from livestyle.config.look import STYLE_FILES
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image.pixels import at_most, fit, pad_to
@@ -14,19 +15,19 @@ from livestyle.nets.engine import Engine, Net
 from livestyle.nets.library import find_card
 from livestyle.types import Size
 
-MULTIPLE = 4  # of the sides that any transform net takes, for files that do not say
-LEAST = 8  # pixels to a side: of less there is nothing to mirror at the border of the net's maps
-SIGNS = {"johnson": "encode.0.conv.weight", "slim": "join.weight"}  # a tensor that no other transform net has
+DEFAULT_MULTIPLE = 4  # of the sides of an input, for files that do not say
+MIN_SIDE_PX = 8  # of an input: a smaller one has nothing to mirror at the border of the network's maps
+NET_SIGNATURES = {"johnson": "encode.0.conv.weight", "slim": "join.weight"}  # tensors that no other network has
 
 
 def style_card(style: str, models: Path | None = None) -> Card:
-    """The card of a style by name, or one made up for a file of the user's own.
+    """Return the model card of a style by name, or a card for a file of the user's own.
 
     Raises:
         UserError: there is no such style or file.
     """
     path = Path(style)
-    if path.suffix.lower() not in {".onnx", ".safetensors"}:
+    if path.suffix.lower() not in STYLE_FILES:
         return find_card("style", style, models)
     if not path.is_file():
         raise UserError(f"There is no file {style}.", "Check the name.")
@@ -37,64 +38,73 @@ def style_card(style: str, models: Path | None = None) -> Card:
         return card
     onnx, weights = path.with_suffix(".onnx"), path.with_suffix(".safetensors")
     files = {file.name: sha256(file) for file in (onnx, weights) if file.is_file()}
-    net = told_net(weights) if weights.is_file() else "?"
+    net = net_in_file(weights) if weights.is_file() else "?"
     return Card(path.stem, "style", path.stem, net, files, "?", str(path), "?", "?",
-                multiple=MULTIPLE, folder=path.parent)  # fmt: skip
+                multiple=DEFAULT_MULTIPLE, folder=path.parent)  # fmt: skip
 
 
-def told_net(path: Path) -> str:
-    """Which transform net a safetensors file holds, by what it says, or by its tensors' names.
+def net_in_file(path: Path) -> str:
+    """Return the name of the transform network in a safetensors file, by its metadata or its tensors' names.
 
     Raises:
-        UserError: it is cut short, or holds anything else.
+        UserError: the file is cut short, or holds anything else.
     """
     facts, names = tensor_names(path)
     if "facts" in facts:
         raise UserError(f"{path} is a training's checkpoint, not a style.", "Run that training to its end.")
     if facts.get("kind", "style") != "style":
         raise not_a_style(path, facts["kind"])
-    net = facts.get("net") or next((net for net, sign in SIGNS.items() if sign in names), None)
-    if net not in SIGNS:
+    net = facts.get("net") or next((net for net, sign in NET_SIGNATURES.items() if sign in names), None)
+    if net not in NET_SIGNATURES:
         raise UserError(f"{path} does not hold a style that livestyle knows.", "Make it with: livestyle train style")
     return net
 
 
 def not_a_style(path: Path, kind: str) -> UserError:
-    """What to say of another kind of model."""
+    """Return the error for another kind of model."""
     return UserError(f"{path} is a {kind}, not a style.", "Give another file.")
 
 
 class Stylizer:
-    """Paints pictures of any size, each at that size.
+    """Paint pictures of any size in a style.
 
     Args:
-        net: of a style; multiple: of the sides that it takes; pixels: the most to paint at, the result scaled back up.
+        net: the network of the style.
+        multiple: that the sides of its input are of.
+        pixels: the most to paint at. The painting of a larger picture is scaled back up.
     """
 
     def __init__(self, net: Net, multiple: int, pixels: int) -> None:
         self.net, self.multiple, self._pixels = net, multiple, pixels
-        self._turn = threading.Lock()  # a net is one request: two planes may want it at once
+        self._lock = threading.Lock()  # a network is one request, and two planes may need it at once
 
     def __call__(self, image: Image) -> Image:
+        """Return the painting of a picture, uint8 (H, W, 3), at the picture's size."""
         size = size_of(image)
         width, height = at_most(size, self._pixels)
         padded = self._padded(fit(image, (width, height)))
-        with self._turn:
+        with self._lock:
             painted = np.asarray(self.net(padded[None])[0], np.uint8)
         return fit(np.ascontiguousarray(painted[:height, :width]), size)
 
     def prepare(self, size: Size) -> None:
-        """Make the net ready for pictures of a size; others can be painted meanwhile."""
+        """Compile the network for pictures of a size. Others can be painted meanwhile."""
         width, height = at_most(size, self._pixels)
         self.net.prepare((1, *self._padded(np.zeros((height, width, 3), np.uint8)).shape))
 
     def _padded(self, image: Image) -> Image:
         image = pad_to(image, self.multiple)
-        return image if min(image.shape[:2]) >= LEAST else pad_to(image, LEAST)
+        return image if min(image.shape[:2]) >= MIN_SIDE_PX else pad_to(image, MIN_SIDE_PX)
 
 
 def load_style(style: str, engine: Engine, pixels: int, models: Path | None = None) -> Stylizer:
-    """A style made ready; it paints at no more than `pixels` pixels.
+    """Load a style.
+
+    Args:
+        style: a name, or a file of the user's own.
+        engine: what runs its network.
+        pixels: the most to paint at.
+        models: a folder of models that goes before all others, or None.
 
     Raises:
         UserError: there is none of that name, or its file is damaged.

@@ -15,8 +15,7 @@ from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame
 from livestyle.render.filter import Filter
 from livestyle.types import FrameProgress, Say, Stop
-from livestyle.video.sinks.clip import CLIPS
-from livestyle.video.sinks.open import open_sink
+from livestyle.video.sinks.clip import CLIPS, ClipSink
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources.open import open_source
 
@@ -29,11 +28,13 @@ class StylizedStill:
 
     Args:
         picture: the source; result: the target; problem: the error, None where there was none.
+        is_finished: False where the run was stopped, so that the result is the picture so far.
     """
 
     picture: Path
     result: Path
     problem: UserError | None = None
+    is_finished: bool = True
 
 
 def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
@@ -136,7 +137,7 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
 
     def render(frame: Frame) -> NDArray[np.uint8]:
         matte = filter.matte(frame)
-        return np.dstack([filter.alone(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
+        return np.dstack([filter.foreground(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
     return len(jobs), render_stills(jobs, render)
 
@@ -165,7 +166,7 @@ def matte_clip(settings: Settings, source: Path, target: Path, stop: Stop, say: 
         raise UserError(f"{target} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
     done = 0
     with open_source(str(source)) as frames, Filter(settings) as filter:
-        with open_sink((f"file:{target}",), Stream(frames.size, frames.fps, is_matte=True)) as sink:
+        with ClipSink(target, Stream(frames.info.size, frames.info.fps, is_matte=True)) as sink:
             for frame in frames:
                 if stop.is_set():
                     break

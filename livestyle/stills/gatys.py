@@ -240,7 +240,7 @@ class GatysPainter:
         image, matte, target, planes = job.image, job.matte, job.target, job.multiscale.pictures()
         found = {name: join(image, matte, {name: picture}, self.recipe) for name, picture in planes.items()}
         blurred = pixels.blur_plane(image, 1 - matte, BLUR)
-        found["blur"] = pixels.composite(pixels.person_alone(image, matte), blurred, matte)
+        found["blur"] = pixels.composite(pixels.fast_foreground(image, matte), blurred, matte)
         return {target.with_name(f"{target.stem}-{name}{target.suffix}"): picture for name, picture in found.items()}
 
     def _matte_options(self) -> list[object]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from livestyle.errors import UserError
-from livestyle.image.box import SHOWS
+from livestyle.image.box import MIN_VISIBLE_ALPHA
 from livestyle.image.types import Image, Matte
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
@@ -114,7 +114,7 @@ class MaskedGoal:
         """Return the terms content, style, tv and total of a float (1, 3, H, W) picture in [0, 1]."""
         # Soft pixels are not mixed here. Faint ones would run to the brightest colours, of which little shows, and
         # leave a fringe.
-        seen = torch.where(self.mask > SHOWS, batch, self.image)
+        seen = torch.where(self.mask > MIN_VISIBLE_ALPHA, batch, self.image)
         maps = self.lens.maps(seen)
         content, style, tv = self.content_loss(maps), self.style_loss(maps), losses.tv_loss(seen)
         total = self.weights.content * content + self.weights.style * style + self.weights.tv * tv

@@ -92,7 +92,7 @@ class Multiscale:
         if not self._optimizer:
             return {}
         picture = pixels.fit(self._image, size).copy()
-        self._box.of(picture)[:] = as_image(self._optimizer.picture)
+        self._box.crop(picture)[:] = as_image(self._optimizer.picture)
         return {plane: picture}
 
     def _open(self, plane: str, size: Size) -> PictureOptimizer | None:
@@ -103,7 +103,7 @@ class Multiscale:
         before = self._state.pictures.get(plane)
         start = self._start(content, mask) if before is None else pixels.fit(before, size)
         self._box = box_of(mask)
-        content, mask, start = (np.ascontiguousarray(self._box.of(part)) for part in (content, mask, start))
+        content, mask, start = (np.ascontiguousarray(self._box.crop(part)) for part in (content, mask, start))
         paintings = [(scale_beside(painting, size), weight) for painting, weight in self._paintings[plane]]
         lens = self._lens
         if self._recipe.normalised:
@@ -153,5 +153,5 @@ def join(image: Image, matte: Matte | None, pictures: Mapping[str, Image], recip
         return full.get("person", image)
     scene, person = full.get("background", image), full.get("person", image)
     if person is image and scene is not image:
-        person = pixels.person_alone(image, matte)
+        person = pixels.fast_foreground(image, matte)
     return pixels.composite(person, scene, matte)

@@ -18,7 +18,7 @@ from livestyle.errors import UserError
 from livestyle.files import check_target, sha256
 from livestyle.image import pixels
 from livestyle.image.blending import BLENDS
-from livestyle.image.box import Box, bounds
+from livestyle.image.box import Box, bounding_box
 from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image
 from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.relight import light_of
@@ -191,23 +191,23 @@ class PaintIn:
     def _cut_out(self, matte: Matte, styled: Image) -> Cutout:
         if matte.max() <= MIN_CUT_MATTE:
             raise UserError("There is nobody in the portrait.", "Give another picture, or another --segmenter.")
-        return trim(self._filter.alone(styled, matte), matte, styled)
+        return trim(self._filter.foreground(styled, matte), matte, styled)
 
     def _joined(
         self, person: Image, matte: Matte, before: Image, painting: Image, box: Box, alone: bool
     ) -> NDArray[np.uint8]:
         near = pixels_around(box, size_of(painting))
-        parts = [np.ascontiguousarray(near.of(array)) for array in (person, matte, painting, before)]
+        parts = [np.ascontiguousarray(near.crop(array)) for array in (person, matte, painting, before)]
         ahead, mask, scene, old = (np.asarray(part) for part in parts)
         if self._auto_light:
             ahead = light_of(ahead, mask, old, scene)(ahead)
         ahead = self._blend(ahead, mask, scene, old)
         if alone:
             canvas = np.zeros((*painting.shape[:2], 4), np.uint8)
-            near.of(canvas)[:] = np.dstack([ahead, np.asarray(mask * 255 + 0.5, np.uint8)])
+            near.crop(canvas)[:] = np.dstack([ahead, np.asarray(mask * 255 + 0.5, np.uint8)])
             return canvas
         result = painting.copy()
-        near.of(result)[:] = pixels.composite(ahead, scene, mask)
+        near.crop(result)[:] = pixels.composite(ahead, scene, mask)
         return result
 
 
@@ -222,7 +222,7 @@ def stylized_size(portrait: Size, painting: Size) -> Size:
 def trim(styled: Image, matte: Matte, before: Image) -> Cutout:
     """Return the person's box. A part that a side of the picture cuts low on the person is left out."""
     size = size_of(matte)
-    box = bounds(np.asarray(matte > 0.1, np.float32), size) or Box(0, 0, *size)
+    box = bounding_box(np.asarray(matte > 0.1, np.float32), size) or Box(0, 0, *size)
     cut = {"bottom"} if (matte[-1] > MIN_CUT_MATTE).any() else set[str]()
     if (matte[0] > MIN_CUT_MATTE).any():
         cut.add("top")
@@ -234,7 +234,7 @@ def trim(styled: Image, matte: Matte, before: Image) -> Cutout:
         cut.add(side)
         if "bottom" in cut and rows[0] > box.top + LOW_CUT * tall:
             box = box._replace(bottom=min(box.bottom, round(rows[0] + SHOULDER_MARGIN * tall)))
-    image, alpha, old = (np.ascontiguousarray(box.of(array)) for array in (styled, matte, before))
+    image, alpha, old = (np.ascontiguousarray(box.crop(array)) for array in (styled, matte, before))
     return Cutout(image, alpha, old, frozenset(cut))
 
 
@@ -261,7 +261,7 @@ def place(cutout: Cutout, painting: Image, where: Placement) -> Box:
     if left is None:
         left = emptiest(painting, fit_matte(cutout.matte, (wide, high)), top, cutout.cut)
     box = Box(left, top, left + wide, top + high)
-    if not box.common(Box(0, 0, width, height)).area:
+    if not box.intersection(Box(0, 0, width, height)).area:
         raise UserError("There the person is outside of the painting.", f"It has {width}x{height} pixels.")
     return box
 
@@ -308,8 +308,8 @@ def emptiest(painting: Image, matte: Matte, top: int, cut: frozenset[str]) -> in
 def hidden_saliency(weights: Matte, matte: Matte, top: int, left: int) -> float:
     """Return how much of the weights a matte hides."""
     area = Box(left, top, left + matte.shape[1], top + matte.shape[0])
-    seen = area.common(Box(0, 0, weights.shape[1], weights.shape[0]))
-    return float((seen.of(weights) * seen.within(area).of(matte)).sum())
+    seen = area.intersection(Box(0, 0, weights.shape[1], weights.shape[0]))
+    return float((seen.crop(weights) * seen.relative_to(area).crop(matte)).sum())
 
 
 def saliency(painting: Image) -> Matte:
@@ -334,8 +334,8 @@ def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
     Args:
         cutout: the person; box: where it goes; size: of the painting.
     """
-    shape, here = (size[1], size[0]), box.common(Box(0, 0, *size))
-    part, own = (box.right - box.left, box.bottom - box.top), here.within(box)
+    shape, here = (size[1], size[0]), box.intersection(Box(0, 0, *size))
+    part, own = (box.right - box.left, box.bottom - box.top), here.relative_to(box)
     person, before, matte = (
         np.zeros((*shape, 3), np.uint8),
         np.zeros((*shape, 3), np.uint8),
@@ -344,8 +344,8 @@ def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
     alpha = np.asarray(np.clip(cv2.resize(cutout.matte, part, interpolation=cv2.INTER_AREA), 0, 1), np.float32)
     fade_cuts(alpha, box, size, cutout.cut)
     for target, image in ((person, cutout.image), (before, cutout.before)):
-        here.of(target)[:] = own.of(resize_sharp(image, part))
-    here.of(matte)[:] = own.of(alpha)
+        here.crop(target)[:] = own.crop(resize_sharp(image, part))
+    here.crop(matte)[:] = own.crop(alpha)
     return person, matte, before
 
 
@@ -374,7 +374,7 @@ def fade_cuts(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
 def pixels_around(box: Box, size: Size) -> Box:
     """Return the box with a quarter of its height around it, inside the painting."""
     room = round(0.25 * (box.bottom - box.top))
-    return Box(box.left - room, box.top - room, box.right + room, box.bottom + room).common(Box(0, 0, *size))
+    return Box(box.left - room, box.top - room, box.right + room, box.bottom + room).intersection(Box(0, 0, *size))
 
 
 def gatys_recipe(style: Path, iterations: int, long_side: int) -> "Recipe":

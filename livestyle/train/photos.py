@@ -224,7 +224,7 @@ def demo_frame(number: int = 0) -> Image:
 def demo_frames() -> list[Image]:
     """Return DEMO_FRAMES frames, evenly spread over the demo clip."""
     with ClipSource(str(DEMO)) as clip:
-        every = max(1, (clip.total or DEMO_FRAMES) // DEMO_FRAMES)
+        every = max(1, (clip.info.total or DEMO_FRAMES) // DEMO_FRAMES)
         return [frame.image for frame in islice(clip, 0, DEMO_FRAMES * every, every)]
 
 

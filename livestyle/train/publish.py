@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 import numpy as np
 import torch
 
-from livestyle.config.look import PARSERS, STYLE_FILES
+from livestyle.config.look import LOOK_KINDS, STYLE, STYLE_FILES
 from livestyle.errors import UserError
 from livestyle.files import sha256, write_error
 from livestyle.image.io import save_image
@@ -58,7 +58,8 @@ def reserve(name: str, models: Path) -> None:
     Raises:
         UserError: the name has another meaning, or the folder cannot be written to.
     """
-    if not re.fullmatch(r"\w[\w.-]*", name) or name in PARSERS or name.lower().endswith(STYLE_FILES):
+    is_taken = name in LOOK_KINDS and name != STYLE
+    if not re.fullmatch(r"\w[\w.-]*", name) or is_taken or name.lower().endswith(STYLE_FILES):
         raise UserError(f"'{name}' cannot be a style's name.", "Take letters, digits, - and _.")
     folder = models / KIND_FOLDERS["style"]
     try:

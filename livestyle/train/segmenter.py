@@ -149,7 +149,7 @@ def gather_data(job: SegmenterTraining, warn: Say) -> tuple[Scenes, list[Pair]]:
     if job.validate == HELD_OUT:
         pairs, held = hold_out(pairs)
     elif job.validate != NOTHING:
-        held = list_pairs(Path(job.validate), warn)
+        held = list_pairs(Path(job.validate), warn, held_out=True)
     return Scenes(pairs, list_rooms(list_pictures(job.rooms), warn), job.pasted, clean=job.clean), held
 
 

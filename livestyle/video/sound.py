@@ -1,4 +1,4 @@
-"""The sound of a clip: a file's own, copied, or what the microphone hears, in time with the picture."""
+"""The sound of a clip, in time with the picture: a file's own, copied, or what the microphone hears."""
 
 import sys
 import threading
@@ -19,40 +19,42 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
 
-Samples = NDArray[np.int16]  # (N,), mono
-Hear = Callable[[float, Samples], None]  # takes what was heard from a reading of `time.monotonic` on
+Samples = NDArray[np.int16]  # (N,), mono, at SAMPLE_RATE_HZ
+Hear = Callable[[float, Samples], None]  # takes when a block begins, by `time.monotonic`, and the block
 Close = Callable[[], None]
 
-PORTABLE = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
-HEARD = 0.05  # seconds before the first frame whose sound is kept: codecs warm up in packets before zero
-RATE = 48_000  # of the microphone, samples per second
-BLOCK = RATE // 50  # samples that come at once
-KEPT = 500  # blocks that may wait to be written: ten seconds
-SLACK = RATE // 25  # samples by which sound may be early or late before it is moved: 40 ms, which nobody sees
-PATIENCE = 0.5  # seconds that the picture waits for sound before silence stands in
+PORTABLE_CODECS = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
+PREROLL_S = 0.05  # before the first frame, whose sound is kept: codecs warm up in packets before zero
+SAMPLE_RATE_HZ = 48_000  # of the microphone
+BLOCK_SAMPLES = SAMPLE_RATE_HZ // 50  # that come at once
+MAX_BLOCKS = 500  # that may wait to be written: ten seconds
+MAX_DRIFT_SAMPLES = SAMPLE_RATE_HZ // 25  # by which sound may be early or late before it is moved: 40 ms
+MAX_LAG_S = 0.5  # for which the picture waits for sound before silence takes its place
 
 
 class Sound(Protocol):
     """What is heard beside the frames of a clip, written into its container."""
 
     def begin(self, zero: float) -> None:
-        """The reading of `time.monotonic` at the clip's time 0."""
+        """Take the reading of `time.monotonic` at the clip's time 0."""
 
     def write_until(self, seconds: float) -> None:
-        """Write what is heard before a time of the clip."""
+        """Write what is heard before a time of the clip, in seconds."""
 
     def finish(self, seconds: float) -> None:
-        """Write the rest, up to a time of the clip, and close."""
+        """Write the rest, up to a time of the clip in seconds, and close."""
 
     def close(self) -> None:
-        """Let go of where it comes from; nothing more is written."""
+        """Release where it comes from. Nothing more is written."""
 
 
-class Copied:
-    """Copies a file's first sound track, packet by packet; turned into AAC where the clip cannot hold its codec.
+class CopiedSound:
+    """Copy a file's first sound track, packet by packet. Where the clip cannot hold its codec, make it AAC.
 
     Args:
-        start: seconds into the file at which the clip begins.
+        path: of the file.
+        start: where in the file the clip begins, in seconds.
+        output: the clip.
     """
 
     def __init__(self, path: Path, start: float, output: "OutputContainer") -> None:
@@ -63,7 +65,7 @@ class Copied:
         self._output = output
         self._start = start
         name = source.codec_context.name
-        self._copies = name in PORTABLE or ("matroska" in output.format.name and name in output.supported_codecs)
+        self._copies = name in PORTABLE_CODECS or ("matroska" in output.format.name and name in output.supported_codecs)
         self._packets = self._input.demux(source)
         self._next: Packet[Any] | None = None
         self._ended = False
@@ -75,7 +77,7 @@ class Copied:
             self._track = output.add_stream("aac", rate=source.codec_context.sample_rate, layout=layout)
 
     def begin(self, zero: float) -> None:
-        """A file has a time of its own."""
+        """Do nothing: a file has a time of its own."""
 
     def write_until(self, seconds: float) -> None:
         import av
@@ -90,7 +92,7 @@ class Copied:
             if at > seconds:
                 break
             packet, self._next = self._next, None
-            if at > -HEARD:
+            if at > -PREROLL_S:
                 with suppress(av.error.InvalidDataError):
                     self._write(packet)
 
@@ -116,13 +118,14 @@ class Copied:
 
 
 class Microphone:
-    """Opened and heard by threads of its own, so that nobody waits for it. One that fails, at once or later, says why
-    and is silent from then on.
+    """A microphone, opened and heard by threads of its own, so that nobody waits for it.
+
+    If it fails, at once or later, a message says why, and it is silent from then on.
 
     Args:
         name: of the device, or a part of it; "default" is the system's.
-        is_muted: asked for every block; silence then takes its place.
-        open: opens it by name; see `open_input`.
+        is_muted: asked for every block. If so, silence takes its place.
+        open: opens it by name, None for `open_input`.
     """
 
     def __init__(
@@ -132,8 +135,8 @@ class Microphone:
         open: "Callable[[str, Hear, Close], Close] | None" = None,
     ) -> None:
         self._name, self._is_muted, self._open = name, is_muted, open or open_input
-        self._blocks: deque[tuple[float, Samples]] = deque(maxlen=KEPT)
-        self._news: deque[str] = deque()
+        self._blocks: deque[tuple[float, Samples]] = deque(maxlen=MAX_BLOCKS)
+        self._messages: deque[str] = deque()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="microphone", daemon=True)
         self._thread.start()
@@ -143,7 +146,7 @@ class Microphone:
             close = self._open(self._name, self._hear, self._lose)
         except Exception as error:  # the picture goes on
             reason = str(error) if isinstance(error, UserError) else f"The microphone cannot be opened: {error}."
-            self._news.append(f"No sound is recorded. {reason}")
+            self._messages.append(f"No sound is recorded. {reason}")
             return
         self._ended.wait()
         with suppress(Exception):
@@ -154,31 +157,37 @@ class Microphone:
 
     def _lose(self) -> None:
         if not self._ended.is_set():
-            self._news.append("The microphone is gone: from here on there is no sound.")
+            self._messages.append("The microphone is gone: from here on there is no sound.")
 
     def take(self) -> Iterator[tuple[float, Samples]]:
-        """What was heard since the last call: from when on, by `time.monotonic`, and the samples."""
+        """Yield the blocks heard since the last call: when each begins, by `time.monotonic`, and its samples."""
         while self._blocks:
             yield self._blocks.popleft()
 
-    def news(self) -> Iterator[str]:
-        """What people should read since the last call."""
-        while self._news:
-            yield self._news.popleft()
+    def messages(self) -> Iterator[str]:
+        """Yield what people should read since the last call."""
+        while self._messages:
+            yield self._messages.popleft()
 
     def close(self) -> None:
-        """Let go of it; what it heard until now can still be taken."""
+        """Release it. What it heard until now can still be taken."""
         self._ended.set()
-        self._thread.join(PATIENCE)  # a driver that is stuck is left behind
+        self._thread.join(MAX_LAG_S)  # a driver that is stuck is left behind
 
 
-class Spoken:
-    """A microphone's sound as AAC. Each block is put where it was heard; gaps are silence, and so is all where nothing
-    comes, so that the picture never waits for sound."""
+class MicrophoneSound:
+    """A microphone's sound as AAC.
+
+    Each block is put where it was heard. Gaps are silence, and so is all where nothing comes: the picture never waits.
+
+    Args:
+        microphone: what is heard.
+        output: the clip.
+    """
 
     def __init__(self, microphone: Microphone, output: "OutputContainer") -> None:
         self._microphone, self._output = microphone, output
-        self._track: AudioStream = output.add_stream("aac", rate=RATE, layout="mono")
+        self._track: AudioStream = output.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
         self._zero = 0.0
         self._written = 0  # samples
         self._end = sys.maxsize  # of the picture, in samples
@@ -189,12 +198,12 @@ class Spoken:
 
     def write_until(self, seconds: float) -> None:
         for at, samples in self._microphone.take():
-            self._place(round((at - self._zero) * RATE), samples)
-        self._fill(round((seconds - PATIENCE) * RATE))
+            self._place(round((at - self._zero) * SAMPLE_RATE_HZ), samples)
+        self._fill(round((seconds - MAX_LAG_S) * SAMPLE_RATE_HZ))
 
     def _place(self, start: int, samples: Samples) -> None:
-        """Write a block at a sample's number; what clocks differ by is made up for where it could be noticed."""
-        if not self._flows or abs(start - self._written) > SLACK:
+        """Write a block at a sample's number. The clocks' difference is made up for where it could be noticed."""
+        if not self._flows or abs(start - self._written) > MAX_DRIFT_SAMPLES:
             self._fill(start)
             samples = samples[max(0, self._written - start) :]
         samples = samples[: max(0, self._end - self._written)]
@@ -203,22 +212,22 @@ class Spoken:
             self._flows = True
 
     def _fill(self, end: int) -> None:
-        """Silence up to a sample's number."""
+        """Write silence up to a sample's number."""
         while (lack := min(end, self._end) - self._written) > 0:
-            self._write(np.zeros(min(lack, RATE), np.int16))
+            self._write(np.zeros(min(lack, SAMPLE_RATE_HZ), np.int16))
             self._flows = False
 
     def _write(self, samples: Samples) -> None:
         import av
 
         heard = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        heard.sample_rate, heard.pts = RATE, self._written
+        heard.sample_rate, heard.pts = SAMPLE_RATE_HZ, self._written
         self._written += samples.size
         self._output.mux(self._track.encode(heard))
 
     def finish(self, seconds: float) -> None:
         self.close()
-        self._end = round(seconds * RATE)
+        self._end = round(seconds * SAMPLE_RATE_HZ)
         self.write_until(seconds)
         self._fill(self._end)
         self._output.mux(self._track.encode(None))
@@ -228,10 +237,12 @@ class Spoken:
 
 
 def open_input(name: str, hear: Hear, lost: Close) -> Close:
-    """Open a microphone through PortAudio; what closes it.
+    """Open a microphone through PortAudio, and return what closes it.
 
     Args:
-        hear: called with each block, on a thread of PortAudio's; lost: called when there will be no more.
+        name: of the device, or a part of it; "default" is the system's.
+        hear: called with each block, on a thread of PortAudio's.
+        lost: called when there will be no more.
 
     Raises:
         UserError: the package, its library or the device is missing, or the device is refused.
@@ -244,7 +255,13 @@ def open_input(name: str, hear: Hear, lost: Close) -> Close:
 
     try:
         stream = library.InputStream(
-            RATE, BLOCK, None if name == "default" else name, 1, "int16", callback=take, finished_callback=lost
+            SAMPLE_RATE_HZ,
+            BLOCK_SAMPLES,
+            None if name == "default" else name,
+            1,
+            "int16",
+            callback=take,
+            finished_callback=lost,
         )
         stream.start()
     except (library.PortAudioError, ValueError) as error:
@@ -261,7 +278,7 @@ def open_input(name: str, hear: Hear, lost: Close) -> Close:
 
 
 def microphones() -> list[str]:
-    """The names of what can be heard through, the system's own choice first.
+    """Return the names of the microphones, the system's own choice first.
 
     Raises:
         UserError: the package or its library is missing.
@@ -272,7 +289,11 @@ def microphones() -> list[str]:
 
 
 def import_sounddevice() -> Any:
-    """The package that speaks to microphones."""
+    """Return the package that speaks to microphones.
+
+    Raises:
+        UserError: the package or its library is missing.
+    """
     try:
         import sounddevice
     except ImportError:

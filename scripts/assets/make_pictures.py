@@ -1,10 +1,14 @@
-"""Make the README's pictures from the clip inside the package: python scripts/make_pictures.py docs/pictures"""
+"""Make the pictures of README and docs from the clip inside the package.
+
+python scripts/assets/make_pictures.py docs/pictures
+"""
 
 import sys
 from pathlib import Path
 
 import numpy as np
-from PIL.Image import fromarray
+from PIL import Image as Pil
+from PIL import ImageDraw, ImageFont
 
 from livestyle.config.look import look_of
 from livestyle.config.settings import Settings
@@ -12,8 +16,9 @@ from livestyle.image.io import save_image
 from livestyle.image.pixels import fit, to_gray
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import open_controls
-from livestyle.live.guard import Shown
 from livestyle.live.preview import scene_of
+from livestyle.live.shown import Shown
+from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
 from livestyle.video.sources.open import open_source
 from livestyle.video.window.overlay import Overlay
@@ -33,6 +38,7 @@ TURNS = (  # of the moving picture
     Settings(background="none", person="street_berlin"),
     Settings(background="wheat_field_cypresses", person="bayeux_tapestry"),
 )
+TILE, WORDS, COLUMNS = (240, 135), 26, 5  # of the gallery: a thumbnail, the height of its name, how many in a row
 TURN, MOVING, PACE = 28, (400, 225), 2  # frames of each, the size, and one frame in so many
 
 
@@ -49,6 +55,7 @@ def main() -> None:
             save_image(folder / f"{name}.jpg", pictures[-1])
     save_image(folder / "window.jpg", preview(frames))
     save_moving(folder / "moving.webp")
+    save_gallery(folder / "gallery.jpg")
     with Filter(Settings()) as filter:
         mattes = [filter.matte(frame) for frame in frames]
         save_image(folder / "matte.jpg", np.repeat(to_gray(mattes[-1])[..., None], 3, axis=2))
@@ -61,8 +68,21 @@ def save_moving(path: Path) -> None:
         for number, frame in zip(range(TURN * len(looks)), source, strict=False):
             picture = filter(frame, looks[number // TURN])
             if number % PACE == 0:
-                pictures.append(fromarray(fit(picture, MOVING)))
+                pictures.append(Pil.fromarray(fit(picture, MOVING)))
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40 * PACE, loop=0, quality=60, method=6)
+
+
+def save_gallery(path: Path) -> None:
+    """The thumbnails of all styles with their names."""
+    cards = list(find_cards("style").values())
+    width, height = TILE[0], TILE[1] + WORDS
+    sheet = Pil.new("RGB", (COLUMNS * width, -(-len(cards) // COLUMNS) * height), "white")
+    pen, face = ImageDraw.Draw(sheet), ImageFont.load_default(WORDS - 10)
+    for at, card in enumerate(cards):
+        left, top = at % COLUMNS * width, at // COLUMNS * height
+        sheet.paste(Pil.open((card.folder or Path()) / "thumbnail.png").convert("RGB"), (left, top))
+        pen.text((left + width // 2, top + TILE[1] + WORDS // 2), card.name, "black", face, anchor="mm")
+    sheet.save(path, quality=88)
 
 
 def preview(frames: list[Frame]) -> Image:

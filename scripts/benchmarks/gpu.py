@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from livestyle.config.settings import read_size
+from livestyle.config.options import read_size
 from livestyle.evaluate.speed.bench import median_of
 from livestyle.files import atomic_write
 from livestyle.nets.engine import cpu_name

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from livestyle.config.settings import Settings
-from livestyle.evaluate.segmenters import load_truth
 from livestyle.image.io import load_image, save_image
-from livestyle.image.pixels import cover, fit, fit_matte, person_alone
+from livestyle.image.pixels import cover, fast_foreground, fit, fit_matte
 from livestyle.image.types import Frame, Image, Matte
+from livestyle.matting.datasets import Pair, read_truth
 from livestyle.render.filter import Filter
 
 PORTRAITS = 30
@@ -39,10 +39,12 @@ def main() -> None:
                 matte = filter.matte(Frame(image, 0, 0.0))
                 seconds = perf_counter() - start
                 rows[kind, name].append(
-                    (*errors(matte, truth), color_error(filter.alone(image, matte), alone, truth), seconds)
+                    (*errors(matte, truth), color_error(filter.foreground(image, matte), alone, truth), seconds)
                 )
                 if keep:
-                    save_image(keep / f"{picture.stem}.{kind[:2]}.{name}.png", shown(filter.alone(image, matte), matte))
+                    save_image(
+                        keep / f"{picture.stem}.{kind[:2]}.{name}.png", shown(filter.foreground(image, matte), matte)
+                    )
             if keep:
                 save_image(keep / f"{picture.stem}.{kind[:2]}.a.png", image)
     for (kind, name), values in rows.items():
@@ -58,10 +60,10 @@ def shown(person: Image, matte: Matte) -> Image:
 
 def composed(picture: Path, room: Image, strands: int, rng: np.random.Generator) -> tuple[Image, Matte, Image]:
     """A portrait before a room, its true alpha, and the person's colours."""
-    image, matte = load_image(picture), load_truth(picture.with_suffix(".png"))
+    image, matte = read_truth(Pair(picture, picture.with_suffix(".png")))
     size = image.shape[1] * 2, image.shape[0] * 2
     image, matte = fit(image, size), fit_matte(matte, size)
-    person = person_alone(image, matte)
+    person = fast_foreground(image, matte)
     if strands:
         person, matte = with_hair(person, matte, strands, rng)
     behind = cv2.GaussianBlur(cover(room, size), (0, 0), 2)

@@ -25,14 +25,22 @@ import numpy as np
 from livestyle.image.types import Frame
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream
-from livestyle.video.sound import RATE, Microphone
+from livestyle.video.sound import SAMPLE_RATE_HZ, Microphone
 
 SIZE, FPS, EVERY, LENGTH = (320, 180), 30, 2.0, 0.1
 
 
 @contextmanager
 def speaker() -> Iterator[subprocess.Popen[bytes]]:
-    command = ["pacat", "--playback", "--raw", f"--rate={RATE}", "--channels=1", "--format=s16le", "--latency-msec=5"]
+    command = [
+        "pacat",
+        "--playback",
+        "--raw",
+        f"--rate={SAMPLE_RATE_HZ}",
+        "--channels=1",
+        "--format=s16le",
+        "--latency-msec=5",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -40,8 +48,12 @@ def speaker() -> Iterator[subprocess.Popen[bytes]]:
 
 def record(folder: Path, seconds: float, name: str) -> list[str]:
     """Flash and beep together while a recording is on."""
-    beep = (12000 * np.sin(2 * np.pi * 1000 * np.arange(round(LENGTH * RATE)) / RATE)).astype(np.int16).tobytes()
-    switch = SimpleNamespace(recording=True)
+    beep = (
+        (12000 * np.sin(2 * np.pi * 1000 * np.arange(round(LENGTH * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ))
+        .astype(np.int16)
+        .tobytes()
+    )
+    switch = SimpleNamespace(take=1, end_take=lambda number: None)
     stream = Stream(SIZE, FPS, microphone=lambda: Microphone(name))
     with speaker() as out, Recorder(folder, stream, switch) as recorder:
         start, beeped = time.monotonic(), 0
@@ -56,7 +68,7 @@ def record(folder: Path, seconds: float, name: str) -> list[str]:
                 out.stdin.flush()
             picture = np.full((*SIZE[::-1], 3), 255 * is_on, np.uint8)
             recorder.send(Frame(picture, index, now - start, now))
-    return recorder.news()
+    return recorder.messages()
 
 
 def onsets(times: np.ndarray, loud: np.ndarray) -> list[float]:
@@ -71,7 +83,7 @@ def read(path: Path) -> tuple[list[float], list[float]]:
         shown = [(float(f.time or 0), f.to_ndarray(format="gray").mean() > 128) for f in container.decode(video=0)]
     with av.open(str(path)) as container:
         parts = [(float(p.time or 0), p.to_ndarray()[0]) for p in container.decode(audio=0)]
-    times = np.concatenate([at + np.arange(part.size) / RATE for at, part in parts])
+    times = np.concatenate([at + np.arange(part.size) / SAMPLE_RATE_HZ for at, part in parts])
     flashes = onsets(*map(np.array, zip(*shown, strict=True)))
     return flashes, onsets(times, np.abs(np.concatenate([part for _, part in parts])) > 0.15)
 

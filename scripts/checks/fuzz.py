@@ -62,17 +62,16 @@ def video(path: Path) -> None:
 
     with ClipSource(str(path), loop=True) as source:
         for frame in itertools.islice(source, FRAMES):
-            assert frame.image.shape[1::-1] == source.size
+            assert frame.image.shape[1::-1] == source.info.size
 
 
 def config(path: Path) -> None:
     """A config file: the user's own, and a folder's."""
     from livestyle.config.load import File
-    from livestyle.config.options import PROJECT
     from livestyle.errors import UserError
 
     with suppress(UserError):
-        File(path, PROJECT)
+        File(path, is_project=True)
     File(path)
 
 
@@ -103,14 +102,14 @@ def ctl(path: Path) -> None:
     """What a client sends to a running filter, which must answer the next one."""
     import socket
 
-    from livestyle.live.client import ask, connect, doors
+    from livestyle.live.client import ask, connect, endpoints
 
     folder = serve()
-    link, _ = connect(doors(folder)[0])
-    with link, suppress(ConnectionError):
-        link.sendall(path.read_bytes())
-        link.shutdown(socket.SHUT_WR)
-        while link.recv(1 << 16):
+    connection, _ = connect(endpoints(folder)[0])
+    with connection, suppress(ConnectionError):
+        connection.sendall(path.read_bytes())
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
             pass
     assert "status" in ask(["status"], folder=folder)
 
@@ -141,15 +140,15 @@ REACHED: set[tuple[str, int]] = set()
 
 
 def serve() -> Path:
-    """The folder of a control socket with a real deck behind it, opened once."""
+    """Return the folder of a server's endpoint, with real controls behind it. It is opened once."""
     from livestyle.config.settings import Settings
-    from livestyle.live import server as control
+    from livestyle.live import server
     from livestyle.live.actions import open_controls
 
     if not SERVED:
-        control.RATE = 1 << 20
+        server.MAX_CLIENTS_PER_S = 1 << 20
         folder, controls = Path(tempfile.mkdtemp()), open_controls(Settings())
-        SERVED.extend((folder, control.Server(controls.press, controls.status, folder=folder)))
+        SERVED.extend((folder, server.Server(controls.press, controls.status, folder=folder)))
         threading.settrace(trace)
         SERVED[1].__enter__()
     return Path(SERVED[0])

@@ -184,7 +184,7 @@ while True:
             text=True,
         )
         self.frames: list[tuple[float, tuple[int, int], int, np.ndarray]] = []
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
@@ -192,9 +192,9 @@ while True:
             if not line.endswith("\n"):
                 return  # ended in mid-line
             at, w, h, number, colours = line.split("|")
-            with self._news:
+            with self._changed:
                 self.frames.append((float(at), (int(w), int(h)), int(number), np.array(json.loads(colours))))
-                self._news.notify()
+                self._changed.notify()
 
     def wait(self, wanted: Callable[[np.ndarray], bool], since: float = 0.0, patience: float = PATIENCE) -> float:
         """When the first frame after a moment came whose colours are as wanted."""
@@ -204,8 +204,8 @@ while True:
             found[:] = [at for at, _, _, colours in self.frames[-500:] if at > since and wanted(colours)][:1]
             return bool(found)
 
-        with self._news:
-            if not self._news.wait_for(look, patience):
+        with self._changed:
+            if not self._changed.wait_for(look, patience):
                 last = self.frames[-1][3].tolist() if self.frames else "nothing"
                 raise AssertionError(f"not seen within {patience:g} s; last seen: {last}")
         return found[0]

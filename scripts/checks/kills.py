@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -170,15 +171,13 @@ def record(folder: Path) -> None:
     from livestyle.video.sinks.recording import Recorder
     from livestyle.video.sinks.sink import Stream
 
-    class Switch:
-        recording = True
-
     noise = np.random.default_rng(0)
-    recorder = Recorder(folder / "clips", Stream((160, 120), 25.0), Switch())
+    switch = SimpleNamespace(take=1, end_take=lambda number: None)
+    recorder = Recorder(folder / "clips", Stream((160, 120), 25.0), switch)
     far = os.open(folder / f"{os.getpid()}.far", os.O_WRONLY | os.O_CREAT)
     for index in range(FRAMES):
         recorder.send(Frame(noise.integers(0, 255, (120, 160, 3), np.uint8), index, index / 25))
-        while recorder._takes[-1].is_alive() and not recorder._takes[-1]._frames.empty():
+        while recorder._takes[-1].is_alive and recorder._takes[-1].waiting:
             time.sleep(0.001)
         os.pwrite(far, str(index).rjust(9).encode(), 0)
 

@@ -24,7 +24,7 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
-from livestyle.cli.main import keep_memory
+from livestyle.cli.process import keep_memory
 from livestyle.errors import UserError
 from livestyle.image.io import save_image
 from livestyle.image.types import Frame
@@ -114,22 +114,22 @@ def made_up() -> Iterator[None]:
 
 def start_source(text: str) -> None:
     """Open, take the first frames from the thread that captures, close."""
-    with open_source(text, SIZE) as source, Latest(source if source.is_live else Paced(source)) as latest:
+    with open_source(text, SIZE) as source, Latest(source if source.info.is_live else Paced(source)) as latest:
         for _ in islice(latest, FRAMES):
             pass
 
 
 def start_sink(text: str) -> None:
     """Open, show some frames, close."""
-    with open_sink([text], Stream(SIZE, FPS)) as sink:
+    with open_sink(text, Stream(SIZE, FPS)) as sink:
         for index in range(FRAMES):
             sink.send(Frame(IMAGE, index, index / FPS))
-            sink.pressed()
 
 
 def start_recording(folder: Path) -> None:
     """Record some frames."""
-    with Recorder(folder, Stream(SIZE, FPS), SimpleNamespace(recording=True)) as recorder:
+    switch = SimpleNamespace(take=1, end_take=lambda number: None)
+    with Recorder(folder, Stream(SIZE, FPS), switch) as recorder:
         for index in range(FRAMES):
             recorder.send(Frame(IMAGE, index, index / FPS))
     for path in folder.iterdir():

@@ -15,6 +15,7 @@ from support.pictures import draw_card
 from support.sound import beep
 
 from livestyle.cli.lists import LISTS
+from livestyle.errors import UserError
 from livestyle.image.io import load_image, save_image
 from livestyle.video.sources.open import open_source
 
@@ -91,7 +92,9 @@ def test_ctrl_c_leaves_a_whole_file(tmp_path: Path) -> None:
 
 STUCK_NET = """
 import ctypes, itertools, threading
-from livestyle import cli, engine, filter
+from livestyle.cli import main as cli, running
+from livestyle.nets import openvino_net as engine
+from livestyle.render import filter
 calls, real, render, stuck = itertools.count(), engine.OpenVinoNet.__call__, filter.Filter.__call__, threading.Event()
 def call(self, images):
     if next(calls) < 30:
@@ -103,7 +106,7 @@ def rendered(self, *given):
     if stuck.is_set():
         print("waits", flush=True)
     return render(self, *given)
-engine.OpenVinoNet.__call__, filter.Filter.__call__, cli.STOP = call, rendered, 0.2
+engine.OpenVinoNet.__call__, filter.Filter.__call__, running.STOP = call, rendered, 0.2
 cli.main()
 """
 
@@ -213,7 +216,7 @@ def test_bench_prints_the_contracts_object() -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("live",), ("camera 0", "--source demo")),
+        (("live", "--source", "0"), ("camera 0", "--source demo")),
         (("live", "--source", "gone.mp4"), ("gone.mp4",)),
         (("live", "--source", "demo"), ("screen", "--sink file:")),
         (("live", "--source", "demo", "--sink", "virtual-camera:/dev/video99"), ("virtual camera", "modprobe")),
@@ -243,10 +246,59 @@ def test_bench_prints_the_contracts_object() -> None:
 def test_bad_input_gets_one_sentence_and_exit_code_2(arguments: tuple[str, ...], names: tuple[str, ...]) -> None:
     if arguments[0] == "train":
         pytest.importorskip("torch")
-    if arguments == ("live",) and Path("/dev/video0").exists():
+    if arguments == ("live", "--source", "0") and Path("/dev/video0").exists():
         pytest.skip("this machine has a camera")
     said = livestyle(*arguments, code=2).stderr
     assert all(name in said for name in names), said
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "said"),
+    [
+        (["--models", "gone"], "", "Flag: --models"),
+        ([], "models = 'gone'", "It stands in {file}, line 1."),
+        (["--models", "gone"], "models = 'missing'", "Flag: --models"),
+    ],
+)
+def test_an_error_names_the_flag_or_the_line(
+    words: list[str], file: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Below the command line, an error names a setting, and no flag."""
+    from livestyle.cli import main as cli
+
+    def broken(models: Path) -> list[dict[str, object]]:
+        raise UserError(f"There is no folder {models.name}.", "Check the name.", field="models")
+
+    config = tmp_path / "x.toml"
+    config.write_text(file)
+    monkeypatch.setenv("LIVESTYLE_CONFIG", str(config))
+    monkeypatch.setitem(LISTS, "sinks", broken)
+    assert cli.run(["list", "sinks", *words]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "There is no folder gone.", "Check the name.", said.format(file=config)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "said"),
+    [
+        (["train", "style", "x"], "start", "--from"),  # a flag of another name
+        (["train", "style", "x"], "from", "--from"),
+        (["photo"], "all_parts", "--all"),
+        (["photo"], "frames", ""),  # no flag of this command
+        (["live"], "sink", "--sink"),
+        (["live"], "sinks", ""),
+    ],
+)
+def test_a_field_is_the_name_of_a_flag(words: list[str], field: str, said: str) -> None:
+    from typer.main import get_command
+
+    from livestyle.cli import main as cli
+    from livestyle.cli.flags import Session
+
+    found = cli.place_of(UserError("It is wrong.", "", field), Session(), get_command(cli.app), words)
+    assert found == (f"Flag: {said}" if said else "")
 
 
 @pytest.mark.parametrize("name", ["text.mp4", "zero.mp4", "header.mp4"])
@@ -278,7 +330,7 @@ def test_ctrl_c_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         raise KeyboardInterrupt
 
     monkeypatch.setitem(LISTS, "sinks", interrupted)
-    assert cli.run(["list", "sinks"], {"list"}) == 0
+    assert cli.run(["list", "sinks"]) == 0
     assert capsys.readouterr().err.strip() == "Stopped."
 
 
@@ -287,7 +339,7 @@ def test_a_fault_of_ours_is_code_1(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     monkeypatch.delenv("LIVESTYLE_DEBUG", raising=False)
     monkeypatch.setitem(LISTS, "sinks", lambda _: 1 / 0)
-    assert cli.run(["list", "sinks"], {"list"}) == 1
+    assert cli.run(["list", "sinks"]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
@@ -327,7 +379,7 @@ def test_completion_is_installed(tmp_path: Path) -> None:
 STUCK = """
 import builtins, sys, threading, time
 import cv2, numpy as np
-from livestyle.cli import leave
+from livestyle.cli.main import leave
 
 class Slow:  # so that the thread comes out of the library while Python is being taken down
     def __del__(self, sleep=time.sleep): sleep(3)

@@ -14,16 +14,11 @@ from hypothesis import strategies as st
 from support.cli import HEADLESS
 
 from livestyle.config.load import Config, File, load_config
-from livestyle.config.look import Look, look_of, parse_plane
-from livestyle.config.options import DEFAULTS, LOOKS, PROJECT, READERS, key_of, variable_of
-from livestyle.config.settings import LiveSettings, Settings
+from livestyle.config.settings import SETTINGS, LiveSettings, Settings
 from livestyle.config.toml import lines_of, parse_toml, paths_in
 from livestyle.errors import UserError
-from livestyle.live import reload as follow
 from livestyle.live.actions import open_controls
-from livestyle.live.privacy import Privacy
-from livestyle.live.reload import Reload, load_last, save_last
-from livestyle.live.session import remembered
+from livestyle.live.keys import checked_keys
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
     "background": ("blur:0.3", "color:#102030"), "person": ("blur:0.2", "bokeh:0.1"), "strength": (0.25, 0.5),
@@ -38,6 +33,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that dif
     "microphone": ("default", "Headset"), "gatys_style": ("/a/wave.jpg", "/b/wave.jpg"),
 }  # fmt: skip
 PLACES = ("user", "project", "profile", "variable")  # in rising order
+PROJECT = tuple(name for name, one in SETTINGS.items() if one.in_project)
 
 
 class Home:
@@ -53,7 +49,9 @@ class Home:
         self.state = root / "state"
 
     def load(self, profile: str | None = None, **variables: str) -> Config:
-        return load_config(profile, self.variables | variables)
+        found = load_config(profile, self.variables | variables)
+        checked_keys(found.keys)
+        return found
 
     def run(self, *arguments: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -71,7 +69,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def toml(name: str, value: Any) -> str:
-    return f"{key_of(name)} = {json.dumps(value)}\n"
+    return f"{SETTINGS[name].key} = {json.dumps(value)}\n"
 
 
 def as_text(value: Any) -> str:
@@ -79,11 +77,11 @@ def as_text(value: Any) -> str:
 
 
 def test_every_setting_has_a_key() -> None:
-    own = {one.name for kind in (Settings, LiveSettings) for one in fields(kind)} - {"sinks"} | {"sink"}
-    assert set(READERS) == set(DEFAULTS) == set(EXAMPLES) == own
-    for name in own:
-        if DEFAULTS[name] is not None:
-            assert READERS[name](DEFAULTS[name]) == DEFAULTS[name]
+    own = {one.name for kind in (Settings, LiveSettings) for one in fields(kind)} - {"sinks", "extra"} | {"sink"}
+    assert set(SETTINGS) == set(EXAMPLES) == own
+    for one in SETTINGS.values():
+        if one.default is not None:
+            assert one.read(one.default) == one.default
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -92,8 +90,8 @@ def test_every_setting_is_read_from_a_file_and_a_variable(home: Home, name: str)
     home.user.write_text("# mine\n" + toml(name, first))
     found = home.load().values[name]
     assert (found.value, found.origin) == (first, f"{home.user}, line 2")
-    found = home.load(**{variable_of(name): as_text(second)}).values[name]
-    assert (found.value, found.origin) == (second, f"${variable_of(name)}")
+    found = home.load(**{SETTINGS[name].variable: as_text(second)}).values[name]
+    assert (found.value, found.origin) == (second, f"${SETTINGS[name].variable}")
 
 
 @given(
@@ -115,14 +113,14 @@ def test_the_nearest_place_wins(home: Home, places: dict[str, dict[str, int]]) -
                 lines[place, name] = text.count("\n") + 1
                 text += toml(name, value)
         file.write_text(text)
-    variables = {variable_of(name): as_text(value) for name, value in said.get("variable", {}).items()}
+    variables = {SETTINGS[name].variable: as_text(value) for name, value in said.get("variable", {}).items()}
     found = home.load("mine", **variables).values
     assert set(found) == {name for names in said.values() for name in names}
     for name, one in found.items():
         place = [place for place in PLACES if name in said.get(place, {})][-1]
         assert one.value == said[place][name]
         assert one.origin == (
-            f"${variable_of(name)}" if place == "variable" else f"{files[place]}, line {lines[place, name]}"
+            f"${SETTINGS[name].variable}" if place == "variable" else f"{files[place]}, line {lines[place, name]}"
         )
 
 
@@ -252,7 +250,7 @@ def test_a_folders_file_of_somebody_else_is_not_read(home: Home) -> None:
     home.project.write_text("strength = 0.5\n")
     os.chown(home.project, 12345, 12345)
     with pytest.raises(UserError, match="another user"):
-        File(home.project, PROJECT)
+        File(home.project, is_project=True)
 
 
 def test_paths_are_relative_to_their_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,122 +327,16 @@ def test_config_edit_writes_a_first_file_and_checks_the_result(home: Home) -> No
     home.run("config", "edit", **own, EDITOR="true", VISUAL="")
     text = file.read_text()
     for name, value in EXAMPLES.items():
-        assert f"# {key_of(name)} = " in text
-        text = text.replace(f"# {key_of(name)} = ", f"{toml(name, value[0]).rstrip()} # ", 1)
+        assert f"# {SETTINGS[name].key} = " in text
+        text = text.replace(f"# {SETTINGS[name].key} = ", f"{toml(name, value[0]).rstrip()} # ", 1)
     file.write_text(text)
     home.run("config", "edit", **own, EDITOR="true", VISUAL="")
     rows = json.loads(home.run("config", "show", "--json", **own).stdout)
     rows.pop("keys")
-    assert {key: row["value"] for key, row in rows.items()} == {key_of(k): v[0] for k, v in EXAMPLES.items()}
+    assert {key: row["value"] for key, row in rows.items()} == {SETTINGS[k].key: v[0] for k, v in EXAMPLES.items()}
     file.write_text("strenght = 1\n")
     assert "line 1" in home.run("config", "edit", code=2, **own, EDITOR="true", VISUAL="").stderr
     assert "nosuch" in home.run("config", "edit", code=2, **own, EDITOR="nosuch -w", VISUAL="").stderr
-
-
-def test_the_last_look_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("LIVESTYLE_CONFIG")
-    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "state" / "last.json")
-    assert load_last() == {}
-    look = Look(parse_plane("starry_night+great_wave@0.25"), parse_plane("blur:0.7"), 0.5, 0.9, True)
-    save_last(look)
-    assert look_of(Settings(**load_last()), "") == look
-    assert set(load_last()) <= set(LOOKS)
-    for broken in ("", "[]", "3", '{"background": 3}', '{"person": "video:gone.mp4"}', "[" * 100000):
-        (tmp_path / "state" / "last.json").write_text(broken)
-        assert load_last() == {}
-
-
-class Editing:
-    """A run that heeds a file, and what it says; each text is written as an editor does, beside and then over."""
-
-    def __init__(self, home: Home, text: str, privacy: Privacy = Privacy(), **typed_looks: Any) -> None:  # noqa: B008
-        self.home, self.said = home, list[str]()
-        self.write(text)
-        values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}
-        asked = Settings(**(values | typed_looks))
-        self.controls = open_controls(asked, privacy)
-        self.reload = Reload(self.controls, asked, "great_wave", None, tuple(typed_looks), self.said.append)
-
-    def write(self, text: str) -> None:
-        part = self.home.user.with_suffix(".part")
-        part.write_text(text)
-        part.replace(self.home.user)
-
-    def edit(self, text: str) -> Look:
-        self.write(text)
-        self.reload()
-        return self.controls.look
-
-
-def test_looks_follow_the_file(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    assert run.edit('background = "starry_night"\nstrength = 0.5\n').background.text == "starry_night"
-    assert run.controls.look.background_strength == 0.5
-    run.controls.press("person blur:0.9")
-    look = run.edit('background = "starry_night"\nkeep-colors = true\n')
-    assert (look.person.text, look.background_strength, look.keep_colors) == ("blur:0.9", 1.0, True)
-    assert run.edit("").background.text == "great_wave"  # the default
-    said = len(run.said)
-    run.reload()
-    run.edit("fps = 20\n")
-    assert len(run.said) == said  # nothing new
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('background = "stary_night"\n', "starry_night"),
-        ('background = "stary_night"\n', "line 1"),
-        ("background = 3\n", "line 1"),
-        ("[", "no TOML"),
-    ],
-)
-def test_a_wrong_file_is_said_and_the_old_look_stays(home: Home, text: str, said: str) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    assert run.edit(text).background.text == "blur:0.2"
-    assert said in run.said[-1]
-    assert list(run.controls.answers()) == run.said
-    assert run.edit('background = "blur:0.3"\n').background.text == "blur:0.3"
-
-
-def test_a_file_that_is_gone_changes_nothing(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n')
-    home.user.unlink()
-    run.reload()
-    assert (run.controls.look.background.text, run.said) == ("blur:0.2", [])
-
-
-def test_a_file_has_no_say_over_flags(home: Home) -> None:
-    run = Editing(home, "", background="blur:0.2")
-    look = run.edit('background = "blur:0.8"\nperson = "blur:0.3"\n')
-    assert (look.background.text, look.person.text) == ("blur:0.2", "blur:0.3")
-
-
-def test_a_file_uncovers_nothing_in_a_call(home: Home) -> None:
-    run = Editing(home, 'background = "blur:0.2"\n', Privacy(is_call=True))
-    assert run.edit('background = "none"\n').background.text == "blur:0.2"
-    run.controls.press("confirm")
-    assert run.controls.look.background.text == "none"
-
-
-def test_a_last_look_whose_style_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("LIVESTYLE_CONFIG")
-    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "last.json")
-    save_last(Look(parse_plane("my_style")))
-    assert remembered(Settings(strength=0.5), Privacy()) == Settings(strength=0.5)
-    save_last(Look(parse_plane("starry_night"), background_strength=0.3))
-    assert remembered(Settings(), Privacy()).background == "starry_night"
-    assert remembered(Settings(), Privacy(is_call=True)) == Settings()  # so faint that the room shows
-    save_last(Look(parse_plane("starry_night")))
-    assert remembered(Settings(), Privacy(is_call=True)).background == "starry_night"
-    monkeypatch.setenv("LIVESTYLE_CONFIG", "none")
-    assert remembered(Settings(), Privacy()) == Settings()
-
-
-def test_a_folder_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(follow, "last_file", lambda: tmp_path / "file" / "last.json")
-    save_last(Look(parse_plane("blur")))
 
 
 def test_a_job_heeds_no_config(card: Path, tmp_path: Path) -> None:
@@ -458,8 +350,8 @@ def test_a_job_heeds_no_config(card: Path, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_the_example_of_the_readme_is_in_order(home: Home) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    home.user.write_text(readme.split("```toml\n")[1].split("```")[0])
+def test_the_example_of_the_docs_is_in_order(home: Home) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    home.user.write_text(page.split("```toml\n")[1].split("```")[0])
     assert home.load("meeting").values["background"].value == "blur:0.7"
     assert home.load().keys

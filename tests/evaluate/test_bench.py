@@ -201,7 +201,7 @@ def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.Mo
 def test_what_cannot_be_measured_is_refused_first(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["bench", *words], {"bench"}) == 2
+    assert cli.run(["bench", *words]) == 2
     said = capsys.readouterr()
     assert message in said.err
     assert said.out == ""
@@ -234,7 +234,7 @@ def test_what_is_typed_is_measured_and_told(
     )
     model = tmp_path / "a.tflite"
     words = ["bench", "--against", "naive", "--peak", "--size", "320x180", "--seconds", "3", "--model-file", str(model)]
-    assert cli.run([*words, "--chart", str(tmp_path / "c.png")], {"bench"}) == 0
+    assert cli.run([*words, "--chart", str(tmp_path / "c.png")]) == 0
     settings, job = jobs[0]
     assert job == BenchOptions("demo", (320, 180), 3.0, baseline=True, model_file=model, peak=True)
     assert settings.model_file is None  # it is MediaPipe's, not our segmenter's
@@ -243,6 +243,6 @@ def test_what_is_typed_is_measured_and_told(
     assert all(word in told.out for word in ("livestyle", "naive", "40.0", "1.6", "352x192", "34%"))
     assert "25.0 times" in told.err
     assert "other processes took 20%" in told.err
-    assert cli.run(["bench", "--json", "--pace", "30", "--busy-cores", "1"], {"bench"}) == 0
+    assert cli.run(["bench", "--json", "--pace", "30", "--busy-cores", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["ratio"] == 25.0
     assert jobs[1][1] == BenchOptions("demo", (640, 360), 10.0, pace=30.0, busy=1)

@@ -50,7 +50,7 @@ def test_what_is_not_painted_costs_nothing() -> None:
         (facts(30, 30, others=0.5), cost.OTHERS),
     ],
 )
-def test_what_limits_a_row(told: cost.ScalingRow, words: str) -> None:
+def test_what_limits_a_row(told: cost.Row, words: str) -> None:
     assert cost.row(told, styles=1, cores=2)["limit"] == words
 
 
@@ -62,7 +62,7 @@ def test_nothing_to_compute_has_no_bound() -> None:
 
 def test_looks_have_no_style_one_and_two() -> None:
     none, one, two = cost.looks(Settings(background="the_scream"))
-    assert (none.background, none.person) == (cost.PLAIN_LOOK, "none")
+    assert (none.background, none.person) == (cost.PLAIN, "none")
     assert (one.background, one.person, two.background) == ("the_scream", "none", "the_scream")
     assert two.person not in {"none", "the_scream"}
     assert cost.looks(Settings(person="great_wave"))[2].person == "great_wave"
@@ -84,7 +84,7 @@ def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     ]  # fmt: skip
     monkeypatch.setattr(cost, "measure_scaling", lambda *_: iter(rows))
     assert len(rows) == cost.row_count(cost.SIZES)
-    assert cli.run(["bench", "--grid", str(tmp_path / "new" / "folder"), "--json"], {"bench"}) == 0
+    assert cli.run(["bench", "--grid", str(tmp_path / "new" / "folder"), "--json"]) == 0
     folder = tmp_path / "new" / "folder"
     written = json.loads((folder / "cost.json").read_text("utf-8"))
     assert written == json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Files: whole or not there, on the disk before they have their name; two writers, and folders that fail."""
+"""Files are written atomically and durably, also with two writers; folders that fail are reported."""
 
 import os
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from livestyle import files
 from livestyle.config.look import Look, parse_plane
@@ -20,34 +19,34 @@ from livestyle.nets.card import save_card
 from livestyle.nets.library import find_card
 
 SCRIPTS = Path(__file__).parents[2] / "scripts/checks"
-needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows renames nothing that is held")
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not rename open files")
 not_root = pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write anywhere")
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is asked of the system, in order: by which name."""
-    found: list[tuple[str, str]] = []
-    sync, replace = files.sync, os.replace
+    """Record each call of fsync and rename, in order, with the file name that it was for."""
+    calls: list[tuple[str, str]] = []
+    fsync_path, replace = files.fsync_path, os.replace
 
-    def synced(path: Path) -> None:
-        found.append(("sync", Path(path).name))
-        sync(path)
+    def recorded_fsync(path: Path) -> None:
+        calls.append(("fsync", Path(path).name))
+        fsync_path(path)
 
-    def replaced(old: Path, new: Path) -> None:
-        found.append(("rename", Path(new).name))
+    def recorded_replace(old: Path, new: Path) -> None:
+        calls.append(("rename", Path(new).name))
         replace(old, new)
 
-    monkeypatch.setattr(files, "sync", synced)
-    monkeypatch.setattr(os, "replace", replaced)
-    return found
+    monkeypatch.setattr(files, "fsync_path", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    return calls
 
 
 WRITERS = {
     "picture": lambda folder: save_image(folder / "a.png", np.zeros((4, 4, 3), np.uint8)),
     "card": lambda folder: save_card(find_card("style", None), folder),
     "text": lambda folder: write(folder / "a.txt", "x"),
-    "tensors": lambda folder: save_tensors(folder / "a.safetensors", {"a": torch.zeros(4)}),
+    "tensors": lambda folder: save_zeros(folder / "a.safetensors"),
 }
 
 
@@ -56,19 +55,24 @@ def write(path: Path, text: str) -> None:
         part.write_text(text, "utf-8")
 
 
+def save_zeros(path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    save_tensors(path, {"a": torch.zeros(4)})
+
+
 @pytest.mark.parametrize("kind", WRITERS)
-def test_bytes_are_on_the_disk_before_the_name_is(kind: str, tmp_path: Path, steps: list[tuple[str, str]]) -> None:
+def test_bytes_reach_the_disk_before_the_name_does(kind: str, tmp_path: Path, steps: list[tuple[str, str]]) -> None:
     WRITERS[kind](tmp_path)
-    (synced, part), (renamed, name), *folder = steps
-    assert (synced, renamed) == ("sync", "rename")
+    (first, part), (second, name), *folder = steps
+    assert (first, second) == ("fsync", "rename")
     assert ".part." in part
     assert [file.name for file in tmp_path.iterdir()] == [name]
-    assert folder == ([("sync", tmp_path.name)] if sys.platform != "win32" else [])
+    assert folder == ([("fsync", tmp_path.name)] if sys.platform != "win32" else [])
 
 
 @needs_posix
 @pytest.mark.parametrize("kind", WRITERS)
-def test_who_may_read_what_is_written_is_as_for_any_file(kind: str, tmp_path: Path) -> None:
+def test_permissions_are_those_of_any_new_file(kind: str, tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         WRITERS[kind](tmp_path)
@@ -78,30 +82,30 @@ def test_who_may_read_what_is_written_is_as_for_any_file(kind: str, tmp_path: Pa
     assert file.stat().st_mode & 0o777 == 0o644
 
 
-def test_nothing_else_renames() -> None:
-    """But what may be lost: how far a job is."""
+def test_only_files_py_renames() -> None:
+    """The progress of a job is the exception: it may be lost."""
     found = {
         path.name
         for path in Path(files.__file__).parent.rglob("*.py")
         if "os.replace(" in path.read_text("utf-8") or ".rename(" in path.read_text("utf-8")
     }
-    assert found == {"files.py", "jobs.py"}
+    assert found == {"files.py", "job_process.py"}
 
 
 @needs_posix
-def test_what_a_killed_process_left_is_removed_and_what_is_in_the_making_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed_but_not_files_being_written(tmp_path: Path) -> None:
     (tmp_path / ".a.0badcafe.part.txt").write_text("left behind")
     (tmp_path / ".ab.0badcafe.part.txt").write_text("of another file")
-    busy = PartialFile(tmp_path / "a.txt")
+    partial = PartialFile(tmp_path / "a.txt")
     write(tmp_path / "a.txt", "done")
-    assert {file.name for file in tmp_path.iterdir()} == {"a.txt", ".ab.0badcafe.part.txt", busy.part.name}
-    busy.part.write_text("later")
-    busy.keep()
-    busy.close()
+    assert {file.name for file in tmp_path.iterdir()} == {"a.txt", ".ab.0badcafe.part.txt", partial.part.name}
+    partial.part.write_text("later")
+    partial.keep()
+    partial.close()
     assert (tmp_path / "a.txt").read_text() == "later"
 
 
-def test_a_name_with_signs_of_patterns_is_no_pattern(tmp_path: Path) -> None:
+def test_a_name_with_wildcards_is_taken_literally(tmp_path: Path) -> None:
     (tmp_path / ".a.0badcafe.part.txt").write_text("of another file")
     write(tmp_path / "[a]*.txt" if sys.platform != "win32" else tmp_path / "[a].txt", "x")
     assert (tmp_path / ".a.0badcafe.part.txt").exists()
@@ -110,14 +114,14 @@ def test_a_name_with_signs_of_patterns_is_no_pattern(tmp_path: Path) -> None:
 TWO = """
 import sys
 from pathlib import Path
-from livestyle.files import written_aside
+from livestyle.files import atomic_write
 for number in range(60):
-    with written_aside(Path(sys.argv[1]) / "same.txt") as part:
+    with atomic_write(Path(sys.argv[1]) / "same.txt") as part:
         part.write_text(sys.argv[2] * 10_000)
 """
 
 
-def test_two_processes_write_the_same_file_and_it_is_one_of_theirs(tmp_path: Path) -> None:
+def test_a_file_that_two_processes_write_is_always_the_whole_of_one(tmp_path: Path) -> None:
     pair = [subprocess.Popen([sys.executable, "-c", TWO, str(tmp_path), letter]) for letter in "ab"]
     while any(one.poll() is None for one in pair):
         if (tmp_path / "same.txt").exists():
@@ -127,23 +131,23 @@ def test_two_processes_write_the_same_file_and_it_is_one_of_theirs(tmp_path: Pat
 
 
 @needs_posix
-def test_who_clears_up_may_come_before_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cleanup_before_the_file_is_locked_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process finds the new file not locked yet, and removes it as a leftover."""
-    take, removed = files.take, list[Path]()
+    lock_file, removed = files.lock_file, list[Path]()
 
-    def late(lock: int, wait: bool) -> bool:
+    def late_lock(descriptor: int, wait: bool) -> bool:
         if not removed:
             removed.extend(tmp_path.iterdir())
             removed[0].unlink()
-        return take(lock, wait)
+        return lock_file(descriptor, wait)
 
-    monkeypatch.setattr(files, "take", late)
+    monkeypatch.setattr(files, "lock_file", late_lock)
     write(tmp_path / "a.txt", "whole")
     assert len(removed) == 1
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.txt", "whole")]
 
 
-def test_two_albums_in_one_folder_take_no_name_twice(tmp_path: Path) -> None:
+def test_snapshots_of_two_runs_in_one_folder_overwrite_nothing(tmp_path: Path) -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     shot = Shot(picture, np.zeros((8, 8), np.float32), picture, Look(parse_plane("none")), taken=1e9)
     with Snapshots(Settings(), tmp_path) as one, Snapshots(Settings(), tmp_path) as two:
@@ -155,7 +159,7 @@ def test_two_albums_in_one_folder_take_no_name_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_a_folder_that_vanishes_is_said(when: str, tmp_path: Path) -> None:
+def test_a_folder_that_vanishes_is_reported(when: str, tmp_path: Path) -> None:
     folder = tmp_path / "stick"
     folder.mkdir()
     if when == "before":
@@ -167,20 +171,20 @@ def test_a_folder_that_vanishes_is_said(when: str, tmp_path: Path) -> None:
 
 
 @not_root
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="cannot be written"):
         write(tmp_path / "a.txt", "x")
 
 
-def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="There is no folder"):
         write(tmp_path / "file" / "a.txt", "x")
 
 
-def test_a_link_in_a_shared_folder_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if somebody guesses the name of the part."""
+def test_a_symbolic_link_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if somebody guesses the name of the temporary file."""
     monkeypatch.setattr(files.secrets, "token_hex", lambda size: "guessed")
     (tmp_path / "precious").write_text("kept")
     (tmp_path / ".a.guessed.part.txt").symlink_to(tmp_path / "precious")
@@ -189,9 +193,9 @@ def test_a_link_in_a_shared_folder_is_not_written_through(tmp_path: Path, monkey
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills what it forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 def test_stills_survive_kills(tmp_path: Path) -> None:
-    """The whole of it: scripts/kills.py, which kills trainings, paintings and recordings, too."""
+    """scripts/checks/kills.py does the same at length, also with trainings, paintings and recordings."""
     done = subprocess.run(
         [sys.executable, SCRIPTS / "kills.py", "stills", "--kills", "3"], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -199,7 +203,7 @@ def test_stills_survive_kills(tmp_path: Path) -> None:
     assert "stills: 3 kills" in done.stdout, done.stderr
 
 
-def test_a_picture_can_be_read_that_was_written_beside_itself(tmp_path: Path) -> None:
+def test_a_file_can_be_read_while_its_replacement_is_written(tmp_path: Path) -> None:
     save_image(tmp_path / "a.png", np.full((4, 4, 3), 7, np.uint8))
     with atomic_write(tmp_path / "a.png") as part:
         save_image(tmp_path / "b.png", load_image(tmp_path / "a.png"))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.pictures import draw_card
 
-from livestyle.image.bokeh import RADIUS, bokeh_plane, spread
+from livestyle.image.bokeh import MAX_RADIUS_SHARE, bokeh_plane, disc_blur
 from livestyle.image.pixels import blur_plane
 from livestyle.image.types import Image, Matte
 
@@ -28,7 +28,7 @@ def test_a_light_becomes_a_disc_that_is_even_and_of_the_right_size() -> None:
     blurred = bokeh_plane(night(), everywhere(night()), 1.0, PIXELS).astype(int)
     y, x = np.mgrid[:180, :320]
     away = np.hypot(y - 61.5, x - 101.5)
-    radius = RADIUS * 180
+    radius = MAX_RADIUS_SHARE * 180
     inside, outside = blurred[away < radius - 4], blurred[away > radius + 5]
     assert inside.std(0).max() < 4
     assert inside.mean() > outside.mean() + 40
@@ -67,7 +67,7 @@ def test_spreading_keeps_the_sum_of_what_is_away_from_the_rim(radius: float) -> 
     planes = [np.zeros((64, 70), np.float32) for _ in range(4)]
     for number, plane in enumerate(planes):
         plane[30 + number, 32] = number + 1
-    for plane, result in zip(planes, spread(planes, round(radius, 1)), strict=True):
+    for plane, result in zip(planes, disc_blur(planes, round(radius, 1)), strict=True):
         assert result.sum() == pytest.approx(plane.sum(), rel=1e-3)
         assert np.unravel_index(result.argmax(), result.shape)[0] == pytest.approx(30 + plane.max() - 1, abs=radius + 1)
 

@@ -12,6 +12,7 @@ from PIL import Image as Pil
 from support.pictures import draw_card
 
 from livestyle.errors import UserError
+from livestyle.files import atomic_write
 from livestyle.image import pixels
 from livestyle.image.io import load_image, save_image
 from livestyle.image.types import Matte
@@ -46,12 +47,12 @@ def test_composite_lies_between_and_is_exact_at_the_ends(scene) -> None:  # type
 @given(scenes())
 def test_a_person_before_a_scene_is_the_person_alone_laid_over_it(scene) -> None:  # type: ignore[no-untyped-def]
     image, behind, matte = scene
-    out = pixels.person_before(image, behind, matte)
+    out = pixels.composite_foreground(image, behind, matte)
     assert (out[matte == 1] == image[matte == 1]).all()
     assert (out[matte == 0] == behind[matte == 0]).all()
-    apart = np.abs(out.astype(int) - pixels.composite(pixels.person_alone(image, matte), behind, matte)).max(2)
-    assert apart[(matte > pixels.SOFT) & (matte < 1 - pixels.SOFT)].max(initial=0) <= 1
-    assert apart.max() <= 255 * pixels.SOFT + 1
+    apart = np.abs(out.astype(int) - pixels.composite(pixels.fast_foreground(image, matte), behind, matte)).max(2)
+    assert apart[(matte > pixels.SOFT_MARGIN) & (matte < 1 - pixels.SOFT_MARGIN)].max(initial=0) <= 1
+    assert apart.max() <= 255 * pixels.SOFT_MARGIN + 1
 
 
 @given(scenes(), st.floats(0, 1))
@@ -104,9 +105,9 @@ def test_the_old_background_leaves_no_rim_at_soft_edges() -> None:
     person, room = np.array((30.0, 60.0, 90.0)), np.array((240.0, 250.0, 200.0))
     mixed = (soft[..., None] * person + (1 - soft[..., None]) * room + 0.5).astype(np.uint8)
     edge = (soft > 0.1) & (soft < 0.9)
-    alone = pixels.person_alone(mixed, soft)
+    alone = pixels.fast_foreground(mixed, soft)
     assert np.abs(alone[edge] - person).max() < np.abs(mixed[edge] - person).max() / 4
-    hard = (soft <= pixels.SOFT) | (soft >= 1 - pixels.SOFT)
+    hard = (soft <= pixels.SOFT_MARGIN) | (soft >= 1 - pixels.SOFT_MARGIN)
     assert np.array_equal(alone[hard], mixed[hard])
 
 
@@ -115,7 +116,7 @@ def test_colours_at_soft_edges_exist_at_any_size(size: tuple[int, int], seed: in
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (*size, 3), np.uint8)
     matte = rng.choice(np.array([0, 0.5, 1], np.float32), size)
-    alone = pixels.person_alone(image, matte)
+    alone = pixels.fast_foreground(image, matte)
     assert alone.shape == image.shape
     assert np.array_equal(alone[matte != 0.5], image[matte != 0.5])
 
@@ -166,7 +167,7 @@ def test_a_bad_picture_gets_one_sentence(tmp_path: Path, name: str) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_text("old")
-    with pytest.raises(RuntimeError), pixels.written_aside(path) as part:
+    with pytest.raises(RuntimeError), atomic_write(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"

@@ -9,7 +9,7 @@ from support.pictures import draw_card
 from livestyle.config.look import look_of
 from livestyle.config.settings import Settings
 from livestyle.image.io import save_image
-from livestyle.image.relight import BOUNDS, AutoLight, Light, light_of
+from livestyle.image.relight import MAX_LOG_GAINS, AutoLight, Light, light_of
 from livestyle.image.types import Frame, Image
 from livestyle.render.filter import Filter
 
@@ -45,9 +45,9 @@ def test_no_scene_moves_a_person_far_and_order_is_kept(seed: int, width: int, he
         rng.integers(0, 256, (height, width, 3), np.uint8) // np.uint8(rng.integers(1, 9)) for _ in range(3)
     )
     light = light_of(person, rng.random((height, width), np.float32), before, scene)
-    assert abs(light.exposure) <= BOUNDS["exposure"]
-    assert abs(light.contrast) <= BOUNDS["contrast"]
-    assert np.abs([light.red, light.green, light.blue]).max() <= 2 * BOUNDS["white"]
+    assert abs(light.exposure) <= MAX_LOG_GAINS["exposure"]
+    assert abs(light.contrast) <= MAX_LOG_GAINS["contrast"]
+    assert np.abs([light.red, light.green, light.blue]).max() <= 2 * MAX_LOG_GAINS["white"]
     curves = light.curves[0].astype(int)
     assert (np.diff(curves, axis=0) >= 0).all()  # what is brighter stays brighter
     assert np.abs(curves - np.arange(256)[:, None]).max() < 90

@@ -19,15 +19,15 @@ def test_every_public_name_is_there_and_documented() -> None:
         livestyle.nothing_such  # noqa: B018
 
 
-def test_importing_it_imports_nothing_of_weight() -> None:
-    told = subprocess.run(
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import livestyle"], capture_output=True, text=True
     )
-    imported = [line.rpartition("|")[2].strip() for line in told.stderr.splitlines()]
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
     assert not {"numpy", "cv2", "av", "typer", "platformdirs", "dataclasses"} & set(imported)
 
 
-def test_a_picture_that_stands_alone_and_frames_that_follow(person: Image) -> None:
+def test_a_single_picture_and_the_frames_of_a_clip_are_painted(person: Image) -> None:
     with livestyle.Filter(background="color:#102030") as filter:
         before = person.copy()
         painted, matte = filter.paint(person), filter.matte(person)
@@ -40,7 +40,7 @@ def test_a_picture_that_stands_alone_and_frames_that_follow(person: Image) -> No
         assert 0.1 < matte.mean() < 0.6
         assert (painted[matte == 0] == (0x10, 0x20, 0x30)).all()
         assert (person == before).all()
-        assert (filter.paint(person) == painted).all()  # alone: nothing of the picture before is in it
+        assert (filter.paint(person) == painted).all()  # a single picture does not depend on the one before
         frames = [filter.paint(person, time=index / 30) for index in range(3)]
         assert all(frame.shape == person.shape for frame in frames)
         filter.look = "color:#ff0000"
@@ -49,7 +49,7 @@ def test_a_picture_that_stands_alone_and_frames_that_follow(person: Image) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "words"),
     [
         ({"backgroud": "blur"}, "background"),
         ({"background": "stary_night"}, "starry_night"),
@@ -57,8 +57,8 @@ def test_a_picture_that_stands_alone_and_frames_that_follow(person: Image) -> No
         ({"quality": "bests"}, "best"),
     ],
 )
-def test_wrong_settings_are_told_with_the_next_step(person: Image, settings: dict[str, str], said: str) -> None:
-    with pytest.raises(livestyle.UserError, match=said), livestyle.Filter(**settings) as filter:
+def test_wrong_settings_are_refused_with_the_next_step(person: Image, settings: dict[str, str], words: str) -> None:
+    with pytest.raises(livestyle.UserError, match=words), livestyle.Filter(**settings) as filter:
         filter.paint(person)
 
 
@@ -76,12 +76,12 @@ def test_a_run_without_the_command_line(tmp_path: Path) -> None:
 
 def test_frames_go_from_a_source_to_a_sink(tmp_path: Path) -> None:
     with livestyle.open_source("demo", (320, 180)) as source:
-        size, frames = source.size, [frame for frame, _ in zip(source, range(4), strict=False)]
+        size, frames = source.info.size, [frame for frame, _ in zip(source, range(4), strict=False)]
     with livestyle.open_sink(f"file:{tmp_path / 'b.mp4'}", size, 25.0) as sink:
         for frame in frames:
             sink.send(frame)
     with livestyle.open_source(str(tmp_path / "b.mp4")) as source:
-        assert source.size == size == (320, 180)
+        assert source.info.size == size == (320, 180)
         assert len(list(source)) == 4
 
 

@@ -1,8 +1,9 @@
-"""The controls: actions by key and by name, from any thread; what is asked about in a call."""
+"""The controls: actions by key and by name, from any thread; what has to be confirmed in a call."""
 
 import subprocess
 import sys
 import threading
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live import controls as controls_module
 from livestyle.live.actions import ACTIONS, bind, make_controls, open_controls
-from livestyle.live.controls import ANSWER_TIME_S, Controls
+from livestyle.live.controls import CONFIRM_TIMEOUT_S, Controls
 from livestyle.live.gallery import Gallery
 from livestyle.live.privacy import Privacy
 
@@ -39,7 +40,7 @@ def test_keys_and_names_are_unique() -> None:
 def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> None:
     controls = new_controls(is_call=is_call)
     for name in names:
-        controls.strike(name)
+        controls.press_key(name)
         look = controls.look
         assert 0 <= look.background_strength <= 1
         assert parse_plane(look.background.text) == look.background
@@ -47,33 +48,33 @@ def test_any_keys_leave_a_look_that_parses(names: list[str], is_call: bool) -> N
 
 
 @given(st.lists(st.sampled_from([a.name for a in ACTIONS if a.name != "confirm"]), max_size=40))
-def test_in_a_call_no_key_uncovers_the_room_unasked(names: list[str]) -> None:
+def test_in_a_call_no_key_shows_the_room_unconfirmed(names: list[str]) -> None:
     controls = new_controls("alpha", "beta", is_call=True)
     for name in names:
-        controls.strike(name)
+        controls.press_key(name)
         assert not controls.look.bypass
         assert not controls.look.is_bare
 
 
-def test_a_question_is_answered_soon_or_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_confirmation_counts_only_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(controls_module.time, "monotonic", lambda: now[0])
     controls = new_controls(is_call=True)
-    for wait, shown in ((ANSWER_TIME_S + 0.1, False), (ANSWER_TIME_S - 0.1, True)):
+    for wait, shown in ((CONFIRM_TIMEOUT_S + 0.1, False), (CONFIRM_TIMEOUT_S - 0.1, True)):
         with pytest.raises(UserError, match=r"Others would see your room.*enter"):
             controls.press("o")
         now[0] += wait
         controls.press("enter")
         assert controls.look.bypass is shown
-    controls.press("o")  # back needs no question
+    controls.press("o")  # hiding the room again needs no confirmation
     assert not controls.look.bypass
 
 
-def test_a_question_does_not_outlive_the_next_change() -> None:
+def test_a_confirmation_does_not_count_after_another_change() -> None:
     controls = new_controls(is_call=True)
-    controls.strike("o")
-    controls.strike("]")
-    controls.strike("enter")
+    controls.press_key("o")
+    controls.press_key("]")
+    controls.press_key("enter")
     assert (controls.look.bypass, planes(controls)[0]) == (False, "beta")
 
 
@@ -88,7 +89,7 @@ def test_only_confirm_ends_a_panic() -> None:
     assert not controls.panicked
 
 
-def test_styles_go_round_and_go_by_number_and_name() -> None:
+def test_styles_are_chosen_in_turn_by_number_and_by_name() -> None:
     controls, seen = new_controls(), []
     for _ in range(4):
         controls.press("]")
@@ -115,7 +116,7 @@ def test_styles_go_round_and_go_by_number_and_name() -> None:
         ("person image:x.png", "no file"), ("style color:red", "cannot be read"), ("", "no action"),
     ],
 )  # fmt: skip
-def test_what_is_none_is_answered_with_a_sentence(text: str, words: str) -> None:
+def test_invalid_actions_and_arguments_are_refused(text: str, words: str) -> None:
     controls = new_controls()
     with pytest.raises(UserError, match=words):
         controls.press(text)
@@ -138,7 +139,7 @@ def test_the_keys_change_the_chosen_plane() -> None:
     assert controls.look.background_strength == 1.0
 
 
-def test_who_is_painted_goes_round_and_remembers() -> None:
+def test_paint_goes_through_the_planes_and_remembers_their_looks() -> None:
     controls = new_controls("alpha", "beta")
     seen = []
     for _ in range(3):
@@ -150,7 +151,7 @@ def test_who_is_painted_goes_round_and_remembers() -> None:
     assert planes(alone) == ("none", "color:#804020")
 
 
-def test_blur_comes_back_to_what_was_painted() -> None:
+def test_blur_toggles_back_to_the_look_before_it() -> None:
     controls = new_controls("beta")
     controls.press("b")
     assert controls.look.background.kind == "blur"
@@ -158,7 +159,7 @@ def test_blur_comes_back_to_what_was_painted() -> None:
     assert planes(controls)[0] == "beta"
 
 
-def test_pictures_stay_behind(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_pictures_are_for_the_background_only(tmp_path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "room.png").touch()
     controls = new_controls(f"image:{tmp_path / 'room.png'}")
     for text in ("x", f"person image:{tmp_path / 'room.png'}"):
@@ -168,7 +169,7 @@ def test_pictures_stay_behind(tmp_path) -> None:  # type: ignore[no-untyped-def]
     assert controls.look.person.text == "alpha"
 
 
-def test_esc_closes_what_is_open_before_it_ends() -> None:
+def test_esc_closes_panels_before_it_ends_the_run() -> None:
     controls = new_controls()
     for key in ("?", "f", "esc", "esc"):
         controls.press(key)
@@ -186,13 +187,13 @@ def test_views_are_one_at_a_time() -> None:
     assert seen == ["matte", "split", "inset", ""]
 
 
-def test_keys_can_be_given_away() -> None:
+def test_keys_can_be_changed() -> None:
     controls = make_controls(Look(NONE), GALLERY, keys={"next-style": "n", "inset": "tab", "plane": "]"})
     controls.press("n")
     assert planes(controls)[0] == "alpha"
     controls.press("tab")
     assert controls.preview.view == "inset"
-    controls.strike("[")
+    controls.press_key("[")
     assert planes(controls)[0] == "gamma"
 
 
@@ -203,13 +204,13 @@ def test_keys_can_be_given_away() -> None:
         ({"quit": ""}, "cannot be"), ({"quit": "ctrl-q"}, "space, tab"), ({"style": "z"}, "cannot be"),
     ],
 )  # fmt: skip
-def test_keys_that_cannot_be_are_refused(keys: dict[str, str], words: str) -> None:
+def test_invalid_keys_are_refused(keys: dict[str, str], words: str) -> None:
     with pytest.raises(UserError, match=words):
         bind(keys)
 
 
 def test_many_threads_may_press() -> None:
-    """Each press counts once: 8 threads step 75 times through 3 styles."""
+    """No press is lost: 8 threads step 75 times through 3 styles."""
     controls = new_controls()
     threads = [threading.Thread(target=lambda: [controls.press("]") for _ in range(75)]) for _ in range(8)]
     for thread in threads:
@@ -217,9 +218,49 @@ def test_many_threads_may_press() -> None:
     for thread in threads:
         thread.join()
     assert planes(controls)[0] == "alpha"
-    assert len(list(controls.answers())) == 600
-    controls.strike("]")
+    assert len(list(controls.notices())) == 600
+    controls.press_key("]")
     assert planes(controls)[0] == "beta"
+
+
+def test_the_end_of_an_older_recording_does_not_stop_a_newer_one() -> None:
+    controls = new_controls()
+    controls.recording = True
+    first = controls.take
+    assert first is not None
+    controls.recording = False
+    controls.recording = True
+    second = controls.take
+    assert second is not None
+    assert second > first
+    controls.end_take(first)
+    assert controls.take == second
+    controls.end_take(second)
+    assert not controls.recording
+    controls.end_take(second)
+    assert not controls.recording
+
+
+def test_recordings_that_fail_while_others_start_never_stop_the_newest() -> None:
+    """One thread starts recordings, and another ends each when it is over, as one that fails late does."""
+    controls, over = new_controls(), deque[int]()
+
+    def end_late() -> None:
+        for _ in range(2000):
+            while over:
+                controls.end_take(over.popleft())
+
+    thread = threading.Thread(target=end_late)
+    thread.start()
+    for _ in range(500):
+        assert controls.toggle_recording()
+        number = controls.take
+        assert number is not None
+        assert controls.take == number
+        assert not controls.toggle_recording()
+        over.append(number)
+    thread.join()
+    assert not controls.recording
 
 
 def test_controls_start_with_the_default_style() -> None:
@@ -229,7 +270,7 @@ def test_controls_start_with_the_default_style() -> None:
         open_controls(Settings(person="color:nope"))
 
 
-def test_the_table_is_light_to_import() -> None:
+def test_the_table_of_actions_imports_no_heavy_packages() -> None:
     """`livestyle ctl --help` reads it."""
     check = "import sys, livestyle.live.actions; print([m for m in ('numpy', 'cv2', 'PIL', 'av') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -237,8 +278,8 @@ def test_the_table_is_light_to_import() -> None:
 
 @given(st.text(max_size=20) | st.tuples(st.sampled_from([a.name for a in ACTIONS]), st.text(max_size=20)).map(" ".join))
 @settings(max_examples=200, deadline=None)
-def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None:
-    """Other programs press, too."""
+def test_any_text_is_done_or_refused_with_a_user_error(text: str) -> None:
+    """Other programs may send any text."""
     controls = make_controls(Look(NONE), Gallery(("alpha", "beta")))
     try:
         controls.press(text)
@@ -246,7 +287,7 @@ def test_whatever_is_pressed_is_done_or_refused_in_a_sentence(text: str) -> None
         assert error.problem
 
 
-def test_a_digit_that_is_no_number_is_refused() -> None:
+def test_digits_other_than_0_to_9_are_refused() -> None:
     for text in ("①", "²", "style ²"):
         with pytest.raises(UserError):
             make_controls(Look(NONE), Gallery(("alpha",))).press(text)

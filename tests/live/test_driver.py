@@ -1,4 +1,4 @@
-"""The driver: limits, keys, faults, and what the report says."""
+"""The driver: limits, keys, faults, and the report."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -16,29 +16,31 @@ from livestyle.image.io import load_image
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import make_controls
 from livestyle.live.driver import Limits, Lookahead
-from livestyle.live.guard import PATIENCE, Guard, placeholder
+from livestyle.live.guard import Guard
 from livestyle.live.jobs import Jobs
 from livestyle.live.privacy import Privacy
+from livestyle.live.renderer import MAX_FAILED_FRAMES
+from livestyle.live.shown import placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
-from livestyle.render.filter import Filter, NextFrame, nothing
+from livestyle.render.filter import Filter, NextFrame, no_next_frame
 from livestyle.render.meter import Meter
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream, Tee
 
 
 class Faulty(Filter):
-    """Fails on the frames that it is told to fail on."""
+    """A filter that fails on some frames."""
 
     def __init__(self, bad: range) -> None:
         super().__init__(Settings())
         self.bad = bad
 
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
         if frame.index in self.bad:
             raise RuntimeError("the segmenter broke")
-        return super().__call__(frame, look, following)
+        return super().__call__(frame, look, next_frame)
 
 
 def test_every_frame_of_a_clip_is_sent_in_order_with_its_time() -> None:
@@ -63,8 +65,8 @@ def test_keys_change_the_look_and_quit_ends() -> None:
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> None:
-    """In a call it may be that the segmenter fails: then there is no still, and the run goes on."""
+def test_a_still_is_of_the_frame_that_was_shown(tmp_path: Path, broken: bool) -> None:
+    """If the segmenter fails in a call, there is no still, and the run goes on."""
     sink = Collect({3: "s"}, is_call=True)
     with (
         Snapshots(Settings(), tmp_path / "stills", jobs=Jobs(tmp_path / "jobs")) as snapshots,
@@ -85,7 +87,7 @@ def test_a_still_is_of_the_frame_that_was_seen(tmp_path: Path, broken: bool) -> 
     assert any("original.png" in line for line in said)
 
 
-def test_a_size_that_changes_on_the_way_is_fitted() -> None:
+def test_frames_of_another_size_are_fitted() -> None:
     sink = Collect()
     go(Cards(6, ((64, 48), (80, 60), (33, 77))), sink)
     assert {frame.image.shape for frame in sink.frames} == {(48, 64, 3)}
@@ -103,10 +105,10 @@ def test_in_a_call_a_fault_shows_a_placeholder_never_the_raw_picture(private: bo
         assert not (frame.image == draw_card(64, 48, seed=frame.index)).all()
 
 
-class Gaps(Cards):
-    """Away for the frames 3 to 5."""
+class AwayCamera(Cards):
+    """A camera that is away on frames 3 to 5."""
 
-    name = "camera"
+    info = replace(Cards.info, name="camera")
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in super().__iter__():
@@ -115,15 +117,15 @@ class Gaps(Cards):
 
 def test_while_the_camera_is_away_a_placeholder_is_shown_and_the_run_goes_on() -> None:
     sink = Collect()
-    result, said = go(Gaps(9), sink)
+    result, said = go(AwayCamera(9), sink)
     assert result.frames == 9
     for frame in sink.frames:
         assert bool((frame.image == placeholder((64, 48))).all()) == (frame.index in range(3, 6))
     assert [line.rpartition("camera ")[2] for line in said] == ["sends nothing: a placeholder is shown.", "is back."]
 
 
-class Dozing(Cards):
-    """Blank while it rests."""
+class RestingCamera(Cards):
+    """A camera that is blank while it rests."""
 
     resting = False
 
@@ -136,18 +138,18 @@ class Dozing(Cards):
 
 
 class Audience(Collect):
-    """Watched from the fourth frame to the sixth."""
+    """A sink that is watched from the fourth frame to the sixth."""
 
     def is_watched(self) -> bool:
         return 4 <= len(self.frames) <= 6
 
 
 @pytest.mark.parametrize("recording", [False, True])
-def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp_path: Path, recording: bool) -> None:
+def test_on_demand_the_camera_is_on_while_somebody_watches_or_records(tmp_path: Path, recording: bool) -> None:
     watched, controls = Audience(), make_controls(COLOUR)
     controls.recording = recording
     with Recorder(tmp_path, Stream((64, 48), 30), controls) as recorder:
-        _, said = go(Dozing(10), Tee([watched, recorder]), Limits(on_demand=True), controls)  # type: ignore[arg-type]
+        _, said = go(RestingCamera(10), Tee([watched, recorder]), Limits(on_demand=True), controls)
     off = [bool((frame.image == placeholder((64, 48))).all()) for frame in watched.frames]
     wanted = [not recording and n in (1, 2, 3, 7, 8, 9) for n in range(10)]
     # The next frame may have been taken from the camera already.
@@ -156,7 +158,7 @@ def test_on_demand_the_camera_is_on_while_somebody_watches_or_it_is_recorded(tmp
     assert any("off: nobody watches" in line for line in said) is not recording
 
 
-def test_a_fault_that_stays_ends_the_call() -> None:
+def test_a_lasting_fault_ends_the_call() -> None:
     with pytest.raises(RuntimeError):
         go(Cards(), Collect(is_call=True), filter=Faulty(range(5, 10**9)))
 
@@ -165,11 +167,11 @@ def test_outside_a_call_a_fault_ends_the_run_at_once() -> None:
     sink = Collect()
     with pytest.raises(RuntimeError):
         go(Cards(), sink, filter=Faulty(range(5, 10**9)))
-    assert len(sink.frames) == 5 < PATIENCE
+    assert len(sink.frames) == 5 < MAX_FAILED_FRAMES
 
 
-def test_the_shares_say_on_which_frames_the_nets_ran() -> None:
-    """A style on the person, and nobody there: the first frame is painted whole, for nothing is known yet."""
+def test_the_report_says_on_which_frames_the_nets_ran() -> None:
+    """A style on the person, and nobody there: only the first frame is painted, since its matte is not known yet."""
     with Filter(Settings()) as filter:
         filter.matting = Matting(lambda image: np.zeros(image.shape[:2], np.float32))
         look = Look(NONE, parse_plane(next(iter(find_cards("style")))))
@@ -196,34 +198,34 @@ def test_the_report_has_the_contracts_fields() -> None:
 
 
 @pytest.mark.parametrize("is_call", [False, True])
-def test_panic_hides_everything_at_once_until_it_is_confirmed(is_call: bool) -> None:
-    """Whatever else is pressed, and although a frame stood still before."""
+def test_panic_hides_everything_at_once_until_confirm(is_call: bool) -> None:
+    """Whatever else is pressed, and although the picture was frozen before."""
     sink = Collect({2: "space", 4: "p", 5: "o", 6: "space", 7: "p", 8: "c", 10: "enter"}, is_call=is_call)
     controls = make_controls(COLOUR, privacy=Privacy(is_call))
-    with Faulty(range(4, 10)) as filter:  # which is not even asked meanwhile
+    with Faulty(range(4, 10)) as filter:  # it is not called meanwhile
         go(Cards(13), sink, controls=controls, filter=filter)
     hidden = [bool((frame.image == placeholder((64, 48))).all()) for frame in sink.frames]
     assert [n for n, h in enumerate(hidden) if h] == list(range(4, 10))
 
 
-def test_panic_in_the_middle_of_a_frame_hides_that_frame() -> None:
-    """And sinks that can need not even wait until the picture would have been made."""
+def test_panic_while_a_frame_is_rendered_hides_that_frame() -> None:
+    """A sink that can hides at once, before the frame is rendered."""
     controls, sink = make_controls(COLOUR), Collect()
 
     class Slow(Faulty):
-        def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
+        def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
             if frame.index == 3:
                 controls.press("panic")  # as another thread would
                 assert sink.hidden[0] == 3
                 assert (sink.hidden[1] == placeholder((64, 48))).all()
-            return super().__call__(frame, look, following)
+            return super().__call__(frame, look, next_frame)
 
     with Slow(range(0)) as filter:
         go(Cards(5), sink, controls=controls, filter=filter)
     assert [bool((f.image == placeholder((64, 48))).all()) for f in sink.frames] == [False, False, False, True, True]
 
 
-def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) -> None:
+def test_a_still_of_a_frozen_picture_is_that_picture(tmp_path: Path) -> None:
     sink = Collect({3: "space", 5: "s", 7: "space"})
     with Snapshots(Settings(), tmp_path, jobs=Jobs(tmp_path / "jobs")) as snapshots, Filter(Settings()) as filter:
         controls = make_controls(look_of(Settings(person="color:#804020", background="none"), ""))
@@ -235,22 +237,22 @@ def test_a_frozen_picture_stands_still_and_its_still_is_of_it(tmp_path: Path) ->
     assert (load_image(original) == draw_card(64, 48, seed=2)).all()
 
 
-def test_bypass_in_a_call_is_asked_about_first() -> None:
+def test_bypass_in_a_call_has_to_be_confirmed() -> None:
     sink = Collect({2: "o", 4: "enter"}, is_call=True)
     go(Cards(6), sink, controls=make_controls(COLOUR, privacy=Privacy(is_call=True)))
     raw = [bool((frame.image == draw_card(64, 48, seed=frame.index)).all()) for frame in sink.frames]
     assert raw == [False, False, False, False, True, True]
 
 
-def test_quality_changes_on_the_way() -> None:
+def test_the_quality_can_be_changed_while_it_runs() -> None:
     controls = make_controls(COLOUR, quality="fast")
     with Filter(Settings(quality="fast")) as filter:
         go(Cards(4), Collect({2: "y"}), controls=controls, filter=filter)
         assert controls.quality == "balanced"
-        assert filter.quality is QUALITIES["balanced"]
+        assert filter.quality == QUALITIES["balanced"]
 
 
-def test_the_deck_is_told_how_it_goes() -> None:
+def test_the_controls_have_the_pace_of_the_run() -> None:
     controls = make_controls(COLOUR)
     go(Cards(5), Collect(), controls=controls)
     assert controls.pace["frames"] == 5
@@ -265,8 +267,8 @@ def test_a_placeholder_fits_any_size(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("is_call", [False, True])
-def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: bool) -> None:
-    """A damaged style, chosen while the filter runs: said, and not a frame of anything else."""
+def test_a_look_that_cannot_be_rendered_leaves_the_one_before(tmp_path: Path, is_call: bool) -> None:
+    """A damaged style is reported, and no frame shows anything else."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     sink, controls = (
         Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=is_call),
@@ -278,8 +280,8 @@ def test_a_look_that_cannot_be_had_leaves_the_old_one(tmp_path: Path, is_call: b
     assert any("bad.onnx" in line for line in sink.notices)
 
 
-def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> None:
-    """In a call: the room was shown, a damaged style was to hide it. Then nothing is shown, until it is asked for."""
+def test_if_the_look_that_should_hide_the_room_fails_the_placeholder_is_shown(tmp_path: Path) -> None:
+    """A call shows the room, and a damaged style is chosen. The room is not shown again until that is confirmed."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     sink = Collect({3: f"background {tmp_path / 'bad.onnx'}"}, is_call=True)
     controls = make_controls(Look(NONE), privacy=Privacy(is_call=True))
@@ -289,18 +291,16 @@ def test_a_cover_that_cannot_be_had_does_not_show_the_room(tmp_path: Path) -> No
     assert controls.panicked
 
 
-def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> None:
-    """Though that was not seen yet; unless it cannot be had either."""
+def test_a_look_that_fails_is_replaced_by_the_one_chosen_before_it(tmp_path: Path) -> None:
+    """Even if that was not shown yet, but not if it fails, too."""
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     (tmp_path / "worse.onnx").write_bytes(b"no net")
     for first in ("color:#102030", str(tmp_path / "worse.onnx")):
         controls = make_controls(COLOUR)
-        controls.press(f"background {first}")
-        controls.press(f"background {tmp_path / 'bad.onnx'}")
-        filter = Filter(Settings())
-        with filter:
+        with Filter(Settings()) as filter:
             render = Guard(filter, (64, 48), controls, print)
-            render._good = COLOUR
+            controls.press(f"background {first}")
+            controls.press(f"background {tmp_path / 'bad.onnx'}")
             frame = next(iter(Cards()))
             render(frame)
             shown = render(frame)
@@ -308,13 +308,13 @@ def test_one_that_cannot_be_had_goes_back_to_the_one_before(tmp_path: Path) -> N
         assert shown.look == controls.look
 
 
-def test_frames_can_be_had_before_their_turn_and_none_is_lost() -> None:
+def test_frames_can_be_read_ahead_and_none_is_lost() -> None:
     frames = Lookahead(Cards(4), Meter())
     first = frames.take()
     assert first is not None
     second = frames.after(first)
     assert frames.after(first) is second is frames.take()
-    assert frames.after(first) is second  # asked late: it was taken meanwhile
+    assert frames.after(first) is second  # though it was taken meanwhile
     third, fourth = frames.take(), frames.take()
     assert third is not None
     assert fourth is not None
@@ -322,7 +322,7 @@ def test_frames_can_be_had_before_their_turn_and_none_is_lost() -> None:
     assert frames.after(fourth) is None is frames.take()
 
 
-def test_an_error_ahead_is_raised_when_its_turn_comes() -> None:
+def test_an_error_of_a_frame_ahead_is_raised_at_its_turn() -> None:
     class Broken(Cards):
         def __iter__(self) -> Iterator[Frame]:
             yield from Cards(1)

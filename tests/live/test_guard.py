@@ -1,4 +1,4 @@
-"""What others may see where the filter fails, is stuck, or is late."""
+"""What others see while the filter fails, is stuck, or is late."""
 
 import gc
 import threading
@@ -17,11 +17,12 @@ from livestyle.image.types import Frame, Image, Matte
 from livestyle.live import guard
 from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
-from livestyle.live.guard import Guard, placeholder, signed
+from livestyle.live.guard import Guard
 from livestyle.live.privacy import Privacy
+from livestyle.live.shown import placeholder, with_pause_sign
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
-from livestyle.render.filter import Filter, NextFrame, Pending, nothing
+from livestyle.render.filter import Filter, NextFrame, Pending, no_next_frame
 
 SIZE = 64, 48
 COLOUR = look_of(Settings(background="color:#804020"), "")
@@ -29,13 +30,13 @@ BYPASS = look_of(Settings(background="none"), "")
 
 
 class Numbered(Filter):
-    """Pictures as bright as their frame's number; stuck, until it is let go on, on the frames told."""
+    """A filter whose pictures are as bright as the index of their frame. On some frames it is stuck until `go_on`."""
 
     def __init__(self, stuck: set[int]) -> None:
         super().__init__(Settings())
         self.stuck, self.entered, self.go_on = stuck, threading.Event(), threading.Event()
 
-    def __call__(self, frame: Frame, look: Look, following: NextFrame = nothing) -> Image:
+    def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:
         if frame.index in self.stuck:
             self.entered.set()
             assert self.go_on.wait(30)
@@ -43,19 +44,19 @@ class Numbered(Filter):
 
 
 @pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """How long was waited for each picture. Time stands still: what is stuck is at once taken for that."""
-    waited: list[float] = []
+def timeouts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Record each timeout for a picture. No time passes: a filter that is stuck is noticed at once."""
+    waits: list[float] = []
 
     def is_done(job: Future[Any], seconds: float) -> bool:
-        waited.append(seconds)
+        waits.append(seconds)
         filter = FILTERS[-1]
         while not (job.done() or (filter.entered.is_set() and not filter.go_on.is_set())):
             futures.wait([job], 0.001)
         return job.done()
 
     monkeypatch.setattr(guard, "is_done", is_done)
-    yield waited
+    yield waits
     FILTERS.clear()
 
 
@@ -73,20 +74,20 @@ def frame(index: int, is_blank: bool = False) -> Frame:
 
 
 def number(picture: Image) -> int:
-    """Of the frame in it; -1: a placeholder."""
+    """Return the index of the frame in a picture, or -1 for a placeholder."""
     return -1 if (picture == placeholder(SIZE)).all() else int(picture[-1, -1, 0])
 
 
-def test_while_the_filter_is_stuck_the_last_picture_stands_in_with_a_sign(patience: list[float]) -> None:
+def test_while_the_filter_is_stuck_the_last_picture_is_shown_with_a_pause_sign(timeouts: list[float]) -> None:
     said: list[str] = []
     render, filter = guarded(make_controls(COLOUR, privacy=CALL), {3}, said.append)
     shown = [render(frame(n)) for n in range(6)]
     assert [number(one.picture) for one in shown] == [0, 1, 2, 2, 2, 2]
     assert [one.is_old for one in shown] == [False] * 3 + [True] * 3
-    assert (shown[3].picture == signed(shown[2].picture)).all()
+    assert (shown[3].picture == with_pause_sign(shown[2].picture)).all()
     assert not (shown[3].picture == shown[2].picture).all()
-    assert patience == [guard.STUCK] * 6
-    with pytest.raises(TimeoutError):  # and whoever wants a matte does not wait either
+    assert timeouts == [guard.STUCK_TIMEOUT_S] * 6
+    with pytest.raises(TimeoutError):  # who wants a matte does not wait either
         render.matte(shown[3].frame)
     filter.go_on.set()
     after = [render(frame(n)) for n in range(6, 9)]  # the late one is not lost, and nothing is out of order
@@ -95,7 +96,7 @@ def test_while_the_filter_is_stuck_the_last_picture_stands_in_with_a_sign(patien
     filter.close()
 
 
-def test_before_the_first_picture_a_placeholder_is_shown(patience: list[float]) -> None:
+def test_before_the_first_picture_a_placeholder_is_shown(timeouts: list[float]) -> None:
     render, filter = guarded(make_controls(COLOUR, privacy=CALL), {0})
     assert [number(render(frame(n)).picture) for n in range(3)] == [-1] * 3
     filter.go_on.set()
@@ -104,8 +105,8 @@ def test_before_the_first_picture_a_placeholder_is_shown(patience: list[float]) 
 
 
 @pytest.mark.parametrize(("before", "after"), [(BYPASS, COLOUR), (COLOUR, BYPASS)])
-def test_what_was_made_with_another_look_is_never_shown_late(before: Look, after: Look, patience: list[float]) -> None:
-    """Neither the picture that is late, nor the one before it: in it may be what is to be hidden now."""
+def test_a_picture_of_another_look_is_never_shown_late(before: Look, after: Look, timeouts: list[float]) -> None:
+    """Neither the late picture nor the one before it: they may show what is to be hidden now."""
     controls = make_controls(before, privacy=CALL)
     render, filter = guarded(controls, {2})
     assert [number(render(frame(n)).picture) for n in range(3)] == [0, 1, 1]
@@ -116,7 +117,7 @@ def test_what_was_made_with_another_look_is_never_shown_late(before: Look, after
     filter.close()
 
 
-def test_panic_and_a_camera_that_is_away_hide_what_is_late(patience: list[float]) -> None:
+def test_panic_and_a_camera_that_is_away_hide_a_late_picture(timeouts: list[float]) -> None:
     controls = make_controls(COLOUR, privacy=CALL)
     render, filter = guarded(controls, {1})
     assert [number(render(frame(n)).picture) for n in range(2)] == [0, 0]
@@ -129,16 +130,16 @@ def test_panic_and_a_camera_that_is_away_hide_what_is_late(patience: list[float]
     filter.close()
 
 
-def test_outside_a_call_and_for_clips_the_filter_may_take_its_time(patience: list[float]) -> None:
+def test_outside_a_call_and_for_clips_the_filter_may_take_its_time(timeouts: list[float]) -> None:
     for is_call, is_live in ((False, True), (True, False)):
         controls = make_controls(COLOUR, privacy=Privacy(is_call))
         with Numbered(set()) as filter:
             render = Guard(filter, SIZE, controls, lambda _: None, is_live=is_live)
             assert [number(render(frame(n)).picture) for n in range(3)] == [0, 1, 2]
-    assert not patience
+    assert not timeouts
 
 
-def test_the_thread_ends_with_the_run(patience: list[float]) -> None:
+def test_the_thread_ends_with_the_run(timeouts: list[float]) -> None:
     render, filter = guarded(make_controls(COLOUR, privacy=CALL), set())
     render(frame(0))
     threads = [thread for thread in threading.enumerate() if thread.name == "render"]
@@ -151,11 +152,13 @@ def test_the_thread_ends_with_the_run(patience: list[float]) -> None:
     filter.close()
 
 
-def test_no_memory_even_for_the_sign(patience: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_memory_for_the_pause_sign_the_placeholder_is_shown(
+    timeouts: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none_left(picture: Image) -> Image:
         raise MemoryError
 
-    monkeypatch.setattr(guard, "signed", none_left)
+    monkeypatch.setattr(guard, "with_pause_sign", none_left)
     render, filter = guarded(make_controls(COLOUR, privacy=CALL), {1})
     assert [number(render(frame(n)).picture) for n in range(2)] == [0, -1]
     filter.go_on.set()
@@ -163,15 +166,15 @@ def test_no_memory_even_for_the_sign(patience: list[float], monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("values", "sound"),
+    ("values", "is_valid"),
     [((0.0, 1.0), True), ((0.2, 0.2), True), ((np.nan, 0.5), False), ((0.0, 1.5), False), ((-0.5, 1.0), False),
      ((np.inf, 0.0), False)],
 )  # fmt: skip
-def test_a_matte_that_is_none_is_refused(values: tuple[float, float], sound: bool) -> None:
+def test_an_invalid_matte_is_refused(values: tuple[float, float], is_valid: bool) -> None:
     matte = np.full((24, 32), values[1], np.float32)
     matte[3, 4] = values[0]
     matting = Matting(lambda image: matte)
-    if sound:
+    if is_valid:
         assert matting(draw_card(*SIZE)).shape == SIZE[::-1]
     else:
         with pytest.raises(RuntimeError, match=r"0\.\.1"):
@@ -192,12 +195,12 @@ def passes(jumps: Jumps, share: float, at: float) -> bool:
     return True
 
 
-def test_only_a_person_who_comes_nearer_may_fill_the_picture() -> None:
+def test_only_a_person_who_moves_closer_gradually_may_fill_the_picture() -> None:
     near = [0.3 + 0.01 * n for n in range(71)]  # at 30 fps: 2.4 s
     jumps = Jumps()
     assert all(passes(jumps, share, n / 30) for n, share in enumerate(near))
-    assert all(passes(jumps, 1.0, (71 + n) / 30) for n in range(60))  # and stay
-    assert not passes(jumps, 1.0, 30.0)  # what was in a gap nobody knows
+    assert all(passes(jumps, 1.0, (71 + n) / 30) for n in range(60))  # and stays there
+    assert not passes(jumps, 1.0, 30.0)  # after a gap in time it is a jump
 
 
 @pytest.mark.parametrize("before", [[], [0.3] * 60, [0.9, 0.95], [0.0] * 9 + [0.85]])
@@ -210,7 +213,7 @@ def test_a_jump_to_the_whole_picture_is_refused_for_as_long_as_it_lasts(before: 
 
 
 def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
-    """Parts of it that still run are waited for, and a matte from before it is not kept for a picture after it."""
+    """Its parts that still run are awaited, and no matte from before it is kept for a picture after it."""
     stop, ended = threading.Event(), threading.Event()
     calls = iter(range(10))
 
@@ -228,8 +231,8 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
         filter(frame(0), COLOUR)
         with pytest.raises(RuntimeError):
             filter(frame(1), COLOUR)
-        assert not filter._known
-        filter._now = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
+        assert not filter._mattes._newest
+        filter._current = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]
         threading.Timer(0.05, stop.set).start()
         filter(frame(2), COLOUR)
         assert ended.is_set()

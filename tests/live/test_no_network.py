@@ -1,4 +1,4 @@
-"""Nothing leaves the machine: the kernel is asked, which sees native libraries and child processes, too."""
+"""No network connection is opened. The kernel watches, so native libraries and child processes count, too."""
 
 import os
 import platform
@@ -11,30 +11,30 @@ from support.cli import HEADLESS
 
 NUMBERS = {"x86_64": (41, 317), "aarch64": (198, 277)}  # of socket() and seccomp() by machine
 
-# Runs a command; each socket for a network that it or its children ask for is held up and told (seccomp_unotify(2)).
-# The exit code is then 99, and 98 where the kernel cannot tell.
+# Runs a command. At the first network socket that it or a child opens, the exit code is 99: seccomp_unotify(2).
+# The exit code is 98 if the kernel cannot watch.
 WATCH = """
 import ctypes, os, select, struct, subprocess, sys
 
 ASK_SOCKET, ASK_SECCOMP, IO_URING = int(sys.argv[1]), int(sys.argv[2]), 425
-ALLOW, TELL, LOAD, EQUALS, RETURN = 0x7FFF0000, 0x7FC00000, 0x20, 0x15, 0x06
+ALLOW, NOTIFY, LOAD, EQUALS, RETURN = 0x7FFF0000, 0x7FC00000, 0x20, 0x15, 0x06
 IPV4, IPV6, PACKET = 2, 10, 17
 steps = [
     (LOAD, 0, 0, 0), (EQUALS, 6, 0, IO_URING), (EQUALS, 0, 4, ASK_SOCKET),
     (LOAD, 0, 0, 16), (EQUALS, 3, 0, IPV4), (EQUALS, 2, 0, IPV6), (EQUALS, 1, 0, PACKET),
-    (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, TELL),
+    (RETURN, 0, 0, ALLOW), (RETURN, 0, 0, NOTIFY),
 ]
 code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
 program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code)))
 system = ctypes.CDLL(None, use_errno=True)
 system.prctl(38, 1, 0, 0, 0)  # no new privileges
-told = system.syscall(ASK_SECCOMP, 1, 8, program)
-if told < 0:
+listener = system.syscall(ASK_SECCOMP, 1, 8, program)
+if listener < 0:
     sys.exit(98)
 child = subprocess.Popen(sys.argv[3:])
 ended = os.pidfd_open(child.pid)
-ready, _, _ = select.select([told, ended], [], [])
-if told in ready:
+ready, _, _ = select.select([listener, ended], [], [])
+if listener in ready:
     child.kill()
     sys.exit(99)
 sys.exit(child.wait())
@@ -42,16 +42,16 @@ sys.exit(child.wait())
 
 
 def watched(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """A command, ended with 99 at the first socket for a network."""
+    """Run a command under watch. It ends with 99 at its first network socket."""
     numbers = NUMBERS.get(platform.machine())
     if not sys.platform.startswith("linux") or numbers is None:
-        pytest.skip("only Linux tells")
+        pytest.skip("needs Linux")
     words = [sys.executable, "-c", WATCH, *map(str, numbers), *command]
     done = subprocess.run(
         words, env=HEADLESS | environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     if done.returncode == 98:
-        pytest.skip("this kernel does not tell")
+        pytest.skip("needs seccomp_unotify")
     return done
 
 
@@ -65,13 +65,13 @@ def watched(*command: str, **environment: str) -> "subprocess.CompletedProcess[s
     ],
     ids=["python", "native", "child"],
 )
-def test_a_socket_would_be_seen(code: str) -> None:
+def test_a_network_socket_is_noticed(code: str) -> None:
     assert watched(sys.executable, "-c", "import socket; socket.socketpair()").returncode == 0
     assert watched(sys.executable, "-c", code).returncode == 99
 
 
 def test_live_opens_no_network_connection(tmp_path: Path) -> None:
-    """With nets loaded, styles changed to, a clip written, a control socket, and no consent file of any library."""
+    """With nets, styles, a clip and the server, and without a consent file of any library."""
     for name in ("run", "state"):
         (tmp_path / name).mkdir(mode=0o700)
     live = ["live", "--source", "demo", "--background", "great_wave", "--person", "blur", "--frames", "20"]

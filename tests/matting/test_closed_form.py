@@ -53,7 +53,7 @@ def test_hair_that_the_matte_does_not_know_is_found_and_the_rest_stays_known() -
 def test_hair_has_its_own_colour() -> None:
     image, truth, _ = hairy()
     soft = (truth > 0.3) & (truth < 0.9)
-    alone = matting.foreground(image, truth)
+    alone = matting.multilevel_foreground(image, truth)
     assert np.abs(alone[soft] - PERSON).mean() < 0.35 * np.abs(image[soft] - PERSON).mean()
     assert np.array_equal(alone[truth == 1], image[truth == 1])
 
@@ -62,7 +62,7 @@ def test_a_large_picture_is_solved_small_and_enlarged(monkeypatch: pytest.Monkey
     image, truth, rough = hairy(480, 400)
     seen = []
     solve = matting.closed_form
-    monkeypatch.setattr(matting, "PIXELS", 20_000)
+    monkeypatch.setattr(matting, "MAX_SOLVED_PIXELS", 20_000)
     monkeypatch.setattr(matting, "closed_form", lambda image, *rest: seen.append(image.shape) or solve(image, *rest))
     solved = matting.solve_matte(rough, image)
     assert solved.shape == truth.shape

@@ -46,7 +46,7 @@ def test_any_matte_of_any_picture_stays_a_matte(width: int, height: int, w: int,
 
 def test_a_large_picture_is_bounded() -> None:
     result = mean_field(np.zeros((90, 160), np.float32), draw_card(1600, 900))
-    assert result.size <= 1.01 * crf.PIXELS
+    assert result.size <= 1.01 * crf.MAX_PIXELS
     assert result.max() < 0.5
 
 
@@ -71,8 +71,8 @@ def test_the_grid_is_near_the_exact_kernel() -> None:
     """Normalised, as it is used, against the sum over all pairs of pixels."""
     image, _, coarse = disc()
     image, coarse = image[::4, ::4].copy(), coarse[::4, ::4].copy()
-    place = np.indices(image.shape[:2]).reshape(2, -1).T / (crf.PLACE * max(image.shape))
-    features = np.concatenate([place, image.reshape(-1, 3) / crf.COLOR], axis=1)
+    place = np.indices(image.shape[:2]).reshape(2, -1).T / (crf.APPEARANCE_DISTANCE_SHARE * max(image.shape))
+    features = np.concatenate([place, image.reshape(-1, 3) / crf.APPEARANCE_COLOR_LEVELS], axis=1)
     pairs = np.exp(-0.5 * ((features[:, None] - features) ** 2).sum(2))
     exact = crf.normalised(lambda v: (pairs @ v.ravel()).reshape(v.shape).astype(np.float32), coarse)(coarse)
     grid = crf.normalised(crf.appearance(image), coarse)(coarse)

@@ -1,7 +1,6 @@
 """The foreign segmenters: a contract over the table, their weights from a server of this machine, what is kept."""
 
 import re
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from support.pictures import draw_card
 from support.server import Server, serving
 
-from livestyle.cli.console import bar, download
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError, has_package
 from livestyle.evaluate.segmenters import evaluate_segmenters
@@ -22,7 +20,14 @@ from livestyle.files import sha256
 from livestyle.image.io import save_image
 from livestyle.image.types import Image, Segmenter
 from livestyle.matting import published as segmenters
-from livestyle.matting.published import SEGMENTERS, class_numbers, install_command, load_foreign, state, weights_file
+from livestyle.matting.published import (
+    SEGMENTERS,
+    class_numbers,
+    install_command,
+    load_other_segmenter,
+    state,
+    weights_file,
+)
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets import library as weights
 from livestyle.nets.engine import choose_engine
@@ -113,7 +118,7 @@ def test_a_segmenter_takes_any_picture(name: str, picture: str) -> None:
     found = state(name, Settings())
     if found != "ready":
         pytest.skip(f"{name}: {found}")
-    segment = load_foreign(name, choose_engine("cpu"), Settings())
+    segment = load_other_segmenter(name, choose_engine("cpu"), Settings())
     for size in SIZES:
         check_contract(segment, PICTURES[picture](*size))
 
@@ -124,11 +129,11 @@ def test_a_net_of_torchvisions_is_fetched_once_and_takes_any_picture(
 ) -> None:
     assert state(name, Settings()) == "fetched on first use"
     engine, image = choose_engine("cpu"), draw_card(1, 90)
-    first = load_foreign(name, engine, Settings())(image)
+    first = load_other_segmenter(name, engine, Settings())(image)
     assert state(name, Settings()) == "ready"
     assert [file.name for file in (home / "segmenters" / name).iterdir()] == [f"{name}.safetensors"]
     server.content.clear()
-    segment = load_foreign(name, engine, Settings())
+    segment = load_other_segmenter(name, engine, Settings())
     np.testing.assert_array_equal(segment(image), first)
     quick = name != "maskrcnn"
     for size in SIZES if quick else SIZES[:1]:
@@ -140,7 +145,7 @@ def test_a_net_of_torchvisions_is_fetched_once_and_takes_any_picture(
 def test_what_is_kept_adds_up(published: dict[str, Path]) -> None:
     engine, image = choose_engine("cpu"), draw_card(96, 64)
     mattes = [
-        load_foreign("deeplabv3-mobilenet", engine, Settings(keep=keep))(image)
+        load_other_segmenter("deeplabv3-mobilenet", engine, Settings(keep=keep))(image)
         for keep in ("person", "dog", " Dog, person ")
     ]
     np.testing.assert_allclose(mattes[0] + mattes[1], mattes[2], atol=1e-5)
@@ -159,14 +164,14 @@ def test_instances_are_joined_where_they_are_sure_and_kept(
 
     monkeypatch.setattr(MaskRCNN, "forward", found)
     image = draw_card(400, 300)
-    people = load_foreign("maskrcnn", choose_engine("cpu"), Settings())(image)
+    people = load_other_segmenter("maskrcnn", choose_engine("cpu"), Settings())(image)
     assert people[0, 95] == pytest.approx(0.9)
     assert people[0, 150] == pytest.approx(0.7)
     assert people[-1, -1] == 0
-    dog = load_foreign("maskrcnn", choose_engine("cpu"), Settings(keep="dog"))(image)
+    dog = load_other_segmenter("maskrcnn", choose_engine("cpu"), Settings(keep="dog"))(image)
     assert dog[-1, -1] == 1
     assert dog[0, 95] == 0
-    nobody = load_foreign("maskrcnn", choose_engine("cpu"), Settings(keep="zebra"))(image)
+    nobody = load_other_segmenter("maskrcnn", choose_engine("cpu"), Settings(keep="zebra"))(image)
     assert not nobody.any()
 
 
@@ -178,7 +183,7 @@ def test_weights_that_are_altered_are_refused_and_left(
     place.mkdir(parents=True)
     (place / f"deeplabv3-mobilenet{suffix}").write_bytes(b"something else")
     with pytest.raises(UserError, match="deeplabv3-mobilenet"):
-        load_foreign("deeplabv3-mobilenet", choose_engine("cpu"), Settings())
+        load_other_segmenter("deeplabv3-mobilenet", choose_engine("cpu"), Settings())
 
 
 def test_a_pickle_is_not_opened_before_its_checksum(
@@ -189,13 +194,13 @@ def test_a_pickle_is_not_opened_before_its_checksum(
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
     (tmp_path / "x.pth").write_bytes(b"cos\nsystem\n")
     with pytest.raises(UserError, match="not the published"):
-        load_foreign("deeplabv3-mobilenet", choose_engine("cpu"), Settings(model_file=tmp_path / "x.pth"))
+        load_other_segmenter("deeplabv3-mobilenet", choose_engine("cpu"), Settings(model_file=tmp_path / "x.pth"))
 
 
 def test_a_model_file_of_the_users_stays_where_it_is(published: dict[str, Path], server: Server, home: Path) -> None:
     server.content.clear()
     file = published["deeplabv3-mobilenet"]
-    load_foreign("deeplabv3-mobilenet", choose_engine("cpu"), Settings(model_file=file))
+    load_other_segmenter("deeplabv3-mobilenet", choose_engine("cpu"), Settings(model_file=file))
     assert file.is_file()
     assert not list(home.iterdir())
 
@@ -242,7 +247,7 @@ def test_what_cannot_be_kept_is_said_before_anything_is_fetched(
         pytest.skip(lacking)
     monkeypatch.setattr(segmenters, "fetch", lambda *_: pytest.fail("it was fetched"))
     with pytest.raises(UserError) as caught:
-        load_foreign(name, choose_engine("cpu"), Settings(keep=keep))
+        load_other_segmenter(name, choose_engine("cpu"), Settings(keep=keep))
     assert said in str(caught.value)
 
 
@@ -262,7 +267,7 @@ def test_a_card_keeps_people_only_and_takes_no_file(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segmenters, "has_package", lambda name: False)
     with pytest.raises(UserError, match=r"livestyle\[mediapipe\]"):
-        load_foreign("mediapipe", choose_engine("cpu"), Settings())
+        load_other_segmenter("mediapipe", choose_engine("cpu"), Settings())
 
 
 @pytest.mark.parametrize("name", ["kmeans", "mediapipe"])
@@ -276,7 +281,7 @@ def test_a_file_that_mediapipe_cannot_read_is_said(tmp_path: Path) -> None:
         pytest.skip(lacking)
     (tmp_path / "x.tflite").write_bytes(b"something else")
     with pytest.raises(UserError, match=r"x\.tflite"):
-        load_foreign("mediapipe", choose_engine("cpu"), Settings(model_file=tmp_path / "x.tflite"))
+        load_other_segmenter("mediapipe", choose_engine("cpu"), Settings(model_file=tmp_path / "x.tflite"))
 
 
 def test_a_models_folder_serves_mediapipes_file(tmp_path: Path, home: Path) -> None:
@@ -297,20 +302,12 @@ def portrait() -> tuple[Image, segmenters.Matte]:
 
 def test_kmeans_finds_a_figure_before_a_wall_each_time_alike() -> None:
     image, truth = portrait()
-    segment = load_foreign("kmeans", choose_engine("cpu"), Settings())
+    segment = load_other_segmenter("kmeans", choose_engine("cpu"), Settings())
     matte = segment(image)
-    again = load_foreign("kmeans", choose_engine("cpu"), Settings())(image)
+    again = load_other_segmenter("kmeans", choose_engine("cpu"), Settings())(image)
     assert (matte == again).all()
     found = cv2.resize(matte, truth.shape[::-1]) > 0.5
     assert (found == (truth > 0.5)).mean() > 0.97
-
-
-def test_a_single_ctrl_c_ends_a_download() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), bar("pictures", 1.0), download("fetching", 1.0) as update:
-        update(0.5, "1 MB")
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_table_says_what_could_not_be_fetched(

@@ -168,6 +168,17 @@ def test_the_style_is_painted_no_larger_than_the_quality_says(person: Image) -> 
         assert filter.style_size((320, 180)) == (320, 180)
 
 
+def test_the_quality_has_one_owner_and_the_engines_precision_follows_it() -> None:
+    with Filter(Settings(quality="fast")) as filter:
+        assert (filter.quality, filter.engine.precision) == (QUALITIES["fast"], "int8")
+        filter.quality = QUALITIES["best"]
+        assert filter.engine.precision == "half"
+        assert filter.style_size((1280, 720)) == (1280, 720)
+        styles = [filter._planes.style(STYLES[0], QUALITIES[name])[0] for name in ("best", "fast", "balanced")]
+    assert styles[0] is not styles[1]
+    assert styles[1] is styles[2]  # of the same precision
+
+
 def test_the_best_quality_computes_in_half_precision_and_so_nearer_to_the_net(person: Image) -> None:
     frame, wave = Frame(fit(person, (320, 180)), 0, 0.0), look(background=STYLES[0], person=STYLES[0])
     outs = {}
@@ -185,7 +196,7 @@ def test_a_picture_that_stands_still_is_painted_and_cut_out_once_in_a_while(pers
     small = fit(person, (320, 180))
     with Filter(Settings()) as live:
         for quality in (QUALITIES["balanced"], rests):
-            live.take(quality)
+            live.quality = quality
             live.meter.reset()
             for n in range(12):
                 out = live(Frame(small, n, n / 30), look(background=STYLES[0]))
@@ -205,7 +216,7 @@ def test_a_plane_that_stands_still_is_painted_now_and_then_whatever_moves_before
     left[:, :160] = 1
     with Filter(Settings()) as live:
         live.matting = Matting(lambda image: left)
-        live.take(replace(QUALITIES["balanced"], rests=True))
+        live.quality = replace(QUALITIES["balanced"], rests=True)
         for n in range(13):
             image = room.copy()
             image[40:120, 20 + 4 * n : 80 + 4 * n] = room[60:140, 230:290]
@@ -217,7 +228,7 @@ def test_a_plane_that_stands_still_is_painted_now_and_then_whatever_moves_before
 
 def test_every_second_frame_is_carried_where_the_quality_says_so(person: Image) -> None:
     with Filter(Settings()) as live:
-        live.take(replace(QUALITIES["balanced"], carry=1))
+        live.quality = replace(QUALITIES["balanced"], carry=1)
         for n in range(9):
             live(Frame(shifted(fit(person, (320, 180)), 2 * n), n, n / 30), look(background=STYLES[0]))
     assert live.meter.runs["segment"] == 9
@@ -228,9 +239,9 @@ def test_a_quality_is_made_ready_aside(person: Image) -> None:
     fast, wave, size = QUALITIES["fast"], look(background=STYLES[0]), (640, 360)
     with Filter(Settings()) as live:
         deadline = monotonic() + 60
-        while not live.make_ready(fast, wave, size) and monotonic() < deadline:
+        while not live.warm_up(fast, wave, size) and monotonic() < deadline:
             live(Frame(fit(person, (160, 90)), 0, 0.0), wave)
-        live.take(fast)
+        live.quality = fast
         assert live.describe(size) == "384x216"
         assert live(Frame(fit(person, size), 1, 1.0), wave).shape == (360, 640, 3)
 
@@ -293,7 +304,7 @@ def test_a_person_is_painted_in_a_box_that_never_cuts(person: Image) -> None:
             assert untouched[mattes[-1] == 0].all()
     assert live.meter.areas[0] == 1
     assert max(list(live.meter.areas)[1:4]) <= 0.8
-    assert live.meter.runs["painted"] == 7 < len(live.meter.areas)
+    assert live.meter.runs["stylized"] == 7 < len(live.meter.areas)
 
 
 def test_nets_rest_where_nothing_shows(person: Image) -> None:
@@ -304,14 +315,14 @@ def test_nets_rest_where_nothing_shows(person: Image) -> None:
         frames = [Frame(person, n, n / 30) for n in range(7)]
         behind, ahead = look(), look(background="none", person=STYLES[1])
         assert all((live(frame, behind) == person).all() for frame in frames[:3])
-        assert live.meter.runs["stylize"] == live.meter.runs["painted"] == 1  # when nothing was known yet
+        assert live.meter.runs["stylize"] == live.meter.runs["stylized"] == 1  # when nothing was known yet
         assert difference(live(frames[3], behind), person, np.ones(person.shape[:2], bool)) > 3
-        assert live.meter.runs["painted"] == 2
+        assert live.meter.runs["stylized"] == 2
         live(frames[4], ahead)
         assert (live(frames[5], ahead) == person).all()
-        assert live.meter.runs["painted"] == 3
+        assert live.meter.runs["stylized"] == 3
         assert difference(live(frames[6], ahead), person, np.ones(person.shape[:2], bool)) > 10
-        assert live.meter.runs["painted"] == 4
+        assert live.meter.runs["stylized"] == 4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (641, 359), (17, 200)])

@@ -12,7 +12,7 @@ import torch
 from support.pictures import draw_card
 from torch import Tensor
 
-from livestyle.config.look import look_of
+from livestyle.config.look import LookKind, Plane, look_of
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
 from livestyle.image import pixels
@@ -27,9 +27,10 @@ from livestyle.nets.library import find_cards
 from livestyle.render import cuda_graph
 from livestyle.render import gpu_pixels as tensors
 from livestyle.render import temporal as steady
-from livestyle.render.cuda_graph import AFTER, CudaGraph, Function, Recorded, Tensors
+from livestyle.render.cuda_graph import RUNS_BEFORE_RECORDING, CudaGraph, Function, Recorded, Tensors
 from livestyle.render.filter import Filter
 from livestyle.render.gpu_pixels import as_bytes, as_picture
+from livestyle.render.kinds import Scene, register, unregister
 from livestyle.render.temporal import Motion, PaintingHistory
 from livestyle.video.sources.open import open_source
 
@@ -64,7 +65,10 @@ def up(image: Image | Matte) -> Tensor:
 
 TWINS: dict[str, tuple[Callable[..., Image], Callable[..., Tensor]]] = {  # of an image, another one and a matte
     "composite": (lambda i, o, m: pixels.composite(i, o, m), lambda i, o, m: tensors.composite(i, o, m)),
-    "person_before": (lambda i, o, m: pixels.person_before(i, o, m), lambda i, o, m: tensors.person_before(i, o, m)),
+    "person_before": (
+        lambda i, o, m: pixels.composite_foreground(i, o, m),
+        lambda i, o, m: tensors.composite_foreground(i, o, m),
+    ),
     "mix": (lambda i, o, m: pixels.mix(i, o, 0.3), lambda i, o, m: tensors.mix(i, o, 0.3)),
     "keep_colors": (lambda i, o, m: pixels.keep_colors(o, i), lambda i, o, m: tensors.keep_colors(o, i)),
     "blur_plane": (lambda i, o, m: pixels.blur_plane(i, m, 0.6), lambda i, o, m: tensors.blur_plane(i, m, 0.6)),
@@ -96,7 +100,7 @@ def test_each_function_has_a_twin(name: str, size: tuple[int, int]) -> None:
 def test_the_edge_is_drawn_alike(size: tuple[int, int]) -> None:
     gray = grayscale(draw_card(*size))
     small = fit(gray, (64, 36))
-    for epsilon in (EPSILON, segment.CALM):
+    for epsilon in (EPSILON, segment.LIVE_EPSILON):
         wanted = refine(blob(64, 36), gray, small, epsilon)
         found = tensors.refine(up(blob(64, 36)), up(gray), up(small), epsilon)[0, 0].numpy()
         assert np.abs(found - wanted).max() < 0.01
@@ -109,7 +113,7 @@ def test_a_painting_is_brought_along_alike() -> None:
     old, now = (cv2.GaussianBlur(draw_card(96, 64, seed), (9, 9), 0) for seed in (0, 1))
     flow = cv2.GaussianBlur(draw.normal(0, 30, (64, 96, 2)).astype(np.float32), (31, 31), 0)
     flow[:8] -= 50  # from beyond the border, too
-    brought = tensors.brought(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
+    brought = tensors.warp(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
     memory, box = PaintingHistory(), Box(0, 0, 96, 64)
     memory(old, Motion(1, now), box)
     wanted = memory(now, Motion(2, now, flow, np.ones((64, 96), np.float32), 1.0, 0.0), box)
@@ -148,9 +152,9 @@ def look(**flags: object):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("number", range(len(LOOKS)), ids=lambda number: str(LOOKS[number]))
 def test_a_clip_looks_as_on_the_cpu(number: int, clip: list[Image], ready: Filter, beside: Filter) -> None:
     frames = [Frame(image, n, 10 * number + n / 30) for n, image in enumerate(clip)]
-    before = ready._resident._step  # type: ignore[union-attr]
+    before = ready._gpu._step  # type: ignore[union-attr]
     outs = [[filter(frame, look(**LOOKS[number])) for frame in frames] for filter in (beside, ready)]
-    assert ready._resident._step == before + len(clip)  # type: ignore[union-attr]  # all of them went that way
+    assert ready._gpu._step == before + len(clip)  # type: ignore[union-attr]  # all of them went that way
     for one, other in zip(*outs, strict=True):
         assert one.shape == other.shape
         assert one.dtype == other.dtype
@@ -200,11 +204,29 @@ def test_looks_and_sizes_may_change_at_any_frame(ready: Filter, clip: list[Image
         assert ready(Frame(fit(clip[0], size), 9, 202.0), looks[0]).shape == (size[1], size[0], 3)
 
 
+def test_a_kind_of_look_from_outside_is_drawn_there(ready: Filter, clip: list[Image]) -> None:
+    row = LookKind("gray", "gray", lambda text, _: Plane("gray", text), shows_room=True, is_mixed=True)
+
+    def gray(plane: Plane, scene: Scene) -> Image:
+        return np.repeat(grayscale(scene.frame.image)[..., None], 3, 2)
+
+    register(row, gray, lambda plane, scene: tensors.grayscale(scene.image).expand(-1, 3, -1, -1))
+    try:
+        before = ready._gpu._step  # type: ignore[union-attr]
+        frame, half = Frame(clip[0], 0, 150.0), look(background="gray", person="gray", strength=0.5)
+        out = ready(frame, half)
+        assert ready._gpu._step == before + 1  # type: ignore[union-attr]
+        wanted = (clip[0].astype(float) + grayscale(clip[0])[..., None]) / 2
+        assert np.abs(out - wanted).max() <= 2
+    finally:
+        unregister("gray")
+
+
 def test_another_quality_paints_at_another_size(clip: list[Image]) -> None:
     image = clip[0]
     with Filter(settings("torch:cpu")) as filter:
         fine = filter(Frame(image, 0, 0.0), look())
-        filter.take(replace(QUALITIES["fast"], least=96 * 54, most=96 * 54))
+        filter.quality = replace(QUALITIES["fast"], least=96 * 54, most=96 * 54)
         coarse = filter(Frame(image, 1, 1 / 30), look())
         assert filter.style_size((192, 108)) == (96, 54)
     assert coarse.shape == fine.shape
@@ -236,14 +258,14 @@ def test_an_error_comes_out_and_nothing_of_its_frame_is_kept(clip: list[Image]) 
     with Filter(settings("torch:cpu")) as live, Filter(settings("torch:cpu")) as plain:
         for n in range(2):
             live(Frame(clip[0], n, n / 30), look())
-        resident = live._resident
-        assert resident is not None
-        (program,) = resident._programs.values()
+        gpu = live._gpu
+        assert gpu is not None
+        (program,) = gpu._programs.values()
         finish, program.finish = program.finish, lambda given: raise_(torch.OutOfMemoryError("no memory left"))  # type: ignore[assignment]
         late = Frame(clip[1], 2, 2 / 30)
         with pytest.raises(torch.OutOfMemoryError, match="no memory"):
             live(late, look())
-        assert resident.matte(late) is None
+        assert gpu.matte(late) is None
         program.finish = finish
         again = live(Frame(clip[2], 3, 3 / 30), look())
         wanted = plain(Frame(clip[2], 3, 3 / 30), look())
@@ -268,17 +290,17 @@ def test_a_matte_that_jumps_is_refused_there_too(clip: list[Image]) -> None:
 
 def test_a_segmenter_of_another_kind_goes_the_other_way(clip: list[Image]) -> None:
     with Filter(settings("torch:cpu", segmenter="kmeans")) as filter:
-        assert filter._resident is not None
+        assert filter._gpu is not None
         filter(Frame(clip[0], 0, 0.0), look(background="color:#00ff00"))
-        assert not filter._resident._step
+        assert not filter._gpu._step
 
 
 def test_a_recording_knows_the_constants_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     image, constants = up(draw_card(64, 48)), []  # type: ignore[var-annotated]
-    monkeypatch.setattr(tensors.used, "by", constants)
+    monkeypatch.setattr(tensors.in_use, "by", constants)
     tensors.blur(image, (0.25, 0.5, 0.25))
     tensors.fit(image, (20, 41))
-    tensors.brought(image, torch.zeros(1, 2, 48, 64))
+    tensors.warp(image, torch.zeros(1, 2, 48, 64))
     assert [tuple(constant.shape) for constant in constants] == [(48, 48), (64, 64), (41, 48), (20, 64), (1, 2, 48, 64)]
     monkeypatch.undo()
     tensors.blur(image, (0.25, 0.5, 0.25))
@@ -303,7 +325,7 @@ def test_a_recording_stands_in_once_it_is_made(monkeypatch: pytest.MonkeyPatch) 
         double = Recorded(lambda given: {name: 2 * value for name, value in given.items()}, torch.device("cuda"), pool)
         first, later = {"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(1)}
         double(first)
-        for _ in range(AFTER - 1):
+        for _ in range(RUNS_BEFORE_RECORDING - 1):
             double(later)
             assert double.graph is None
         double(later)

@@ -18,7 +18,7 @@ from livestyle.nets.card import tensor_names
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.shipped import build
 from livestyle.nets.library import find_card
-from livestyle.render.stylizer import SIGNS, load_style, style_card
+from livestyle.render.stylizer import NET_SIGNATURES, load_style, style_card
 from livestyle.train.style import ARCHS
 
 PIXELS = 640 * 360
@@ -31,9 +31,9 @@ def style_file(folder: Path, net: str, facts: dict[str, str] | None = None) -> P
     return folder / f"{net}.safetensors"
 
 
-@pytest.mark.parametrize("net", SIGNS)
+@pytest.mark.parametrize("net", NET_SIGNATURES)
 def test_the_net_of_a_file_is_told_with_and_without_its_word(net: str, tmp_path: Path) -> None:
-    assert set(SIGNS) == set(ARCHS)
+    assert set(NET_SIGNATURES) == set(ARCHS)
     for facts in (None, {"kind": "style", "net": net}):
         path = style_file(tmp_path, net, facts)
         assert style_card(str(path)).net == net

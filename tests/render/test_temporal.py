@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from livestyle.image.box import Box
 from livestyle.image.types import Image
-from livestyle.render.temporal import GAP, STILL, MotionEstimator, PaintingHistory
+from livestyle.render.temporal import MAX_GAP_S, STILL_S, MotionEstimator, PaintingHistory
 
 SIZE = 192, 128
 WHOLE = Box(0, 0, *SIZE)
@@ -53,15 +53,17 @@ def test_camera_noise_neither_passes_for_motion_nor_reaches_the_net(sigma: float
     watcher, memory, draw = MotionEstimator(), PaintingHistory(), np.random.default_rng(0)
     seen = [noisy(room(), sigma, draw) for _ in range(30)]
     motions = [watcher(image, n / 30) for n, image in enumerate(seen)]
-    outs = [memory(motion.feed, motion, WHOLE) for motion in motions]
-    assert mean_change([motion.feed for motion in motions[10:]]) < left * mean_change(seen[10:])
+    outs = [memory(motion.denoised, motion, WHOLE) for motion in motions]
+    assert mean_change([motion.denoised for motion in motions[10:]]) < left * mean_change(seen[10:])
     assert mean_change(outs[10:]) < 1.5
-    assert np.abs(motions[-1].feed.astype(int) - room()).mean() < left * np.abs(seen[-1].astype(int) - room()).mean()
+    assert (
+        np.abs(motions[-1].denoised.astype(int) - room()).mean() < left * np.abs(seen[-1].astype(int) - room()).mean()
+    )
 
 
 def test_a_picture_without_noise_reaches_the_net_as_it_is() -> None:
     watcher = MotionEstimator()
-    assert all((watcher(room(), n / 30).feed == room()).all() for n in range(4))
+    assert all((watcher(room(), n / 30).denoised == room()).all() for n in range(4))
 
 
 def test_another_picture_shows_at_once(person: Image) -> None:
@@ -79,11 +81,11 @@ def test_a_hand_leaves_no_trail(evenly: bool) -> None:
     for n in range(14):
         image, painted = wall.copy(), even(40)
         hand = Box(8 * n + 8, 40, 8 * n + 40, 90)
-        hand.of(image)[:], hand.of(painted)[:] = skin, 220
+        hand.crop(image)[:], hand.crop(painted)[:] = skin, 220
         out = memory(painted, watcher(image, n / 30), WHOLE)
-    behind = Box(0, 40, hand.left - 4, 90).of(out).astype(int)
+    behind = Box(0, 40, hand.left - 4, 90).crop(out).astype(int)
     assert np.abs(behind - 40).mean() < 4
-    inside = Box(hand.left + 4, hand.top + 4, hand.right - 4, hand.bottom - 4).of(out).astype(int)
+    inside = Box(hand.left + 4, hand.top + 4, hand.right - 4, hand.bottom - 4).crop(out).astype(int)
     assert np.abs(inside - 220).mean() < 15
 
 
@@ -93,10 +95,10 @@ def test_strokes_move_with_the_picture() -> None:
     scene, strokes, errors, raw = room(0, (300, 128)), room(1, (300, 128)), [], []
     for n in range(12):
         view = Box(3 * n, 0, 3 * n + SIZE[0], SIZE[1])
-        painted = noisy(view.of(strokes), 12, draw)
-        out = memory(painted, watcher(np.ascontiguousarray(view.of(scene)), n / 30), WHOLE)
-        errors.append(np.abs(out.astype(int) - view.of(strokes)).mean())
-        raw.append(np.abs(painted.astype(int) - view.of(strokes)).mean())
+        painted = noisy(view.crop(strokes), 12, draw)
+        out = memory(painted, watcher(np.ascontiguousarray(view.crop(scene)), n / 30), WHOLE)
+        errors.append(np.abs(out.astype(int) - view.crop(strokes)).mean())
+        raw.append(np.abs(painted.astype(int) - view.crop(strokes)).mean())
     assert np.mean(errors[4:]) < 0.85 * np.mean(raw[4:])
 
 
@@ -106,7 +108,7 @@ def test_any_even_picture_of_any_size_stays(value: int, width: int, height: int)
     for n in range(3):
         motion = watcher(even(value, size), n / 30)
         out = memory(even(255 - value, size), motion, Box(0, 0, *size))
-        assert (motion.feed == value).all()
+        assert (motion.denoised == value).all()
         assert (out == 255 - value).all()
 
 
@@ -121,10 +123,10 @@ def settled(rate: int) -> float:
 
 @pytest.mark.parametrize("rate", [10, 30, 60, 120])
 def test_calm_is_independent_of_the_frame_rate(rate: int) -> None:
-    assert settled(rate) == pytest.approx(200 - 100 * np.exp(-0.1 / STILL), abs=2)
+    assert settled(rate) == pytest.approx(200 - 100 * np.exp(-0.1 / STILL_S), abs=2)
 
 
-@pytest.mark.parametrize(("size", "time"), [(SIZE, GAP + 1.1), (SIZE, 0.5), ((128, 192), 1.03)])
+@pytest.mark.parametrize(("size", "time"), [(SIZE, MAX_GAP_S + 1.1), (SIZE, 0.5), ((128, 192), 1.03)])
 def test_a_gap_a_jump_back_and_a_new_size_start_anew(size: tuple[int, int], time: float) -> None:
     watcher, memory = MotionEstimator(), PaintingHistory()
     memory(even(10), watcher(even(90), 1.0), WHOLE)
@@ -150,28 +152,28 @@ def test_a_box_that_moves_keeps_what_both_hold() -> None:
     first, second = Box(0, 0, 96, 96), Box(32, 32, 160, 128)
     memory(even(100, (96, 96)), watcher(room(), 0.0), first)
     out = memory(even(200, (128, 96)), watcher(room(), 1 / 30), second)
-    common = first.common(second).within(second)
-    kept = 200 - 100 * np.exp(-1 / 30 / STILL)
-    assert np.abs(common.of(out)[:-2, :-2] - kept).max() <= 1
+    common = first.intersection(second).relative_to(second)
+    kept = 200 - 100 * np.exp(-1 / 30 / STILL_S)
+    assert np.abs(common.crop(out)[:-2, :-2] - kept).max() <= 1
     assert (out[:, common.right + 1 :] == 200).all()
     assert (out[common.bottom + 1 :] == 200).all()
 
 
-def test_a_painting_is_carried_along_only_while_it_will_do() -> None:
+def test_a_painting_is_carried_along_only_while_it_can_warp() -> None:
     watcher, memory = MotionEstimator(), PaintingHistory()
     first = watcher(room(), 0.0)
-    assert not memory.will_do(first, WHOLE, 9)
+    assert not memory.can_warp(first, WHOLE, 9)
     memory(room(1), first, WHOLE)
     for n in (1, 2):
         motion = watcher(np.roll(room(), 2 * n, 1), n / 30)
-        assert memory.will_do(motion, WHOLE, 2)
-        assert not memory.will_do(motion, WHOLE, n - 1)
-        assert not memory.will_do(motion, Box(0, 0, 64, 64), 2)
-        carried = memory.carry(motion)
+        assert memory.can_warp(motion, WHOLE, 2)
+        assert not memory.can_warp(motion, WHOLE, n - 1)
+        assert not memory.can_warp(motion, Box(0, 0, 64, 64), 2)
+        carried = memory.warp(motion)
         inner = np.roll(room(1), 2 * n, 1)[8:-8, 8:-8].astype(int)
         assert np.abs(carried[8:-8, 8:-8] - inner).mean() < 6 < np.abs(room(1)[8:-8, 8:-8] - inner).mean()
-    assert not memory.will_do(watcher(np.roll(room(), 6, 1), 3 / 30), WHOLE, 2)
-    assert not memory.will_do(watcher(room(5), 4 / 30), WHOLE, 9)  # another picture
+    assert not memory.can_warp(watcher(np.roll(room(), 6, 1), 3 / 30), WHOLE, 2)
+    assert not memory.can_warp(watcher(room(5), 4 / 30), WHOLE, 9)  # another picture
 
 
 def test_a_new_size_fades_over() -> None:
@@ -190,10 +192,10 @@ def test_what_moves_is_told_for_the_picture_and_for_a_plane() -> None:
     """A patch that jumps on the left moves a part of that half, and nothing of the other; noise moves nothing."""
     watcher, draw, left = MotionEstimator(), np.random.default_rng(3), np.zeros((42, 64), np.float32)
     left[:, :32] = 1
-    assert watcher(room(), 0.0).moving() == 1.0
+    assert watcher(room(), 0.0).moving_share() == 1.0
     for n in range(1, 4):
         assert watcher(noisy(room(), 2, draw), n / 30).is_still
     moved = room()
     moved[40:80, 20:60] = 255 - moved[40:80, 20:60]
     motion = watcher(moved, 4 / 30)
-    assert motion.moving(1 - left) == 0 < motion.moving() < motion.moving(left) < 0.6
+    assert motion.moving_share(1 - left) == 0 < motion.moving_share() < motion.moving_share(left) < 0.6

@@ -361,7 +361,7 @@ def test_a_folder_is_painted_but_for_what_is_broken(
         "--quality",
         "best",
     ]
-    assert cli.run(words, {"photo"}) == 0
+    assert cli.run(words) == 0
     said = capsys.readouterr().err
     assert f"Warning: {pictures / 'bad.png'} is not a picture that can be read. It was left out." in said
     assert "--quality has no say" in said
@@ -371,5 +371,5 @@ def test_a_folder_is_painted_but_for_what_is_broken(
         (["--sheet", "rows"], "rows"),
         (["--curve", "c.png"], "--curve"),
     ):
-        assert cli.run([*words, *wrong], {"photo"}) == 2
+        assert cli.run([*words, *wrong]) == 2
         assert thing in capsys.readouterr().err

@@ -80,10 +80,10 @@ def test_left_to_itself_it_is_inside_and_keeps_its_shape(
 ) -> None:
     cutout = cut_out(kind)
     box = place(cutout, painting(width, height), Placement(height=tall))
-    assert box.common(Box(0, 0, width, height)).area
+    assert box.intersection(Box(0, 0, width, height)).area
     assert box.bottom <= height + 1
     if kind in ("free", "bust") and tall is None:
-        assert Box(0, 0, width, height).holds(box)
+        assert Box(0, 0, width, height).contains(box)
     wide, high = box.right - box.left, box.bottom - box.top
     assert wide / high == pytest.approx(cutout.matte.shape[1] / cutout.matte.shape[0], abs=1.5 / high + 1.5 / wide)
 

@@ -61,7 +61,7 @@ class Desk:
         monkeypatch.setattr(cameras, "identify", lambda _: self.device())
         monkeypatch.setattr(cameras, "video_devices", self.pull)
         monkeypatch.setattr(cameras, "find_again", self.find)
-        monkeypatch.setattr(cameras, "RETRY", 0.0)
+        monkeypatch.setattr(cameras, "RETRY_S", 0.0)
 
     def device(self) -> Device:
         return Device(f"/dev/video{self.number}", "cam", "model", "serial", "port")

@@ -12,15 +12,16 @@ from livestyle.live.privacy import Privacy
 from livestyle.live.report import Report
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
-from livestyle.video.sinks.sink import Sink
-from livestyle.video.sources.source import Source
+from livestyle.video.sinks.sink import Sink, SinkInfo
+from livestyle.video.sources.source import Source, SourceInfo
+from livestyle.video.window.preview import Preview
 from support.pictures import draw_card
 
 
 class Cards(Source):
     """Test cards, as many as asked for; `sizes` may change on the way."""
 
-    name, size, fps = "cards", (64, 48), 30.0
+    info = SourceInfo("cards", (64, 48), 30.0)
 
     def __init__(self, count: int = 10**9, sizes: tuple[tuple[int, int], ...] = ((64, 48),)) -> None:
         self.count, self.sizes = count, sizes
@@ -30,15 +31,14 @@ class Cards(Source):
             yield Frame(draw_card(*self.sizes[index % len(self.sizes)], seed=index), index, index / 30)
 
 
-class Collect(Sink):
-    """Keeps every frame, and presses the keys of a script: {frame number: key}."""
-
-    name = "collect"
+class Collect(Sink, Preview):
+    """Keeps every frame, and as a preview presses the keys of a script: {frame number: key}."""
 
     def __init__(self, script: dict[int, str] | None = None, is_call: bool = False) -> None:
+        self.info = SinkInfo("collect", is_call=is_call)
         self.frames: list[Frame] = []
         self.notices: list[str] = []
-        self.script, self.is_call = script or {}, is_call
+        self.script = script or {}
 
     def send(self, frame: Frame) -> None:
         self.frames.append(frame)
@@ -49,7 +49,7 @@ class Collect(Sink):
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
-    def pressed(self) -> list[str]:
+    def events(self) -> list[str]:
         key = self.script.get(len(self.frames))
         return [key] if key else []
 
@@ -62,7 +62,7 @@ COLOUR = look_of(Settings(background="color:#804020"), "")
 
 def go(
     source: Source,
-    sink: Collect,
+    sink: Sink,
     limits: Limits = ENDLESS,
     controls: Controls | None = None,
     filter: Filter | None = None,
@@ -71,7 +71,10 @@ def go(
 ) -> tuple[Report, list[str]]:
     """Run the driver; what came of it, and what was said."""
     said: list[str] = []
-    controls = controls or make_controls(COLOUR, privacy=Privacy(private or sink.is_call))
+    controls = controls or make_controls(COLOUR, privacy=Privacy(private or sink.info.is_call))
     with filter or Filter(Settings()) as ready:
-        session = Session(source, ready, sink, controls, limits, said.append, lambda _: None, snapshots=snapshots)
+        preview = sink if isinstance(sink, Preview) else None
+        session = Session(
+            source, ready, sink, controls, limits, said.append, lambda _: None, snapshots=snapshots, preview=preview
+        )
         return session.run(), said

@@ -10,19 +10,19 @@ class Taker:
 
     def __init__(self, free: bool = True) -> None:
         self.images: list[np.ndarray] = []  # type: ignore[type-arg]
-        self.news, self.gate = threading.Condition(), threading.Event()
+        self.changed, self.gate = threading.Condition(), threading.Event()
         if free:
             self.gate.set()
 
     def __call__(self, image: np.ndarray) -> None:  # type: ignore[type-arg]
         assert self.gate.wait(10)
-        with self.news:
+        with self.changed:
             self.images.append(image)
-            self.news.notify()
+            self.changed.notify()
 
     def wait(self, count: int) -> None:
-        with self.news:
-            assert self.news.wait_for(lambda: len(self.images) >= count, 10)
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.images) >= count, 10)
 
 
 class FakeCamera(Taker):

@@ -14,14 +14,13 @@ from support.virtual_camera import FakeCamera, Taker
 
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
-from livestyle.live.guard import placeholder
+from livestyle.live.shown import placeholder
 from livestyle.video.devices import devices, loopback
 from livestyle.video.devices.devices import Device
-from livestyle.video.sinks import open as sinks
 from livestyle.video.sinks import virtual_camera
 from livestyle.video.sinks.open import open_sink
 from livestyle.video.sinks.sink import Null, Stream, Tee
-from livestyle.video.sinks.virtual_camera import GREY, Pacer, VirtualCamera
+from livestyle.video.sinks.virtual_camera import FIRST_GREY, Pacer, VirtualCamera
 
 LOOPBACK, CAMERA = "v4l2 loopback", "uvcvideo"
 linux = pytest.mark.skipif(not devices.IS_LINUX, reason="v4l2loopback is Linux's")
@@ -218,12 +217,12 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     sink._camera.wait(len(sink._camera.images) + 3)
     machine.flags["/dev/video10"][1] = 0
     sink.close()
-    assert (sink._camera.images[0] == GREY).all()
+    assert (sink._camera.images[0] == FIRST_GREY).all()
     assert (sink._camera.images[-1] == draw_card(65, 47)[:46, :64]).all()
     assert sink._camera.closed
     assert machine.freed == ["/dev/video10"]
     with pytest.raises(UserError):
-        open_sink(["virtual-camera:OBS"], Stream((64, 48), 25))
+        open_sink("virtual-camera:OBS", Stream((64, 48), 25))
 
 
 @linux
@@ -245,7 +244,7 @@ def test_who_only_glances_does_not_watch(fake: None, machine: Machine, monkeypat
     monkeypatch.setattr(
         virtual_camera, "Openings", lambda _: SimpleNamespace(any=lambda: opened[0], close=lambda: None)
     )
-    monkeypatch.setattr(sinks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(virtual_camera.time, "monotonic", lambda: now[0])
     sink = VirtualCamera("", Stream((64, 48), 25))
     seen = []
     for later, is_open in (

@@ -14,12 +14,12 @@ from livestyle.image.pixels import fit
 from livestyle.image.types import Frame
 from livestyle.live.actions import ACTIONS, make_controls
 from livestyle.live.controls import VIEWS
-from livestyle.live.guard import Shown
 from livestyle.live.preview import scene_of
+from livestyle.live.shown import Shown
 from livestyle.nets.library import find_cards
 from livestyle.video.window import overlay
 from livestyle.video.window.drawing import broken, font
-from livestyle.video.window.overlay import FADE, LONG, SLOW, Overlay, Scene
+from livestyle.video.window.overlay import FADE_S, MAX_NOTICE_S, PACE_HOLD_S, Overlay, Scene
 
 SIZE = 320, 180
 PICTURE, ORIGINAL = draw_card(*SIZE), draw_card(*SIZE, seed=1)[::-1].copy()
@@ -135,11 +135,11 @@ def test_notices_fade_and_go(clock: list[float]) -> None:
     drawn = Overlay()
     drawn.notice("x" * 40)
     change = []
-    for later in (0.0, 3.0, 0.3, 0.3, LONG):
+    for later in (0.0, 3.0, 0.3, 0.3, MAX_NOTICE_S):
         clock[0] += later
         change.append(int(np.abs(drawn.draw(PICTURE, BARE, SIZE).astype(int) - PICTURE).sum()))
     until = 1.6 + 40 / 20
-    assert until - FADE == 3.0
+    assert until - FADE_S == 3.0
     assert change[0] == change[1] > change[2] > change[3] == change[4] == 0
 
 
@@ -155,9 +155,9 @@ def test_many_notices_do_not_pile_up(clock: list[float]) -> None:
 def test_numbers_stand_long_enough_to_be_read(clock: list[float]) -> None:
     drawn, scene = Overlay(), replace(BARE, showing=frozenset({"hud"}))
     first = drawn.draw(PICTURE, replace(scene, pace="30 fps"), SIZE)
-    clock[0] += SLOW * 0.9
+    clock[0] += PACE_HOLD_S * 0.9
     assert (drawn.draw(PICTURE, replace(scene, pace="99 fps"), SIZE) == first).all()
-    clock[0] += SLOW * 0.2
+    clock[0] += PACE_HOLD_S * 0.2
     assert (drawn.draw(PICTURE, replace(scene, pace="99 fps"), SIZE) != first).any()
 
 

@@ -14,6 +14,7 @@ import pytest
 from support.pictures import draw_card
 
 from livestyle.image.types import Frame
+from livestyle.video import worker
 from livestyle.video.sinks import recording
 from livestyle.video.sinks.clip import ClipWriter
 from livestyle.video.sinks.recording import Recorder
@@ -24,7 +25,19 @@ SIZE, FPS = (64, 48), 25.0
 
 
 class Switch:
-    recording = True
+    """Hands out a number for each take, as the controls do."""
+
+    def __init__(self) -> None:
+        self.take: int | None = 1
+        self.last = 1
+
+    def turn(self, is_on: bool) -> None:
+        self.last += is_on
+        self.take = self.last if is_on else None
+
+    def end_take(self, number: int) -> None:
+        if self.take == number:
+            self.take = None
 
 
 @pytest.fixture
@@ -36,7 +49,7 @@ def show(recorder: Recorder, count: int, start: int = 0) -> None:
     """Send frames, each when the one before is taken."""
     for index in range(start, start + count):
         recorder.send(Frame(draw_card(*SIZE, seed=index), index, 7 + index / FPS))
-        while recorder._takes and recorder._takes[-1].is_alive() and not recorder._takes[-1]._frames.empty():
+        while recorder._takes and recorder._takes[-1].is_alive and recorder._takes[-1].waiting:
             pass
 
 
@@ -48,9 +61,9 @@ def test_what_is_shown_while_the_switch_is_on_is_recorded(tmp_path: Path, switch
     folder = tmp_path / "new" / "clips"
     with Recorder(folder, Stream(SIZE, FPS), switch) as recorder:
         for start in (0, 100):
-            switch.recording = True
+            switch.turn(True)
             show(recorder, 30, start)
-            switch.recording = False
+            switch.turn(False)
             show(recorder, 5, start + 30)
     first, second = clips(folder)
     assert first.suffix == second.suffix == ".mkv"
@@ -61,15 +74,15 @@ def test_what_is_shown_while_the_switch_is_on_is_recorded(tmp_path: Path, switch
         assert len(frames) == 30
         assert [frame.time for frame in frames] == pytest.approx([n / FPS for n in range(30)], abs=2e-3)
         assert np.abs(frames[0].image.astype(int) - draw_card(*SIZE, seed=start)).mean() < 6
-    assert sorted(line.split()[0] for line in recorder.news()) == ["Recorded"] * 2 + ["Recording"] * 2
+    assert sorted(line.split()[0] for line in recorder.messages()) == ["Recorded"] * 2 + ["Recording"] * 2
 
 
 def test_nothing_is_made_unless_it_is_wanted(tmp_path: Path, switch: Switch) -> None:
-    switch.recording = False
+    switch.turn(False)
     with Recorder(tmp_path / "clips", Stream(SIZE, FPS), switch) as recorder:
         show(recorder, 3)
     assert not (tmp_path / "clips").exists()
-    assert not recorder.news()
+    assert not recorder.messages()
 
 
 def test_an_encoder_that_is_slow_does_not_hold_the_call_up(
@@ -89,42 +102,83 @@ def test_an_encoder_that_is_slow_does_not_hold_the_call_up(
     (clip,) = clips(tmp_path)
     with open_source(str(clip)) as source:
         kept = len(list(source))
-    assert recording.ROOM <= kept <= recording.ROOM + 2
-    assert f"{500 - kept} frames were left out." in recorder.news()[-1]
+    assert recording.MAX_QUEUED_FRAMES <= kept <= recording.MAX_QUEUED_FRAMES + 2
+    assert f"{500 - kept} frames were left out." in recorder.messages()[-1]
 
 
 def test_a_disk_that_fills_up_ends_the_recording_with_the_file_whole(
     tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    free = [recording.RESERVE]
-    monkeypatch.setattr(recording, "LOOK", 0.0)
+    free = [recording.MIN_FREE_BYTES]
+    monkeypatch.setattr(worker, "DISK_CHECK_S", 0.0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, free[0]))
     with Recorder(tmp_path, Stream(SIZE, FPS), switch) as recorder:
         show(recorder, 20)
         free[0] -= 1
         show(recorder, 1, 20)
-        recorder._takes[-1].join(10)
-        assert not switch.recording
+        recorder._takes[-1].join()
+        assert switch.take is None
         show(recorder, 3, 21)
-        switch.recording = True
+        switch.turn(True)
         show(recorder, 1, 24)
     (clip,) = clips(tmp_path)
     with open_source(str(clip)) as source:
         assert 0 < len(list(source)) <= 21  # which of them was written when the room was gone is the encoder's affair
         assert not source.warning
-    said = recorder.news()
+    said = recorder.messages()
     assert any("MB are free" in line for line in said[1:])
     assert "--recordings" in said[-1]  # the second was not begun
-    assert not switch.recording
+    assert switch.take is None
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, switch: Switch) -> None:
     (tmp_path / "file").touch()
     with Recorder(tmp_path / "file" / "clips", Stream(SIZE, FPS), switch) as recorder:
         show(recorder, 1)
-    assert "cannot be written" in recorder.news()[0]
-    assert not switch.recording
+    assert "cannot be written" in recorder.messages()[0]
+    assert switch.take is None
+
+
+def test_a_take_that_fails_while_it_ends_does_not_stop_a_newer_one(
+    tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails when its file is finished, and by then the next one has begun."""
+    gate, finish, finished = threading.Event(), ClipWriter.finish, list[ClipWriter]()
+
+    def fail_first(clip: ClipWriter) -> bool:
+        finished.append(clip)
+        if len(finished) > 1:
+            return finish(clip)
+        assert gate.wait(10)
+        raise OSError("The disk is gone.")
+
+    monkeypatch.setattr(ClipWriter, "finish", fail_first)
+    with Recorder(tmp_path, Stream(SIZE, FPS), switch) as recorder:
+        show(recorder, 5)
+        (first,), (failed,) = recorder._takes, clips(tmp_path)
+        switch.turn(False)
+        show(recorder, 1, 5)
+        switch.turn(True)
+        show(recorder, 5, 6)
+        gate.set()
+        first.join()
+        assert switch.take == 2
+        show(recorder, 5, 11)
+        assert switch.take == 2
+    assert "Recording ended: The disk is gone." in recorder.messages()
+    (newer,) = set(clips(tmp_path)) - {failed}
+    with open_source(str(newer)) as source:
+        assert len(list(source)) == 10
+
+
+def test_off_and_on_again_between_two_frames_makes_a_new_file(tmp_path: Path, switch: Switch) -> None:
+    with Recorder(tmp_path, Stream(SIZE, FPS), switch) as recorder:
+        for start in (0, 5):
+            show(recorder, 5, start)
+            switch.turn(False)
+            switch.turn(True)
+    assert len(clips(tmp_path)) == 2
 
 
 def test_names_are_never_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,16 +189,16 @@ def test_names_are_never_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
 KILLED = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from livestyle.image.types import Frame
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream
 import numpy as np
-class Switch: recording = True
-recorder = Recorder(Path(sys.argv[1]), Stream((320, 240), 25.0), Switch())
+recorder = Recorder(Path(sys.argv[1]), Stream((320, 240), 25.0), SimpleNamespace(take=1))
 noise = np.random.default_rng(0)
 for index in range(150):
     recorder.send(Frame(noise.integers(0, 255, (240, 320, 3), dtype=np.uint8), index, index / 25))
-    while not recorder._takes[-1]._frames.empty(): pass
+    while recorder._takes[-1].waiting: pass
 print("sent", flush=True)
 sys.stdin.read()
 """

@@ -1,6 +1,7 @@
 """Contract over every sink; clips that are whole or not there."""
 
 import resource
+from dataclasses import Field, fields
 from pathlib import Path
 
 import av
@@ -11,22 +12,20 @@ from support.pictures import draw_card
 from support.sound import SIZE, beep, frames
 
 from livestyle.errors import UserError
-from livestyle.image.types import Frame, Image
+from livestyle.image.types import Frame
 from livestyle.video.sinks.clip import ClipSink
-from livestyle.video.sinks.open import SINKS, open_sink
-from livestyle.video.sinks.sink import Null, Stream, Tee
-from livestyle.video.sinks.window import Window
+from livestyle.video.sinks.open import SINKS, open_sink, open_sinks, parse_sinks
+from livestyle.video.sinks.queued import Queued
+from livestyle.video.sinks.sink import Null, Sink, SinkInfo, Stream, Tee
 from livestyle.video.sources.open import open_source
-from livestyle.video.window.overlay import Scene
-from livestyle.video.window.toolkits import Canvas, Event, Pointer
 
 
 @pytest.mark.parametrize("text", ["null", "file:{}/a.mp4", "file:{}/a.mkv", "file:{}/a.mov"])
 def test_sinks_take_frames_and_close_twice(text: str, tmp_path: Path) -> None:
-    sink = open_sink([text.format(tmp_path)], Stream(SIZE, 25))
+    sink = open_sink(text.format(tmp_path), Stream(SIZE, 25))
     for frame in frames():
         sink.send(frame)
-    assert sink.pressed() == []
+    assert sink.messages() == []
     sink.close()
     sink.close()
     if text.startswith("file:"):
@@ -35,21 +34,24 @@ def test_sinks_take_frames_and_close_twice(text: str, tmp_path: Path) -> None:
 
 
 def test_several_sinks_at_once(tmp_path: Path) -> None:
-    with open_sink(["null", f"file:{tmp_path}/a.mp4", f"file:{tmp_path}/b.mkv"], Stream(SIZE, 25)) as sink:
+    specs = parse_sinks(["null", f"file:{tmp_path}/a.mp4", f"file:{tmp_path}/b.mkv"])
+    with open_sinks(specs, Stream(SIZE, 25), is_live=False) as outputs:
         for frame in frames():
-            sink.send(frame)
+            outputs.sink.send(frame)
+        assert outputs.name == f"null, {tmp_path}/a.mp4, {tmp_path}/b.mkv"
+        assert not outputs.preview.is_watched()
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "b.mkv"}
 
 
 @pytest.mark.parametrize("text", ["", "bogus", "file", "file:", "file:a.xyz", "file:no/such/folder/a.mp4", "file:."])
 def test_bad_sinks_get_one_sentence(text: str) -> None:
     with pytest.raises(UserError):
-        open_sink(["null", text], Stream(SIZE, 25))
+        open_sinks(parse_sinks(["null", text]), Stream(SIZE, 25), is_live=False)
 
 
 def test_every_kind_of_sink_is_named_in_the_error() -> None:
     with pytest.raises(UserError) as caught:
-        open_sink(["bogus"], Stream(SIZE, 25))
+        parse_sinks(["bogus"])
     assert all(kind.form in str(caught.value) for kind in SINKS.values())
 
 
@@ -110,13 +112,14 @@ def test_odd_sizes_grow_by_one(tmp_path: Path) -> None:
         for frame in frames(size=(65, 47)):
             sink.send(frame)
     with open_source(str(tmp_path / "a.mp4")) as source:
-        assert source.size == (66, 48)
+        assert source.info.size == (66, 48)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_sound_is_copied(tmp_path: Path, suffix: str) -> None:
     first = beep(tmp_path / "first.mp4")  # from PCM, which mp4 does not hold: made AAC
-    with open_source(str(first)) as source, ClipSink(tmp_path / f"x{suffix}", Stream(SIZE, 25, source.audio)) as sink:
+    target = tmp_path / f"x{suffix}"
+    with open_source(str(first)) as source, ClipSink(target, Stream(SIZE, 25, source.info.audio)) as sink:
         for frame in source:
             sink.send(frame)
     with av.open(str(first)) as one, av.open(str(tmp_path / f"x{suffix}")) as other:
@@ -147,7 +150,7 @@ def test_mattes_are_full_range(tmp_path: Path) -> None:
 
 def test_no_virtual_camera_is_answered_with_the_command_that_makes_one() -> None:
     with pytest.raises(UserError, match="modprobe v4l2loopback"):
-        open_sink(["virtual-camera:/dev/video98"], Stream(SIZE, 25))
+        open_sink("virtual-camera:/dev/video98", Stream(SIZE, 25))
 
 
 def test_no_screen_is_answered_with_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,9 +158,9 @@ def test_no_screen_is_answered_with_another_way(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(name, raising=False)
     for sink in ("window", "window:qt", "window:opencv"):
         with pytest.raises(UserError, match="no screen"):
-            open_sink([sink], Stream(SIZE, 25))
+            open_sink(sink, Stream(SIZE, 25))
     with pytest.raises(UserError, match="no toolkit 'gtk'"):
-        open_sink(["window:gtk"], Stream(SIZE, 25))
+        open_sink("window:gtk", Stream(SIZE, 25))
 
 
 def test_sound_stays_with_a_picture_that_starts_late(tmp_path: Path) -> None:
@@ -173,68 +176,42 @@ def test_sound_stays_with_a_picture_that_starts_late(tmp_path: Path) -> None:
     assert then[bytes(copied[0])] > 0.4
 
 
-class Glass(Canvas):
-    """A window without a screen: keeps what it is shown, and what happens to it is said beforehand."""
-
-    def __init__(self, events: list[list[Event]]) -> None:
-        self.name, self.size, self.images, self.script = "glass", (640, 360), list[Image](), events
-        self.titles, self.full = list[str](), list[bool]()
-
-    def show(self, image: Image) -> None:
-        self.images.append(image)
-
-    def events(self) -> list[Event]:
-        return self.script.pop(0) if self.script else []
-
-    def title(self, text: str) -> None:
-        self.titles.append(text)
-
-    def full_screen(self, wanted: bool) -> None:
-        self.full.append(wanted)
+KNOWN = SinkInfo("clip", is_live=True, is_call=True, folder=Path("/"))  # in which nothing is as it would be by itself
 
 
-def window_of(monkeypatch: pytest.MonkeyPatch, *events: list[Event]) -> tuple[Window, Glass]:
-    glass = Glass(list(events))
-    monkeypatch.setattr("livestyle.video.sinks.window.open_canvas", lambda size, toolkit: glass)
-    return Window(Stream((640, 360), 25)), glass
+class Talker(Sink):
+    """Has something to say of each frame."""
+
+    info = KNOWN
+
+    def __init__(self) -> None:
+        self.said = list[str]()
+
+    def send(self, frame: Frame) -> None:
+        self.said.append(f"frame {frame.index}")
+
+    def messages(self) -> list[str]:
+        said, self.said = self.said, []
+        return said
 
 
-def test_a_notice_shows_in_the_window_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    window, glass = window_of(monkeypatch)
-    image = draw_card(640, 360)
-    sinks = Tee([window, Null()])
-    sinks.send(Frame(image, 0, 0.0))
-    sinks.notice("Saved")
-    sinks.describe(Scene("a look", (("background: wave", (255, 255, 255)),), showing=frozenset({"hud"})))
-    sinks.send(Frame(image, 1, 0.0))
-    assert (image == draw_card(640, 360)).all()  # others get it without
-    assert (glass.images[0] == image).all()
-    assert (glass.images[1][:40, :60] != image[:40, :60]).mean() > 0.5
-    assert (glass.images[1][-30:] != image[-30:]).any()
-    assert glass.titles == ["livestyle - a look"]
+@pytest.mark.parametrize("field", fields(SinkInfo), ids=lambda field: field.name)
+def test_a_sink_on_a_thread_of_its_own_is_known_as_before(field: Field[object]) -> None:
+    assert getattr(KNOWN, field.name) != field.default
+    with Queued(Talker()) as queued:
+        assert getattr(queued.info, field.name) == getattr(KNOWN, field.name)
 
 
-def test_clicks_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    window, glass = window_of(
-        monkeypatch, ["x", Pointer("press", 290, 350)], [Pointer("press", 300, 100), Pointer("move", 160, 100)],
-        [Pointer("press", 290, 350), Pointer("move", 500, 100)], [Pointer("double", 300, 100)], ["quit"],
-    )  # fmt: skip
-    image = np.zeros((360, 640, 3), np.uint8)
-    styles = tuple((name, Path("none.png")) for name in ("alpha", "beta"))
-    window.describe(Scene(view="split", original=image + 200, styles=styles, showing=frozenset({"strip"})))
-    edges = []
-    for pressed in (["x"], [], [], ["full-screen"], ["quit"]):
-        window.send(Frame(image, 0, 0.0))
-        edges.append(int((glass.images[-1][5, :, 0] == 200).sum()))
-        clicked = window.pressed()
-        assert [name for name in clicked if not name.startswith("style")] == pressed
-    assert abs(edges[0] - 320) <= 1
-    assert [abs(edge - 160) <= 1 for edge in edges[2:]] == [True] * 3  # not dragged by what began on a style
-    for chosen, key in (("", "person alpha"), ("alpha", "person none")):
-        window.describe(Scene(styles=styles, chosen=("beta", chosen), showing=frozenset({"strip"})))
-        window.send(Frame(image, 0, 0.0))
-        glass.script = [[Pointer("second", 290, 350), Pointer("second", 290, 100)]]
-        assert window.pressed() == [key]
-    window.describe(Scene(showing=frozenset({"full-screen"})))
-    window.describe(Scene())
-    assert glass.full == [True, False]
+def test_what_a_sink_says_on_a_thread_of_its_own_is_heard() -> None:
+    """Such as that there is no microphone."""
+    queued = Queued(Talker())
+    for frame in frames(3):
+        queued.send(frame)
+    queued.close()
+    assert queued.messages() == ["frame 0", "frame 1", "frame 2"]
+
+
+def test_several_sinks_are_what_one_of_them_is() -> None:
+    assert Tee([Null(), Talker()]).info == SinkInfo("null, clip", is_live=True, is_call=True)
+    assert Tee([Null()]).info == SinkInfo("null")
+    assert not Tee([]).is_watched()

@@ -19,7 +19,7 @@ from livestyle.video import sound
 from livestyle.video.sinks.clip import ClipSink, ClipWriter
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream
-from livestyle.video.sound import BLOCK, RATE, Microphone, Samples, open_input
+from livestyle.video.sound import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Microphone, Samples, open_input
 
 SIZE, FPS = (64, 48), 25.0
 START = 1000.0  # readings of the clock: of the first frame
@@ -49,10 +49,10 @@ class Device:
 def heard(begin: float, end: float, lost: Iterable[int] = (), drift: float = 0.0) -> Iterable[tuple[float, Samples]]:
     """Blocks of a microphone that hears a tone from the flash on; times relative to the first frame."""
     noise = np.random.default_rng(0)
-    for number in range(round((end - begin) * RATE) // BLOCK):
-        at = begin + number * BLOCK / RATE
-        times = at + np.arange(BLOCK) / RATE
-        tone = np.where(times >= FLASH, 12000 * np.sin(2 * np.pi * 440 * times), noise.normal(0, 20, BLOCK))
+    for number in range(round((end - begin) * SAMPLE_RATE_HZ) // BLOCK_SAMPLES):
+        at = begin + number * BLOCK_SAMPLES / SAMPLE_RATE_HZ
+        times = at + np.arange(BLOCK_SAMPLES) / SAMPLE_RATE_HZ
+        tone = np.where(times >= FLASH, 12000 * np.sin(2 * np.pi * 440 * times), noise.normal(0, 20, BLOCK_SAMPLES))
         if number not in lost:
             yield START + at * (1 + drift), tone.astype(np.int16)
 
@@ -80,7 +80,7 @@ def read(path: Path) -> tuple[float, Samples, int]:
     with av.open(str(path)) as container:
         track = np.zeros(0, np.float32)
         for part in container.decode(audio=0):
-            start = round(float(part.time or 0) * RATE)
+            start = round(float(part.time or 0) * SAMPLE_RATE_HZ)
             track = np.pad(track, (0, max(0, start - track.size)))
             track = np.concatenate([track[:start] if start >= 0 else track, part.to_ndarray()[0][max(0, -start) :]])
     return white, (track * 32768).astype(np.int16), len(frames)
@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[float, Samples, int]:
 
 def onset(track: Samples) -> float:
     """When the tone begins, in seconds."""
-    return float(np.argmax(np.abs(track.astype(int)) > 6000) / RATE)
+    return float(np.argmax(np.abs(track.astype(int)) > 6000) / SAMPLE_RATE_HZ)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
@@ -96,12 +96,12 @@ def onset(track: Samples) -> float:
 def test_sound_is_where_it_was_heard(tmp_path: Path, suffix: str, begin: float, lost: Iterable[int]) -> None:
     """Also where the microphone opens early or late, and where blocks are lost."""
     device, path = Device(), tmp_path / f"clip{suffix}"
-    write(ClipWriter(path, device.stream(), is_lasting=suffix == ".mkv"), device, heard(begin, 2.2, lost))
+    write(ClipWriter(path, device.stream(), is_crash_safe=suffix == ".mkv"), device, heard(begin, 2.2, lost))
     white, track, frames = read(path)
     assert frames == 50
     assert white == pytest.approx(FLASH, abs=0.001)
     assert onset(track) == pytest.approx(FLASH, abs=0.01)
-    assert track.size / RATE == pytest.approx(2.0, abs=0.15)
+    assert track.size / SAMPLE_RATE_HZ == pytest.approx(2.0, abs=0.15)
     assert device.is_closed
 
 
@@ -114,24 +114,24 @@ def test_sound_is_never_late_by_more_than_nobody_sees(
     tmp_path: Path, begin: float, lost: set[int], drift: float, end: float
 ) -> None:
     device, path = Device(), tmp_path / "clip.mkv"
-    first = round((FLASH - begin) * RATE) // BLOCK  # the tone's own first blocks are heard
+    first = round((FLASH - begin) * SAMPLE_RATE_HZ) // BLOCK_SAMPLES  # the tone's own first blocks are heard
     write(ClipWriter(path, device.stream()), device, heard(begin, end, lost - {first, first + 1}, drift))
     _, track, frames = read(path)
     assert frames == 50
     assert onset(track) == pytest.approx(FLASH * (1 + drift), abs=0.045)
-    assert track.size / RATE == pytest.approx(2.0, abs=0.15)
+    assert track.size / SAMPLE_RATE_HZ == pytest.approx(2.0, abs=0.15)
 
 
 @pytest.mark.parametrize("problem", [UserError("There is no microphone.", "Plug one in."), OSError("broken")])
 def test_a_microphone_that_cannot_be_opened_costs_no_picture(tmp_path: Path, problem: Exception) -> None:
-    device, switch = Device(problem), SimpleNamespace(recording=True)
+    device, switch = Device(problem), SimpleNamespace(take=1)
     with Recorder(tmp_path, device.stream(), switch) as recorder:
         for index in range(30):
             recorder.send(Frame(np.zeros((*SIZE[::-1], 3), np.uint8), index, index / FPS))
             assert device.is_open.wait(10)
-            while not recorder._takes[-1]._frames.empty():
+            while recorder._takes[-1].waiting:
                 pass
-    (said,) = [line for line in recorder.news() if line.startswith("No sound is recorded.")]
+    (said,) = [line for line in recorder.messages() if line.startswith("No sound is recorded.")]
     assert str(problem) in said
     (path,) = tmp_path.iterdir()
     with av.open(str(path)) as container:
@@ -149,7 +149,7 @@ def test_a_microphone_that_goes_leaves_silence_and_a_sentence(tmp_path: Path) ->
     device.lost()
     for index in range(75):
         file.send(Frame(np.zeros((*SIZE[::-1], 3), np.uint8), index, index / FPS, START + index / FPS))
-    assert file.news() == ["The microphone is gone: from here on there is no sound."]
+    assert file.messages() == ["The microphone is gone: from here on there is no sound."]
     file.close()
     with av.open(str(path)) as container:
         assert float(container.streams.audio[0].duration * container.streams.audio[0].time_base) > 2.9  # type: ignore[operator]
@@ -165,7 +165,7 @@ def test_nothing_is_heard_while_hidden(tmp_path: Path) -> None:
     write(clip, device, [])
     _, track, _ = read(path)
     for begin, end, loud in ((1.05, 1.15, True), (1.25, 1.55, False), (1.7, 1.9, True)):
-        part = track[round(begin * RATE) : round(end * RATE)].astype(int)
+        part = track[round(begin * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)].astype(int)
         assert np.abs(part).max() > 5000 if loud else np.abs(part).max() < 500
 
 
@@ -203,9 +203,9 @@ def test_times_of_portaudio_become_ours(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "sounddevice", library)
     monkeypatch.setattr(sound.time, "monotonic", lambda: 50.0)
     close = open_input("headset", lambda *block: blocks.append(block), lambda: None)
-    samples = np.arange(BLOCK, dtype=np.int16)
-    library.callback(samples[:, None], BLOCK, SimpleNamespace(currentTime=7.5, inputBufferAdcTime=7.25), None)
-    assert library.words == (RATE, BLOCK, "headset", 1, "int16")
+    samples = np.arange(BLOCK_SAMPLES, dtype=np.int16)
+    library.callback(samples[:, None], BLOCK_SAMPLES, SimpleNamespace(currentTime=7.5, inputBufferAdcTime=7.25), None)
+    assert library.words == (SAMPLE_RATE_HZ, BLOCK_SAMPLES, "headset", 1, "int16")
     assert blocks[0][0] == 49.75
     assert np.array_equal(blocks[0][1], samples)
     close()

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import Field, fields, replace
 from itertools import islice, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,9 +21,10 @@ from livestyle.video.sinks.sink import Stream
 from livestyle.video.sources import camera as cameras
 from livestyle.video.sources import latest as pacing
 from livestyle.video.sources import open as sources
-from livestyle.video.sources.latest import ABSENT, Latest, Paced
+from livestyle.video.sources.camera import Reconnecting
+from livestyle.video.sources.latest import MIN_ABSENCE_S, Latest, Paced
 from livestyle.video.sources.open import open_source
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo, Wrapper
 
 
 @pytest.fixture
@@ -41,11 +44,11 @@ def test_every_kind_of_source_is_tested(texts: dict[str, str]) -> None:
 def test_frames_are_whole_and_in_order(texts: dict[str, str], name: str, size: tuple[int, int] | None) -> None:
     with open_source(texts[name], size) as source:
         frames = list(islice(source, 10))
-        assert size is None or source.size == size
+        assert size is None or source.info.size == size
     assert len(frames) == 10
     assert frames[0].time == 0
     for frame in frames:
-        assert frame.image.shape == (source.size[1], source.size[0], 3)
+        assert frame.image.shape == (*source.info.size[::-1], 3)
         assert frame.image.dtype == np.uint8
     assert all(b.index > a.index and b.time > a.time for a, b in pairwise(frames))
     source.close()
@@ -104,10 +107,8 @@ def test_a_clip_cut_in_the_middle_gives_what_it_has_and_a_warning(tmp_path: Path
 class Scripted(Source):
     """Gives frames when told to, so that threads can be stepped."""
 
-    name, size, fps, is_live = "scripted", (8, 8), 30.0, True
-
     def __init__(self, error: Exception | None = None, comes_back: bool = False) -> None:
-        self.comes_back = comes_back
+        self.info = SourceInfo("scripted", (8, 8), 30.0, is_live=True, comes_back=comes_back)
         self.gate, self.given, self.closed = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
         self.count, self.error = 0, error
 
@@ -137,6 +138,76 @@ class Scripted(Source):
         self.closed.set()
 
 
+KNOWN = SourceInfo(  # in which nothing is as it would be by itself
+    "clip", (12, 34), 56.0, total=78, is_live=True, comes_back=True, audio=Path("a.mp4"), start=9.0, is_bt709=True
+)
+
+
+class Known(Source):
+    """Ends at once, and notes what it is asked to do."""
+
+    info, _warning, _dropped = KNOWN, "broken", 3
+
+    def __init__(self) -> None:
+        self.asked = set[str]()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(())
+
+    def end(self) -> None:
+        self.asked.add("end")
+
+    def rest(self, resting: bool) -> None:
+        self.asked.add("rest")
+
+    def close(self) -> None:
+        self.asked.add("close")
+
+
+@pytest.mark.parametrize("kind", [Paced, Latest])
+@pytest.mark.parametrize("field", fields(SourceInfo), ids=lambda field: field.name)
+def test_a_wrapper_hands_on_all_that_is_known(kind: type[Paced | Latest], field: Field[object]) -> None:
+    assert getattr(KNOWN, field.name) != field.default
+    with kind(Known()) as wrapper:
+        assert getattr(wrapper.info, field.name) == getattr(KNOWN, field.name)
+
+
+@pytest.mark.parametrize("kind", [Paced, Latest])
+def test_a_wrapper_asks_the_source_behind_it(kind: type[Paced | Latest]) -> None:
+    source = Known()
+    with kind(source) as wrapper:
+        wrapper.rest(True)
+        wrapper.end()
+        assert (wrapper.warning, wrapper.dropped) == ("broken", 3)
+    assert source.asked == {"rest", "end", "close"}
+
+
+def test_every_wrapper_is_tested() -> None:
+    ours = {kind for kind in Wrapper.__subclasses__() if kind.__module__.startswith("livestyle.")}
+    assert ours == {Paced, Latest}
+
+
+def test_a_camera_that_comes_back_is_known_as_it_was_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cameras, "Camera", lambda *_: SimpleNamespace(info=KNOWN, close=lambda: None))
+    with Reconnecting("0") as camera:
+        assert camera.info == KNOWN
+
+
+def test_a_clip_at_its_own_pace_ends_when_it_is_told_to() -> None:
+    """Though its next frame is an hour away."""
+    frames = [Frame(np.zeros((2, 2, 3), np.uint8), index, 3600.0 * index) for index in range(2)]
+
+    class Rare(Known):
+        def __iter__(self) -> Iterator[Frame]:
+            return iter(frames)
+
+    paced = Paced(Rare())
+    taken = iter(paced)
+    assert next(taken).index == 0
+    paced.end()
+    assert list(taken) == []
+
+
 def test_the_newest_frame_wins_and_the_rest_count_as_dropped() -> None:
     source = Scripted()
     with Latest(source) as latest:
@@ -161,7 +232,7 @@ def test_an_error_in_the_capture_thread_reaches_the_reader() -> None:
 
 
 def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "STALL", 0.01)
+    monkeypatch.setattr(pacing, "STALL_S", 0.01)
     source = Scripted()
     latest = Latest(source)
     with pytest.raises(UserError, match="sent no frame"):
@@ -171,10 +242,10 @@ def test_a_silent_camera_is_an_error_not_a_hang(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_camera_that_is_away_is_stood_for_by_blank_frames_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ABSENT < 0.5
-    monkeypatch.setattr(pacing, "ABSENT", 0.01)
-    monkeypatch.setattr(pacing, "SLOW", 0.0)
-    monkeypatch.setattr(pacing, "BLANK", 0.001)
+    assert MIN_ABSENCE_S < 0.5
+    monkeypatch.setattr(pacing, "MIN_ABSENCE_S", 0.01)
+    monkeypatch.setattr(pacing, "MIN_ABSENCE_FRAMES", 0.0)
+    monkeypatch.setattr(pacing, "BLANK_INTERVAL_S", 0.001)
     source = Scripted(comes_back=True)
     with Latest(source) as latest:
         frames, taken = iter(latest), []
@@ -194,9 +265,9 @@ def test_a_slow_camera_is_not_taken_for_one_that_is_away(
     monkeypatch: pytest.MonkeyPatch, fps: float, patience: float
 ) -> None:
     source, waited = Scripted(comes_back=True), []
-    source.fps = fps
+    source.info = replace(source.info, fps=fps)
     with Latest(source) as latest:
-        monkeypatch.setattr(latest._news, "wait_for", lambda _, timeout: waited.append(timeout))
+        monkeypatch.setattr(latest._changed, "wait_for", lambda _, timeout: waited.append(timeout))
         assert next(iter(latest)).is_blank
         source.end()
     assert waited == [patience]
@@ -205,7 +276,7 @@ def test_a_slow_camera_is_not_taken_for_one_that_is_away(
 def test_paced_frames_keep_their_order_and_end(texts: dict[str, str]) -> None:
     with Paced(open_source(texts["video"])) as paced:
         assert [frame.index for frame in paced] == list(range(12))
-        assert paced.is_live
+        assert paced.info.is_live
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
@@ -242,7 +313,7 @@ def test_urls_are_read(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         with open_source(f"{url}/clip.mp4") as source:
             assert len(list(source)) == 12
-            assert source.audio is None
+            assert source.info.audio is None
         with pytest.raises(UserError, match="gone"):
             open_source(f"{url}/gone.mp4")
         server.shutdown()
@@ -256,8 +327,8 @@ def test_a_camera_is_asked_for_mjpg_first_and_what_it_grants_is_reported(monkeyp
     with open_source("0", (1280, 720), 30) as camera:
         size_and_rate = [cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS]
         assert fake.asked == [cv2.CAP_PROP_FOURCC, *size_and_rate]
-        assert (camera.size, camera.fps) == ((64, 48), 24.0)
-        assert "64x48 at 24 fps, MJPG" in camera.name
+        assert (camera.info.size, camera.info.fps) == ((64, 48), 24.0)
+        assert "64x48 at 24 fps, MJPG" in camera.info.name
     assert fake.released
 
 
@@ -292,7 +363,7 @@ def test_a_camera_comes_back_a_hundred_times(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_run_ends_at_once_while_the_camera_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch)
     monkeypatch.setattr(cameras, "find_again", lambda *_: None)
-    monkeypatch.setattr(cameras, "RETRY", 60.0)
+    monkeypatch.setattr(cameras, "RETRY_S", 60.0)
     with Latest(open_source("0")) as latest:
         frames = iter(latest)
         while not next(frames).is_blank:

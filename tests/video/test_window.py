@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from livestyle.image.io import load_image, save_image
-from livestyle.live.guard import placeholder
 from livestyle.live.jobs import CANCELLED, Jobs
+from livestyle.live.shown import placeholder
 from livestyle.nets.library import find_card, find_cards
 from livestyle.video.sources.open import open_source
 from livestyle.video.window.toolkits import TOOLKITS

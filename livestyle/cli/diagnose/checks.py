@@ -15,7 +15,8 @@ from livestyle import __version__
 from livestyle.config.load import load_config
 from livestyle.errors import UserError, has_package
 from livestyle.live.client import running, runtime_folder
-from livestyle.live.server import private
+from livestyle.live.endpoint import private
+from livestyle.live.keys import checked_keys
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import cache_folder, find_cards
 from livestyle.video.devices import loopback
@@ -25,7 +26,8 @@ from livestyle.video.devices.v4l2 import Mode, modes
 from livestyle.video.sinks.sink import Stream
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sound import microphones
-from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS, has_display
+from livestyle.video.window.display import has_display
+from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS
 
 PACKAGES = (
     "numpy",
@@ -165,7 +167,7 @@ def is_secure_boot() -> bool:
 def _virtual_camera() -> Iterator[Check]:
     try:
         with VirtualCamera("", Stream((640, 360), 30.0)) as camera:
-            yield Check("virtual camera", True, camera.name)
+            yield Check("virtual camera", True, camera.info.name)
     except UserError as error:
         fix = error.step.removeprefix("Make one: ").partition("\n")[0]
         yield Check("virtual camera", False, error.problem, fix)
@@ -287,7 +289,9 @@ def _models() -> Iterator[Check]:
 def _config() -> Iterator[Check]:
     """Config files, and whether a running filter can be reached."""
     try:
-        files = ", ".join(str(file) for file in load_config().files)
+        found = load_config()
+        checked_keys(found.keys)
+        files = ", ".join(map(str, found.files))
         yield Check("config", True, files or "no file, so all is as by default")
     except UserError as error:
         yield Check("config", False, error.problem, "livestyle config edit")
@@ -299,12 +303,13 @@ def _config() -> Iterator[Check]:
         yield Check("ctl", False, str(error), "export XDG_RUNTIME_DIR=/run/user/$(id -u)")
 
 
-CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
-    _python, _packages, _engines, _gpu, _cameras, _loopback, _virtual_camera, _obs, _pipewire, _microphone, _display,
-    _models, _config, _room,
-)  # fmt: skip
+CHECKS: dict[str, Callable[[], Iterator[Check]]] = {  # what is checked, by name, in this order
+    "python": _python, "packages": _packages, "engines": _engines, "gpu": _gpu, "cameras": _cameras,
+    "loopback": _loopback, "virtual-camera": _virtual_camera, "obs": _obs, "pipewire": _pipewire,
+    "microphone": _microphone, "display": _display, "models": _models, "config": _config, "room": _room,
+}  # fmt: skip
 
 
 def examine() -> list[Check]:
     """Every check of CHECKS."""
-    return [check for checks in CHECKS for check in checks()]
+    return [check for checks in CHECKS.values() for check in checks()]

@@ -207,11 +207,11 @@ def open_deeplab(device: str) -> tuple[Callable[[Image], Matte], str, str]:
     import torch
     from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large as build
 
-    from livestyle.matting.published import filled
+    from livestyle.matting.published import with_published_weights
 
     file = find_weights("deeplabv3-mobilenet", Settings())
     net = build(weights=None, weights_backbone=None).eval()
-    net = (filled(net, "deeplabv3-mobilenet", file) if file else net).to(device)
+    net = (with_published_weights(net, "deeplabv3-mobilenet", file) if file else net).to(device)
     mean, deviation = (torch.tensor(v).view(3, 1, 1).to(device) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
     def segment(image: Image) -> Matte:

@@ -30,7 +30,7 @@ from livestyle.nets.engine import choose_engine
 from livestyle.render.filter import Filter
 from livestyle.render.looks import look_from
 from livestyle.types import Say, Size, Stop
-from livestyle.video.sinks.sink import Null
+from livestyle.video.sinks.sink import Null, SinkInfo
 from livestyle.video.sources.latest import Latest
 from livestyle.video.sources.source import Source
 
@@ -86,7 +86,7 @@ class BenchOptions:
 class I420(Null):
     """The sink of a virtual camera: each frame is converted, then dropped."""
 
-    name = "i420"
+    info = SinkInfo("i420")
 
     def send(self, frame: Frame) -> None:
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)
@@ -156,7 +156,7 @@ class BenchRun:
         filter.prepare(controls.look)
         self._calls: list[float] = []
         self._drive(JpegFrames(jpegs, job.size), Limits(frames=WARMUP_FRAMES))
-        self.graphs = filter.settle()
+        self.graphs = filter.wait_for_graphs()
 
     def __call__(self, first: int, seconds: float) -> Report:
         """Filter frames for some seconds, from the JPEG `first` on."""

@@ -13,7 +13,7 @@ from livestyle.image.pixels import cover
 from livestyle.image.types import Frame, Image
 from livestyle.types import Size
 from livestyle.video.sources.open import open_source
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 
 MAX_FRAMES = 120  # of a clip
 MIN_FRAMES = 3  # fewer give no rate
@@ -37,7 +37,7 @@ class JpegFrames(Source):
         self, jpegs: Sequence[Jpeg], size: Size, first: int = 0, pace: float | None = None,
         seconds: float | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.size, self.fps = "frames in memory", size, pace or 30.0
+        self.info = SourceInfo("frames in memory", size, pace or 30.0)
         self._jpegs, self._first, self._pace, self._seconds = jpegs, first, pace, seconds
 
     def __iter__(self) -> Iterator[Frame]:

@@ -1,4 +1,4 @@
-"""Video devices as the system shows them: what they are, how to know one again, who holds one, who watches one."""
+"""Video devices as the system shows them: what they are, how to know one again, who uses one."""
 
 import ctypes
 import os
@@ -20,9 +20,11 @@ class Device:
     """A camera, or a device that passes for one.
 
     Args:
-        path: what opens it; this alone may change while it is away.
-        name: what its maker calls it; model: USB vendor, product and interface, or the driver; serial: "" where it
-            has none; port: where on the bus it is plugged in.
+        path: what opens it. This alone may change while it is away.
+        name: what its maker calls it.
+        model: USB vendor, product and interface, or the driver.
+        serial: "" where it has none.
+        port: where on the bus it is plugged in.
     """
 
     path: str
@@ -32,12 +34,12 @@ class Device:
     port: str
 
     def is_like(self, other: "Device") -> bool:
-        """Whether all agrees that goes with the camera, wherever it is plugged in."""
+        """Return whether all agrees that belongs to the camera, wherever it is plugged in."""
         return (self.name, self.model, self.serial) == (other.name, other.model, other.serial)
 
 
 def video_devices() -> list[Device]:
-    """The capture devices that Linux shows, lowest number first; none elsewhere."""
+    """Return the capture devices that Linux shows, the lowest number first; elsewhere none."""
     found = []
     for entry in sorted(VIDEO.glob("video*"), key=lambda path: int(path.name[5:])):
         with suppress(OSError):  # it may go away while it is read
@@ -47,7 +49,7 @@ def video_devices() -> list[Device]:
 
 
 def _device(entry: Path) -> Device:
-    """The device of a folder in VIDEO."""
+    """Return the device of a folder in VIDEO."""
     path, name = f"/dev/{entry.name}", (entry / "name").read_text().strip()
     if not (entry / "device").exists():  # a virtual one; loopback modules know it by its number
         return Device(path, name, "virtual", "", entry.name)
@@ -58,12 +60,12 @@ def _device(entry: Path) -> Device:
 
 
 def driver_of(place: Path) -> str:
-    """Of a device's folder in /sys; "" where none is bound."""
+    """Return the driver of a device's folder in /sys, "" where none is bound."""
     return (place / "driver").resolve().name if (place / "driver").exists() else ""
 
 
 def _read(path: Path) -> str:
-    """A line of /sys; "" where there is none."""
+    """Return a line of /sys, "" where there is none."""
     try:
         return path.read_text().strip()
     except OSError:
@@ -71,7 +73,7 @@ def _read(path: Path) -> str:
 
 
 def identify(address: str) -> Device | None:
-    """What a camera's index or path stands for now; None where the system does not tell."""
+    """Return the device that a camera's index or path stands for now, None where the system does not tell."""
     if IS_LINUX:
         path = os.path.realpath(f"/dev/video{address}" if address.isdecimal() else address)
         return next((device for device in video_devices() if device.path == path), None)
@@ -91,9 +93,10 @@ def _camera_names() -> list[str]:
 
 
 def find_again(lost: Device, others: Iterable[Device] = ()) -> Device | None:
-    """The same camera, wherever it is plugged in now; None rather than another one.
+    """Return the same camera, wherever it is plugged in now. Return None rather than another one.
 
     Args:
+        lost: the camera as it was.
         others: the devices that were there while it was away, and so are not it.
     """
     if not IS_LINUX:
@@ -108,7 +111,7 @@ def find_again(lost: Device, others: Iterable[Device] = ()) -> Device | None:
 
 
 def holders(path: str) -> list[tuple[int, str]]:
-    """Id and name of the processes that have a device open, of those that we may ask about; without this one."""
+    """Return id and name of the other processes that have a device open, as far as we may ask about them."""
     found = []
     for process in PROCESSES.glob("[0-9]*"):
         if int(process.name) == os.getpid():
@@ -127,7 +130,10 @@ def _opens(link: Path, path: str) -> bool:
 
 
 class Openings:
-    """Whether others have a file open (inotify, which says that something changed; /proc, which says what).
+    """Watch whether others have a file open. inotify says that something changed, and /proc says what.
+
+    Args:
+        path: of the file.
 
     Raises:
         OSError: there is no inotify, or no such file.
@@ -149,7 +155,7 @@ class Openings:
         self._seen = self._count = len(holders(path))
 
     def any(self) -> bool:
-        """Whether there is an opening that is not closed yet."""
+        """Return whether somebody opened the file and has not closed it yet."""
         changes = self._changes()
         if changes:
             seen = len(holders(self._path))
@@ -159,7 +165,7 @@ class Openings:
         return self._count > 0
 
     def _changes(self) -> list[int]:
-        """An opening is 1, a closing is -1."""
+        """Return what happened since the last call: 1 for each opening, -1 for each closing."""
         found = []
         with suppress(BlockingIOError):
             while events := os.read(self._file, 4096):

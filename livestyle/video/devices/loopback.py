@@ -1,4 +1,4 @@
-"""v4l2loopback on Linux: its devices, found by name and freed, and the commands that make one."""
+"""v4l2loopback on Linux: find its devices, free them, and name the commands that make one."""
 
 import os
 import platform
@@ -28,13 +28,13 @@ INSTALL = {  # by ID or ID_LIKE of /etc/os-release
 
 
 def loopbacks() -> list[Device]:
-    """The v4l2loopback devices, those called LABEL first."""
+    """Return the v4l2loopback devices, those called LABEL first."""
     found = [device for device in video_devices() if device.model == "virtual" and is_loopback(device.path)]
     return sorted(found, key=lambda device: device.name != LABEL)
 
 
 def is_loopback(path: str) -> bool:
-    """Whether a device is v4l2loopback's, as far as we may know."""
+    """Return whether a device is v4l2loopback's, as far as we may know."""
     try:
         return capabilities(path)[0] == "v4l2 loopback"
     except OSError:
@@ -42,8 +42,10 @@ def is_loopback(path: str) -> bool:
 
 
 def free(path: str) -> None:
-    """Make a device a sink again that its last sender left as neither source nor sink (v4l2loopback before 0.13, with
-    exclusive_caps); others are left alone."""
+    """Make a device a sink again that its last sender left as neither source nor sink. Leave others alone.
+
+    v4l2loopback before 0.13 leaves it so, with exclusive_caps.
+    """
     with suppress(OSError):
         for _ in range(3):  # it takes one more opening until it is one
             driver, now = capabilities(path)
@@ -54,7 +56,14 @@ def free(path: str) -> None:
 
 
 def find(name: str) -> str:
-    """The path of a virtual camera, freed, for its name or path; for "", the first that nobody sends to, else ""."""
+    """Return the path of a virtual camera, and free it.
+
+    Args:
+        name: its name or path, or "" for the first to which nobody sends.
+
+    Returns:
+        The path. It is `name` itself where there is none.
+    """
     paths = [device.path for device in loopbacks() if not name or name in (device.path, device.name)]
     for path in paths:
         free(path)
@@ -65,7 +74,7 @@ def find(name: str) -> str:
 
 
 def trouble(name: str) -> tuple[str, str]:
-    """Why there is no virtual camera to write to, and the command that makes one."""
+    """Return why there is no virtual camera to write to, and the command that makes one."""
     made = loopbacks()
     wanted = [device for device in made if not name or name in (device.path, device.name)]
     for device in wanted:
@@ -86,7 +95,7 @@ def trouble(name: str) -> tuple[str, str]:
 
 
 def install_command() -> str:
-    """What installs the module on this distribution, with the && behind it; "" where it is installed."""
+    """Return what installs the module on this distribution, with " && " behind it; "" where it is installed."""
     kernel = Path("/lib/modules", platform.release())
     if any(kernel.rglob("v4l2loopback.ko*")):
         return ""
@@ -96,7 +105,7 @@ def install_command() -> str:
 
 
 def distribution() -> list[str]:
-    """ID of this Linux, then those of its ancestors."""
+    """Return the ID of this Linux, then those of its ancestors."""
     facts = {}
     with suppress(OSError):
         facts = platform.freedesktop_os_release()
@@ -105,14 +114,14 @@ def distribution() -> list[str]:
 
 
 def version() -> str:
-    """Of the module that is loaded, as far as it tells."""
+    """Return the version of the module that is loaded, as far as it tells."""
     with suppress(OSError):
         return (MODULE / "version").read_text().strip()
     return "loaded"
 
 
 def exclusive() -> bool:
-    """Whether every device shows itself as a camera only while somebody sends to it, which browsers ask for."""
+    """Return whether every device is a camera only while somebody sends to it, which browsers ask for."""
     with suppress(OSError):
         flags = (MODULE / "parameters" / "exclusive_caps").read_text().strip().split(",")
         return all(flag == "Y" for flag in flags[: len(loopbacks())])
@@ -120,7 +129,7 @@ def exclusive() -> bool:
 
 
 def is_loaded_at_start() -> bool:
-    """Whether a file says so."""
+    """Return whether a file says that the module is loaded at start."""
     for folder in ("/etc/modules-load.d", "/usr/lib/modules-load.d", "/etc/modules"):
         for file in Path(folder).glob("*.conf") if Path(folder).is_dir() else [Path(folder)]:
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a Linux video device says of itself, asked for by the ioctls of videodev2.h."""
+"""Ask a Linux video device what it is, by the ioctls of videodev2.h."""
 
 import os
 import struct
@@ -20,7 +20,13 @@ DISCRETE = 1
 
 @dataclass(frozen=True)
 class Mode:
-    """A format, a size, and the highest rate of both."""
+    """A format and a size, with the highest rate of both.
+
+    Args:
+        code: of the format, four letters.
+        width, height: in pixels.
+        fps: in frames per second; 0 where the camera does not tell.
+    """
 
     code: str
     width: int
@@ -30,7 +36,7 @@ class Mode:
 
 @contextmanager
 def opened(path: str) -> Iterator[int]:
-    """A device's file descriptor.
+    """Open a device, and yield its file descriptor.
 
     Raises:
         OSError: it does not open.
@@ -43,7 +49,12 @@ def opened(path: str) -> Iterator[int]:
 
 
 def ask(file: int, request: int, message: bytes) -> bytes:
-    """A device's answer.
+    """Ask a device, and return its answer.
+
+    Args:
+        file: its descriptor.
+        request: number of the ioctl.
+        message: what the ioctl takes, packed.
 
     Raises:
         OSError: it refuses.
@@ -54,7 +65,7 @@ def ask(file: int, request: int, message: bytes) -> bytes:
 
 
 def capabilities(path: str) -> tuple[str, int]:
-    """The driver of a device and what it can do now, as flags.
+    """Return the driver of a device, and the flags of what it can do now.
 
     Raises:
         OSError: it does not open, or is no video device.
@@ -65,7 +76,7 @@ def capabilities(path: str) -> tuple[str, int]:
 
 
 def modes(path: str) -> list[Mode]:
-    """What a camera offers, as far as it lists sizes one by one; nothing where it does not tell."""
+    """Return what a camera offers, as far as it lists sizes one by one."""
     with suppress(OSError), opened(path) as file:
         return list(_modes(file))
     return []
@@ -82,7 +93,7 @@ def _modes(file: int) -> Iterator[Mode]:
 
 
 def _each(file: int, request: int, form: struct.Struct, *rest: int | bytes) -> Iterator[tuple[Any, ...]]:
-    """The answers to a numbered question, from 0 until the device refuses."""
+    """Yield the answers to a numbered question, from 0 until the device refuses."""
     with suppress(OSError):
         for number in range(200):
             yield form.unpack(ask(file, request, form.pack(number, *rest)))

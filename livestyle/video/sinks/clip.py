@@ -10,41 +10,50 @@ from livestyle.errors import UserError
 from livestyle.files import PartialFile, write_error
 from livestyle.image.pixels import pad_to
 from livestyle.image.types import Frame
-from livestyle.video.sinks.sink import Sink, Stream
-from livestyle.video.sound import Copied, Microphone, Sound, Spoken
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
+from livestyle.video.sound import CopiedSound, Microphone, MicrophoneSound, Sound
+from livestyle.video.sources.clip import HD_HEIGHT_PX
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CLIPS = (".mp4", ".mkv", ".mov", ".m4v")
-HD = 720
 BT709, BT601 = 1, 6  # among FFmpeg's colour spaces
-TAIL = 0.1  # seconds by which the sound may outlast the picture
+SOUND_TAIL_S = 0.1  # by which the sound may outlast the picture
 CODECS = {  # the first that FFmpeg was built with
     # No B-frames: with frames at uneven times they make the container's duration wrong.
     "libx264": {"crf": "18", "preset": "veryfast", "bf": "0"},
     "libvpx-vp9": {"crf": "24", "deadline": "realtime", "cpu-used": "8", "row-mt": "1"},
 }
-PROMPT = {"libx264": {"tune": "zerolatency", "preset": "superfast", "g": "60"}, "libvpx-vp9": {"lag-in-frames": "0"}}
-LASTING = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a second's frames reach the file together
-CLOCK = 90_000  # ticks per second of written clips: fine enough for any camera
+LOW_LATENCY = {
+    "libx264": {"tune": "zerolatency", "preset": "superfast", "g": "60"},
+    "libvpx-vp9": {"lag-in-frames": "0"},
+}
+CRASH_SAFE = {"cluster_time_limit": "1000", "flush_packets": "1"}  # a second's frames reach the file together
+CLOCK_HZ = 90_000  # ticks per second of written clips: fine enough for any camera
 
 
 class ClipSink(Sink):
-    """A clip: H.264, the source's sound copied, each frame at its own time; written aside and renamed when whole.
+    """A clip: H.264 with the source's sound copied, and each frame at its own time.
+
+    It is written beside its path, and renamed when it is whole.
+
+    Args:
+        path: of the clip. Its ending says the kind, one of CLIPS.
+        stream: what it is about to get.
 
     Raises:
-        UserError: an unknown kind of file, a missing folder, no permission, a full disk.
+        UserError: here and later: an unknown kind of file, a missing folder, no permission, or a full disk.
     """
 
     def __init__(self, path: Path, stream: Stream) -> None:
-        self.name, self.folder, self._path, self._stream = str(path), path.absolute().parent, path, stream
+        self.info, self._path = SinkInfo(str(path), folder=path.absolute().parent), path
         self._writer: ClipWriter | None = None
         if path.suffix.lower() not in CLIPS:
             raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
-        self._aside = PartialFile(path)
+        self._partial = PartialFile(path)
         with self._discarding():
-            self._writer = ClipWriter(self._aside.part, stream)
+            self._writer = ClipWriter(self._partial.part, stream)
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
@@ -64,33 +73,35 @@ class ClipSink(Sink):
             if self._writer:
                 self._writer.write(frame)
 
-    def news(self) -> list[str]:
-        return self._writer.news() if self._writer else []
+    def messages(self) -> list[str]:
+        return self._writer.messages() if self._writer else []
 
     def close(self) -> None:
         with self._discarding():
             if self._writer and self._writer.finish():
-                self._aside.keep()
+                self._partial.keep()
         self.discard()
 
     def discard(self) -> None:
         writer, self._writer = self._writer, None
         if writer:
             writer.abandon()
-        self._aside.close()
+        self._partial.close()
 
 
 class ClipWriter:
     """A clip in the making. Sizes are made even by repeating the last row or column, which 4:2:0 needs.
 
     Args:
-        is_lasting: can be played up to the last second, even if it is never finished; for Matroska.
+        path: of the clip. Its ending says the kind, one of CLIPS.
+        stream: what it is about to get.
+        is_crash_safe: it can be played up to the last second, even if it is never finished. For Matroska.
 
     Raises:
-        OSError, av.FFmpegError: from here and from every method but `abandon`.
+        OSError, av.FFmpegError: here, and from every method but `abandon`.
     """
 
-    def __init__(self, path: Path, stream: Stream, is_lasting: bool = False) -> None:
+    def __init__(self, path: Path, stream: Stream, is_crash_safe: bool = False) -> None:
         import av
         from av.video.reformatter import ColorRange, Colorspace
 
@@ -101,59 +112,59 @@ class ClipWriter:
         self._sound: Sound | None = None
         self._microphone: Microphone | None = None
         begins_with_index = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
-        self._container = av.open(str(path), "w", options=LASTING if is_lasting else begins_with_index)
+        self._container = av.open(str(path), "w", options=CRASH_SAFE if is_crash_safe else begins_with_index)
         codec = next(name for name in CODECS if name in av.codecs_available)
-        options = CODECS[codec] | ({"crf": "4"} if full else {}) | (PROMPT[codec] if is_lasting else {})
+        options = CODECS[codec] | ({"crf": "4"} if full else {}) | (LOW_LATENCY[codec] if is_crash_safe else {})
         rate = Fraction(stream.fps).limit_denominator(1001)
         self._video = cast("VideoStream", self._container.add_stream(codec, rate, options=options))
         self._video.width, self._video.height = (side + side % 2 for side in stream.size)
         self._video.pix_fmt = "yuvj420p" if full else "yuv420p"
         context = self._video.codec_context
-        context.time_base = Fraction(1, CLOCK)
+        context.time_base = Fraction(1, CLOCK_HZ)
         context.color_range = 2 if full else 1
         # The source's own, so that no reader sees a shift; else as players assume: BT.709 for HD, BT.601 below.
-        is_bt709 = self._video.height >= HD if stream.is_bt709 is None else stream.is_bt709
+        is_bt709 = self._video.height >= HD_HEIGHT_PX if stream.is_bt709 is None else stream.is_bt709
         context.colorspace = context.color_primaries = context.color_trc = BT709 if is_bt709 else BT601
         self._colours: dict[str, Any] = {
             "format": self._video.pix_fmt, "dst_colorspace": Colorspace.ITU709 if is_bt709 else Colorspace.ITU601,
             "dst_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
         }  # fmt: skip
         if stream.audio:
-            self._sound = Copied(stream.audio, stream.audio_start, self._container)
+            self._sound = CopiedSound(stream.audio, stream.audio_start, self._container)
         elif stream.microphone:
             self._microphone = stream.microphone()
-            self._sound = Spoken(self._microphone, self._container)
+            self._sound = MicrophoneSound(self._microphone, self._container)
 
     def write(self, frame: Frame) -> None:
-        """Encode one frame, and the sound up to it."""
+        """Encode a frame, and the sound up to its time."""
         import av
 
         picture = av.VideoFrame.from_ndarray(pad_to(frame.image, 2), format="rgb24").reformat(**self._colours)
         if self._sound and self._last < 0:
             self._sound.begin(frame.captured - frame.time)
-        self._last = max(self._last + 1, round(frame.time * CLOCK))
-        picture.pts, picture.time_base = self._last, Fraction(1, CLOCK)
-        picture.duration = round(CLOCK / self._fps)
+        self._last = max(self._last + 1, round(frame.time * CLOCK_HZ))
+        picture.pts, picture.time_base = self._last, Fraction(1, CLOCK_HZ)
+        picture.duration = round(CLOCK_HZ / self._fps)
         self._container.mux(self._video.encode(picture))
         if self._sound:
             self._sound.write_until(frame.time)
 
     def finish(self) -> bool:
-        """Flush and close; False where no frame was written."""
+        """Flush and close. Return False where no frame was written."""
         if self._last < 0:
             return False
         self._container.mux(self._video.encode(None))
         if self._sound:
-            self._sound.finish(self._last / CLOCK + 1 / self._fps + TAIL)
+            self._sound.finish(self._last / CLOCK_HZ + 1 / self._fps + SOUND_TAIL_S)
         self._container.close()
         return True
 
-    def news(self) -> list[str]:
-        """What people should read of the sound since the last call."""
-        return list(self._microphone.news()) if self._microphone else []
+    def messages(self) -> list[str]:
+        """Return what people should read of the sound since the last call."""
+        return list(self._microphone.messages()) if self._microphone else []
 
     def abandon(self) -> None:
-        """Close without caring what comes of it."""
+        """Close, whatever becomes of the file."""
         with suppress(Exception):
             if self._sound:
                 self._sound.close()

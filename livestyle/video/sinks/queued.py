@@ -1,39 +1,37 @@
 """A sink that may be slow, or fail, without the call noticing: it works on a thread of its own."""
 
-import threading
-import time
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, Full, Queue
 
 from livestyle.errors import UserError
-from livestyle.files import RESERVE, is_full
+from livestyle.files import MIN_FREE_BYTES
 from livestyle.image.types import Frame
 from livestyle.video.sinks.sink import Sink
+from livestyle.video.worker import DiskWatch, Worker
 
-ROOM = 12  # frames that may wait: 33 MB at 1280x720
-LOOK = 1.0  # seconds between looks at the disk
-POLL = 0.1  # seconds after which the end is noticed
-PATIENCE = 10.0  # seconds for what waits, at the end
+MAX_QUEUED_FRAMES = 12  # that wait for a sink: 33 MB at 1280x720
+CLOSE_TIMEOUT_S = 10.0  # for the frames that wait at the end
 
 
 class Queued(Sink):
-    """Another sink, fed from a thread. Frames that it cannot keep up with are left out and counted; where it fails,
-    that is said and the rest goes on. At the end the failure is raised.
+    """Another sink, fed on a thread of its own.
+
+    Frames that it cannot keep up with are left out and counted. If it fails, a message says so and the run goes on. At
+    the end the failure is raised. A sink that writes a file ends before the disk is full, with its file whole.
 
     Args:
-        sink: has no keys and no watchers of its own; is_alone: no other sink is left if it fails, so the run ends.
-        folder: where it writes; it ends there, whole, before the disk is full.
+        sink: shows nothing to anybody who sits here.
+        is_alone: whether no other sink is left if it fails. Then the run ends.
     """
 
-    def __init__(self, sink: Sink, is_alone: bool = False, folder: Path | None = None) -> None:
-        self.name, self.is_live, self.is_call = sink.name, sink.is_live, sink.is_call
-        self._sink, self._is_alone, self._folder = sink, is_alone, folder
-        self._frames: Queue[Frame] = Queue(ROOM)
-        self._over, self._left_out, self._news = threading.Event(), 0, list[str]()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name="sink", daemon=True)
-        self._thread.start()
+    def __init__(self, sink: Sink, is_alone: bool = False) -> None:
+        self.info, self._sink, self._is_alone = sink.info, sink, is_alone
+        self._disk = DiskWatch(sink.info.folder) if sink.info.folder else None
+        self._messages: deque[str] = deque()
+        self._is_closed = False
+        self._worker = Worker(self._write, "sink", MAX_QUEUED_FRAMES)
 
     def send(self, frame: Frame) -> None:
         """Have a frame taken, if there is room for it.
@@ -41,44 +39,30 @@ class Queued(Sink):
         Raises:
             UserError: the sink failed, and there is no other.
         """
-        if self._error:
-            if self._is_alone:
-                raise self._error
-            return
-        try:
-            self._frames.put_nowait(replace(frame, image=frame.image.copy()))
-        except Full:
-            self._left_out += 1
+        if self._worker.error is None:
+            self._worker.put(replace(frame, image=frame.image.copy()))
+        elif self._is_alone:
+            raise self._worker.error
 
-    def news(self) -> list[str]:
-        news, self._news = self._news, []
-        return news
+    def messages(self) -> list[str]:
+        return [self._messages.popleft() for _ in range(len(self._messages))]
 
-    def _work(self) -> None:
-        looked = time.monotonic()
+    def _write(self, frames: Iterator[Frame]) -> None:
         try:
-            while (frame := self._next()) is not None:
+            for frame in frames:
                 self._sink.send(frame)
-                if self._folder and time.monotonic() - looked >= LOOK:
-                    looked = time.monotonic()
-                    self._end_before_full(self._folder)
+                self._messages.extend(self._sink.messages())
+                if self._disk and self._disk.is_full():
+                    self._end_before_full(self._disk.folder)
         except Exception as error:  # raised again at the end
-            self._error = error
-            self._news.append(str(error) if isinstance(error, UserError) else f"{self.name} failed: {error}")
+            self._messages.append(str(error) if isinstance(error, UserError) else f"{self.info.name} failed: {error}")
+            raise
 
     def _end_before_full(self, folder: Path) -> None:
-        if is_full(folder):
-            self._sink.close()
-            raise UserError(f"{self.name} ends here: less than {RESERVE >> 20} MB are free in {folder}.", "Free space.")
-
-    def _next(self) -> Frame | None:
-        """What to send; None at the end."""
-        while True:
-            try:
-                return self._frames.get(timeout=POLL)
-            except Empty:
-                if self._over.is_set():
-                    return None
+        self._sink.close()
+        raise UserError(
+            f"{self.info.name} ends here: less than {MIN_FREE_BYTES >> 20} MB are free in {folder}.", "Free space."
+        )
 
     def close(self) -> None:
         """Finish when all is taken that waits.
@@ -87,23 +71,23 @@ class Queued(Sink):
             UserError: the sink failed, or does not answer.
         """
         self._end()
-        if self._left_out:
-            self._news.append(f"{self.name}: {self._left_out} frames were left out.")
-            self._left_out = 0
-        error, self._error = self._error, None
-        if error:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._worker.dropped:
+            self._messages.append(f"{self.info.name}: {self._worker.dropped} frames were left out.")
+        if self._worker.error:
             self._sink.discard()
-            raise error
+            raise self._worker.error
         self._sink.close()
 
     def discard(self) -> None:
-        while not self._frames.empty():
-            self._frames.get_nowait()
+        self._worker.clear()
         self._end()
+        self._is_closed = True
         self._sink.discard()
 
     def _end(self) -> None:
-        self._over.set()
-        self._thread.join(PATIENCE)
-        if self._thread.is_alive():
-            raise UserError(f"{self.name} takes no more pictures, and is not whole.", "Check the disk.")
+        self._worker.end()
+        if not self._worker.join(CLOSE_TIMEOUT_S):
+            raise UserError(f"{self.info.name} takes no more pictures, and is not whole.", "Check the disk.")

@@ -1,69 +1,80 @@
 """What the sinks show, recorded while a switch is on: encoded on a thread of its own, playable after any end."""
 
 import os
-import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, Full, Queue
 from typing import Protocol
 
 import platformdirs
 
 from livestyle.errors import UserError
-from livestyle.files import RESERVE, is_full
+from livestyle.files import MIN_FREE_BYTES, is_disk_full
 from livestyle.image.types import Frame
 from livestyle.video.sinks.clip import ClipWriter
-from livestyle.video.sinks.sink import Sink, Stream
-
-ROOM = 12  # frames that may wait to be encoded: 33 MB at 1280x720
-LOOK = 1.0  # seconds between looks at the disk
-POLL = 0.1  # seconds after which a recording that ends notices it
+from livestyle.video.sinks.queued import MAX_QUEUED_FRAMES
+from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
+from livestyle.video.worker import DiskWatch, Worker
 
 
 class Switch(Protocol):
-    """What turns recording on and off; turned off here when the disk is full."""
+    """What turns recording on and off. Each time that it is turned on, a new take begins.
 
-    recording: bool
+    Attributes:
+        take: the number of the take that is wanted now, higher than any before it; None while recording is off.
+    """
+
+    @property
+    def take(self) -> int | None: ...
+
+    def end_take(self, number: int) -> None:
+        """Turn recording off if this take is still wanted. Any thread may call this, also for a take long past."""
 
 
 class Recorder(Sink):
-    """Matroska with H.264 (VP9 where there is no H.264), with what the stream's microphone hears;
-    named by date and time, none ever overwritten.
+    """Record to Matroska: H.264 (VP9 where there is no H.264), and what the stream's microphone hears.
 
-    What is written stays playable up to the last second when the process is killed. Frames that the encoder cannot keep
-    up with are left out and counted; the sender never waits for it.
+    Files are named by date and time, and none is ever overwritten. What is written stays playable up to the last second
+    when the process is killed. Frames that the encoder cannot keep up with are left out and counted. The sender never
+    waits for it. A take that fails turns the switch off, unless a newer take is wanted by then.
 
     Args:
-        folder: of the recordings; None is `livestyle` in the user's videos. It is created with the first.
+        folder: of the recordings, created with the first; None is `livestyle` in the user's videos.
+        stream: what is recorded. Its own sound is not.
+        switch: says whether to record.
     """
 
-    name = "recording"
+    info = SinkInfo("recording")
 
     def __init__(self, folder: Path | None, stream: Stream, switch: Switch) -> None:
         self._folder = (folder or Path(platformdirs.user_videos_dir()) / "livestyle").absolute()
         self._stream, self._switch = replace(stream, audio=None), switch
-        self._takes: list[Take] = []
-        self._news: deque[str] = deque()
+        self._takes: list[Take] = []  # those that are not written yet, the newest last
+        self._newest: int | None = None
+        self._messages: deque[str] = deque()
 
     def send(self, frame: Frame) -> None:
-        """Record it, if the switch is on; the first makes the file."""
-        self._takes = [take for take in self._takes if take.is_alive()]
-        if not self._switch.recording:
-            for take in self._takes:
+        """Record a frame if the switch is on. The first frame of a take makes its file."""
+        self._takes = [take for take in self._takes if take.is_alive]
+        wanted = self._switch.take  # read once: any thread may change it
+        for take in self._takes:
+            if take.number != wanted:
                 take.end()
-            return
-        if not self._takes or self._takes[-1].is_ending:
-            self._takes.append(Take(self._folder, self._stream, self._switch, self._news))
-        self._takes[-1].send(frame)
+        if wanted is not None and wanted != self._newest:
+            self._newest = wanted
+            self._takes.append(Take(wanted, self._folder, self._stream, self._switch, self._messages))
+        for take in self._takes:
+            if take.number == wanted:
+                take.send(frame)
 
     def is_watched(self) -> bool:
-        """Whether a recording is on."""
-        return self._switch.recording
+        """Return whether a recording is on."""
+        return self._switch.take is not None
 
-    def news(self) -> list[str]:
-        return [self._news.popleft() for _ in range(len(self._news))]
+    def messages(self) -> list[str]:
+        return [self._messages.popleft() for _ in range(len(self._messages))]
 
     def close(self) -> None:
         for take in self._takes:
@@ -71,86 +82,97 @@ class Recorder(Sink):
             take.join()
 
 
-class Take(threading.Thread):
-    """One recording."""
+class Take:
+    """One recording.
 
-    def __init__(self, folder: Path, stream: Stream, switch: Switch, news: deque[str]) -> None:
-        super().__init__(name="recording", daemon=True)
-        self._folder, self._stream, self._switch, self._news = folder, stream, switch, news
-        self._frames: Queue[Frame] = Queue(ROOM)
-        self._left_out = 0
-        self.is_ending = False
-        self.start()
+    Args:
+        number: what the switch calls it.
+        folder, stream, switch: see Recorder.
+        messages: takes what people should read.
+    """
+
+    def __init__(self, number: int, folder: Path, stream: Stream, switch: Switch, messages: deque[str]) -> None:
+        self.number, self._folder, self._stream = number, folder, stream
+        self._switch, self._messages = switch, messages
+        self._worker = Worker(self._work, "recording", MAX_QUEUED_FRAMES)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the file is not finished yet."""
+        return self._worker.is_alive
+
+    @property
+    def waiting(self) -> int:
+        """The number of frames that wait to be encoded."""
+        return self._worker.waiting
 
     def send(self, frame: Frame) -> None:
         """Have a frame encoded, if there is room for it."""
-        try:
-            self._frames.put_nowait(replace(frame, image=frame.image.copy()))
-        except Full:
-            self._left_out += 1
+        self._worker.put(replace(frame, image=frame.image.copy()))
 
     def end(self) -> None:
-        """Finish the file when all is written that waits; never waits."""
-        self.is_ending = True
+        """Finish the file when all is written that waits. This never waits."""
+        self._worker.end()
 
-    def run(self) -> None:
-        """Make the file."""
+    def join(self) -> None:
+        """Wait until the file is finished."""
+        self._worker.join()
+
+    def _work(self, frames: Iterator[Frame]) -> None:
         try:
-            self._record(claim(self._folder))
+            self._record(claim(self._folder), frames)
         except Exception as error:  # the call goes on
             self._fail(str(error) if isinstance(error, UserError) else f"Recording ended: {error}")
 
     def _fail(self, words: str) -> None:
-        self._switch.recording, self.is_ending = False, True
-        self._news.append(words)
+        self._switch.end_take(self.number)
+        self._messages.append(words)
 
-    def _record(self, path: Path) -> None:
-        self._news.append(f"Recording to {path}{', with sound' if self._stream.microphone else ''}.")
-        clip = ClipWriter(path, self._stream, is_lasting=True)
+    def _record(self, path: Path, frames: Iterator[Frame]) -> None:
+        self._messages.append(f"Recording to {path}{', with sound' if self._stream.microphone else ''}.")
+        clip = ClipWriter(path, self._stream, is_crash_safe=True)
         try:
-            seconds = self._encode(clip, path.parent)
+            seconds = self._encode(clip, DiskWatch(path.parent), frames)
             clip.finish()
         except BaseException:
             clip.abandon()
             raise
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        left_out = f" {self._left_out} frames were left out." if self._left_out else ""
-        self._news.append(f"Recorded {seconds:.0f} s.{left_out}")
+        left_out = f" {self._worker.dropped} frames were left out." if self._worker.dropped else ""
+        self._messages.append(f"Recorded {seconds:.0f} s.{left_out}")
 
-    def _encode(self, clip: ClipWriter, folder: Path) -> float:
-        """Write until there is no more to write, or no room for it; the seconds."""
+    def _encode(self, clip: ClipWriter, disk: DiskWatch, frames: Iterator[Frame]) -> float:
+        """Write until there is no more to write, or no room for it, and return the length in seconds."""
         first: Frame | None = None
-        last, looked = 0.0, time.monotonic()
-        while True:
-            try:
-                frame = self._frames.get(timeout=POLL)
-            except Empty:
-                if self.is_ending:
-                    return last
-                continue
+        last = 0.0
+        for frame in frames:
             first = first or frame
             last = frame.time - first.time
             clip.write(replace(frame, time=last))
-            self._news.extend(clip.news())
-            if time.monotonic() - looked >= LOOK:
-                looked = time.monotonic()
-                if is_full(folder):
-                    self._fail(f"Recording ended: less than {RESERVE >> 20} MB are free in {folder}.")
-                    return last
+            self._messages.extend(clip.messages())
+            if disk.is_full():
+                self._fail(f"Recording ended: less than {MIN_FREE_BYTES >> 20} MB are free in {disk.folder}.")
+                break
+        return last
 
 
 def claim(folder: Path) -> Path:
-    """A new, empty file named by the time.
+    """Make a new, empty file named by the time, and return its path.
+
+    Args:
+        folder: of the file, created if need be.
 
     Raises:
-        UserError: the folder cannot be written, or the disk is full.
+        UserError: the folder cannot be written, or the disk is nearly full.
     """
     stamp, number = time.strftime("%Y-%m-%d_%H-%M-%S"), 1
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if is_full(folder):
-            raise UserError(f"Less than {RESERVE >> 20} MB are free in {folder}.", "Free space, or use --recordings.")
+        if is_disk_full(folder):
+            raise UserError(
+                f"Less than {MIN_FREE_BYTES >> 20} MB are free in {folder}.", "Free space, or use --recordings."
+            )
         while True:
             path = folder / (f"{stamp}.mkv" if number == 1 else f"{stamp}-{number}.mkv")
             try:

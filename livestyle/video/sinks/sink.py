@@ -1,4 +1,4 @@
-"""The sink protocol, and sinks made of others."""
+"""The sink protocol: what takes pictures, what is known of it, and sinks made of others."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,7 +11,6 @@ from livestyle.errors import Stuck, UserError
 from livestyle.image.types import Frame, Image
 from livestyle.types import Size
 from livestyle.video.sound import Microphone
-from livestyle.video.window.overlay import Scene
 
 Self = TypeVar("Self", bound="Sink")
 
@@ -21,10 +20,13 @@ class Stream:
     """What a sink is about to get.
 
     Args:
-        size: of the frames; fps: nominal rate; audio: a file whose sound is copied, from `audio_start` on;
-        is_bt709: the colour space of a clip; None leaves it to the size.
-        is_matte: the frames are grey mattes, kept visually lossless and full range.
-        microphone: opens the one that is heard in a clip without another sound.
+        size: width and height of the frames, in pixels.
+        fps: nominal rate in frames per second.
+        audio: a file whose sound is copied, or None.
+        audio_start: time of the first frame on the clock of that file, in seconds.
+        is_bt709: whether the colour space is BT.709; None leaves it to the size.
+        is_matte: whether frames are grey mattes. They are kept visually lossless and full range.
+        microphone: opens the microphone that is heard in a clip without another sound; None for silence.
     """
 
     size: Size
@@ -36,44 +38,55 @@ class Stream:
     microphone: Callable[[], Microphone] | None = None
 
 
-class Sink:
-    """Takes frames; closed by `with` or `close`, twice if need be. A fault in `with` discards what was being made.
+@dataclass(frozen=True)
+class SinkInfo:
+    """What is known of a sink once it is open. It never changes.
 
-    Attributes:
-        name: what a person calls it; is_live: it shows frames at their own pace; is_call: strangers may watch.
+    Args:
+        name: what a person calls it.
+        is_live: it shows frames at their own pace, so that they cannot wait.
+        is_call: strangers may watch.
+        folder: where it writes a file that grows; None where it writes none.
     """
 
     name: str
-    is_live = False
-    is_call = False
+    is_live: bool = False
+    is_call: bool = False
+    folder: Path | None = None
+
+
+class Sink:
+    """Take frames. Close it by `with` or by `close`, which may be called twice.
+
+    A fault in `with` discards what was being made.
+
+    Attributes:
+        info: what is known of it.
+    """
+
+    info: SinkInfo
 
     def send(self, frame: Frame) -> None:
         """Take a frame."""
         raise NotImplementedError
 
     def hide(self, image: Image) -> None:
-        """Show a picture in place of the last one, without waiting for the next frame; any thread may ask."""
+        """Show a picture in place of the last one, without waiting for the next frame. Any thread may call this.
 
-    def pressed(self) -> list[str]:
-        """Keys pressed since the last call; "quit" where the window was closed."""
-        return []
+        Args:
+            image: uint8 (H, W, 3) RGB, of the size of the frames.
+        """
 
-    def describe(self, scene: Scene) -> None:
-        """Take what who watches here sees beside the next picture; what others see has none of it."""
-
-    def notice(self, text: str) -> None:
-        """Show a line for a moment, to who watches here."""
-
-    def news(self) -> list[str]:
-        """What people should read since the last call."""
+    def messages(self) -> list[str]:
+        """Return what people should read since the last call."""
         return []
 
     def is_watched(self) -> bool:
-        """Whether anybody looks."""
+        """Return whether anybody looks."""
         return True
 
     def close(self) -> None:
-        """Finish, and let go of what is held."""
+        """Finish what is being made, and release it."""
 
     def discard(self) -> None:
         """Close, and leave nothing behind that is not whole."""
@@ -91,22 +104,28 @@ class Sink:
 
 
 class Null(Sink):
-    """Takes frames and forgets them."""
+    """Take frames and forget them."""
 
-    name = "null"
+    info = SinkInfo("null")
 
     def send(self, frame: Frame) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Tee(Sink):
-    """Several sinks as one."""
+    """Several sinks as one.
+
+    Args:
+        sinks: none, one or several.
+    """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.sinks = tuple(sinks)
-        self.name = ", ".join(sink.name for sink in sinks)
-        self.is_live = any(sink.is_live for sink in sinks)
-        self.is_call = any(sink.is_call for sink in sinks)
+        self.info = SinkInfo(
+            name=", ".join(sink.info.name for sink in sinks if sink.info.name),
+            is_live=any(sink.info.is_live for sink in sinks),
+            is_call=any(sink.info.is_call for sink in sinks),
+        )
 
     def send(self, frame: Frame) -> None:
         for sink in self.sinks:
@@ -116,22 +135,11 @@ class Tee(Sink):
         for sink in self.sinks:
             sink.hide(image)
 
-    def describe(self, scene: Scene) -> None:
-        for sink in self.sinks:
-            sink.describe(scene)
-
-    def notice(self, text: str) -> None:
-        for sink in self.sinks:
-            sink.notice(text)
-
-    def pressed(self) -> list[str]:
-        return [key for sink in self.sinks for key in sink.pressed()]
-
-    def news(self) -> list[str]:
-        return [line for sink in self.sinks for line in sink.news()]
+    def messages(self) -> list[str]:
+        return [line for sink in self.sinks for line in sink.messages()]
 
     def is_watched(self) -> bool:
-        return any([sink.is_watched() for sink in self.sinks])
+        return any([sink.is_watched() for sink in self.sinks])  # each is asked, since some count
 
     def close(self) -> None:
         with ExitStack() as stack:  # closes all, even if one fails

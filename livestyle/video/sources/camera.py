@@ -15,28 +15,30 @@ from livestyle.errors import UserError
 from livestyle.image.types import Frame, size_of
 from livestyle.types import Size
 from livestyle.video.devices.devices import Device, find_again, identify, video_devices
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 
-RETRY = 0.2  # seconds between looks for it
-WARM_UP = 5  # reads that a camera may take to its first frame
+RETRY_S = 0.2  # between looks for a camera that is away
+WARM_UP_READS = 5  # that a camera may take to its first frame
 
 
 class Camera(Source):
-    """A camera by index or device path.
+    """A camera.
 
-    MJPG is asked for before the size: many cameras give 720p at 10 fps or less uncompressed. What was granted is
-    read back into `size` and `fps`.
+    It is asked for MJPG before the size, since many cameras give 720p at 10 fps or less uncompressed. What it granted
+    is in its info.
+
+    Args:
+        address: an index or a device path.
+        size: asked of the camera, in pixels; None for its own.
+        fps: asked of the camera, in frames per second; None for its own.
 
     Raises:
-        UserError: there is none, or it is busy.
+        UserError: there is none, it is busy, or it sends no picture.
     """
-
-    is_live = True
 
     def __init__(self, address: str, size: Size | None = None, fps: float | None = None) -> None:
         self._capture = cv2.VideoCapture()
         self._ended = False
-        self.name = f"camera {address}"
         target: int | str = int(address) if address.isdecimal() else address
         asked = [(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))]
         if size:
@@ -48,15 +50,17 @@ class Camera(Source):
             raise camera_error(address)
         for key, value in asked:
             self._capture.set(key, value)
-        image = next((image for ok, image in (self._capture.read() for _ in range(WARM_UP)) if ok), None)
+        image = next((image for ok, image in (self._capture.read() for _ in range(WARM_UP_READS)) if ok), None)
         if image is None:
             self.close()
             raise UserError(f"Camera {address} opens but sends no picture.", "Close other programs that use it.")
-        self.size = size_of(np.asarray(image, np.uint8))
-        self.fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
+        self.info = self._describe(address, size_of(np.asarray(image, np.uint8)))
+
+    def _describe(self, address: str, size: Size) -> SourceInfo:
+        fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
         code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
-        self.format = "".join(chr(code >> shift & 255) for shift in (0, 8, 16, 24)).strip("\0 ")
-        self.name = f"camera {address} ({self.size[0]}x{self.size[1]} at {self.fps:g} fps, {self.format})"
+        pixels = "".join(chr(code >> shift & 255) for shift in (0, 8, 16, 24)).strip("\0 ")
+        return SourceInfo(f"camera {address} ({size[0]}x{size[1]} at {fps:g} fps, {pixels})", size, fps, is_live=True)
 
     def __iter__(self) -> Iterator[Frame]:
         start, index = time.monotonic(), 0
@@ -65,7 +69,7 @@ class Camera(Source):
             if self._ended:
                 return
             if not ok:
-                raise UserError(f"The {self.name} stopped sending frames.", "Plug it in again and start anew.")
+                raise UserError(f"The {self.info.name} stopped sending frames.", "Plug it in again and start anew.")
             yield Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), index, time.monotonic() - start)
             index += 1
 
@@ -75,7 +79,7 @@ class Camera(Source):
 
 
 def camera_error(address: str) -> UserError:
-    """Why a camera did not open, and what to do."""
+    """Return why a camera did not open, and what to do."""
     device = f"/dev/video{address}" if address.isdecimal() else address
     demo = "try 'livestyle live --source demo'"
     if not sys.platform.startswith("linux"):
@@ -89,17 +93,16 @@ def camera_error(address: str) -> UserError:
 
 
 class Reconnecting(Source):
-    """A camera that may go away: a blank frame, then silence until it is back, known again by what it is and never by
-    its number alone.
+    """A camera that may go away. Then it gives a blank frame, and none until it is back.
+
+    It is known again by what it is, never by its number alone.
 
     Args:
-        as for Camera.
+        address, size, fps: see Camera.
 
     Raises:
-        UserError: as Camera, at first; later only where the system does not tell one camera from another.
+        UserError: as Camera at first. Later only where the system does not tell one camera from another.
     """
-
-    is_live = comes_back = True
 
     def __init__(self, address: str, size: Size | None = None, fps: float | None = None) -> None:
         self._asked = size, fps
@@ -107,7 +110,7 @@ class Reconnecting(Source):
         self._others: list[Device] = []
         self._device = identify(address)
         self._camera: Camera | None = Camera(address, size, fps)
-        self.name, self.size, self.fps = self._camera.name, self._camera.size, self._camera.fps
+        self.info = replace(self._camera.info, comes_back=True)
 
     def __iter__(self) -> Iterator[Frame]:
         start, index = time.monotonic(), 0
@@ -115,7 +118,7 @@ class Reconnecting(Source):
             if self._camera is None and not self._resting:
                 self._camera = self._found()
             if self._camera is None:
-                self._stir.wait(RETRY)
+                self._stir.wait(RETRY_S)
                 self._stir.clear()
                 continue
             try:
@@ -129,22 +132,22 @@ class Reconnecting(Source):
                 if self._device is None:
                     raise
             self._lose()
-            yield Frame(np.zeros((*self.size[::-1], 3), np.uint8), index, time.monotonic() - start, is_blank=True)
+            yield Frame(np.zeros((*self.info.size[::-1], 3), np.uint8), index, time.monotonic() - start, is_blank=True)
             index += 1
 
     def _lose(self) -> None:
-        """Let go of the camera, and note what is there beside it: that is not it, whatever it looks like."""
+        """Release the camera, and note the devices beside it: none of them is it, whatever it looks like."""
         self.close()
         if self._device:
             self._others = [device for device in video_devices() if device.port != self._device.port]
 
     def _found(self) -> Camera | None:
-        """The camera, if it is back and nobody else has it."""
+        """Return the camera if it is back and no other program has it."""
         found = find_again(self._device, self._others) if self._device else None
         with contextlib.suppress(UserError):
             if found:
                 camera = Camera(found.path, *self._asked)
-                self._device, self.name = found, camera.name
+                self._device = found
                 return camera
         return None
 
@@ -164,10 +167,10 @@ class Reconnecting(Source):
 
 
 def list_cameras() -> dict[str, str]:
-    """Device path and name of the cameras that the system shows; empty where it is not Linux."""
+    """Return the cameras that Linux shows, names by device path; elsewhere none."""
     return {device.path: device.name for device in video_devices()}
 
 
 def is_camera(text: str) -> bool:
-    """Whether a source's text names a camera."""
+    """Return whether the text of a source names a camera."""
     return text.isdecimal() or text.startswith(("/dev/video", "/dev/v4l/"))

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -14,33 +15,40 @@ from livestyle.errors import UserError
 from livestyle.image.pixels import cover
 from livestyle.image.types import Frame, Image, size_of
 from livestyle.types import Size
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
 
-HD = 720  # rows from which clips are BT.709 by custom
+HD_HEIGHT_PX = 720  # from which clips are BT.709 by custom
 UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
-CLIP_PIXELS = 36_000_000  # of a clip's picture at most: 8K
+MAX_CLIP_PX = 36_000_000  # of a clip's picture: 8K
 PLAYLISTS = {
     "concat", "dash", "hls", "applehttp", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest", "lavfi",
     "image2", "image2pipe", "tty", "txd",
 }  # fmt: skip
-MOST_BROKEN = 100  # packets of a clip, after which it is given up
+MAX_BROKEN_PACKETS = 100  # after which a clip ends
 DEMO = Path(__file__).parents[2] / "demo.mp4"
 
 
 class ClipSource(Source):
-    """A video file, or a URL that FFmpeg reads; every frame, with the time it is shown at.
+    """A video file, or a URL that FFmpeg reads: every frame, with the time at which it is shown.
+
+    Broken frames are left out. Where one ends the clip early, `warning` says so.
+
+    Args:
+        path: of the file, or a URL.
+        size: what frames are scaled and cut to, in pixels; None for the clip's own.
+        loop: begin again at the end.
 
     Raises:
-        UserError: it does not open or holds no picture. Broken frames on the way are skipped; one that ends it
-            early ends the frames and sets `warning`.
+        UserError: it does not open or holds no picture.
     """
 
     def __init__(self, path: str, size: Size | None = None, loop: bool = False) -> None:
-        self.name, self._path, self._loop = path, path, loop
+        self._path, self._loop = path, loop
+        self._is_bt709: bool | None = None
         self._container: InputContainer | None = self._open()
         video = self._container.streams.video[0]
         self._images = self._decode(self._container)
@@ -48,14 +56,20 @@ class ClipSource(Source):
         if first is None:
             self.close()
             raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
-        self._images, self.start = chain([first], self._images), first[1]
-        self.size = size or size_of(first[0])
-        self.fps = float(video.average_rate or video.guessed_rate or 30)
-        self.total = None if loop else self._promised(self._container)
+        self._images = chain([first], self._images)
+        fps = float(video.average_rate or video.guessed_rate or 30)
+        has_sound = bool(self._container.streams.audio) and os.path.isfile(path)
+        self.info = SourceInfo(
+            name=path,
+            size=size or size_of(first[0]),
+            fps=fps,
+            total=None if loop else promised_frames(self._container, fps),
+            audio=Path(path) if has_sound else None,
+            start=first[1],
+            is_bt709=self._is_bt709,
+        )
         # Rates are averages, so a number of frames from the duration is a guess.
-        self._least = (self.total or 0) * (1.0 if video.frames else 0.9)
-        if self._container.streams.audio and os.path.isfile(path):
-            self.audio = Path(path)
+        self._least = (self.info.total or 0) * (1.0 if video.frames else 0.9)
 
     def _open(self) -> "InputContainer":
         import av
@@ -64,7 +78,7 @@ class ClipSource(Source):
         if "://" not in self._path and not os.path.isfile(self._path):
             raise UserError(f"There is no file {self._path}.", "Check the name.")
         is_url = "://" in self._path
-        options = {"max_pixels": str(CLIP_PIXELS)} | ({} if is_url else {"format_whitelist": single_files()})
+        options = {"max_pixels": str(MAX_CLIP_PX)} | ({} if is_url else {"format_whitelist": single_files()})
         try:
             # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
             more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
@@ -81,7 +95,7 @@ class ClipSource(Source):
             container.close()
             raise
         container.streams.video[0].thread_type = "AUTO"
-        container.streams.video[0].codec_context.options = {"max_pixels": str(CLIP_PIXELS)}
+        container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_CLIP_PX)}
         return container
 
     def _check_pictures(self, container: "InputContainer") -> None:
@@ -90,26 +104,15 @@ class ClipSource(Source):
         if container.streams.video[0].codec_context is None:
             raise UserError(f"{self._path} is encoded in a way that FFmpeg does not know.", "Give another file.")
         width, height = container.streams.video[0].width, container.streams.video[0].height
-        if width * height > CLIP_PIXELS:
+        if width * height > MAX_CLIP_PX:
             raise UserError(f"{self._path} has {width}x{height} pixels.", "Scale it down first.")
-
-    def _promised(self, container: "InputContainer") -> int | None:
-        """How many frames the header speaks of: by number, or by the duration where that is the pictures' own."""
-        video = container.streams.video[0]
-        if video.frames:
-            return video.frames
-        if video.duration and video.time_base:
-            return round(float(video.duration * video.time_base) * self.fps)
-        if container.duration and not container.streams.audio:
-            return round(container.duration / 1e6 * self.fps)
-        return None
 
     def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
         import av
 
         broken, shown = 0, 0
         packets = container.demux(container.streams.video[0])
-        while broken <= MOST_BROKEN:
+        while broken <= MAX_BROKEN_PACKETS:
             try:
                 images = [(self._picture(frame), frame.time) for frame in next(packets).decode()]
             except StopIteration:
@@ -123,16 +126,16 @@ class ClipSource(Source):
                 yield image, float(at) if at is not None else shown / 30
                 shown += 1
         if broken:
-            self.warning = f"{self._path}: {broken} broken frames were left out."
+            self._warning = f"{self._path}: {broken} broken frames were left out."
 
     def _picture(self, frame: "VideoFrame") -> Image:
         from av.video.reformatter import Colorspace
 
         # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
-        guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD else None
+        guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD_HEIGHT_PX else None
         image = np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=guess), np.uint8)
         turns = round(-frame.rotation / 90) % 4
-        self.is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
+        self._is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
         return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
 
     def __iter__(self) -> Iterator[Frame]:
@@ -142,19 +145,20 @@ class ClipSource(Source):
             for image, at in self._images:
                 first = at if first is None else first
                 last = max(at - first, last + 1e-4)  # broken clocks run backwards
-                yield Frame(image if size_of(image) == self.size else cover(image, self.size), index, offset + last)
+                fitted = image if size_of(image) == self.info.size else cover(image, self.info.size)
+                yield Frame(fitted, index, offset + last)
                 index += 1
             if not self._loop:
                 self._check_whole(index)
                 return
-            offset += last + 1 / self.fps
+            offset += last + 1 / self.info.fps
             self.close()
             self._container = self._open()
             self._images = self._decode(self._container)
 
     def _check_whole(self, shown: int) -> None:
-        if shown < self._least and not self.warning:
-            self.warning = f"{self.name} ends early: {shown} of {self.total} frames could be read."
+        if shown < self._least and not self._warning:
+            self._warning = f"{self._path} ends early: {shown} of {self.info.total} frames could be read."
 
     def close(self) -> None:
         self._images = iter(())  # which hold the decoder, its threads, and this
@@ -163,17 +167,32 @@ class ClipSource(Source):
             self._container = None
 
 
+def promised_frames(container: "InputContainer", fps: float) -> int | None:
+    """Return how many frames the header of a clip promises, or None.
+
+    The header gives the number, or a duration. The duration counts only where it is that of the pictures.
+    """
+    video = container.streams.video[0]
+    if video.frames:
+        return video.frames
+    if video.duration and video.time_base:
+        return round(float(video.duration * video.time_base) * fps)
+    if container.duration and not container.streams.audio:
+        return round(container.duration / 1e6 * fps)
+    return None
+
+
 @lru_cache(1)
 def single_files() -> str:
-    """FFmpeg's formats but those whose files name other files or addresses to read."""
+    """Return the names of FFmpeg's formats, without those whose files name other files or addresses to read."""
     import av
 
     return ",".join(sorted(av.formats_available - PLAYLISTS))
 
 
 class Demo(ClipSource):
-    """The clip inside the package, over and over: runs with no camera."""
+    """The clip inside the package, over and over. It needs no camera."""
 
     def __init__(self, size: Size | None = None) -> None:
         super().__init__(str(DEMO), size, loop=True)
-        self.name, self.audio = "demo", None
+        self.info = replace(self.info, name="demo", audio=None)

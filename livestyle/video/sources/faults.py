@@ -10,7 +10,7 @@ import numpy as np
 from livestyle.image.synthetic import scene
 from livestyle.image.types import Frame
 from livestyle.types import Size
-from livestyle.video.sources.source import Source
+from livestyle.video.sources.source import Source, SourceInfo
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,9 @@ class Fault:
     """What a camera does for some seconds.
 
     Args:
-        kind: one of CAMERA_FAULTS; scale: the share of its own size that frames have from then on.
+        kind: one of CAMERA_FAULTS.
+        seconds: how long.
+        scale: of the size of the frames from then on, for "resizes".
     """
 
     kind: str
@@ -26,7 +28,7 @@ class Fault:
     scale: float = 1.0
 
 
-CAMERA_FAULTS = {  # seconds, from and to
+CAMERA_FAULTS = {  # the least and the most seconds of each
     "works": (0.3, 3.0),
     "stalls": (0.35, 1.5),
     "drops": (0.05, 0.3),
@@ -39,7 +41,7 @@ RUNS = ("works", "resizes")
 
 
 def camera_faults(seed: int) -> Iterator[Fault]:
-    """Without end: a camera works for a while, then one of the others."""
+    """Yield faults without end: the camera works for a while, then fails in one of the other ways."""
     rng = np.random.default_rng(seed)
     kinds = [kind for kind in CAMERA_FAULTS if kind != "works"]
     while True:
@@ -48,46 +50,47 @@ def camera_faults(seed: int) -> Iterator[Fault]:
 
 
 def scaled(size: Size, scale: float) -> Size:
-    """A size that a camera changes to; sides are even."""
+    """Return a size that a camera changes to, in pixels. Both sides are even."""
     width, height = (max(32, 2 * round(side * scale / 2)) for side in size)
     return width, height
 
 
 class Faults(Source):
-    """A synthetic person before a camera that fails as it is told; for tests.
+    """A synthetic person before a camera that fails as it is told, for tests.
 
     Args:
-        faults: what the camera does, in turn; it ends with them.
-        clock: seconds; nap: waits for so many. As of a real camera, unless told otherwise.
+        faults: what the camera does, in turn. The frames end with them.
+        size: of the frames in pixels; None for 640x360.
+        fps: rate in frames per second; None for 30.
+        clock: returns the time in seconds.
+        nap: waits for so many seconds; None for real time.
     """
-
-    is_live = comes_back = True
 
     def __init__(
         self, faults: Iterable[Fault], size: Size | None = None, fps: float | None = None,
         clock: Callable[[], float] = time.monotonic, nap: Callable[[float], object] | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.size, self.fps = "camera with faults", size or (640, 360), fps or 30.0
+        self.info = SourceInfo("camera with faults", size or (640, 360), fps or 30.0, is_live=True, comes_back=True)
         self._faults, self._clock, self._over = faults, clock, threading.Event()
         self._nap = nap or self._over.wait
 
     def __iter__(self) -> Iterator[Frame]:
-        start, index, size = self._clock(), 0, self.size
+        start, index, size = self._clock(), 0, self.info.size
         for fault in self._faults:
             if self._over.is_set():
                 return
             until = self._clock() + fault.seconds
             if fault.kind == "resizes":
-                size = scaled(self.size, fault.scale)
+                size = scaled(self.info.size, fault.scale)
             if fault.kind in AWAY:  # as Reconnecting tells it; then it is silent
-                yield Frame(np.zeros((*self.size[::-1], 3), np.uint8), index, self._clock() - start, is_blank=True)
-                index, size = index + 1, self.size
+                yield Frame(np.zeros((*self.info.size[::-1], 3), np.uint8), index, self._clock() - start, is_blank=True)
+                index, size = index + 1, self.info.size
             while (now := self._clock()) < until and not self._over.is_set():
                 start = start if index else now
                 if fault.kind in RUNS:
                     yield Frame(scene(size, now - start)[0], index, now - start, now)
                 index += fault.kind in (*RUNS, "drops")
-                self._nap(1 / self.fps)
+                self._nap(1 / self.info.fps)
 
     def end(self) -> None:
         self._over.set()

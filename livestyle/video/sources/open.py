@@ -1,6 +1,5 @@
 """The table of sources, and how they are opened."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,13 +12,17 @@ from livestyle.video.sources.faults import Faults, camera_faults
 from livestyle.video.sources.source import Source
 from livestyle.video.sources.still import StillSource
 
-# OpenCV waits 10 seconds for a frame of a frozen camera; it reads this, in seconds, when it waits for the first time.
-os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
-
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A row of SOURCES."""
+    """A row of SOURCES.
+
+    Args:
+        name: what it is called in messages and tests.
+        words: what it is.
+        matches: whether a text that users type means it.
+        open: opens it from the text, the size in pixels and the rate in frames per second that are asked for.
+    """
 
     name: str
     words: str
@@ -27,7 +30,7 @@ class SourceKind:
     open: Callable[[str, Size | None, float | None], Source]
 
 
-SOURCES = (
+SOURCES = [  # the first that matches is opened, so the last matches all
     SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
     SourceKind(
         "faults", "for tests: a camera that fails, by a seed", lambda t: t.startswith("faults:"),
@@ -36,16 +39,21 @@ SOURCES = (
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
     SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE_SUFFIXES), StillSource),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: ClipSource(t, s)),
-)  # fmt: skip
+]  # fmt: skip
 
 
 def kind_of(text: str) -> SourceKind:
-    """The first row of SOURCES that matches."""
+    """Return the first row of SOURCES that matches a text."""
     return next(kind for kind in SOURCES if kind.matches(text))
 
 
 def open_source(text: str, size: Size | None = None, fps: float | None = None) -> Source:
-    """Open what the first row of SOURCES that matches `text` opens.
+    """Open a source.
+
+    Args:
+        text: a camera's index or path, a file, a URL, or "demo"; see SOURCES.
+        size: what frames should have, in pixels; None for the source's own. Cameras may send others.
+        fps: rate asked of a camera, in frames per second; None for its own.
 
     Raises:
         UserError: it cannot be opened.

@@ -21,19 +21,32 @@ if TYPE_CHECKING:
 Color = tuple[int, int, int]
 Line = tuple[str, Color]
 WHITE, GRAY, BACKGROUND, PERSON = (245, 245, 245), (175, 175, 175), (255, 205, 90), (120, 215, 255)
-NUMBERED = 10  # styles that have a digit
-RAREST, SMALLEST, LARGEST = 44, 9, 22  # the height of letters: a share of the window's, and limits in points
+NUMBERED_STYLES = 10  # that have a digit
+LETTERS_PER_HEIGHT = 44  # how many letters, one above the other, a window is high
+MIN_LETTER_PX = 9
+MAX_LETTER_PT = 22
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A drawn box: its colours times its opacity, and what it leaves of the picture beneath, in 0..255."""
+    """A drawn box, ready to be blended into pictures.
+
+    Args:
+        color: uint8 (H, W, 3) RGB, its colours times its opacity.
+        keep: uint8 (H, W, 3), how much of the picture beneath stays, in 0..255.
+    """
 
     color: Image
     keep: Image
 
     def onto(self, canvas: Image, left: int, top: int, opacity: float = 1.0) -> None:
-        """Blend it in; what lies outside is cut off."""
+        """Blend the box into a picture. What lies outside is cut off.
+
+        Args:
+            canvas: uint8 (H, W, 3) RGB, changed in place.
+            left, top: of the box, in pixels; they may be negative.
+            opacity: in 0..1.
+        """
         height, width = self.color.shape[:2]
         x, y = max(0, -left), max(0, -top)
         part = canvas[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
@@ -46,7 +59,7 @@ class Stamp:
 
 
 def stamp(picture: "Pil.Image") -> Stamp:
-    """Of an RGBA picture."""
+    """Return an RGBA picture as a stamp."""
     rgba = np.asarray(picture, np.uint8)
     alpha = np.ascontiguousarray(np.repeat(rgba[..., 3:], 3, axis=2))
     color = cv2.multiply(np.ascontiguousarray(rgba[..., :3]), alpha, scale=1 / 255)
@@ -55,17 +68,20 @@ def stamp(picture: "Pil.Image") -> Stamp:
 
 @lru_cache(16)
 def font(letters: int) -> "ImageFont.FreeTypeFont":
-    """The font that comes with Pillow, at a height."""
+    """Return the font that comes with Pillow, at a height in pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(letters)  # type: ignore[return-value]
 
 
 def boxed(lines: Sequence[Line], letters: int, width: int, ground: int | Color) -> "Pil.Image":
-    """Lines of words on a ground, broken to a width.
+    """Return lines of words on a ground, broken to a width.
 
     Args:
-        ground: how dark, of 255; or a colour.
+        lines: texts with their colours.
+        letters: height of a letter in pixels.
+        width: of the box at most, in pixels.
+        ground: opacity of a black ground in 0..255, or the colour of the ground.
     """
     from PIL import Image as Pil
     from PIL import ImageDraw
@@ -83,7 +99,7 @@ def boxed(lines: Sequence[Line], letters: int, width: int, ground: int | Color) 
 
 
 def broken(text: str, face: "ImageFont.FreeTypeFont", width: int) -> list[str]:
-    """A text as lines of a width, broken between words, or in a word that is longer than that."""
+    """Return a text as lines of a width in pixels, broken between words. A word that is longer is broken, too."""
     rows, words = [""], text.split(" ")
     while words:
         word = words.pop(0)
@@ -101,20 +117,26 @@ def broken(text: str, face: "ImageFont.FreeTypeFont", width: int) -> list[str]:
 
 
 def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, ...]) -> "Pil.Image":
-    """A style to click on: its thumbnail, its number, its name where it is chosen."""
+    """Return a style to click on: its thumbnail, its number, and its name if it is chosen.
+
+    Args:
+        path: of the thumbnail.
+        size: in pixels.
+        rim: colours of the frames around it, one for each plane that has the style.
+    """
     from PIL import Image as Pil
     from PIL import ImageDraw
 
     picture = Pil.new("RGBA", size, (60, 60, 60, 255))
     if path.is_file():
         picture.paste(Pil.fromarray(fit(load_image(path), size)))
-    pen, letters = ImageDraw.Draw(picture), max(SMALLEST, size[1] // 5)
-    if number <= NUMBERED:
+    pen, letters = ImageDraw.Draw(picture), max(MIN_LETTER_PX, size[1] // 5)
+    if number <= NUMBERED_STYLES:
         pen.rectangle((0, 0, letters, letters * 5 // 4), (0, 0, 0, 170))
         pen.text((letters // 4, 0), str(number % 10), (*WHITE, 255), font(letters))
     if rim or not path.is_file():
         words = name.replace("_", " ")
-        face = font(max(SMALLEST, min(letters, int(letters * (size[0] - 8) / font(letters).getlength(words)))))
+        face = font(max(MIN_LETTER_PX, min(letters, int(letters * (size[0] - 8) / font(letters).getlength(words)))))
         pen.rectangle((0, size[1] - letters * 3 // 2, size[0], size[1]), (0, 0, 0, 190))
         # Where it is too long even in the smallest letters, its beginning tells more than its middle.
         left, anchor = (size[0] // 2, "mm") if face.getlength(words) <= size[0] - 4 else (3, "lm")
@@ -127,13 +149,19 @@ def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, 
 
 
 def help_page(keys: Sequence[tuple[str, str]], size: Size, largest: int) -> "Pil.Image":
-    """All keys over a dark ground, in as many columns and as large as fits."""
+    """Return all keys over a dark ground, as large as fits and in as many columns.
+
+    Args:
+        keys: with what they do.
+        size: of the page, in pixels.
+        largest: height of a letter at most, in pixels.
+    """
     from PIL import Image as Pil
     from PIL import ImageDraw
 
     picture = Pil.new("RGBA", size, (0, 0, 0, 215))
     pen = ImageDraw.Draw(picture)
-    for letters in range(largest, SMALLEST - 2, -1):
+    for letters in range(largest, MIN_LETTER_PX - 2, -1):
         face, leading = font(letters), round(letters * 1.45)
         rows = max(1, (size[1] - 2 * letters) // leading)
         columns = -(-len(keys) // rows)

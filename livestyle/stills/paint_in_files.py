@@ -1,0 +1,51 @@
+"""Paint a person into a painting: from files to a file."""
+
+from pathlib import Path
+from typing import Any
+
+from livestyle.config.painting import PaintInSettings
+from livestyle.config.settings import Settings
+from livestyle.errors import need_torch
+from livestyle.image.io import load_srgb, save_image
+from livestyle.stills import paint_in
+from livestyle.types import OpenProgress, Say, Stop
+
+
+def paint_in_files(
+    portrait: Path, painting: Path, target: Path, asked: PaintInSettings, settings: Settings, stop: Stop, say: Say,
+    bar: OpenProgress,
+) -> dict[str, float] | None:  # fmt: skip
+    """Paint the person of a portrait into a painting.
+
+    Args:
+        portrait, painting: the pictures; target: the result, of the painting's size.
+        asked: how to paint; settings: device, models, segmenter.
+        stop: ends an optimization after the present iteration.
+        say: takes messages; bar: shows the progress.
+
+    Returns:
+        The seconds by stage, and "all". None where it was stopped: the same call resumes.
+
+    Raises:
+        UserError: something cannot be read or written, or the portrait shows nobody.
+    """
+    paint_in.check(portrait, painting, target, Path(asked.style) if asked.style else None, asked.blend, asked.rgba)
+    pictures = load_srgb(portrait), load_srgb(painting)
+    stylize: Any = asked.style or paint_in.shipped_style(painting, settings.models)
+    source = painting if stylize is None else Path(stylize)
+    if paint_in.is_picture(source):
+        need_torch("Painting by optimisation", ("torch", "safetensors"))
+        from livestyle.stills.gatys import GatysPainter
+        from livestyle.stills.paint import stoppable
+
+        recipe = paint_in.gatys_recipe(source, asked.iterations, asked.long_side)
+        painter = GatysPainter(settings, recipe, asked.loss_network, say, progress=stoppable(bar, stop))
+        with bar(portrait.name, 1.0) as update:
+            stylize = paint_in.gatys_stylizer(painter, portrait, source, target, stop, update)
+        if stylize is None:
+            return None
+    paint = paint_in.PaintIn(settings, stylize, asked.blend)
+    paint.prepare(*pictures)
+    result = paint(*pictures, paint_in.Placement(asked.x, asked.y, asked.height), asked.rgba)
+    save_image(target, result.image)
+    return result.seconds

@@ -1,0 +1,56 @@
+"""What every toolkit's window can do, and what happens to one."""
+
+from dataclasses import dataclass
+
+from livestyle.image.types import Image
+from livestyle.types import Size
+
+TITLE = "livestyle"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What the mouse did.
+
+    Args:
+        kind: "press", "move" with the button down, "double", or "second" for a press of the right button.
+        x, y: where, in pixels of the content.
+    """
+
+    kind: str
+    x: int
+    y: int
+
+
+Event = str | Pointer  # a key: one character, or a word for one that is none; "quit": the window was closed
+
+
+class Canvas:
+    """A window that shows pictures of its own size.
+
+    Attributes:
+        name: of the toolkit.
+        size: width and height of the content in pixels.
+        scale: pixels per point.
+    """
+
+    name: str
+    size: Size
+    scale = 1.0
+
+    def show(self, image: Image) -> None:
+        """Show a picture, uint8 (H, W, 3) RGB."""
+        raise NotImplementedError
+
+    def events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        raise NotImplementedError
+
+    def title(self, text: str) -> None:
+        """Name the window."""
+
+    def full_screen(self, wanted: bool) -> None:
+        """Fill the screen, or no longer."""
+
+    def close(self) -> None:
+        """Take the window away."""

@@ -1,0 +1,130 @@
+"""What one who sits at this machine sees of a run, and the keys pressed there."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from livestyle.image.types import Image
+from livestyle.types import Size
+from livestyle.video.window.canvas import TITLE, Event
+from livestyle.video.window.overlay import Overlay, Scene
+from livestyle.video.window.toolkits import open_canvas
+
+
+class Preview:
+    """Show a run to one who sits at this machine, and take the keys pressed there. This one does neither.
+
+    Attributes:
+        name: what a person calls it, or "" where there is none.
+    """
+
+    name = ""
+
+    def show(self, image: Image, scene: Scene) -> None:
+        """Show a picture.
+
+        Args:
+            image: uint8 (H, W, 3) RGB, as all others see it. It is not changed.
+            scene: what is shown beside the picture and over it.
+        """
+
+    def notice(self, text: str) -> None:
+        """Show a line for a moment, over the next pictures."""
+
+    def events(self) -> list[str]:
+        """Return the keys pressed since the last call, and what clicks stand for, as `Controls.press_key` takes them.
+
+        "quit" says that the window was closed.
+        """
+        return []
+
+    def is_watched(self) -> bool:
+        """Return whether somebody looks."""
+        return False
+
+    def close(self) -> None:
+        """Take it away. This may be called twice."""
+
+
+class Previews(Preview):
+    """Several previews as one.
+
+    Args:
+        previews: none, one or several.
+    """
+
+    def __init__(self, previews: Sequence[Preview]) -> None:
+        self.previews = tuple(previews)
+        self.name = ", ".join(preview.name for preview in previews)
+
+    def show(self, image: Image, scene: Scene) -> None:
+        for preview in self.previews:
+            preview.show(image, scene)
+
+    def notice(self, text: str) -> None:
+        for preview in self.previews:
+            preview.notice(text)
+
+    def events(self) -> list[str]:
+        return [event for preview in self.previews for event in preview.events()]
+
+    def is_watched(self) -> bool:
+        return any(preview.is_watched() for preview in self.previews)
+
+    def close(self) -> None:
+        with ExitStack() as stack:  # closes all, even if one fails
+            for preview in self.previews:
+                stack.callback(preview.close)
+
+
+class Window(Preview):
+    """A window.
+
+    Args:
+        size: of the pictures, in pixels.
+        toolkit: one of TOOLKITS, or "" for the first that works here.
+
+    Raises:
+        UserError: there is no screen, no such toolkit, or it does not work here.
+    """
+
+    def __init__(self, size: Size, toolkit: str = "") -> None:
+        self._canvas = open_canvas(size, toolkit)
+        self._overlay, self._scene = Overlay(), Scene()
+        self._is_dragging = False
+        self.name = f"window ({self._canvas.name})"
+
+    def show(self, image: Image, scene: Scene) -> None:
+        before, self._scene = self._scene, scene
+        if scene.title != before.title:
+            self._canvas.title(f"{TITLE} - {scene.title}")
+        if ("full-screen" in scene.showing) != ("full-screen" in before.showing):
+            self._canvas.full_screen("full-screen" in scene.showing)
+        self._canvas.show(self._overlay.draw(image, scene, self._canvas.size, self._canvas.scale))
+
+    def notice(self, text: str) -> None:
+        self._overlay.notice(text)
+
+    def events(self) -> list[str]:
+        return [key for event in self._canvas.events() for key in self._keys(event)]
+
+    def is_watched(self) -> bool:
+        return True
+
+    def _keys(self, event: Event) -> list[str]:
+        """Return what an event asks for, as keys or actions with their arguments."""
+        if isinstance(event, str):
+            return [event]
+        target = self._overlay.at(event.x, event.y)
+        if event.kind == "second":
+            name = target.removeprefix("style ")
+            return [f"person {'none' if name == self._scene.chosen[1] else name}"] if name != target else []
+        if event.kind == "press":
+            self._is_dragging = target == "split"
+        if event.kind == "double" and target in ("", "split"):
+            return ["full-screen"]
+        if self._is_dragging:
+            self._overlay.drag(event.x)
+        return [target] if event.kind == "press" and target not in ("", "split") else []
+
+    def close(self) -> None:
+        self._canvas.close()

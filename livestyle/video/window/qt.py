@@ -1,0 +1,145 @@
+"""Windows of Qt 6. This imports PySide6, so import it only where that is installed.
+
+Qt has sharp letters on fine screens, Wayland without XWayland, and keys that do not repeat.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QCloseEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QApplication, QWidget
+
+from livestyle.image.types import Image
+from livestyle.types import Size
+from livestyle.video.window.canvas import TITLE, Canvas, Event, Pointer
+from livestyle.video.window.display import qt_platform
+
+KEYS = {
+    Qt.Key.Key_Space: "space", Qt.Key.Key_Tab: "tab", Qt.Key.Key_Escape: "esc", Qt.Key.Key_Return: "enter",
+    Qt.Key.Key_Enter: "enter",
+}  # fmt: skip
+POINTER_KINDS = {
+    QEvent.Type.MouseButtonPress: "press", QEvent.Type.MouseButtonDblClick: "double", QEvent.Type.MouseMove: "move",
+}  # fmt: skip
+
+
+class QtCanvas(Canvas):
+    """A window of Qt.
+
+    Args:
+        size: of the content at first, in points.
+    """
+
+    name = "Qt"
+
+    def __init__(self, size: Size) -> None:
+        with qt_of_its_own():
+            self._app = QApplication.instance() or QApplication([TITLE])
+        self._widget = Widget()
+        self._widget.resize(*size)
+        self._widget.setWindowTitle(TITLE)
+        self._widget.show()
+        self._app.processEvents()
+        self._measure()
+
+    def _measure(self) -> None:
+        self.scale = self._widget.devicePixelRatio()
+        self.size = max(1, round(self._widget.width() * self.scale)), max(1, round(self._widget.height() * self.scale))
+
+    def show(self, image: Image) -> None:
+        self._widget.put(image, self.scale)
+
+    def events(self) -> list[Event]:
+        self._app.processEvents()
+        self._measure()
+        return self._widget.taken()
+
+    def title(self, text: str) -> None:
+        self._widget.setWindowTitle(text)
+
+    def full_screen(self, wanted: bool) -> None:
+        if wanted:
+            self._widget.showFullScreen()
+        else:
+            self._widget.showNormal()
+
+    def close(self) -> None:
+        self._widget.close()
+        self._app.processEvents()
+
+
+class Widget(QWidget):
+    """Shows a picture, and notes what happens to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._image, self._events, self._scale = QImage(), list[Event](), 1.0
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(240, 135)
+
+    def put(self, image: Image, scale: float) -> None:
+        """Show a picture.
+
+        Args:
+            image: uint8 (H, W, 3) RGB, of the size of the widget in pixels.
+            scale: pixels per point.
+        """
+        height, width = image.shape[:2]
+        self._pixels = np.ascontiguousarray(image)  # QImage does not keep it
+        self._image = QImage(self._pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        self._image.setDevicePixelRatio(scale)
+        self._scale = scale
+        self.update()
+
+    def taken(self) -> list[Event]:
+        """Return what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        if self._image.isNull():
+            painter.fillRect(self.rect(), Qt.GlobalColor.black)
+        else:
+            painter.drawImage(self.rect(), self._image)
+        painter.end()
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        return False  # Tab is a key as any other
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        text = event.text()
+        word = KEYS.get(Qt.Key(event.key())) or (text if text.isprintable() else "")
+        if word and not event.isAutoRepeat():
+            self._events.append(word)
+
+    def _pointed(self, event: QMouseEvent) -> None:
+        is_second = event.button() == Qt.MouseButton.RightButton
+        if is_second or event.buttons() & Qt.MouseButton.LeftButton:
+            at, kind = event.position() * self._scale, "second" if is_second else POINTER_KINDS[event.type()]
+            self._events.append(Pointer(kind, int(at.x()), int(at.y())))
+
+    mousePressEvent = mouseMoveEvent = mouseDoubleClickEvent = _pointed
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._events.append("quit")
+        super().closeEvent(event)
+
+
+@contextmanager
+def qt_of_its_own() -> Iterator[None]:
+    """Keep Qt 6 from OpenCV's Qt 5, which names its own plugins in the environment."""
+    names = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "QT_QPA_PLATFORM")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    if sys.platform.startswith("linux"):
+        asked = before.get("QT_QPA_PLATFORM")
+        os.environ["QT_QPA_PLATFORM"] = asked or qt_platform()
+    try:
+        yield
+    finally:
+        os.environ.pop("QT_QPA_PLATFORM", None)
+        os.environ.update(before)

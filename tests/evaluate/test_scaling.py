@@ -50,7 +50,7 @@ def test_what_is_not_painted_costs_nothing() -> None:
         (facts(30, 30, others=0.5), cost.OTHERS),
     ],
 )
-def test_what_limits_a_row(told: cost.Row, words: str) -> None:
+def test_what_limits_a_row(told: cost.ScalingRow, words: str) -> None:
     assert cost.row(told, styles=1, cores=2)["limit"] == words
 
 

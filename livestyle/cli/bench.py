@@ -24,22 +24,24 @@ from livestyle.types import Stop
 )
 def bench(settings: Settings, asked: BenchSettings, as_json: AsJson = False) -> None:
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""
-    from livestyle.evaluate.speed.cores import kept_to
+    from livestyle.evaluate.speed.cores import limited_to
 
     if asked.against not in (None, "naive"):
         raise UserError(f"There is no recipe '{asked.against}'.", "Choose naive.", "against")
-    with kept_to(asked.cores):  # before anything counts them
-        from livestyle.evaluate.charts import check_chart, draw_naive
+    with limited_to(asked.cores):  # before anything counts them
+        from livestyle.evaluate.charts import check_chart, draw_baseline
         from livestyle.evaluate.speed import bench as benchmark
+        from livestyle.matting.published import fetch_weights
 
         if asked.chart and not asked.against:
             raise UserError("A chart shows the naive recipe beside livestyle.", "Choose naive.", "against")
         if asked.chart:
             check_chart(asked.chart)
         settings = replace(settings, model_file=None if asked.against else asked.model_file)
+        fetch_weights(settings, bar)
         if asked.grid:
             return measure_grid(settings, asked, as_json)
-        job = benchmark.Job(
+        job = benchmark.BenchOptions(
             asked.source, asked.size, asked.seconds, asked.pace, asked.busy_cores, asked.against == "naive",
             asked.model_file, asked.peak, asked.profile,
         )  # fmt: skip
@@ -47,7 +49,7 @@ def bench(settings: Settings, asked: BenchSettings, as_json: AsJson = False) -> 
         with stopping(stop), bar("measuring", job.total) as update:
             facts = benchmark.bench(settings, job, stop, say, update)
     if asked.chart:
-        draw_naive(facts, asked.chart)
+        draw_baseline(facts, asked.chart)
     tell_speed(facts, as_json)
 
 

@@ -1,7 +1,6 @@
 """What people read while a command runs: lines, tables, progress bars."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,17 +70,6 @@ def bar(words: str, total: float | None, shown: bool = True) -> Iterator[Progres
             recorder(done / (total or 1), note)
 
         yield update
-
-
-@contextmanager
-def download(words: str, total: float | None) -> Iterator[Progress]:
-    """The bar of a download, which a single Ctrl-C ends: nothing runs yet that would have to end in good order."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with bar(words, total) as update:
-            yield update
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

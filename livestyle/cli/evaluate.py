@@ -37,7 +37,7 @@ def evaluate_segmenters_(
     with bar("pictures", 1.0) as update:
         names = [name for name in only.split(",") if name]
         images, table = evaluate.evaluate_segmenters(
-            settings, data, names, lambda name, done: update(done, name), say
+            settings, data, names, lambda name, done: update(done, name), say, bar
         )  # fmt: skip
     if chart:
         evaluate.draw_segmenters(table, images, chart)
@@ -115,12 +115,11 @@ def evaluate_style_(
 ) -> None:  # fmt: skip
     """Style and content loss on photos, and the iterations of Gatys et al. 2016 that they equal (minutes; cached)."""
     need_torch("Measuring a style", ("torch", "safetensors"))
-    from livestyle.evaluate.style import evaluate_style
+    from livestyle.evaluate.style import StyleTest, evaluate_style
 
+    test = StyleTest(name, style_image, photos, size, iterations, reference)
     with bar("Gatys", 1.0) as update:
-        score = evaluate_style(
-            settings, name, style_image, photos, loss_network, size, iterations, say, update, reference
-        )
+        score = evaluate_style(settings, test, loss_network, say, update, bar)
     show_score(score, as_json)
 
 
@@ -143,14 +142,14 @@ def evaluate_loss_network_(
 ) -> None:  # fmt: skip
     """How close the compact loss network's results come to VGG-19's own: the loss of both, as VGG-19 sees them."""
     need_torch("Measuring a loss network", ("torch", "safetensors"))
-    from livestyle.evaluate.style import evaluate_loss_network, spread
+    from livestyle.evaluate.style import NetworkTest, evaluate_loss_network, spread
     from livestyle.image.io import list_pictures
     from livestyle.nets.loss_network import open_loss_network
 
-    both = [open_loss_network(choice, device, say, settings.models) for choice in (loss_network, judge)]
-    chosen = spread(list_pictures(photos), images)
+    both = [open_loss_network(choice, device, say, settings.models, progress=bar) for choice in (loss_network, judge)]
+    test = NetworkTest(style_image, spread(list_pictures(photos), images), size, iterations, keep)
     with bar("Gatys", 1.0) as update:
-        score = evaluate_loss_network(both[0], both[1], style_image, chosen, size, iterations, update, keep)
+        score = evaluate_loss_network(both[0], both[1], test, update)
     show_score(score, as_json)
 
 
@@ -179,9 +178,9 @@ def evaluate_leak_(
     from livestyle.stills.style_images import style_pictures
 
     recipe = Recipe(style_pictures(background, person), iterations, long_side)
-    studio = GatysPainter(settings, recipe, loss_network, say)
+    painter = GatysPainter(settings, recipe, loss_network, say, progress=bar)
     with TemporaryDirectory() as folder, bar("painting", 1.0) as update:
-        rows = measure_leak(studio, portrait, out or Path(folder), update)
+        rows = measure_leak(painter, portrait, out or Path(folder), update)
     if as_json:
         facts = {"picture": str(portrait), "iterations": iterations, "long_side": long_side}
         return print(json.dumps({**facts, "planes": rows}))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from livestyle.cli import completion
-from livestyle.cli.console import say
+from livestyle.cli.console import bar, say
 from livestyle.config.load import Config, load_config, project_file
 from livestyle.config.options import Setting, Texts, made, read_size
 from livestyle.config.settings import SETTINGS, Settings, rows_for
@@ -145,6 +145,10 @@ class CommandWithSettings:
         for name, kind in self._kinds.items():
             rows = self._rows(kind)
             own[name] = made(rows, kind, {row: given.pop(row) for row in rows})
+            if kind is Settings and {"segmenter", "model_file"} <= rows.keys() and own[name].segmenter:
+                from livestyle.matting.published import fetch_weights
+
+                fetch_weights(own[name], bar)
         self._function(**own, **given)
 
 

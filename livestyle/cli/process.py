@@ -1,6 +1,7 @@
 """What `livestyle` changes for its whole process. `__main__` alone calls this: `import livestyle` has no effects."""
 
 import os
+import warnings
 
 VARIABLES = {
     "OPENCV_LOG_LEVEL": "OFF",  # the libraries' own chatter
@@ -18,6 +19,7 @@ VARIABLES = {
 
 def prepare_process() -> None:
     """Set the variables that libraries read, unless the user set them, and have freed memory kept."""
+    warnings.filterwarnings("ignore", module="PIL")  # about pictures whose notes are damaged
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
     keep_memory()

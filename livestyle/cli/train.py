@@ -15,7 +15,8 @@ from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrai
 from livestyle.errors import UserError, need_torch
 
 if TYPE_CHECKING:
-    from livestyle.train.checkpoint import Figures, TrainingStatus
+    from livestyle.train.checkpoint import Figures
+    from livestyle.train.loop import TrainingStatus
     from livestyle.train.run import Network
 
 ARCHS_HELP = "unet, deeplabv3plus, cnn-resnet, fcn8s, deeplab-lfov, segnet or deeplabv3-mobilenet."
@@ -47,7 +48,7 @@ def train_style_(
     need_torch()
     from livestyle.train.run import run_style_training
 
-    models = run_style_training(picture, name, asked, command_line(), say, follow)
+    models = run_style_training(picture, name, asked, command_line(), say, follow, bar)
     if models:
         say(f"{name} is in {models}; try: livestyle live --background {name}")
 
@@ -85,7 +86,7 @@ def train_loss_network_(
     need_torch()
     from livestyle.train.run import run_loss_network_training
 
-    card, file = run_loss_network_training(photos, paintings, asked, command_line(), say, follow, judge)
+    card, file = run_loss_network_training(photos, paintings, asked, command_line(), say, follow, bar, judge)
     ratio = card.figures["gatys_loss_ratio"]
     say(f"{file}: what is made with it has {ratio} times the loss of what is made with {asked.loss_network.name}")
 
@@ -94,10 +95,10 @@ def judge(
     network: "Network", teacher: "Network", paintings: list[Path], photos: list[Path], size: int, iterations: int
 ) -> "Figures":
     """Return how near pictures made with a loss network come to those made with its teacher."""
-    from livestyle.evaluate.style import evaluate_loss_network
+    from livestyle.evaluate.style import NetworkTest, evaluate_loss_network
 
     with bar("Gatys", 1.0) as update:
-        score = evaluate_loss_network(network, teacher, paintings, photos, size, iterations, update)
+        score = evaluate_loss_network(network, teacher, NetworkTest(paintings, photos, size, iterations), update)
     return {"gatys_loss_ratio": score.ratio, "gatys_iterations": score.gatys_iterations}
 
 

@@ -1,1 +1,1 @@
-"""How good, how steady and how fast the models are."""
+"""How good, how stable over time and how fast the models are."""

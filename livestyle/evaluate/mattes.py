@@ -1,4 +1,4 @@
-"""How good mattes are on composites with true alpha."""
+"""How good mattes are, on composites with known mattes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -9,8 +9,8 @@ import numpy as np
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.composites import MOTIONS, composite_clip, stands_free
-from livestyle.evaluate.metrics import Row, dtssd, mean_row, picture_scores
-from livestyle.image.io import PICTURES, load_image
+from livestyle.evaluate.metrics import Scores, dtssd, mean_scores, picture_scores
+from livestyle.image.io import PICTURE_SUFFIXES, load_image
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.datasets import Pair, list_pairs, read_truth
 from livestyle.render.filter import Filter
@@ -18,20 +18,30 @@ from livestyle.render.filter import Filter
 
 def evaluate_mattes(
     settings: Settings, data: Path, rooms: Path, clips: int, frames: int, seed: int, watch: Callable[[float, str], None]
-) -> dict[str, dict[str, Row]]:
-    """Mattes of each frame alone, the steadied ones of the live filter, and their ratio, for each kind of MOTIONS.
+) -> dict[str, dict[str, Scores]]:
+    """Compare mattes of single frames with the temporally smoothed ones of the live filter, for each kind of MOTIONS.
 
-    The clips are composites whose mattes are known; the kinds take turns, each with the same people and rooms.
+    The kinds take turns, each with the same people and rooms.
+
+    Args:
+        settings: device, models, segmenter.
+        data: a folder of portraits and mattes; rooms: a folder of pictures without people.
+        clips, frames: how many clips, and frames of each.
+        seed: of all chance.
+        watch: takes the progress.
+
+    Returns:
+        By kind and "all": the scores "per_frame" and "steadied" (smoothed), and their "ratio".
 
     Raises:
-        UserError: no pairs, no rooms, or nobody who stands free.
+        UserError: there are no pairs or rooms, or nobody stands free.
     """
     rng, motions = np.random.default_rng(seed), list(MOTIONS.items())
     sets = -(-clips // len(motions))
     places = find_rooms(rooms)
     chosen = [places[number] for number in rng.integers(len(places), size=sets)]
     people = list(islice(standing_free(list_pairs(data, held_out=True), rng), sets))
-    table: dict[str, list[tuple[Row, Row]]] = {kind: [] for kind in list(MOTIONS)[:clips]}
+    table: dict[str, list[tuple[Scores, Scores]]] = {kind: [] for kind in list(MOTIONS)[:clips]}
     with Filter(settings) as live, Filter(settings, live=False) as alone:
         for number in range(clips):
             of_set, turn = divmod(number, len(motions))
@@ -41,23 +51,23 @@ def evaluate_mattes(
             shown = composite_clip(*person, room, motion, frames, np.random.default_rng((seed, number)))
             table[kind].append(clip_scores(shown, alone, live))
     kinds = {**table, "all": [row for rows in table.values() for row in rows]}
-    return {kind: compared(rows) for kind, rows in kinds.items()}
+    return {kind: compare(rows) for kind, rows in kinds.items()}
 
 
 def find_rooms(folder: Path) -> list[Path]:
-    """The pictures of a folder.
+    """Return the pictures of a folder, sorted.
 
     Raises:
         UserError: there is none.
     """
-    rooms = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
+    rooms = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not rooms:
         raise UserError(f"There are no pictures in {folder}.", "Give a folder of rooms without people with --rooms.")
     return rooms
 
 
 def standing_free(pairs: list[Pair], rng: np.random.Generator) -> Iterator[tuple[Image, Matte]]:
-    """The portraits of people who stand free, with their mattes, in any order.
+    """Yield portraits of people who stand free, with their mattes, in random order.
 
     Raises:
         UserError: there is none.
@@ -72,8 +82,12 @@ def standing_free(pairs: list[Pair], rng: np.random.Generator) -> Iterator[tuple
         raise UserError("The picture's edge cuts everybody in these pairs.", "Give some with room beside the person.")
 
 
-def clip_scores(shown: Iterator[tuple[Frame, Matte]], alone: Filter, live: Filter) -> tuple[Row, Row]:
-    """A row for each filter."""
+def clip_scores(shown: Iterator[tuple[Frame, Matte]], alone: Filter, live: Filter) -> tuple[Scores, Scores]:
+    """Return the scores of both filters on a clip.
+
+    Args:
+        shown: frames and true mattes; alone: filters each frame alone; live: smooths over time.
+    """
     found, truth = list[tuple[Matte, Matte]](), list[Matte]()
     for frame, true in shown:
         found.append((alone.matte(frame), live.matte(frame)))
@@ -82,14 +96,14 @@ def clip_scores(shown: Iterator[tuple[Frame, Matte]], alone: Filter, live: Filte
     return sequence_scores(per_frame, truth), sequence_scores(steadied, truth)
 
 
-def sequence_scores(found: Sequence[Matte], truth: Sequence[Matte]) -> Row:
-    """The means of the pictures' scores, and dtSSD."""
-    scores = mean_row([picture_scores(*pair) for pair in zip(truth, found, strict=True)])
+def sequence_scores(found: Sequence[Matte], truth: Sequence[Matte]) -> Scores:
+    """Return the mean scores of mattes against true ones, and their dtSSD."""
+    scores = mean_scores([picture_scores(*pair) for pair in zip(truth, found, strict=True)])
     return {**scores, "dtssd": dtssd(found, truth)}
 
 
-def compared(rows: list[tuple[Row, Row]]) -> dict[str, Row]:
-    """The means of both sides, and the second as a share of the first."""
-    per_frame, steadied = (mean_row(list(side)) for side in zip(*rows, strict=True))
+def compare(rows: list[tuple[Scores, Scores]]) -> dict[str, Scores]:
+    """Return the mean scores of both filters, and the second as a share of the first."""
+    per_frame, steadied = (mean_scores(list(side)) for side in zip(*rows, strict=True))
     ratio = {key: round(steadied[key] / value, 4) if value else 1.0 for key, value in per_frame.items()}
     return {"per_frame": per_frame, "steadied": steadied, "ratio": ratio}

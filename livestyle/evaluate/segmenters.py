@@ -1,4 +1,4 @@
-"""How good segmenters are on pairs of portrait and matte."""
+"""How good segmenters are, on pairs of portrait and matte."""
 
 import statistics
 import time
@@ -11,25 +11,31 @@ import numpy as np
 from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.charts import save_chart
-from livestyle.evaluate.metrics import Row, accuracies, confusion, picture_scores
+from livestyle.evaluate.metrics import Scores, accuracies, confusion, picture_scores
 from livestyle.image.types import Frame
-from livestyle.matting.datasets import Pair, Warn, list_pairs, read_truth
+from livestyle.matting.datasets import Pair, list_pairs, read_truth
 from livestyle.matting.published import SEGMENTERS
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
+from livestyle.types import OpenProgress, Say
 
-Table = dict[str, Row | str]  # a sentence in place of the figures that are not to be had
-BARS = {  # of the chart: words, colour, that of the figure in it, and place beside the name's own
+Table = dict[str, Scores | str]  # by segmenter; the reason where there are no scores
+BARS = {  # label, colour, colour of the figure, and vertical offset
     "mean_iu_per_image": ("per picture", "#2b5c8a", "white", 0.19),
     "boundary_iu": ("near the edge", "#9dc3e0", "#1c3a57", -0.19),
 }
-ELSEWHERE = "published, on other pictures"
-DIGITS = {"ms": 1}  # of a printed figure; 4 where it is not named
+PUBLISHED_LABEL = "published, on other pictures"
+DIGITS = {"ms": 1}  # of a printed figure; 4 for the others
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A figure that others published, on pictures of their own."""
+    """A figure that others published, for pictures of their own.
+
+    Args:
+        mean_iu: in 0..1; source: the pictures; note: for a footnote.
+    """
 
     mean_iu: float
     source: str
@@ -46,8 +52,12 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def evaluate_segmenter(filter: Filter, pairs: list[Pair], watch: Callable[[], None]) -> Row:
-    """One row: over all pixels, per picture at its own resolution, and the median ms of a picture."""
+def evaluate_segmenter(filter: Filter, pairs: list[Pair], watch: Callable[[], None]) -> Scores:
+    """Score a filter's segmenter: over all pixels, per picture at its own size, and the median ms of a picture.
+
+    Args:
+        filter: with the segmenter; pairs: pictures and mattes; watch: called after each.
+    """
     counts, rows, spent = np.zeros((2, 2), np.int64), [], []
     for pair in pairs:
         image, truth = read_truth(pair)
@@ -64,20 +74,24 @@ def evaluate_segmenter(filter: Filter, pairs: list[Pair], watch: Callable[[], No
 
 
 def evaluate_segmenters(
-    settings: Settings,
-    data: Path,
-    only: list[str],
-    watch: Callable[[str, float], None],
-    warn: Warn = lambda line: None,
-) -> tuple[int, Table]:
-    """The number of pictures, and a row per segmenter; a sentence in place of the row where its weights are not here.
+    settings: Settings, data: Path, only: list[str], watch: Callable[[str, float], None],
+    warn: Say = lambda line: None, progress: OpenProgress = silent_progress,
+) -> tuple[int, Table]:  # fmt: skip
+    """Score every segmenter.
 
     Args:
+        settings: device and models.
         data: a folder of pairs in one of `matting.datasets.LAYOUTS`.
-        warn: gets a line for each kind of pairs that are left out.
+        only: names of segmenters; empty for all.
+        watch: takes a segmenter's name, and its progress in 0..1.
+        warn: takes a message for each kind of pairs that are left out.
+        progress: shows downloads.
+
+    Returns:
+        The number of pictures, and the table. Where weights are missing, it holds the reason.
 
     Raises:
-        UserError: no data, or a name in `only` that is no segmenter.
+        UserError: there is no data, or no segmenter of a name.
     """
     pairs = list_pairs(data, warn, held_out=True)
     known = {*find_cards("segmenter", settings.models), *SEGMENTERS, *TRAINABLE}
@@ -87,7 +101,7 @@ def evaluate_segmenters(
     for name in only or sorted(known):
         done = iter(range(1, len(pairs) + 1))
         try:
-            with Filter(replace(settings, segmenter=name), live=False) as filter:
+            with Filter(replace(settings, segmenter=name), live=False, progress=progress) as filter:
                 table[name] = evaluate_segmenter(filter, pairs, lambda n=name, d=done: watch(n, next(d) / len(pairs)))  # type: ignore[misc]
         except UserError as error:
             table[name] = str(error)
@@ -95,7 +109,7 @@ def evaluate_segmenters(
 
 
 def with_published(table: Table) -> dict[str, object]:
-    """The table with the published figures in the rows of the segmenters that have some."""
+    """Return the table with published figures in the rows that have some."""
     return {
         name: row | {"published": vars(PUBLISHED[name])} if name in PUBLISHED and not isinstance(row, str) else row
         for name, row in table.items()
@@ -103,29 +117,33 @@ def with_published(table: Table) -> dict[str, object]:
 
 
 def printed_segmenters(table: Table) -> list[dict[str, str]]:
-    """The rows of the text table: every segmenter with figures here, or with published ones."""
-    figures: Row = next((row for row in table.values() if not isinstance(row, str)), {})
+    """Return the rows of the text table: every segmenter with scores, or with published figures."""
+    figures: Scores = next((row for row in table.values() if not isinstance(row, str)), {})
     return [
         {"segmenter": name}
         | {key: "-" if isinstance(row, str) else f"{row[key]:.{DIGITS.get(key, 4)}f}" for key in figures}
-        | {"published mean_iu": f"{PUBLISHED[name].mean_iu:.4f}{mark(name)}" if name in PUBLISHED else ""}
+        | {"published mean_iu": f"{PUBLISHED[name].mean_iu:.4f}{footnote_mark(name)}" if name in PUBLISHED else ""}
         for name, row in table.items()
         if name in PUBLISHED or not isinstance(row, str)
     ]
 
 
-def mark(name: str) -> str:
-    """What stands behind a published figure that has a footnote."""
+def footnote_mark(name: str) -> str:
+    """Return the mark behind a published figure that has a footnote."""
     return "*" if name in PUBLISHED and PUBLISHED[name].note else ""
 
 
 def footnotes(table: Table) -> list[str]:
-    """What is to be said of the published figures of a table."""
-    return [f"* {name}: {PUBLISHED[name].mean_iu:.3f} is {PUBLISHED[name].note}." for name in table if mark(name)]
+    """Return the footnotes of the published figures of a table."""
+    noted = {name: PUBLISHED[name] for name in table if footnote_mark(name)}
+    return [f"* {name}: {figure.mean_iu:.3f} is {figure.note}." for name, figure in noted.items()]
 
 
 def draw_segmenters(table: Table, pictures: int, path: Path) -> None:
-    """A PNG: bars for mean IU per picture and near the edge, the ms, and the published figures; the best on top.
+    """Draw bars for the mean IU per picture and near the edge, the ms, and published figures, the best on top.
+
+    Args:
+        table: of all segmenters; pictures: how many; path: of the PNG.
 
     Raises:
         UserError: the file cannot be written.
@@ -141,12 +159,12 @@ def draw_segmenters(table: Table, pictures: int, path: Path) -> None:
         places = [names.index(name) + shift for name in measured]
         bars = axes.barh(places, [rows[name][key] for name in measured], 0.36, color=color, label=words)
         axes.bar_label(bars, fmt="%.3f", padding=-34, color=ink, fontsize=9)
-    if told := [(PUBLISHED[name].mean_iu, place) for place, name in enumerate(names) if name in PUBLISHED]:
+    if points := [(PUBLISHED[name].mean_iu, place) for place, name in enumerate(names) if name in PUBLISHED]:
         axes.scatter(
-            *zip(*told, strict=True), marker="D", color="#c8553d", edgecolor="white", zorder=3, label=ELSEWHERE
+            *zip(*points, strict=True), marker="D", color="#c8553d", edgecolor="white", zorder=3, label=PUBLISHED_LABEL
         )
     for place, name in enumerate(names):
-        axes.text(1.015, place, aside_words(name, table[name]), va="center", color="#444444", fontsize=9)
+        axes.text(1.015, place, side_note(name, table[name]), va="center", color="#444444", fontsize=9)
     axes.set(xlim=(0, 1), yticks=range(len(names)), yticklabels=names)
     axes.set_title(f"Person segmentation: mean IU of {pictures} pictures", loc="left", fontsize=12)
     axes.set_xlabel("\n".join(footnotes(table)), loc="left", fontsize=8, color="#444444")
@@ -158,7 +176,7 @@ def draw_segmenters(table: Table, pictures: int, path: Path) -> None:
     save_chart(figure, path)
 
 
-def aside_words(name: str, row: Row | str) -> str:
-    """What stands beside a segmenter's bars."""
+def side_note(name: str, row: Scores | str) -> str:
+    """Return the words beside a segmenter's bars."""
     words = "no figures here" if isinstance(row, str) else f"{row['ms']:.0f} ms"
-    return f"{words}\npublished {PUBLISHED[name].mean_iu:.3f}{mark(name)}" if name in PUBLISHED else words
+    return f"{words}\npublished {PUBLISHED[name].mean_iu:.3f}{footnote_mark(name)}" if name in PUBLISHED else words

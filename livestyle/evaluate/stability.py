@@ -14,10 +14,10 @@ from livestyle.config.quality import LIVE_QUALITY
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.metrics import (
-    STEADY_LEAST,
-    Row,
+    MIN_FLOW_SIDE_PX,
+    Scores,
     matte_flicker,
-    mean_row,
+    mean_scores,
     optical_flow,
     ssim,
     visible,
@@ -31,16 +31,18 @@ from livestyle.types import Say, Size
 from livestyle.video.sources.clip import DEMO, ClipSource
 from livestyle.video.sources.open import kind_of
 
-FLOW_PIXELS = 640 * 360  # the most at which flow is computed
-STILL_NOISE, STILL_FRAMES, STILL_FPS = 6.0, 8, 30.0  # of 255; counted, after as many to settle
+MAX_FLOW_PX = 640 * 360  # of the frames that flow is computed on
+STILL_NOISE_DEVIATION, STILL_FPS = 6.0, 30.0  # noise in 0..255
+STILL_FRAMES = 8  # that are measured, after as many for the smoothing to settle
 
 
 @dataclass(frozen=True)
-class StyledClip:
-    """What stability compares from frame to frame, all of one size, images and styled ones as RGB.
+class StyledFrame:
+    """A frame as it is compared with the next one, all pictures at one size.
 
     Args:
-        image: the input; styled, matte: as live; unsmoothed, unsmoothed_matte: as if each frame stood alone.
+        image: the input; styled: with temporal smoothing; unsmoothed: without, all uint8 (H, W, 3) RGB.
+        matte, unsmoothed_matte: the same of the matte, float32 (H, W) in 0..1.
     """
 
     image: Image
@@ -53,43 +55,56 @@ class StyledClip:
 def evaluate_stability(
     settings: Settings, clip: str, frames: int, say: Say, watch: Callable[[int], None]
 ) -> dict[str, float]:
-    """How steady the styled clip and its mattes are, over its first frames; the JSON object of the command contract.
+    """Measure how stable a styled clip and its mattes are.
 
-    The whole frame is painted in the background's style. *Unsmoothed* is the same without memory. Flow and figures are
-    at the clip's size, or at the largest of its shape with no more than FLOW_PIXELS. The change of a still is that of
-    its last frame with a camera's noise, in 0..255.
+    The whole frame is painted in the background's style. Flow and scores are computed at the clip's size, or at the
+    largest of its shape with at most MAX_FLOW_PX. The change of a still is that of the last frame with a camera's
+    noise, in 0..255.
+
+    Args:
+        settings: look, device, models, segmenter.
+        clip: a file, or "demo"; frames: how many at most.
+        say: takes messages; watch: takes the number of frames done.
+
+    Returns:
+        Scores by name. Those of "unsmoothed" are without temporal smoothing.
 
     Raises:
-        UserError: no clip, one too small or of fewer than two frames, or a look that is no style.
+        UserError: the clip is missing, too small or too short, or the look is no style.
     """
     if settings.quality == "auto":
         settings = replace(settings, quality=LIVE_QUALITY)
     look = whole_look(settings)
-    rows, last = list[Row](), None
+    rows, last = list[Scores](), None
     with open_clip(clip) as source, Filter(settings) as live, Filter(settings, live=False) as alone:
-        size = at_most(source.info.size, FLOW_PIXELS)
-        if min(size) < STEADY_LEAST:
-            raise UserError(f"{clip} is too small for optical flow.", f"Give one of {STEADY_LEAST} pixels and more.")
+        size = at_most(source.info.size, MAX_FLOW_PX)
+        if min(size) < MIN_FLOW_SIDE_PX:
+            step = f"Give one of {MIN_FLOW_SIDE_PX} pixels and more."
+            raise UserError(f"{clip} is too small for optical flow.", step)
         live.prepare(look)
         for done, frame in enumerate(islice(source, frames), start=1):
-            shot = shoot(frame, look, live, alone, size)
+            rendered = render_frame(frame, look, live, alone, size)
             if last is not None:
-                rows.append(steadiness(last, shot))
-            last = shot
+                rows.append(stability_scores(last, rendered))
+            last = rendered
             watch(done)
         if source.warning:
             say(source.warning)
         if not rows or last is None:
             raise UserError(f"{clip} holds fewer than two frames.", "Give a longer clip.")
         still = still_changes(last.image, look, {"still_change": live, "unsmoothed_still_change": alone})
-    return {"frames": len(rows) + 1, **mean_row(rows, digits=7), **still}
+    return {"frames": len(rows) + 1, **mean_scores(rows, digits=7), **still}
 
 
-def still_changes(image: Image, look: Look, filters: dict[str, Filter]) -> Row:
-    """How much each filter's picture of a still scene with noise changes from frame to frame, per value in 0..255."""
+def still_changes(image: Image, look: Look, filters: dict[str, Filter]) -> Scores:
+    """Return how much each filter's picture of a noisy still changes from frame to frame, per value in 0..255.
+
+    Args:
+        image: uint8 (H, W, 3) RGB; look: to render; filters: by the name of the score.
+    """
     rng, pictures = np.random.default_rng(0), defaultdict[str, list[Image]](list)
     for index in range(2 * STILL_FRAMES):
-        noise = np.rint(image + STILL_NOISE * rng.standard_normal(image.shape, np.float32))
+        noise = np.rint(image + STILL_NOISE_DEVIATION * rng.standard_normal(image.shape, np.float32))
         frame = Frame(np.clip(noise, 0, 255).astype(np.uint8), index, index / STILL_FPS)
         for name, filter in filters.items():
             pictures[name].append(filter(frame, look))
@@ -100,10 +115,10 @@ def still_changes(image: Image, look: Look, filters: dict[str, Filter]) -> Row:
 
 
 def open_clip(clip: str) -> ClipSource:
-    """A clip, once through.
+    """Open a clip that is read once.
 
     Raises:
-        UserError: it is none.
+        UserError: it is no clip.
     """
     if kind_of(clip).name not in {"video", "demo"}:
         raise UserError(f"'{clip}' is not a clip.", "Give a video file, or demo.")
@@ -111,7 +126,7 @@ def open_clip(clip: str) -> ClipSource:
 
 
 def whole_look(settings: Settings) -> Look:
-    """The style of the background, over the whole frame.
+    """Return the background's style over the whole frame.
 
     Raises:
         UserError: it is no style.
@@ -122,15 +137,15 @@ def whole_look(settings: Settings) -> Look:
     return replace(look, person=look.background, person_strength=look.background_strength)
 
 
-def shoot(frame: Frame, look: Look, live: Filter, alone: Filter, size: Size) -> StyledClip:
-    """A frame rendered with memory and without, at a size."""
+def render_frame(frame: Frame, look: Look, live: Filter, alone: Filter, size: Size) -> StyledFrame:
+    """Render a frame with temporal smoothing and without, at a size."""
     image, styled, unsmoothed = (fit(image, size) for image in (frame.image, live(frame, look), alone(frame, look)))
     matte, unsmoothed_matte = (fit_matte(filter.matte(frame), size) for filter in (live, alone))
-    return StyledClip(image, styled, unsmoothed, matte, unsmoothed_matte)
+    return StyledFrame(image, styled, unsmoothed, matte, unsmoothed_matte)
 
 
-def steadiness(before: StyledClip, after: StyledClip) -> Row:
-    """One row: of a frame and the next."""
+def stability_scores(before: StyledFrame, after: StyledFrame) -> Scores:
+    """Return the scores of a frame and the next one."""
     gray = grayscale(before.image), grayscale(after.image)
     forward, backward = optical_flow(*gray), optical_flow(*gray[::-1])
     seen = visible(forward, backward)

@@ -1,4 +1,4 @@
-"""Picture files: read with their orientation, colour profile and notes; written whole or not at all."""
+"""Picture files: read with orientation, colour profile and notes; written whole or not at all."""
 
 import json
 import os
@@ -17,31 +17,32 @@ from livestyle.errors import UserError
 from livestyle.files import atomic_write
 from livestyle.image.types import Image
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that are written
-OPAQUE = (".jpg", ".jpeg", ".bmp")
-HEIF = (".heic", ".heif")
-READABLE = PICTURES + HEIF
-KEPT_TAGS = {  # of EXIF: what tells of the picture, rather than of how its file was laid out
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that can be written
+OPAQUE_SUFFIXES = (".jpg", ".jpeg", ".bmp")
+HEIF_SUFFIXES = (".heic", ".heif")
+READABLE_SUFFIXES = PICTURE_SUFFIXES + HEIF_SUFFIXES
+KEPT_TAGS = {  # of EXIF: about the picture, not about the layout of its file
     "ImageDescription", "Make", "Model", "XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime",
     "Artist", "Copyright", "Rating", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject",
 }  # fmt: skip
-LEFT_TAGS = {0x927C, 0xA005, 0xA002, 0xA003}  # of EXIF: offsets into the file, and the size before it was turned
-BROKEN = (  # what Pillow raises at a damaged file
+DROPPED_TAGS = {0x927C, 0xA005, 0xA002, 0xA003}  # of EXIF: offsets into the file, and the size before rotation
+PILLOW_ERRORS = (  # that Pillow raises for a damaged file
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError,
     RuntimeError, struct.error,
 )  # fmt: skip
-# As Pillow calls the kinds that are read; it knows many more, one of which (EPS) runs another program.
-KINDS = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
-MOST_PIXELS = 150_000_000
+# That can be read. Pillow knows many more; one of them, EPS, runs another program.
+PILLOW_FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
+MAX_PIXELS = 150_000_000
 
 
 @dataclass(frozen=True)
 class PictureNotes:
-    """What a picture's file says beside its pixels.
+    """What a picture's file holds beside its pixels.
 
     Args:
-        exif: when, where and with what it was taken, upright; icc: the colour profile of its RGB values.
-        notes: text by name, of what was made here: PNG and JPEG hold it.
+        exif: when, where and with what it was taken, upright.
+        icc: the colour profile of its RGB values.
+        notes: text by name that livestyle wrote; PNG and JPEG hold it.
     """
 
     exif: bytes = b""
@@ -53,12 +54,15 @@ NO_NOTES = PictureNotes()
 
 
 def load_image(path: Path, short: int | None = None) -> Image:
-    """The pixels alone of `load_picture`."""
+    """Return the pixels alone of `load_picture`."""
     return load_picture(path, short)[0]
 
 
 def load_srgb(path: Path) -> Image:
-    """A picture in sRGB, to be put together with another one.
+    """Load a picture in sRGB, to combine it with another one.
+
+    Returns:
+        uint8 (H, W, 3).
 
     Raises:
         UserError: as `load_picture`.
@@ -78,28 +82,35 @@ def load_srgb(path: Path) -> Image:
 
 
 def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNotes]:
-    """Read a picture of any kind as RGB: turned upright, grey, CMYK and 16-bit converted, transparency laid on white.
+    """Read a picture of any kind as RGB.
+
+    It is turned upright. Grey, CMYK and 16-bit pictures are converted, and transparency is laid on white.
 
     Args:
-        short: a short side that is enough: a larger JPEG is decoded at half, a quarter or an eighth of its size, as far
-            as it stays above that, in as much less time and memory.
+        path: of the file.
+        short: a short side in pixels that is enough. A larger JPEG is decoded at half, a quarter or an eighth of its
+            size, which takes as much less time and memory.
+
+    Returns:
+        uint8 (H, W, 3) RGB, and what else the file holds.
 
     Raises:
-        UserError: missing, not a picture, truncated, over 150 megapixels as decoded, or HEIC without its library.
+        UserError: the file is missing, no picture, cut short or over MAX_PIXELS as decoded, or it is HEIC without its
+            library.
     """
     from PIL import Image as Pil
     from PIL import ImageOps
 
     try:
-        is_heif = path.suffix.lower() in HEIF and path.is_file()
+        is_heif = path.suffix.lower() in HEIF_SUFFIXES and path.is_file()
         if is_heif:
             _know_heif(path)
-        with _open(path, [*KINDS, "HEIF"] if is_heif else KINDS) as file:
+        with _open(path, [*PILLOW_FORMATS, "HEIF"] if is_heif else PILLOW_FORMATS) as file:
             if short:
                 file.draft(None, (short, short))
-            if file.width * file.height > MOST_PIXELS:
+            if file.width * file.height > MAX_PIXELS:
                 raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-            facts = PictureNotes(_exif(file), _profile(file))  # before a TIFF is turned, which loses them
+            facts = PictureNotes(_exif(file), _profile(file))  # before rotation, which loses those of a TIFF
             return _to_rgb(ImageOps.exif_transpose(file)), facts
     except UserError:
         raise
@@ -109,18 +120,19 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNo
         raise UserError(f"There is no file {path}.", "Check the name.") from None
     except MemoryError:
         raise UserError(f"{path} needs more memory than there is.", "Scale it down first.") from None
-    except BROKEN as error:
+    except PILLOW_ERRORS as error:
         reason = "is cut short" if "truncated" in str(error) else "is not a picture that can be read"
-        raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURES)}).") from None
+        raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURE_SUFFIXES)}).") from None
 
 
 def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: ignore[name-defined]  # noqa: F821
-    """Open a picture as `PIL.Image.open` does, without its limit of pixels, which is one for the whole process.
+    """Open a picture as `PIL.Image.open` does, but without its limit of pixels, which holds for the whole process.
 
     Raises:
-        One of BROKEN: it is of none of these kinds.
+        One of PILLOW_ERRORS: it is of none of these kinds.
     """
     from PIL import Image as Pil
+    from PIL import UnidentifiedImageError
 
     with path.open("rb") as file:
         prefix = file.read(16)
@@ -129,12 +141,12 @@ def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: i
             Pil.init()
         make, accepts = Pil.OPEN[kind]
         accepted = accepts is None or accepts(prefix)
-        if accepted and not isinstance(accepted, str):  # else the words are about a library that is missing
+        if accepted and not isinstance(accepted, str):  # a text names a missing library
             try:
-                return make(str(path), "")
+                return make(str(path), "")  # type: ignore[arg-type]  # it takes a path, too, and closes the file
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
-    raise Pil.UnidentifiedImageError(str(path))
+    raise UnidentifiedImageError(str(path))
 
 
 def _know_heif(path: Path) -> None:
@@ -148,7 +160,7 @@ def _know_heif(path: Path) -> None:
 def _to_rgb(picture: "Pil.Image") -> Image:  # type: ignore[name-defined]  # noqa: F821
     from PIL import Image as Pil
 
-    if picture.mode.startswith(("I", "F")):  # 16 bits and more of grey, which convert() would clip
+    if picture.mode.startswith(("I", "F")):  # grey of 16 bits and more, which `convert` would clip
         deep = np.asarray(picture, np.float64)
         top = 65535 if deep.max() > 255 or picture.mode.startswith("I;16") else 255
         gray = np.clip(deep * (255 / top) + 0.5, 0, 255).astype(np.uint8)
@@ -162,7 +174,7 @@ def _to_rgb(picture: "Pil.Image") -> Image:  # type: ignore[name-defined]  # noq
 
 
 def _printed(picture: "Pil.Image") -> "Pil.Image":  # type: ignore[name-defined]  # noqa: F821
-    """CMYK as it looks in sRGB, where the file tells of its inks."""
+    """Convert CMYK to sRGB, by the profile of the inks where the file has one."""
     from PIL import ImageCms
 
     try:
@@ -173,7 +185,7 @@ def _printed(picture: "Pil.Image") -> "Pil.Image":  # type: ignore[name-defined]
 
 
 def _profile(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa: F821
-    """The colour profile, where it is one of RGB values."""
+    """Return the colour profile, where it is one of RGB values."""
     profile = picture.info.get("icc_profile") or b""
     return profile if profile[16:20] == b"RGB " else b""
 
@@ -187,27 +199,30 @@ def _exif(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa:
         found = picture.getexif()
         kept.update({tag: found[tag] for tag in found if ExifTags.TAGS.get(tag) in KEPT_TAGS})
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            inner = {tag: value for tag, value in found.get_ifd(part).items() if tag not in LEFT_TAGS}
+            inner = {tag: value for tag, value in found.get_ifd(part).items() if tag not in DROPPED_TAGS}
             kept.update({part: inner} if inner else {})
         return kept.tobytes() if kept else b""
-    except BROKEN:
-        return b""  # damaged: the picture itself is not
+    except PILLOW_ERRORS:
+        return b""  # they are damaged, the picture is not
 
 
 def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NOTES) -> None:
-    """Write (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA under a name whose suffix names the kind.
+    """Write a picture whose suffix names the kind.
 
     Args:
-        facts: are written, too; grey has no use for a profile of RGB.
+        path: of the file.
+        image: uint8 (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
+        facts: written, too. A grey picture has no use for a profile of RGB.
 
     Raises:
-        UserError: an unknown suffix, or the file cannot be written.
+        UserError: the suffix is unknown, or the file cannot be written.
     """
     from PIL import Image as Pil
     from PIL.PngImagePlugin import PngInfo
 
-    if path.suffix.lower() not in PICTURES:
-        raise UserError(f"{path} does not say what kind of picture to write.", f"End it in {', '.join(PICTURES)}.")
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        names = ", ".join(PICTURE_SUFFIXES)
+        raise UserError(f"{path} does not say what kind of picture to write.", f"End it in {names}.")
     options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {}
     if facts.exif:
         options["exif"] = facts.exif
@@ -224,36 +239,40 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NO
 
 
 def load_notes(path: Path) -> dict[str, str]:
-    """The notes that `save_image` wrote into a picture; none where there is no such file, or nothing in it."""
+    """Return the notes that `save_image` wrote into a picture; none where there is no such file, or nothing in it."""
     try:
         with _open(path, ("PNG", "JPEG")) as file:
             if file.format == "JPEG":
                 return dict(json.loads(file.info.get("comment", b"{}")))
             return {name: text for name, text in file.info.items() if isinstance(name, str) and isinstance(text, str)}
-    except (*BROKEN, MemoryError):
+    except (*PILLOW_ERRORS, MemoryError):
         return {}
 
 
-FOUND = 5000  # photos that are looked for at most
+MAX_FOUND = 5000  # pictures of a folder with its subfolders
 
 
 def list_pictures(folder: Path, deep: bool = False) -> list[Path]:
-    """Every picture of a folder, sorted; where `deep`, the first of its folders too, the hidden ones left out.
+    """Return every picture of a folder, sorted.
+
+    Args:
+        folder: to search.
+        deep: search its folders, too, without hidden ones, up to MAX_FOUND pictures.
 
     Raises:
         UserError: there is no folder, or no picture in it.
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.", "Give a folder of JPEG or PNG photos.")
-    found = (p for p in (visible(folder) if deep else folder.glob("*")) if p.suffix.lower() in PICTURES)
-    pictures = sorted(islice(found, FOUND if deep else None))
+    found = (p for p in (visible_files(folder) if deep else folder.glob("*")) if p.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = sorted(islice(found, MAX_FOUND if deep else None))
     if not pictures:
         raise UserError(f"There are no pictures in {folder}.", "Give a folder of JPEG or PNG photos.")
     return pictures
 
 
-def visible(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, but for those in hidden folders, such as thumbnails."""
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, without those in hidden folders, such as thumbnails."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pil
 
 from livestyle.errors import UserError
-from livestyle.image.io import KINDS, load_image
+from livestyle.image.io import PILLOW_FORMATS, load_image
 from livestyle.image.types import Gray, Image, Matte, size_of
 from livestyle.types import Size
 
@@ -109,13 +109,13 @@ def find_plain(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
 
 def png_size(path: Path) -> Size:
     """Return the width and height in a picture's header."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return file.size
 
 
 def read_gray(path: Path) -> Gray:
     """Read a grey picture, 255 is person. 16 bits are scaled down to 8."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         if file.mode.startswith("I"):  # which convert() would clip
             return np.ascontiguousarray(load_image(path)[..., 0])
         return np.array(file.convert("L"), np.uint8)
@@ -123,13 +123,13 @@ def read_gray(path: Path) -> Gray:
 
 def read_alpha(path: Path) -> Gray:
     """Read the transparency of a picture as the matte."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         return np.array(file.getchannel("A"), np.uint8)
 
 
 def read_mask(path: Path) -> Gray:
     """Read a mask of 0 and 1, or of 0 and 255."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         values = np.array(file if file.mode == "P" else file.convert("L"), np.uint8)
     return np.asarray(values * 255, np.uint8) if values.max() <= 1 else values
 
@@ -269,7 +269,7 @@ def room_fault(path: Path) -> str:
 
 def upright_size(path: Path) -> Size:
     """Return the width and height of a picture after it is turned upright."""
-    with Pil.open(path, formats=KINDS) as file:
+    with Pil.open(path, formats=PILLOW_FORMATS) as file:
         turned = file.getexif().get(EXIF_ORIENTATION) in ROTATED
         return file.size[::-1] if turned else file.size
 

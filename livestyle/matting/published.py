@@ -18,7 +18,7 @@ from livestyle.image.types import Image, Matte, Segmenter, size_of
 from livestyle.matting.kmeans import kmeans
 from livestyle.nets.engine import Engine
 from livestyle.nets.fetch import fetch, silent_progress
-from livestyle.nets.library import model_folders, user_folder
+from livestyle.nets.library import find_cards, model_folders, user_folder
 from livestyle.types import OpenProgress
 
 if TYPE_CHECKING:
@@ -88,11 +88,32 @@ def load_other_segmenter(
     Raises:
         UserError: a package is missing, `keep` names a class that it does not know, or the weights cannot be fetched.
     """
+    kept = kept_classes(name, settings)
+    return SEGMENTERS[name].make(weights_file(name, settings, progress), engine, kept)
+
+
+def fetch_weights(settings: Settings, progress: OpenProgress) -> None:
+    """Fetch the weights of the segmenter that the settings name, if they are published and not here yet.
+
+    Raises:
+        UserError: as `load_other_segmenter`.
+    """
+    name = settings.segmenter
+    if name in SEGMENTERS and name not in find_cards("segmenter", settings.models):
+        kept_classes(name, settings)
+        weights_file(name, settings, progress)
+
+
+def kept_classes(name: str, settings: Settings) -> list[int]:
+    """Return the numbers of the classes to keep.
+
+    Raises:
+        UserError: a package is missing, or `keep` names a class that the segmenter does not know.
+    """
     row = SEGMENTERS[name]
     if lacking := install_command(row):
         raise UserError(f"The segmenter '{name}' is not installed.", f"Run: {lacking}")
-    kept = class_numbers(name, settings.keep, row.classes())
-    return row.make(weights_file(name, settings, progress), engine, kept)
+    return class_numbers(name, settings.keep, row.classes())
 
 
 def install_command(row: OtherSegmenter) -> str:

@@ -15,24 +15,26 @@ from livestyle.nets.card import Card
 
 
 class Net(Protocol):
-    """A net made ready."""
+    """A network that can be run."""
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]: ...
 
     def prepare(self, shape: tuple[int, ...]) -> None:
-        """Be ready for images of a shape, which takes longer than computing them; from any thread."""
+        """Compile for inputs of a shape, which takes longer than running; from any thread."""
 
 
-PRECISIONS = ("int8", "half", "float32")  # int8 where a net's file says so; bfloat16 or float16; for tests
+PRECISIONS = ("int8", "half", "float32")  # int8 where a network's file says so; bfloat16 or float16; for tests
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What runs the nets.
+    """The software and device that run networks.
 
     Args:
-        name: "openvino" or "torch"; device: as the engine calls it; detail: what a person reads.
-        precision: of PRECISIONS, the coarsest that nets may compute in; none is slower for being coarser.
+        name: "openvino" or "torch".
+        device: as the engine calls it.
+        detail: for people.
+        precision: of PRECISIONS, the coarsest that networks may use. A coarser one is never slower.
     """
 
     name: str
@@ -41,17 +43,25 @@ class Engine:
     precision: str = "int8"
 
     def load(self, card: Card) -> Net:
-        """Prepare a card's net."""
-        from livestyle.nets.load import LOADERS  # which imports the engines, and they this
+        """Load a card's network.
+
+        Raises:
+            UserError: a file is missing, damaged or of another network, or a package is missing.
+        """
+        from livestyle.nets.load import LOADERS  # a cycle at the top of the file
 
         return LOADERS[self.name](self, card)
 
 
 def choose_engine(device: str = "auto", precision: str = "int8") -> Engine:
-    """The engine for `--device`: auto, cpu, cuda, cuda:N, mps, or torch:cpu.
+    """Return the engine of a device.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N, mps, or torch:cpu.
+        precision: of PRECISIONS.
 
     Raises:
-        UserError: an unknown device, or one that this machine lacks.
+        UserError: there is no such device, or this machine lacks it.
     """
     if device == "auto":
         device = _best_device()
@@ -75,7 +85,9 @@ def choose_engine(device: str = "auto", precision: str = "int8") -> Engine:
 
 
 def _best_device() -> str:
-    """A GPU where one seems to be and torch is installed; torch is not imported to find out, which takes seconds."""
+    """Return a GPU where one seems to be and PyTorch is installed. PyTorch is not imported to find out, which takes
+    seconds.
+    """
     if has_package("torch"):
         if os.path.exists("/dev/nvidia0"):
             return "cuda"
@@ -85,7 +97,7 @@ def _best_device() -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

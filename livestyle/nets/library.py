@@ -8,21 +8,21 @@ from pathlib import Path
 import platformdirs
 
 from livestyle.errors import UserError
-from livestyle.nets.card import KINDS, Card, load_card
+from livestyle.nets.card import KIND_FOLDERS, Card, load_card
 
 
 def user_folder() -> Path:
-    """The user's own models."""
+    """Return the folder of the user's own models."""
     return Path(platformdirs.user_data_dir("livestyle", appauthor=False)) / "models"
 
 
 def cache_folder() -> Path:
-    """What was computed at length, and can be again."""
+    """Return the folder of results that took long to compute, and can be computed again."""
     return Path(platformdirs.user_cache_dir("livestyle", appauthor=False))
 
 
 def model_folders(models: Path | None = None) -> list[Path]:
-    """Where models are looked up, first match first: `models`, $LIVESTYLE_MODELS, the user's, the package's own.
+    """Return the folders of models, the first match first: `models`, $LIVESTYLE_MODELS, the user's, the package's own.
 
     Raises:
         UserError: a folder that was named is not there.
@@ -39,19 +39,25 @@ def model_folders(models: Path | None = None) -> list[Path]:
 
 
 def find_cards(kind: str, models: Path | None = None) -> dict[str, Card]:
-    """Every model of a kind by name, sorted; an earlier folder hides a later one's model of the same name."""
+    """Return every model of a kind by name, sorted. An earlier folder hides models of the same name in later ones."""
     cards: dict[str, Card] = {}
     for place in model_folders(models):
-        for file in (place / KINDS[kind]).glob("*/card.json"):
+        for file in (place / KIND_FOLDERS[kind]).glob("*/card.json"):
             cards.setdefault(file.parent.name, load_card(file))
     return dict(sorted(cards.items()))
 
 
 def find_card(kind: str, name: str | None, models: Path | None = None, others: Iterable[str] = ()) -> Card:
-    """A model by name, or the default one for None; `others` are names that are no cards but may be meant.
+    """Return a model by name, or the default one for None.
+
+    Args:
+        kind: of KIND_FOLDERS.
+        name: to find.
+        models: a folder of models that takes precedence.
+        others: names without a card that may be meant.
 
     Raises:
-        UserError: there is none of that name; near names are listed.
+        UserError: there is none of that name; similar names are listed.
     """
     cards = find_cards(kind, models)
     if not cards:
@@ -60,6 +66,6 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
         return next((card for card in cards.values() if card.default), next(iter(cards.values())))
     if name not in cards:
         near = difflib.get_close_matches(name, [*cards, *others], 3, 0.4) or list(cards)
-        hint = f"Near it: {', '.join(near)}; all: livestyle list {KINDS[kind]}."
+        hint = f"Near it: {', '.join(near)}; all: livestyle list {KIND_FOLDERS[kind]}."
         raise UserError(f"There is no {kind} '{name}'.", hint)
     return cards[name]

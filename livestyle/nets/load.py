@@ -9,7 +9,7 @@ from livestyle.nets.torch_net import TorchNet
 
 
 def load_on_cpu(engine: Engine, card: Card) -> Net:
-    """OpenVINO; PyTorch for a file of the user's own that is safetensors alone.
+    """Load a network into OpenVINO; into PyTorch where the user gave safetensors alone.
 
     Raises:
         UserError: PyTorch would be needed, and is not installed.

@@ -1,4 +1,4 @@
-"""Style, content and total-variation losses (Gatys et al. 2016; Johnson et al. 2016), and the segmenter's."""
+"""Losses of styles (Gatys et al. 2016; Johnson et al. 2016) and of segmenters."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from torch import Tensor
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
-BLOCK, BLOCKS = 4, 8  # pixels of a net's blocks, and how many of them are averaged
+BLOCK_PX, AVERAGED_BLOCKS = 4, 8  # side of a block that networks shuffle, and blocks of an area that is averaged
 
 
 class GramProduct(torch.autograd.Function):
-    """Gram matrices that read channels-last features where they lie, and hand their gradient back in the same order.
+    """Compute Gram matrices of channels-last features without copying them.
 
-    The product in the features' own precision; autograd's general way took ten times longer on a CPU.
+    The product has the features' own precision. Autograd's own gradient took ten times longer on a CPU.
     """
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         n, c, h, w = features.shape
         flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)
-        if flat.dtype == torch.float16:  # whose range the raw sum leaves
+        if flat.dtype == torch.float16:  # the raw sum would overflow
             flat = flat.float()
         ctx.save_for_backward(flat)
         ctx.shape, ctx.dtype = (n, h, w, c), features.dtype
@@ -37,16 +37,26 @@ class GramProduct(torch.autograd.Function):
 
 
 def gram(features: Tensor) -> Tensor:
-    """Channel correlations, (N, C, H, W) to float32 (N, C, C), divided by H W."""
+    """Return channel correlations divided by H W (Gatys et al. 2016).
+
+    Args:
+        features: (N, C, H, W).
+
+    Returns:
+        float32 (N, C, C).
+    """
     with torch.autocast(features.device.type, enabled=False):
         product: Tensor = GramProduct.apply(features)
     return product
 
 
 def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-    """Squared Gram difference per layer over the painting's own squared Gram norm, averaged.
+    """Return the squared Gram difference over the painting's own squared Gram norm, averaged over STYLE_LAYERS.
 
-    Raw activations differ by orders of magnitude between layers; the division gives each an equal say.
+    Raw activations differ by orders of magnitude between layers. The division makes each count equally.
+
+    Args:
+        maps: (N, C, H, W) by layer; targets: the painting's Gram matrices (1, C, C) by layer.
     """
     terms = [
         ((gram(maps[layer]) - targets[layer]).square().sum((1, 2)) / targets[layer].square().sum((1, 2))).mean()
@@ -56,10 +66,11 @@ def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
 
 
 def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Tensor | None = None) -> Tensor:
-    """Mean squared difference at relu4_2 over the content's own mean square, of each picture, averaged.
+    """Return the mean squared difference at CONTENT_LAYER over the content's own mean square, averaged over pictures.
 
     Args:
-        weight: how much each place counts, (N, 1, H, W) at the picture's size; 1 everywhere unless given.
+        maps, content: (N, C, H, W) by layer.
+        weight: how much each place counts, (N, 1, H, W) at the picture's size; None for 1 everywhere.
     """
     ours, theirs = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
     apart, axes = (ours - theirs).square(), (1, 2, 3)
@@ -69,32 +80,36 @@ def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Te
 
 
 def tv_loss(images: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels."""
+    """Return the mean squared difference of neighbouring pixels, for (N, C, H, W)."""
     dy = (images[..., 1:, :] - images[..., :-1, :]).square().mean()
     dx = (images[..., 1:] - images[..., :-1]).square().mean()
     return dy + dx
 
 
 def grid_loss(images: Tensor) -> Tensor:
-    """How far the pixels of a 4x4 block differ by their place in it alone: what nets that shuffle draw on even walls.
+    """Return how much the pixels of a 4x4 block differ by their place in it, for (N, C, H, W).
 
-    The variance over the places, each averaged over BLOCKS x BLOCKS blocks, whose strokes lie one way and another.
+    Networks that shuffle pixels draw such a grid on even walls. The loss is the variance over the places. Each place is
+    averaged over an area of AVERAGED_BLOCKS x AVERAGED_BLOCKS blocks, so that strokes do not count.
     """
-    means = F.avg_pool2d(F.pixel_unshuffle(images, BLOCK), BLOCKS)
-    places = means.view(*images.shape[:2], BLOCK**2, -1)
+    means = F.avg_pool2d(F.pixel_unshuffle(images, BLOCK_PX), AVERAGED_BLOCKS)
+    places = means.view(*images.shape[:2], BLOCK_PX**2, -1)
     return places.var(2, unbiased=False).mean()
 
 
 def matte_losses(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Named terms between logits and a true matte, both (N, 1, H, W); the truth in [0, 1].
+    """Return the losses of a segmenter.
 
-    bce counts pixels near the true edge five times; dice is the soft overlap (Milletari et al. 2016) of person and of
-    background; l1 makes the matte itself right where it is soft; laplacian compares edges at four scales (Hou and Liu
-    2019).
+    bce counts pixels near the true edge five times. dice is the soft overlap (Milletari et al. 2016) of person and of
+    background. l1 corrects soft parts of the matte. laplacian compares edges at four scales (Hou and Liu 2019).
+
+    Args:
+        logits, truth: (N, 1, H, W); the truth in [0, 1].
     """
     box = truth.new_full((1, 1, 7, 7), 1 / 49)
     near = F.conv2d(truth, box, padding=3)
-    weight = 1 + 4 * ((near > 0.01) & (near < 0.99))  # a convolution: max pooling costs a tenth of the step
+    # By a convolution: max pooling would cost a tenth of the step.
+    weight = 1 + 4 * ((near > 0.01) & (near < 0.99))
     bce = (weight * F.binary_cross_entropy_with_logits(logits, truth, reduction="none")).sum() / weight.sum()
     matte = logits.sigmoid()
     overlap = (soft_dice(matte, truth) + soft_dice(1 - matte, 1 - truth)) / 2
@@ -103,13 +118,15 @@ def matte_losses(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
 
 
 def soft_dice(matte: Tensor, truth: Tensor) -> Tensor:
-    """Twice the overlap over the sum of both areas, of each picture, averaged."""
+    """Return twice the overlap over the sum of both areas, averaged over pictures, for (N, 1, H, W) in [0, 1]."""
     axes = (1, 2, 3)
     return ((2 * (matte * truth).sum(axes) + 1) / (matte.sum(axes) + truth.sum(axes) + 1)).mean()
 
 
 def laplacian(difference: Tensor, scales: int = 4) -> Tensor:
-    """Mean absolute value of the difference's Laplacian pyramid, each scale twice the weight of the finer one."""
+    """Return the mean absolute value of a difference's Laplacian pyramid. Each scale has twice the weight of the finer
+    one.
+    """
     total = difference.new_zeros(())
     for scale in range(scales):
         coarse = F.avg_pool2d(difference, 2)

@@ -1,4 +1,4 @@
-"""What an ONNX file holds, seen before any library allocates for it: read from the protocol buffer's own bytes.
+"""Check an ONNX file before any library allocates memory for it, from the bytes of the protocol buffer.
 
 The numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from livestyle.errors import UserError
 
-LARGEST = 1 << 30  # bytes of a file
-PARTS = 500_000  # fields that are looked at
-VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5  # ways to write a value
-INSIDE = {  # by message: which of its fields are messages
+MAX_FILE_BYTES = 1 << 30
+MAX_FIELDS = 500_000  # that are read
+VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5  # wire types of a field
+SUBMESSAGES = {  # by message: its fields that are messages
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
     "node": {5: "attribute"},
@@ -22,8 +22,8 @@ INSIDE = {  # by message: which of its fields are messages
     },
 }  # fmt: skip
 INPUT, OPERATION, DOMAIN = 1, 4, 7  # fields of a node
-# What a net may compute, and how many inputs that takes at least: readers rely on these to be there, and crash.
-OPERATIONS = {
+# The operations of a network, and their least number of inputs. Without these inputs, readers crash.
+MIN_INPUTS = {
     name: least
     for least, names in {
         0: "Constant",
@@ -44,23 +44,25 @@ OPERATIONS = {
     }.items()
     for name in names.split()
 }
-REFUSED = ("function", "inner graph", "sparse tensor")  # livestyle writes none of them; loops are inner graphs
-DIMS, TYPE, RAW, OUTSIDE, PLACE = 1, 2, 9, 13, 14  # fields of a tensor
-TYPED = {4: 4, 5: 1, 6: 1, 7: 1, 10: 8, 11: 1}  # where its values are not raw: bytes of one at least
-SIZES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2, 21: 0.5, 22: 0.5}  # by type
+REFUSED = ("function", "inner graph", "sparse tensor")  # livestyle writes none of them; a loop is an inner graph
+DIMS, DATA_TYPE, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 9, 13, 14  # fields of a tensor
+VALUE_FIELD_BYTES = {4: 4, 5: 1, 6: 1, 7: 1, 10: 8, 11: 1}  # least bytes of a value, by its field of a tensor
+TYPE_BYTES = {  # of a raw value, by data type
+    1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2, 21: 0.5, 22: 0.5,
+}  # fmt: skip
 
-Field = tuple[int, int, int, int]  # its number, its value where that is a varint, and where its bytes begin and end
+Field = tuple[int, int, int, int]  # number, value of a varint, and begin and end of the bytes
 
 
 def check_onnx(path: Path) -> None:
-    """See that a file holds all that it needs, no more than it says, and computes without loops.
+    """Check that a file is complete, holds no more than it says, and has no loops.
 
     Raises:
-        UserError: it does not, or cannot be read.
+        UserError: it does not pass, or cannot be read.
     """
     try:
         with path.open("rb") as file:
-            if not 0 < path.stat().st_size <= LARGEST:
+            if not 0 < path.stat().st_size <= MAX_FILE_BYTES:
                 raise ValueError("it is empty, or too large")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 _check(data)
@@ -76,13 +78,13 @@ def _check(data: mmap.mmap) -> None:
         kind, start, end = waiting.pop()
         found = list(fields_of(data, start, end))
         parts, graphs = parts + len(found), graphs + (kind == "graph")
-        if parts > PARTS:
+        if parts > MAX_FIELDS:
             raise ValueError("it has too many parts")
         if kind == "tensor":
             _check_tensor(data, found)
             continue
         for number, _, begin, stop in found:
-            inner = INSIDE[kind].get(number)
+            inner = SUBMESSAGES[kind].get(number)
             if inner in REFUSED:
                 raise ValueError(f"it holds a {inner}")
             if inner == "node":
@@ -94,16 +96,16 @@ def _check(data: mmap.mmap) -> None:
 
 
 def _check_node(data: mmap.mmap, start: int, end: int) -> None:
-    """See that a node's operation is a known one, and that it has the inputs which that takes."""
+    """Check that a node's operation is known, and has the inputs that it needs."""
     inputs, operation = list[bool](), ""
     for number, _, begin, stop in fields_of(data, start, end):
         if number == INPUT:
-            inputs.append(stop > begin)  # without a name it is left out
+            inputs.append(stop > begin)  # an input without a name is left out
         elif number == OPERATION:
             operation = data[begin:stop].decode("ascii", "replace")
         elif number == DOMAIN and stop > begin and data[begin:stop] != b"ai.onnx":
             raise ValueError("it holds an operation of another kind than ONNX's own")
-    least = OPERATIONS.get(operation)
+    least = MIN_INPUTS.get(operation)
     if least is None:
         raise ValueError(f"it holds an operation that no net here needs, '{operation if operation.isalnum() else '?'}'")
     if len(inputs) < least or not all(inputs[:least]):
@@ -111,29 +113,29 @@ def _check_node(data: mmap.mmap, start: int, end: int) -> None:
 
 
 def _check_tensor(data: mmap.mmap, found: list[Field]) -> None:
-    """See that a tensor's values are all there, and as many as its shape says."""
+    """Check that a tensor's values are in the file, and as many as its shape says."""
     dims: list[int] = []
     kind, held, raw = 0, 0, -1
     for number, value, begin, stop in found:
-        if number == OUTSIDE or (number == PLACE and value):
+        if number == EXTERNAL_DATA or (number == DATA_LOCATION and value):
             raise ValueError("it wants to read another file")
         if number == DIMS:
             dims += [value] if begin == stop else varints(data, begin, stop)
-        elif number == TYPE:
+        elif number == DATA_TYPE:
             kind = value
-        elif number == RAW:
+        elif number == RAW_DATA:
             raw = stop - begin
-        elif number in TYPED:
-            held += max(1, (stop - begin) // TYPED[number])
-    if kind not in SIZES or any(dim >> 40 for dim in dims):  # negative ones are large in a varint
+        elif number in VALUE_FIELD_BYTES:
+            held += max(1, (stop - begin) // VALUE_FIELD_BYTES[number])
+    if kind not in TYPE_BYTES or any(dim >> 40 for dim in dims):  # negative dimensions are large varints
         raise ValueError("it holds a tensor of no known kind")
     wanted = prod(dims)
-    if raw != -(-wanted * SIZES[kind] // 1) if raw >= 0 else wanted > held:
+    if raw != -(-wanted * TYPE_BYTES[kind] // 1) if raw >= 0 else wanted > held:
         raise ValueError("a tensor's values are not as many as its shape says")
 
 
 def fields_of(data: mmap.mmap, start: int, end: int) -> Iterator[Field]:
-    """The fields of a message.
+    """Yield the fields of a message.
 
     Raises:
         ValueError: it is cut short, or no message.
@@ -145,11 +147,11 @@ def fields_of(data: mmap.mmap, start: int, end: int) -> Iterator[Field]:
         if way == VARINT:
             value, start = varint(data, start, end)
             begin = start
-        elif way == BYTES:
+        elif way == LENGTH_DELIMITED:
             length, begin = varint(data, start, end)
             start = begin + length
-        elif way in (EIGHT, FOUR):
-            start += 8 if way == EIGHT else 4
+        elif way in (FIXED64, FIXED32):
+            start += 8 if way == FIXED64 else 4
         else:
             raise ValueError("it is damaged")
         if start > end or not number:
@@ -158,7 +160,7 @@ def fields_of(data: mmap.mmap, start: int, end: int) -> Iterator[Field]:
 
 
 def varint(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
-    """A number, and where it ends."""
+    """Return a number, and where it ends."""
     value = 0
     for at in range(start, min(end, start + 10)):
         value |= (data[at] & 0x7F) << 7 * (at - start)
@@ -168,7 +170,7 @@ def varint(data: mmap.mmap, start: int, end: int) -> tuple[int, int]:
 
 
 def varints(data: mmap.mmap, start: int, end: int) -> list[int]:
-    """Numbers one behind the other."""
+    """Return packed numbers."""
     found = []
     while start < end:
         value, start = varint(data, start, end)

@@ -11,7 +11,17 @@ from livestyle.nets.engine import Engine
 
 
 class TorchNet:
-    """A shipped net in torch, `module`: half precision on a GPU, float32 on a CPU or where asked for."""
+    """A shipped network in PyTorch, in half precision on a GPU, in float32 on a CPU or where asked for.
+
+    Args:
+        engine: gives device and precision; card: of the network.
+
+    Attributes:
+        module: the network.
+
+    Raises:
+        UserError: the file is missing, damaged or of another network.
+    """
 
     def __init__(self, engine: Engine, card: Card) -> None:
         import torch
@@ -30,9 +40,10 @@ class TorchNet:
         self.module = net.to(self._device, dtype).to(memory_format=torch.channels_last)
 
     def prepare(self, shape: tuple[int, ...]) -> None:
-        """Nothing is compiled."""
+        """Do nothing: nothing is compiled."""
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Run on uint8 (N, H, W, 3) RGB."""
         torch = self._torch
         with torch.inference_mode():
             result: NDArray[Any] = self.module(torch.from_numpy(images).to(self._device)).cpu().numpy()

@@ -1,4 +1,7 @@
-"""The papers' ablations of one still as one labelled picture: content against style weight, and layer by layer."""
+"""Ablations of one still, as one labelled picture: content against style weight, and layer by layer.
+
+Both are those of Gatys et al. 2016.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -15,78 +18,91 @@ from livestyle.stills.gatys import GatysPainter, check_target
 from livestyle.stills.recipe import Recipe
 from livestyle.types import Progress
 
-Row = list[tuple[str, Recipe]]  # cells: what stands above, and how it is painted
+Cell = tuple[str, Recipe]  # a label, and how its picture is painted
 
-RATIOS = (1, 3, 10, 30, 100)  # of the style weight to the content weight
-STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_2", "relu5_1")
-CELL, STRIP, GAP = 320, 26, 8  # px: a cell's long side at most, the height of its label, what parts them
-
-
-def weights_sheet(recipe: Recipe) -> list[Row]:
-    """Style weight over content weight, rising."""
-    whole = recipe.weights.content or 1.0
-    weighed = [replace(recipe.weights, content=whole, style=whole * ratio) for ratio in RATIOS]
-    return [[(f"style / content = {r}", replace(recipe, weights=w)) for r, w in zip(RATIOS, weighed, strict=True)]]
+WEIGHT_RATIOS = (1, 3, 10, 30, 100)  # of the style weight to the content weight
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_2", "relu5_1")
+CELL_PX, LABEL_PX, GAP_PX = 320, 26, 8  # long side of a cell at most, height of its label, space between cells
 
 
-def layers_sheet(recipe: Recipe) -> list[Row]:
-    """Style from the first layer alone to all five; content from each layer."""
-    style: Row = []
-    for count, last in enumerate(STYLE, start=1):
+def weights_ablation(recipe: Recipe) -> list[list[Cell]]:
+    """Return one row of cells: style weight over content weight, rising."""
+    content = recipe.weights.content or 1.0
+    weights = [replace(recipe.weights, content=content, style=content * ratio) for ratio in WEIGHT_RATIOS]
+    recipes = [replace(recipe, weights=one) for one in weights]
+    return [[(f"style / content = {r}", one) for r, one in zip(WEIGHT_RATIOS, recipes, strict=True)]]
+
+
+def layers_ablation(recipe: Recipe) -> list[list[Cell]]:
+    """Return two rows of cells: style from one layer up to five, and content from each layer."""
+    style: list[Cell] = []
+    for count, last in enumerate(STYLE_LAYERS, start=1):
         label = "style conv1_1" if count == 1 else f"style conv1_1 .. conv{last[4:]}"
-        style.append((label, replace(recipe, layers=replace(recipe.layers, style=STYLE[:count]))))
+        style.append((label, replace(recipe, layers=replace(recipe.layers, style=STYLE_LAYERS[:count]))))
     content = [
         (f"content conv{layer[4:]}", replace(recipe, layers=replace(recipe.layers, content=(layer,))))
-        for layer in CONTENT
+        for layer in CONTENT_LAYERS
     ]
     return [style, content]
 
 
-SHEETS: dict[str, Callable[[Recipe], list[Row]]] = {"weights": weights_sheet, "layers": layers_sheet}
+ABLATIONS: dict[str, Callable[[Recipe], list[list[Cell]]]] = {"weights": weights_ablation, "layers": layers_ablation}
 
 
-def paint_sheet(studio: GatysPainter, kind: str, source: Path, target: Path, over: Event, watch: Progress) -> bool:
-    """Paint every cell, then the sheet; cells that are done wait in a folder beside it, where a later run goes on.
+def paint_ablation(
+    painter: GatysPainter, kind: str, source: Path, target: Path, stop: Event, watch: Progress
+) -> bool:  # fmt: skip
+    """Paint every cell, then the whole. Finished cells wait in a folder beside it, where a later run resumes.
 
     Args:
-        kind: one of SHEETS; the others as `Studio.paint`, whose errors are this one's.
+        painter: of the still.
+        kind: one of ABLATIONS.
+        source: the picture; target: the result.
+        stop: ends the painting early.
+        watch: takes the progress.
+
+    Returns:
+        Whether it is finished.
+
+    Raises:
+        UserError: as `GatysPainter.paint`.
     """
     check_target(source, target)
-    rows = SHEETS[kind](studio.recipe)
+    rows = ABLATIONS[kind](painter.recipe)
     cells = [cell for row in rows for cell in row]
     folder = target.with_name(f"{target.name}.cells")
     folder.mkdir(exist_ok=True)
     for number, (label, recipe) in enumerate(cells):
 
-        def told(share: float, note: str, number: int = number, label: str = label) -> None:
+        def watch_cell(share: float, note: str, number: int = number, label: str = label) -> None:
             watch((number + share) / len(cells), f"{label}: {note}")
 
-        if not studio.variant(recipe).paint(source, folder / f"{number}.png", over, told):
+        if not painter.variant(recipe).paint(source, folder / f"{number}.png", stop, watch_cell):
             return False
     painted = iter([load_image(folder / f"{number}.png") for number in range(len(cells))])
-    save_image(target, drawn([[(label, next(painted)) for label, _ in row] for row in rows]))
+    save_image(target, arranged([[(label, next(painted)) for label, _ in row] for row in rows]))
     shutil.rmtree(folder)
     return True
 
 
-def drawn(rows: list[list[tuple[str, Image]]]) -> Image:
-    """Pictures of one size in rows, each under its label."""
+def arranged(rows: list[list[tuple[str, Image]]]) -> Image:
+    """Return pictures of one size in rows, each under its label: uint8 (H, W, 3) RGB."""
     return np.vstack([np.hstack([labelled(label, picture) for label, picture in row]) for row in rows])
 
 
 def labelled(label: str, picture: Image) -> Image:
-    """A picture of at most CELL under a strip of text, with a gap around."""
+    """Return a picture, scaled down to CELL_PX, under a line of text, with a gap around."""
     from PIL import Image as Pil
     from PIL import ImageDraw, ImageFont
 
     width, height = size_of(picture)
-    scale = min(1.0, CELL / max(width, height))
+    scale = min(1.0, CELL_PX / max(width, height))
     picture = fit(picture, (round(width * scale), round(height * scale)))
-    sheet = Pil.new("RGB", (picture.shape[1] + GAP, picture.shape[0] + STRIP + GAP), "white")
-    sheet.paste(Pil.fromarray(picture), (GAP // 2, STRIP))
+    cell = Pil.new("RGB", (picture.shape[1] + GAP_PX, picture.shape[0] + LABEL_PX + GAP_PX), "white")
+    cell.paste(Pil.fromarray(picture), (GAP_PX // 2, LABEL_PX))
     font = ImageFont.load_default(14)
     while font.size > 8 and font.getlength(label) > picture.shape[1]:  # type: ignore[union-attr]
         font = ImageFont.load_default(font.size - 1)  # type: ignore[union-attr]
-    ImageDraw.Draw(sheet).text((GAP // 2, STRIP - 20), label, "black", font)
-    return np.array(sheet, np.uint8)
+    ImageDraw.Draw(cell).text((GAP_PX // 2, LABEL_PX - 20), label, "black", font)
+    return np.array(cell, np.uint8)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from livestyle.config.look import Look
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_picture, save_image
+from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_picture, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame
 from livestyle.render.filter import Filter
@@ -24,10 +24,10 @@ Render = Callable[[Frame], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class StylizedStill:
-    """A picture that was done, or could not be.
+    """A picture that was processed, or could not be.
 
     Args:
-        picture: where from; result: where to; problem: why not, None where it was.
+        picture: the source; result: the target; problem: the error, None where there was none.
         is_finished: False where the run was stopped, so that the result is the picture so far.
     """
 
@@ -38,24 +38,26 @@ class StylizedStill:
 
 
 def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
-    """Which picture becomes which: one file, or every picture of a folder into a folder, which is created.
+    """Return which picture becomes which: one file, or every picture of a folder into a folder, which is created.
 
     Args:
-        suffix: of the results of a folder; None keeps each picture's own, where that can be written, else .jpg.
+        source: a picture or a folder.
+        target: the result, or a folder of results.
+        suffix: of the results of a folder. None keeps each picture's own where that can be written, else .jpg.
 
     Raises:
-        UserError: nothing there, or two pictures would share a name.
+        UserError: there is nothing, or two results would have the same name.
     """
 
     def named(picture: Path) -> Path:
-        own = picture.suffix if picture.suffix.lower() in PICTURES else ".jpg"
+        own = picture.suffix if picture.suffix.lower() in PICTURE_SUFFIXES else ".jpg"
         return target / (picture.stem + (suffix or own))
 
     if not source.is_dir():
         return [(source, named(source) if target.is_dir() else target)]
-    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE)
+    pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE_SUFFIXES)
     if not pictures:
-        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE)}.")
+        raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE_SUFFIXES)}.")
     taken: dict[Path, Path] = {}
     for picture in pictures:
         result = named(picture)
@@ -71,12 +73,18 @@ def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[P
 
 
 def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[StylizedStill]:
-    """Read, render and write each, with what its file says beside the pixels; yields each as it is done.
+    """Read, render and write each picture, with the notes of its file.
 
-    One of several that cannot be read is yielded with its problem, and the rest is done.
+    A picture among several that cannot be read is yielded with its problem, and the others are processed.
+
+    Args:
+        jobs: pictures and results; render: makes one of the other.
+
+    Yields:
+        Each picture when it is done.
 
     Raises:
-        UserError: the only picture cannot be read, or a result not be written.
+        UserError: the only picture cannot be read, or a result cannot be written.
     """
     for picture, result in jobs:
         if picture.resolve() == result.resolve():
@@ -93,10 +101,16 @@ def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Sty
 
 
 def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[StylizedStill]]:
-    """Stylize a picture or a folder with the feed-forward styles; the count, and each as it is done.
+    """Stylize a picture or a folder with the feed-forward styles.
+
+    Args:
+        settings: device, models, segmenter; source, target: as of `pairs`; look: of both planes.
+
+    Returns:
+        The number of pictures, and each when it is done.
 
     Raises:
-        UserError: as `pairs`, `render_stills`, and for looks and models.
+        UserError: as `pairs` and `render_stills`, or a look or model is wrong.
     """
     jobs = pairs(source, target)
     filter = Filter(settings, live=False)
@@ -105,13 +119,19 @@ def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[i
 
 
 def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[StylizedStill]]:
-    """The matte of a picture or of every picture of a folder: 8-bit grey, or the person as RGBA with `cutout`.
+    """Make the matte of a picture, or of every picture of a folder: 8-bit grey, or the person as RGBA.
+
+    Args:
+        settings: device, models, segmenter; source, target: as of `pairs`; cutout: make RGBA.
+
+    Returns:
+        The number of pictures, and each when it is done.
 
     Raises:
         UserError: as `photo`.
     """
     jobs = pairs(source, target, ".png")
-    if cutout and jobs[0][1].suffix.lower() in OPAQUE:
+    if cutout and jobs[0][1].suffix.lower() in OPAQUE_SUFFIXES:
         raise UserError(f"{jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
     filter = Filter(settings, live=False)
 
@@ -123,15 +143,24 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
 
 
 def is_clip(path: Path) -> bool:
-    """Whether a path names a clip rather than a picture or folder."""
-    return not path.is_dir() and path.suffix.lower() not in READABLE
+    """Return whether a path names a clip rather than a picture or folder."""
+    return not path.is_dir() and path.suffix.lower() not in READABLE_SUFFIXES
 
 
 def matte_clip(settings: Settings, source: Path, target: Path, stop: Stop, say: Say, watch: FrameProgress) -> int:
-    """The matte of a clip as a grey clip, steadied over time as in live; returns its number of frames.
+    """Make the matte of a clip as a grey clip, temporally smoothed as in the live view.
+
+    Args:
+        settings: device, models, segmenter.
+        source, target: clips.
+        stop: ends the clip early.
+        say: takes messages; watch: takes the number of frames done.
+
+    Returns:
+        The number of frames.
 
     Raises:
-        UserError: the clip cannot be read, or the result not written.
+        UserError: the clip cannot be read, or the result cannot be written.
     """
     if target.suffix.lower() not in CLIPS:
         raise UserError(f"{target} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")

@@ -1,9 +1,9 @@
-"""Stills painted by optimisation, person and background each in the style of pictures of its own."""
+"""Stills painted by optimization (Gatys et al. 2016), person and background each in the style of its own pictures."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -16,63 +16,127 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image import pixels
-from livestyle.image.io import PICTURES, load_image, load_notes, load_picture, save_image
+from livestyle.image.io import PICTURE_SUFFIXES, PictureNotes, load_image, load_notes, load_picture, save_image
 from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.loss_network import open_loss_network
 from livestyle.nets.tensors import device_of
 from livestyle.render.filter import Filter
 from livestyle.stills import memory
-from livestyle.stills.loss_curve import Row, draw_curve
+from livestyle.stills.loss_curve import LossRow, draw_curve
 from livestyle.stills.masked_loss import Layers, Lens, set_masked_goal, stand_in, style_grams
-from livestyle.stills.memory import fitted
+from livestyle.stills.memory import fit_memory
 from livestyle.stills.multiscale import Multiscale, join
 from livestyle.stills.recipe import Recipe, scales_of
-from livestyle.stills.style_images import beside
-from livestyle.stills.unfinished import Checkpoint, Unfinished
-from livestyle.types import Progress, Size
+from livestyle.stills.style_images import scale_beside
+from livestyle.stills.unfinished import PaintState, Unfinished
+from livestyle.types import OpenProgress, Progress, Say, Size
 
-PREVIEW = 10.0  # seconds between pictures so far
-SPARING = 30  # of the time, at most one part goes into keeping the state
-BLUR = 0.5  # of the portrait blur beside other results
-NOTE = "livestyle-digest"  # in the picture's file, of all that it was made from
+PREVIEW_INTERVAL_S = 10.0  # between pictures so far
+SAVE_RATIO = 30  # at most one part in 30 of the time is spent on saving
+BLUR = 0.5  # strength of the portrait blur beside other results
+DIGEST_NOTE = "livestyle-digest"  # in the picture's file: digest of all that it was made from
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written with each result.
+
+    Args:
+        notes: text by name, into the picture's file.
+        has_planes: write the person alone, the background alone and a portrait blur beside the result.
+    """
+
+    notes: Mapping[str, str] = field(default_factory=dict)
+    has_planes: bool = False
+
+
+@dataclass(frozen=True)
+class Still:
+    """One still, ready to be painted.
+
+    Args:
+        source, target: the picture and the result; curve: a PNG of the losses, or None.
+        image: uint8 (H, W, 3) RGB; notes: of its file.
+        matte: of the person; None where one picture serves both planes.
+        recipe: with the plan of the state; state: how far it has come; digest: of all that it is made from.
+        multiscale: paints it; unfinished: keeps the state.
+    """
+
+    source: Path
+    target: Path
+    curve: Path | None
+    image: Image
+    notes: PictureNotes
+    matte: Matte | None
+    recipe: Recipe
+    state: PaintState
+    digest: str
+    multiscale: Multiscale
+    unfinished: Unfinished
+
+    def write(self, notes: Mapping[str, str]) -> None:
+        """Write the picture so far, with notes in its file, and the curve of the losses.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        picture = join(self.image, self.matte, self.multiscale.pictures(), self.recipe)
+        save_image(self.target, picture, replace(self.notes, notes=notes))
+        if self.curve:
+            draw_curve(self.state.history, self.curve)
+
+    def save(self) -> None:
+        """Keep the state, and write the picture so far.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        self.unfinished.save(self.multiscale.state())
+        self.write({})
 
 
 class GatysPainter:
-    """Paints stills one after the other.
+    """Paint stills one after the other.
 
     Args:
-        settings: device, models and what cuts the person out; recipe: how to paint; loss_network: as
-            `open_loss_network` takes it; say: is told what a person should know; notes: are written into the files.
-        extras: write the person alone, the background alone and portrait blur beside each result.
+        settings: device, models and segmenter.
+        recipe: how to paint.
+        loss_network: as of `open_loss_network`.
+        say: takes messages.
+        outputs: what is written with each result.
+        progress: shows downloads.
 
     Raises:
-        UserError: a recipe that cannot be followed, or a picture, device, segmenter or loss network not there.
+        UserError: the recipe is wrong, or a picture, device, segmenter or loss network is missing.
     """
 
     def __init__(
-        self, settings: Settings, recipe: Recipe, loss_network: Path | None, say: Callable[[str], None],
-        notes: Mapping[str, str] | None = None, extras: bool = False,
+        self, settings: Settings, recipe: Recipe, loss_network: Path | None, say: Say, outputs: Outputs = Outputs(),
+        progress: OpenProgress = silent_progress,
     ) -> None:  # fmt: skip
         recipe.check()
-        if extras and len(recipe.styles) < 2:
+        if outputs.has_planes and len(recipe.styles) < 2:
             raise UserError("--all wants two planes to paint.", "Give --background and --person a picture each.")
-        self._extras = extras
-        self._settings, self._say, self._notes = settings, say, dict(notes or {})
+        self._settings, self._say, self._outputs = settings, say, outputs
         self._paintings = {
             plane: [(load_image(path), weight) for path, weight in blend] for plane, blend in recipe.styles.items()
         }
         engine = choose_engine(settings.device)
-        self._filter = None if recipe.is_whole and not extras else Filter(settings, live=False)
+        needs_matte = outputs.has_planes or not recipe.is_whole
+        self._filter = Filter(settings, live=False, progress=progress) if needs_matte else None
         device = engine.device if engine.name == "torch" else "cpu"
-        network, self.loss_network = open_loss_network(loss_network, device, say, settings.models, recipe.network)
-        self._sha = sha256(self.loss_network)
+        network, self.loss_network = open_loss_network(
+            loss_network, device, say, settings.models, recipe.network, progress
+        )
+        self._network_hash = sha256(self.loss_network)
         say(f"The loss network is {network.name}, from {self.loss_network}.")
-        self._follow(recipe, network)
+        self._set_recipe(recipe, network)
 
-    def _follow(self, recipe: Recipe, network: LossNetwork) -> None:
-        """Take up a recipe, with the layers that the network has."""
+    def _set_recipe(self, recipe: Recipe, network: LossNetwork) -> None:
+        """Take a recipe, with layers that the network has."""
         for layer in (*recipe.layers.content, *recipe.layers.style):
             if (own := stand_in(layer, network)) != layer:
                 self._say(f"It has no {layer.replace('relu', 'conv')}: {own.replace('relu', 'conv')} stands in for it.")
@@ -84,17 +148,22 @@ class GatysPainter:
         self.recipe, self._lens = replace(recipe, layers=layers), Lens(network, layers)
 
     def variant(self, recipe: Recipe) -> "GatysPainter":
-        """A silent studio for another recipe with the same style pictures and planes."""
+        """Return a silent painter for another recipe with the same style pictures and planes."""
         other = copy(self)
-        other._say, other._extras = lambda line: None, False
-        other._follow(recipe, self._lens.network)
+        other._say, other._outputs = lambda line: None, replace(self._outputs, has_planes=False)
+        other._set_recipe(recipe, self._lens.network)
         return other
 
-    def paint(self, source: Path, target: Path, over: Event, watch: Progress, curve: Path | None = None) -> bool:
-        """Paint a picture, or go on with it; what there is so far is written now and then, and once `over` is set.
+    def paint(self, source: Path, target: Path, stop: Event, watch: Progress, curve: Path | None = None) -> bool:
+        """Paint a picture, or resume it.
+
+        The picture so far is written at intervals, and once `stop` is set.
 
         Args:
-            curve: a PNG of the losses so far, drawn as often.
+            source: the picture; target: the result.
+            stop: ends the painting early.
+            watch: takes the progress.
+            curve: a PNG of the losses so far, drawn at the same times; None for none.
 
         Returns:
             Whether it is finished.
@@ -102,47 +171,53 @@ class GatysPainter:
         Raises:
             UserError: the picture cannot be read or written, or is too small.
         """
-        check_target(source, target)
-        image, facts = load_picture(source)
-        digest = self.recipe.digest(sha256(source), self._sha, self._cut(), self._extras)
-        if load_notes(target).get(NOTE) == digest:
+        job = self._plan(source, target, curve)
+        if job is None:
             self._say(f"{target} is finished already: remove it to paint it anew.")
             return True
-        unfinished = Unfinished(target, digest)
-        progress = unfinished.load()
-        if progress.history:
-            self._say(f"{target} goes on after {len(progress.history)} iterations.")
-        recipe = self._planned(progress, size_of(image))
-        matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
-        multiscale = Multiscale(self._lens, recipe, self._paintings, image, self._masks(image, matte), progress)
-
-        def write(notes: Mapping[str, str]) -> None:
-            picture = join(image, matte, multiscale.pictures(), recipe)
-            save_image(target, picture, replace(facts, notes=notes))
-            if curve:
-                draw_curve(progress.history, curve)
-
-        due = monotonic() + PREVIEW
-        for share in multiscale.run():
-            watch(share, described(progress.history[-1]))
-            if over.is_set() or monotonic() > due:
-                begun = monotonic()
-                unfinished.save(multiscale.progress())
-                write({})
-                due = monotonic() + max(PREVIEW, SPARING * (monotonic() - begun))
-            if over.is_set():
-                return False
-        if not progress.history:
-            self._say(f"{source} shows nothing to paint: there is no such plane in it.")
-        for path, picture in self._beside(image, matte, multiscale.pictures(), target).items():
-            save_image(path, picture, replace(facts, notes=self._notes))
-        write(self._notes | {NOTE: digest, "livestyle-losses": json.dumps(last_losses(progress.history))})
-        unfinished.remove()
+        if not run(job, stop, watch):
+            return False
+        self._write(job)
         return True
+
+    def _plan(self, source: Path, target: Path, curve: Path | None) -> Still | None:
+        """Return what is to be done; None where the result is there already."""
+        check_target(source, target)
+        image, notes = load_picture(source)
+        digest = self.recipe.digest(sha256(source), self._network_hash, self._matte_options(), self._outputs.has_planes)
+        if load_notes(target).get(DIGEST_NOTE) == digest:
+            return None
+        unfinished = Unfinished(target, digest)
+        state = unfinished.load()
+        if state.history:
+            self._say(f"{target} goes on after {len(state.history)} iterations.")
+        recipe = self._fitted_recipe(state, size_of(image))
+        matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
+        multiscale = Multiscale(self._lens, recipe, self._paintings, image, self._masks(image, matte), state)
+        return Still(source, target, curve, image, notes, matte, recipe, state, digest, multiscale, unfinished)
+
+    def _write(self, job: Still) -> None:
+        """Write the finished picture, and those beside it."""
+        if not job.state.history:
+            self._say(f"{job.source} shows nothing to paint: there is no such plane in it.")
+        for path, picture in self._beside(job).items():
+            save_image(path, picture, replace(job.notes, notes=self._outputs.notes))
+        losses = json.dumps(last_losses(job.state.history))
+        job.write({**self._outputs.notes, DIGEST_NOTE: job.digest, "livestyle-losses": losses})
+        job.unfinished.remove()
 
     @torch.no_grad()
     def style_losses(self, source: Path, result: Path) -> dict[str, dict[str, float]]:
-        """Of each plane of a result, at the size that it was painted at, the style loss against each plane's style."""
+        """Return the style loss of each plane of a result against each plane's style.
+
+        Both are compared at the size at which the result was painted.
+
+        Args:
+            source: the picture; result: painted from it.
+
+        Returns:
+            Losses by plane, then by the plane whose style they are measured against.
+        """
         image = load_image(source)
         size, _ = scales_of(size_of(image), self.recipe)[-1]
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
@@ -150,63 +225,84 @@ class GatysPainter:
         painted = pixels.fit(load_image(result), size)
         losses: dict[str, dict[str, float]] = {plane: {} for plane in masks}
         for style, paintings in self._paintings.items():
-            grams = style_grams(self._lens, [(beside(painting, size), weight) for painting, weight in paintings])
+            scaled = [(scale_beside(painting, size), weight) for painting, weight in paintings]
+            grams = style_grams(self._lens, scaled)
             for plane, mask in masks.items():
                 goal = set_masked_goal(self._lens, grams, painted, pixels.fit_matte(mask, size), self.recipe.weights)
                 if goal:
                     losses[plane][style] = float(goal.style_loss(self._lens.maps(goal.image)))
         return losses
 
-    def _beside(
-        self, image: Image, matte: Matte | None, painted: Mapping[str, Image], target: Path
-    ) -> dict[Path, Image]:
-        """What is written beside the result."""
-        if not self._extras or matte is None:
+    def _beside(self, job: Still) -> dict[Path, Image]:
+        """Return the pictures that are written beside the result, by file."""
+        if not self._outputs.has_planes or job.matte is None:
             return {}
-        planes = [{plane: picture} for plane, picture in painted.items()]
-        found = {next(iter(plane)): join(image, matte, plane, self.recipe) for plane in planes}
+        image, matte, target, planes = job.image, job.matte, job.target, job.multiscale.pictures()
+        found = {name: join(image, matte, {name: picture}, self.recipe) for name, picture in planes.items()}
         blurred = pixels.blur_plane(image, 1 - matte, BLUR)
         found["blur"] = pixels.composite(pixels.fast_foreground(image, matte), blurred, matte)
         return {target.with_name(f"{target.stem}-{name}{target.suffix}"): picture for name, picture in found.items()}
 
-    def _cut(self) -> list[object]:
-        """What says where the person is."""
+    def _matte_options(self) -> list[object]:
+        """Return the settings that the matte depends on."""
         settings = self._settings
         return [settings.segmenter, settings.keep, settings.person_count, settings.model_file, settings.refine]
 
     def _masks(self, image: Image, matte: Matte | None) -> dict[str, Matte]:
-        """Where each plane that has a style is painted."""
+        """Return the mask of each plane that has a style, float32 (H, W) in 0..1."""
         if matte is None:
             return {"person": np.ones(image.shape[:2], np.float32)}
         planes = {"background": 1 - matte, "person": matte}
         return {p: np.ones_like(m) if self.recipe.naive else m for p, m in planes.items() if p in self._paintings}
 
-    def _planned(self, progress: Checkpoint, size: Size) -> Recipe:
-        """The recipe as it was begun; where it begins, so that it fits into the memory."""
-        if progress.plan is None:
+    def _fitted_recipe(self, state: PaintState, size: Size) -> Recipe:
+        """Return the recipe of the state's plan. A new state gets a plan that fits into the free memory."""
+        if state.plan is None:
             on_cpu = device_of(self._lens.network).type == "cpu"
-            plan = fitted(self.recipe, size, self._say, memory.free() if on_cpu else None)
-            progress.plan = plan.long_side, plan.optimizer
-        long_side, optimizer = progress.plan
+            fitted = fit_memory(self.recipe, size, self._say, memory.free_bytes() if on_cpu else None)
+            state.plan = fitted.long_side, fitted.optimizer
+        long_side, optimizer = state.plan
         return replace(self.recipe, long_side=long_side, optimizer=optimizer)
 
 
-def described(row: Row) -> str:
-    """What stands beside the bar."""
+def run(job: Still, stop: Event, watch: Progress) -> bool:
+    """Paint until the still is finished or `stop` is set; save at intervals and when stopped.
+
+    Returns:
+        Whether it is finished.
+    """
+    due = monotonic() + PREVIEW_INTERVAL_S
+    for share in job.multiscale.run():
+        watch(share, described(job.state.history[-1]))
+        if stop.is_set() or monotonic() > due:
+            start = monotonic()
+            job.save()
+            due = monotonic() + max(PREVIEW_INTERVAL_S, SAVE_RATIO * (monotonic() - start))
+        if stop.is_set():
+            return False
+    return True
+
+
+def described(row: LossRow) -> str:
+    """Return the note of a progress bar: plane, size and losses."""
     plane, width, height, losses = row
     return f"{plane} {width}x{height}, " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
 
 
-def last_losses(history: list[Row]) -> dict[str, dict[str, float]]:
-    """Of each plane, at its end."""
+def last_losses(history: list[LossRow]) -> dict[str, dict[str, float]]:
+    """Return the last losses of each plane."""
     return {plane: losses for plane, _, _, losses in history}
 
 
 def check_target(source: Path, target: Path) -> None:
-    """Raises UserError, before minutes are spent, where the result could not be written."""
+    """Check, before any work, that the result can be written.
+
+    Raises:
+        UserError: it cannot.
+    """
     files.check_target(target)
-    if target.suffix.lower() not in PICTURES:
-        names = ", ".join(PICTURES)
+    if target.suffix.lower() not in PICTURE_SUFFIXES:
+        names = ", ".join(PICTURE_SUFFIXES)
         raise UserError(f"{target} does not say what kind of picture to write.", f"End it in {names}.")
     if source.resolve() == target.resolve():
         raise UserError(f"{target} is the picture itself.", "Give another name for the result.")

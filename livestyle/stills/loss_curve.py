@@ -7,19 +7,30 @@ from pathlib import Path
 from livestyle.errors import UserError
 from livestyle.files import atomic_write
 
-Row = tuple[str, int, int, dict[str, float]]  # plane, width and height of the scale, losses after an iteration
+LossRow = tuple[str, int, int, dict[str, float]]  # plane, width and height of the scale, losses after an iteration
 
 
 def check_curve(path: Path) -> None:
-    """Raises UserError where nothing could be drawn there."""
+    """Check, before any work, that a curve can be drawn there.
+
+    Raises:
+        UserError: it cannot.
+    """
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} is no PNG.", "End it in .png.")
     if not path.parent.is_dir():
         raise UserError(f"There is no folder {path.parent}.", "Create it first.")
 
 
-def draw_curve(history: Sequence[Row], path: Path) -> None:
-    """A panel for each plane, a line for each loss, and where the scales change, as a PNG."""
+def draw_curve(history: Sequence[LossRow], path: Path) -> None:
+    """Draw a panel for each plane, a line for each loss, and a mark where the scale changes, as a PNG.
+
+    Args:
+        history: a row for each iteration; path: of the PNG.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     from matplotlib.figure import Figure  # the object API: no window, no global state
 
     planes = list(dict.fromkeys(row[0] for row in history)) or [""]

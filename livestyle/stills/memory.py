@@ -1,30 +1,32 @@
-"""Whether a still fits into the memory that is free, and what is done where it does not."""
+"""Whether a still fits into the free memory, and what to do where it does not."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from livestyle.errors import UserError
 from livestyle.stills.masked_loss import precision
 from livestyle.stills.recipe import Recipe, scales_of
-from livestyle.types import Size
+from livestyle.types import Say, Size
 
-# Bytes for each pixel that is painted, measured on a CPU (docs/measurements.md): of the losses in each precision, and
-# of what the optimizer remembers, with the copy that is made to keep it.
-OF_PRECISION = {"bfloat16": 2_600, "float32": 3_700}
-OF_OPTIMIZER = {"lbfgs": 840, "adam": 90}
-SHARE = 0.9  # of the free memory that is taken
-STEP, LEAST = 0.9, 64  # the long side is lowered by this factor, down to that many px
+# Bytes for each painted pixel, measured on a CPU: of the losses, and of the optimizer's state with a copy to save.
+PRECISION_BYTES = {"bfloat16": 2_600, "float32": 3_700}
+OPTIMIZER_BYTES = {"lbfgs": 840, "adam": 90}
+MEMORY_SHARE = 0.9  # of the free memory that may be used
+SIDE_STEP, MIN_LONG_SIDE_PX = 0.9, 64  # the long side is multiplied by the step until it fits
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
-def needed(size: Size, optimizer: str) -> int:
-    """Bytes that painting at a size takes, the program and its nets left aside."""
-    return size[0] * size[1] * (OF_PRECISION[precision("cpu")] + OF_OPTIMIZER[optimizer])
+def needed_bytes(size: Size, optimizer: str) -> int:
+    """Return the memory that painting takes at a size, without the program and its networks.
+
+    Args:
+        size: of what is painted; optimizer: its name.
+    """
+    return size[0] * size[1] * (PRECISION_BYTES[precision("cpu")] + OPTIMIZER_BYTES[optimizer])
 
 
-def free() -> int | None:
-    """Bytes that this process may still take; None where that is not known."""
+def free_bytes() -> int | None:
+    """Return the memory that this process may still take; None where that is not known."""
     found = []
     try:
         lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
@@ -39,28 +41,31 @@ def free() -> int | None:
     return min(found, default=None)
 
 
-def fitted(recipe: Recipe, size: Size, say: Callable[[str], None], there: int | None) -> Recipe:
-    """A recipe that fits into the memory `there`: the same, or with Adam, or else at a smaller scale, which is said.
+def fit_memory(recipe: Recipe, size: Size, say: Say, free: int | None) -> Recipe:
+    """Return a recipe that fits into the free memory: the same one, one with Adam, or one at a smaller scale.
 
     Args:
-        size: of the picture; there: bytes, None where that is not known.
+        recipe: as asked.
+        size: of the picture.
+        say: takes a message where the recipe changes.
+        free: bytes; None where that is not known.
 
     Raises:
         UserError: the smallest scale does not fit.
     """
     finest, _ = scales_of(size, recipe)[-1]
-    wanted = needed(finest, recipe.optimizer)
-    if there is None or wanted <= SHARE * there:
+    wanted = needed_bytes(finest, recipe.optimizer)
+    if free is None or wanted <= MEMORY_SHARE * free:
         return recipe
-    words = f"Painting at {finest[0]}x{finest[1]} takes about {wanted / 1e9:.1f} GB, and {there / 1e9:.1f} GB are free"
-    if needed(finest, "adam") <= SHARE * there:
+    words = f"Painting at {finest[0]}x{finest[1]} takes about {wanted / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+    if needed_bytes(finest, "adam") <= MEMORY_SHARE * free:
         say(f"{words}: Adam paints in place of L-BFGS, which wants more iterations for the same.")
         return replace(recipe, optimizer="adam")
     long_side = min(recipe.long_side, max(size))
-    while needed(finest, recipe.optimizer) > SHARE * there and long_side * STEP > LEAST:
-        long_side = round(long_side * STEP)
+    while needed_bytes(finest, recipe.optimizer) > MEMORY_SHARE * free and long_side * SIDE_STEP > MIN_LONG_SIDE_PX:
+        long_side = round(long_side * SIDE_STEP)
         finest = (round(size[0] * long_side / max(size)), round(size[1] * long_side / max(size)))
-    if needed(finest, recipe.optimizer) > SHARE * there:
+    if needed_bytes(finest, recipe.optimizer) > MEMORY_SHARE * free:
         raise UserError(f"{words}.", "Close other programs.")
     say(f"{words}: it is painted at {finest[0]}x{finest[1]}.")
     return replace(recipe, long_side=long_side)

@@ -1,4 +1,4 @@
-"""The optimisers that paint: a picture is improved step by step, and its state can be kept and taken up again."""
+"""Optimizers of a picture, in steps, with a state that can be saved and resumed."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,39 +6,39 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Terms = dict[str, Tensor]  # named losses; "total" is what falls
+TensorTerms = dict[str, Tensor]  # named losses; "total" is minimized
 State = dict[str, Tensor]
 
-HISTORY = 20  # pairs of moves and turns that L-BFGS keeps
-FIRST = 0.02  # the largest change of a pixel in a step without history, in brightness of 0..1
-LARGEST = 0.5  # in any step
-DESCENT = 1e-4  # the share of what the slope promises that a step must bring (Armijo)
-STRAIGHT = 1e-4  # cosine of a move and its turn below which they tell no curvature
-TRIES = 12  # places along a direction
-RATE, MOMENTS = 0.02, (0.9, 0.999)  # of Adam, in brightness
+MAX_PAIRS = 20  # of steps and gradient changes, in the history of L-BFGS
+FIRST_CHANGE = 0.02  # largest change of a pixel in a step without history, in brightness of 0..1
+MAX_CHANGE = 0.5  # the same with history
+ARMIJO_SHARE = 1e-4  # of the decrease that the slope predicts; a step must reach it (Armijo 1966)
+MIN_CURVATURE = 1e-4  # cosine of step and gradient change; pairs below are not kept
+MAX_TRIES = 12  # of the line search
+ADAM_RATE, ADAM_BETAS = 0.02, (0.9, 0.999)  # learning rate in brightness of 0..1
 
 
 class PictureOptimizer:
-    """A picture on the way, whose values are free to leave 0..1, as in Gatys et al. 2016.
+    """A picture that is optimized. Its values may leave 0..1, as in Gatys et al. 2016.
 
     Args:
         losses: named losses of a float (1, 3, H, W) picture; start: such a picture.
     """
 
-    def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
+    def __init__(self, losses: Callable[[Tensor], TensorTerms], start: Tensor) -> None:
         self._losses, self.picture, self.iteration, self.evaluations = losses, start, 0, 0
         self.terms, self._gradient = self._evaluate(start)
 
     def step(self) -> None:
-        """Improve the picture once."""
+        """Take one step."""
         self.iteration += 1
         self._improve()
 
     def _improve(self) -> None:
         raise NotImplementedError
 
-    def _evaluate(self, picture: Tensor) -> tuple[Terms, Tensor]:
-        """The losses of a picture, and the gradient of the total."""
+    def _evaluate(self, picture: Tensor) -> tuple[TensorTerms, Tensor]:
+        """Return the losses of a picture, and the gradient of the total."""
         self.evaluations += 1
         place = picture.contiguous(memory_format=torch.channels_last).detach().requires_grad_()
         with torch.enable_grad():
@@ -47,13 +47,13 @@ class PictureOptimizer:
         return {name: term.detach() for name, term in terms.items()}, gradient.contiguous()
 
     def state(self) -> State:
-        """All that the next step depends on; `load_state` of another painter with the same losses takes it."""
+        """Return all that the next step depends on. `load_state` of an optimizer with the same losses takes it."""
         terms = {f"terms.{name}": term for name, term in self.terms.items()}
         own = {"picture": self.picture, "gradient": self._gradient, "iteration": torch.tensor(self.iteration)}
         return {name: value.detach().cpu().contiguous() for name, value in (own | terms).items()}
 
     def load_state(self, state: State) -> None:
-        """Go on where the other painter was."""
+        """Resume from the state of another optimizer."""
         device = self.picture.device
         self.picture, self._gradient = state["picture"].to(device), state["gradient"].to(device)
         self.iteration = int(state["iteration"])
@@ -61,17 +61,16 @@ class PictureOptimizer:
 
 
 class Lbfgs(PictureOptimizer):
-    """L-BFGS (Liu and Nocedal 1989) that backtracks, so that a step seldom costs more than one evaluation.
+    """L-BFGS (Liu and Nocedal 1989) with a backtracking line search. A step seldom costs more than one evaluation.
 
-    PyTorch's own stands still for good where the gradient turns back at once, as it does for a picture that starts as
-    its own content before a plain wall. Here a move that tells no curvature is not kept, and where nothing lower is
-    found, the history is dropped.
+    PyTorch's own stops for good where the gradient turns back at once. That happens when a picture starts as its own
+    content before a plain wall. Here a pair without curvature is not kept, and a failed line search clears the history.
     """
 
-    def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
+    def __init__(self, losses: Callable[[Tensor], TensorTerms], start: Tensor) -> None:
         super().__init__(losses, start)
-        self._moves: deque[Tensor] = deque(maxlen=HISTORY)
-        self._turns: deque[Tensor] = deque(maxlen=HISTORY)  # of the gradient, over each move
+        self._moves: deque[Tensor] = deque(maxlen=MAX_PAIRS)
+        self._turns: deque[Tensor] = deque(maxlen=MAX_PAIRS)  # of the gradient, over each step
 
     def _improve(self) -> None:
         direction = -self._newton()
@@ -82,19 +81,19 @@ class Lbfgs(PictureOptimizer):
         largest = float(direction.abs().max())
         if largest == 0:
             return
-        reach = min(1.0, LARGEST / largest) if self._moves else FIRST / largest
-        for _ in range(TRIES):
+        reach = min(1.0, MAX_CHANGE / largest) if self._moves else FIRST_CHANGE / largest
+        for _ in range(MAX_TRIES):
             place = self.picture + reach * direction
             terms, gradient = self._evaluate(place)
             rise = float(terms["total"] - self.terms["total"])
-            if rise <= DESCENT * reach * slope:
+            if rise <= ARMIJO_SHARE * reach * slope:
                 return self._move(place, terms, gradient)
-            lowest = -slope * reach / (2 * (rise - slope * reach))  # of the parabola through what is known
+            lowest = -slope * reach / (2 * (rise - slope * reach))  # minimum of the parabola through both places
             reach *= min(0.5, max(0.1, lowest))
         self._forget()
 
     def _newton(self) -> Tensor:
-        """The gradient times the inverse Hessian, as far as it is known (two loops, Nocedal 1980)."""
+        """Return the gradient times the approximate inverse Hessian (two-loop recursion, Nocedal 1980)."""
         found = self._gradient.clone()
         if not self._moves:
             return found
@@ -107,9 +106,9 @@ class Lbfgs(PictureOptimizer):
             found += (share - (turn * found).sum() / (move * turn).sum()) * move
         return found
 
-    def _move(self, place: Tensor, terms: Terms, gradient: Tensor) -> None:
+    def _move(self, place: Tensor, terms: TensorTerms, gradient: Tensor) -> None:
         move, turn = place - self.picture, gradient - self._gradient
-        if float((move * turn).sum()) > STRAIGHT * float(move.norm() * turn.norm()):
+        if float((move * turn).sum()) > MIN_CURVATURE * float(move.norm() * turn.norm()):
             self._moves.append(move)
             self._turns.append(turn)
         self.picture, self.terms, self._gradient = place, terms, gradient
@@ -133,18 +132,18 @@ class Lbfgs(PictureOptimizer):
 
 
 class Adam(PictureOptimizer):
-    """Adam (Kingma and Ba 2015): more steps for the same loss, a tenth of the memory for what it remembers."""
+    """Adam (Kingma and Ba 2015): more steps for the same loss, with a tenth of the memory."""
 
-    def __init__(self, losses: Callable[[Tensor], Terms], start: Tensor) -> None:
+    def __init__(self, losses: Callable[[Tensor], TensorTerms], start: Tensor) -> None:
         super().__init__(losses, start)
         self._mean, self._square = torch.zeros_like(start), torch.zeros_like(start)
 
     def _improve(self) -> None:
-        first, second = MOMENTS
+        first, second = ADAM_BETAS
         self._mean = torch.lerp(self._gradient, self._mean, first)
         self._square = torch.lerp(self._gradient.square(), self._square, second)
         mean, square = self._mean / (1 - first**self.iteration), self._square / (1 - second**self.iteration)
-        self.picture = self.picture - RATE * mean / (square.sqrt() + 1e-8)
+        self.picture = self.picture - ADAM_RATE * mean / (square.sqrt() + 1e-8)
         self.terms, self._gradient = self._evaluate(self.picture)
 
     def state(self) -> State:

@@ -1,50 +1,57 @@
-"""Stills painted by optimisation, one after another."""
+"""Stills painted by optimization, one after another."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 
 from livestyle import __version__
 from livestyle.config.painting import PaintingSettings
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.stills.ablations import SHEETS, paint_sheet
+from livestyle.stills.ablations import ABLATIONS, paint_ablation
 from livestyle.stills.batch import StylizedStill, pairs
-from livestyle.stills.gatys import GatysPainter
+from livestyle.stills.gatys import GatysPainter, Outputs
 from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import recipe_from
-from livestyle.types import OpenProgress, Say, Stop
+from livestyle.types import OpenProgress, Progress, Say, Stop
 
 
 def paint_stills(
     settings: Settings, painting: PaintingSettings, source: Path, target: Path, command: str, stop: Stop, say: Say,
     bar: OpenProgress,
 ) -> Iterator[StylizedStill]:  # fmt: skip
-    """Paint a picture, or every picture of a folder, by optimisation; yield each as it is done.
+    """Paint a picture, or every picture of a folder, by optimization.
 
     Args:
-        target: the result, or a folder, which is created.
+        settings: device, models, segmenter; painting: how to paint.
+        source: a picture or a folder; target: the result, or a folder, which is created.
         command: as typed, for the notes in the file.
-        stop: ends the run after the present iteration. What there is so far is then written.
+        stop: ends the run after the present iteration. The picture so far is then written.
+        say: takes messages; bar: shows the progress.
+
+    Yields:
+        Each picture when it is done.
 
     Raises:
         UserError: something cannot be read or written, or the only picture cannot be painted.
     """
-    jobs, sheet, curve = pairs(source, target), painting.sheet, painting.curve
-    if sheet and sheet not in SHEETS:
-        raise UserError(f"There is no sheet '{sheet}'.", f"Choose {' or '.join(SHEETS)}.", "sheet")
+    jobs, kind, curve = pairs(source, target), painting.sheet, painting.curve
+    if kind and kind not in ABLATIONS:
+        raise UserError(f"There is no sheet '{kind}'.", f"Choose {' or '.join(ABLATIONS)}.", "sheet")
     if curve:
         check_curve(curve)
-        if len(jobs) > 1 or sheet:
+        if len(jobs) > 1 or kind:
             raise UserError("A curve shows the losses of one picture.", "Leave it away, or give one picture.", "curve")
-    notes = {"Software": f"livestyle {__version__}", "livestyle-command": command}
+    outputs = Outputs({"Software": f"livestyle {__version__}", "livestyle-command": command}, painting.all_parts)
     recipe = recipe_from(settings, asdict(painting))
-    painter = GatysPainter(settings, recipe, painting.loss_network, say, notes, painting.all_parts)
+    painter = GatysPainter(settings, recipe, painting.loss_network, say, outputs, stoppable(bar, stop))
     for picture, result in jobs:
         try:
             with bar(picture.name, 1.0) as update:
-                if sheet:
-                    is_finished = paint_sheet(painter, sheet, picture, result, stop, update)
+                if kind:
+                    is_finished = paint_ablation(painter, kind, picture, result, stop, update)
                 else:
                     is_finished = painter.paint(picture, result, stop, update, curve)
         except UserError as problem:
@@ -55,3 +62,20 @@ def paint_stills(
         yield StylizedStill(picture, result, is_finished=is_finished)
         if not is_finished:
             return
+
+
+def stoppable(bar: OpenProgress, stop: Event) -> OpenProgress:
+    """Return a display of progress that raises KeyboardInterrupt in the work that it shows, once `stop` is set."""
+
+    @contextmanager
+    def opened(label: str, total: float | None) -> Iterator[Progress]:
+        with bar(label, total) as update:
+
+            def watch(done: float, note: str) -> None:
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                update(done, note)
+
+            yield watch
+
+    return opened

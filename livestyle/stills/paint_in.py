@@ -1,4 +1,4 @@
-"""A person painted into a painting: cut out, in its style, where there is room on its ground."""
+"""Paint a person into a painting: segmented, stylized, and placed where there is room on the ground."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from livestyle.files import check_target, sha256
 from livestyle.image import pixels
 from livestyle.image.blending import BLENDS
 from livestyle.image.box import Box, bounding_box
-from livestyle.image.io import OPAQUE, PICTURES, READABLE, load_image
+from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image
 from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.relight import light_of
 from livestyle.image.types import Frame, Image, Matte, size_of
@@ -27,25 +28,30 @@ from livestyle.render.filter import Filter
 from livestyle.render.stylizer import load_style
 from livestyle.types import Progress, Size
 
-Painter = Callable[[Image], Image]
+if TYPE_CHECKING:
+    from livestyle.stills.gatys import GatysPainter  # which imports torch
+    from livestyle.stills.recipe import Recipe
 
-PAINTED = 800 * 800  # pixels at which a portrait is stylized
-TALL, WIDE = 0.72, 0.62  # of the painting's sides: a person is no larger where left to itself
-GROUND = 0.95  # of the painting's height: where feet stand
-CUT = 0.5  # of a matte at the picture's border: the person goes on beyond
-LOW = 0.45  # of the person's height: what a side of the picture cuts below this goes under the painting's edge
-SHOULDERS = 0.1  # of the height: but for so much, which is faded
-FADE = 0.08  # of the height: how softly a cut ends that cannot go to an edge
-PLACES = 25  # tried from left to right
+Stylize = Callable[[Image], Image]
+
+MAX_STYLIZED_PX = 800 * 800  # of a portrait
+MAX_HEIGHT, MAX_WIDTH = 0.72, 0.62  # of a person by default, as shares of the painting's sides
+GROUND_HEIGHT = 0.95  # where feet stand, as a share of the painting's height
+MIN_CUT_MATTE = 0.5  # matte at the picture's border from which the border cuts the person
+LOW_CUT = 0.45  # share of the person's height; what a side cuts below is hidden under the painting's edge
+SHOULDER_MARGIN = 0.1  # share of the height that stays visible there, and is faded
+FADE_SHARE = 0.08  # length of a fade, as a share of the height
+TRIED_PLACES = 25  # from left to right
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where a person is to stand; None is left open.
+class Placement:
+    """Where a person stands; None leaves a value open.
+
+    From 0 to 1 the values are shares of the painting's sides, otherwise pixels.
 
     Args:
-        x, y: of the left and top of what shows of the person; height: of it. From 0 to 1 they are shares of the
-            painting's sides, otherwise pixels.
+        x, y: left and top of the visible person; height: of the person.
     """
 
     x: float | None = None
@@ -55,11 +61,13 @@ class Where:
 
 @dataclass(frozen=True)
 class Cutout:
-    """A person by itself.
+    """A person without the background.
 
     Args:
-        image, matte: of the box that holds the person; before: the same box of the whole picture, in the same style.
-        cut: of "left", "right", "top", "bottom" those at which the picture's border cuts the person.
+        image: uint8 (H, W, 3) RGB of the person's box.
+        matte: float32 (H, W) in 0..1.
+        before: the same box of the whole stylized picture.
+        cut: those of "left", "right", "top", "bottom" where the picture's border cuts the person.
     """
 
     image: Image
@@ -73,8 +81,8 @@ class Result:
     """A painting with a person in it.
 
     Args:
-        image: uint8 (H, W, 3), or (H, W, 4): the person alone.
-        seconds: that the parts took, and "all".
+        image: uint8 (H, W, 3) RGB; or (H, W, 4) RGBA, the person alone.
+        seconds: by stage, and "all".
     """
 
     image: NDArray[np.uint8]
@@ -82,22 +90,33 @@ class Result:
 
 
 def shipped_style(painting: Path, models: Path | None = None) -> str | None:
-    """The style that was made from this very file, None where there is none."""
+    """Return the style that was trained on this very file; None where there is none."""
     digest = sha256(painting)
     return next((name for name, card in find_cards("style", models).items() if card.painting_sha256 == digest), None)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path names a picture, rather than a style."""
-    return path.suffix.lower() in READABLE
+    """Return whether a path names a picture, rather than a style."""
+    return path.suffix.lower() in READABLE_SUFFIXES
 
 
 def check(portrait: Path, painting: Path, target: Path, style: Path | None, blend: str, alone: bool) -> None:
-    """Raises UserError, before minutes are spent, where the result could not be made or written."""
+    """Check, before any work, that the result can be made and written.
+
+    Args:
+        portrait, painting: the pictures.
+        target: the result.
+        style: a picture or a style's name; None for none.
+        blend: its name.
+        alone: whether the result has transparency.
+
+    Raises:
+        UserError: it cannot.
+    """
     check_target(target)
-    if target.suffix.lower() not in PICTURES:
+    if target.suffix.lower() not in PICTURE_SUFFIXES:
         raise UserError(f"{target} does not say what kind of picture to write.", "End it in .png or .jpg.")
-    if alone and target.suffix.lower() in OPAQUE:
+    if alone and target.suffix.lower() in OPAQUE_SUFFIXES:
         raise UserError(f"{target} cannot hold transparency.", "End it in .png, .webp or .tif.")
     if target.resolve() in (portrait.resolve(), painting.resolve()):
         raise UserError(f"{target} is one of the pictures itself.", "Give another name for the result.")
@@ -108,42 +127,49 @@ def check(portrait: Path, painting: Path, target: Path, style: Path | None, blen
 
 
 class PaintIn:
-    """Paints people into a painting.
+    """Paint people into a painting.
 
     Args:
-        settings: what cuts the person out, the device, whether the painting's light falls on them.
-        stylize: a style by name, or as a function that takes any size; blend: one of BLENDS.
+        settings: device, segmenter, and whether the person gets the painting's light.
+        stylize: a style's name, or a function that takes any size.
+        blend: one of BLENDS.
 
     Raises:
         UserError: there is no such style, segmenter or device.
     """
 
-    def __init__(self, settings: Settings, stylize: Painter | str, blend: str = "harmonize") -> None:
+    def __init__(self, settings: Settings, stylize: Stylize | str, blend: str = "harmonize") -> None:
         self._filter, self._blend, self._auto_light = Filter(settings, live=False), BLENDS[blend], settings.auto_light
         if isinstance(stylize, str):
             stylize = load_style(stylize, self._filter.engine, QUALITIES["best"].most, settings.models)
-        self._stylize: Painter = stylize
+        self._stylize: Stylize = stylize
 
     def prepare(self, portrait: Image, painting: Image) -> None:
-        """Make the nets ready for pictures of these sizes, which takes longer than the pictures themselves."""
+        """Compile the networks for pictures of these sizes, which takes longer than the pictures themselves.
+
+        Args:
+            portrait, painting: uint8 (H, W, 3) RGB.
+        """
         size = size_of(portrait)
         blank = np.zeros_like(portrait)
         self._filter.matte(Frame(blank, 0, 0.0))
-        self._stylize(fit(blank, painted_size(size, size_of(painting))))
+        self._stylize(fit(blank, stylized_size(size, size_of(painting))))
         tiny = blank[:8, :8]
-        self._blend(tiny, np.ones(tiny.shape[:2], np.float32), tiny, tiny)  # OpenCV makes its tables of Lab
+        self._blend(tiny, np.ones(tiny.shape[:2], np.float32), tiny, tiny)  # OpenCV initializes its tables of Lab
 
-    def __call__(self, portrait: Image, painting: Image, where: Where = Where(), alone: bool = False) -> Result:
-        """Cut out, stylize (both at once), place, blend.
+    def __call__(self, portrait: Image, painting: Image, where: Placement = Placement(), alone: bool = False) -> Result:
+        """Segment and stylize at the same time, then place and blend.
 
         Args:
-            alone: only the person, in its place, as RGBA.
+            portrait, painting: uint8 (H, W, 3) RGB.
+            where: the person stands.
+            alone: return only the person, in its place, as RGBA.
 
         Raises:
-            UserError: nobody is in the portrait, or the place is outside of the painting.
+            UserError: the portrait shows nobody, or the place is outside of the painting.
         """
         seconds, start = dict[str, float](), perf_counter()
-        shown = fit(portrait, painted_size(size_of(portrait), size_of(painting)))
+        shown = fit(portrait, stylized_size(size_of(portrait), size_of(painting)))
 
         def timed(name: str, work: Callable[[], Image | Matte]) -> Image | Matte:
             begun = perf_counter()
@@ -157,15 +183,15 @@ class PaintIn:
             matte, styled = np.asarray(matting.result(), np.float32), np.asarray(styling.result(), np.uint8)
         cutout = self._cut_out(fit_matte(matte, size_of(shown)), styled)
         box = place(cutout, painting, where)
-        person, layer, before = laid(cutout, box, size_of(painting))
+        person, layer, before = lay_out(cutout, box, size_of(painting))
         image = timed("blend", lambda: self._joined(person, layer, before, painting, box, alone))
         seconds["all"] = perf_counter() - start
         return Result(np.asarray(image, np.uint8), seconds)
 
     def _cut_out(self, matte: Matte, styled: Image) -> Cutout:
-        if matte.max() <= CUT:
+        if matte.max() <= MIN_CUT_MATTE:
             raise UserError("There is nobody in the portrait.", "Give another picture, or another --segmenter.")
-        return trimmed(self._filter.foreground(styled, matte), matte, styled)
+        return trim(self._filter.foreground(styled, matte), matte, styled)
 
     def _joined(
         self, person: Image, matte: Matte, before: Image, painting: Image, box: Box, alone: bool
@@ -185,46 +211,51 @@ class PaintIn:
         return result
 
 
-def painted_size(portrait: Size, painting: Size) -> Size:
-    """At which a portrait is stylized: about as large as it will be shown, so that strokes are the painting's size."""
-    scale = TALL * painting[1] / portrait[1]
-    return at_most((max(16, round(portrait[0] * scale)), max(16, round(portrait[1] * scale))), PAINTED)
+def stylized_size(portrait: Size, painting: Size) -> Size:
+    """Return the size at which a portrait is stylized: about that at which it is shown, so that strokes have the
+    painting's size.
+    """
+    scale = MAX_HEIGHT * painting[1] / portrait[1]
+    return at_most((max(16, round(portrait[0] * scale)), max(16, round(portrait[1] * scale))), MAX_STYLIZED_PX)
 
 
-def trimmed(styled: Image, matte: Matte, before: Image) -> Cutout:
-    """The person's box. What a side of the picture cuts low on the person goes under the edge, and is left away."""
+def trim(styled: Image, matte: Matte, before: Image) -> Cutout:
+    """Return the person's box. A part that a side of the picture cuts low on the person is left out."""
     size = size_of(matte)
     box = bounding_box(np.asarray(matte > 0.1, np.float32), size) or Box(0, 0, *size)
-    cut = {"bottom"} if (matte[-1] > CUT).any() else set[str]()
-    if (matte[0] > CUT).any():
+    cut = {"bottom"} if (matte[-1] > MIN_CUT_MATTE).any() else set[str]()
+    if (matte[0] > MIN_CUT_MATTE).any():
         cut.add("top")
     tall = box.bottom - box.top
     for side, column in (("left", 0), ("right", -1)):
-        rows = np.flatnonzero(matte[:, column] > CUT)
+        rows = np.flatnonzero(matte[:, column] > MIN_CUT_MATTE)
         if not len(rows):
             continue
         cut.add(side)
-        if "bottom" in cut and rows[0] > box.top + LOW * tall:
-            box = box._replace(bottom=min(box.bottom, round(rows[0] + SHOULDERS * tall)))
+        if "bottom" in cut and rows[0] > box.top + LOW_CUT * tall:
+            box = box._replace(bottom=min(box.bottom, round(rows[0] + SHOULDER_MARGIN * tall)))
     image, alpha, old = (np.ascontiguousarray(box.crop(array)) for array in (styled, matte, before))
     return Cutout(image, alpha, old, frozenset(cut))
 
 
-def place(cutout: Cutout, painting: Image, where: Where) -> Box:
-    """Where the cutout goes; may reach beyond the painting.
+def place(cutout: Cutout, painting: Image, where: Placement) -> Box:
+    """Return where the cutout goes. The box may reach beyond the painting.
 
-    A person whom the picture cuts below stands at the painting's lower edge, others on its ground; one cut at a side
-    stands at that side. What is left open is chosen so that little of what the painting shows is hidden.
+    A person whom the picture cuts below stands at the painting's lower edge, others on its ground. A person cut at one
+    side stands at that side. Open values are chosen so that the person hides little of the painting.
+
+    Args:
+        cutout: the person; painting: uint8 (H, W, 3) RGB; where: as asked.
 
     Raises:
-        UserError: all of it would be outside, or smaller than a pixel.
+        UserError: the whole box would be outside, or smaller than a pixel.
     """
     (width, height), (w, h) = size_of(painting), size_of(cutout.matte)
     tall = pixels_of(where.height, height) if where.height is not None else automatic_height(cutout, (width, height))
     if not 1 <= tall <= 20 * height:
         raise UserError(f"A height of {where.height:g} is not one.", "Give pixels, or a share of the painting's.")
     high, wide = round(tall), max(1, round(w * tall / h))
-    foot = height if "bottom" in cutout.cut else round(GROUND * height)
+    foot = height if "bottom" in cutout.cut else round(GROUND_HEIGHT * height)
     top = round(pixels_of(where.y, height)) if where.y is not None else 0 if is_framed(cutout) else foot - high
     left = round(pixels_of(where.x, width)) if where.x is not None else None
     if left is None:
@@ -236,49 +267,57 @@ def place(cutout: Cutout, painting: Image, where: Where) -> Box:
 
 
 def pixels_of(number: float, side: int) -> float:
-    """Pixels of a number that may be a share of a side."""
+    """Return the pixels of a number that may be a share of a side."""
     return number * side if abs(number) <= 1 else number
 
 
 def is_framed(cutout: Cutout) -> bool:
-    """Whether the picture cuts the person above and below, so that they fill the painting's height."""
+    """Return whether the picture cuts the person above and below, so that they fill the painting's height."""
     return {"top", "bottom"} <= cutout.cut
 
 
 def automatic_height(cutout: Cutout, painting: Size) -> float:
-    """A sensible height in pixels."""
+    """Return a sensible height of the person, in pixels."""
     w, h = size_of(cutout.matte)
     if is_framed(cutout):
         return painting[1]
-    share = 1.0 if {"left", "right"} <= cutout.cut else WIDE
-    return min(TALL * painting[1], share * painting[0] * h / w)
+    share = 1.0 if {"left", "right"} <= cutout.cut else MAX_WIDTH
+    return min(MAX_HEIGHT * painting[1], share * painting[0] * h / w)
 
 
 def emptiest(painting: Image, matte: Matte, top: int, cut: frozenset[str]) -> int:
-    """The left of the place, at this height, where a person hides least of what stands out."""
+    """Return the left of the place, at this height, where a person hides the least saliency.
+
+    Args:
+        painting: uint8 (H, W, 3) RGB; matte: at the size shown; top: of the place; cut: as of `Cutout`.
+    """
     (width, _), (wide, _) = size_of(painting), size_of(matte)
     sides = cut & {"left", "right"}
     if len(sides) == 1:
         return 0 if "left" in sides else width - wide
     if wide >= width or sides:
         return (width - wide) // 2
-    weights = striking(painting)
+    weights = saliency(painting)
     factor = weights.shape[0] / painting.shape[0]
     small = fit_matte(matte, (max(1, round(wide * factor)), max(1, round(matte.shape[0] * factor))))
-    row, lefts = round(top * factor), np.linspace(0.03, 0.97, PLACES) * (width - wide)
-    hidden = [covered(weights, small, row, round(left * factor)) for left in lefts]
+    row, lefts = round(top * factor), np.linspace(0.03, 0.97, TRIED_PLACES) * (width - wide)
+    hidden = [hidden_saliency(weights, small, row, round(left * factor)) for left in lefts]
     return round(float(lefts[int(np.argmin(hidden))]))
 
 
-def covered(weights: Matte, matte: Matte, top: int, left: int) -> float:
-    """How much of the weights a matte hides."""
+def hidden_saliency(weights: Matte, matte: Matte, top: int, left: int) -> float:
+    """Return how much of the weights a matte hides."""
     area = Box(left, top, left + matte.shape[1], top + matte.shape[0])
     seen = area.intersection(Box(0, 0, weights.shape[1], weights.shape[0]))
     return float((seen.crop(weights) * seen.relative_to(area).crop(matte)).sum())
 
 
-def striking(painting: Image) -> Matte:
-    """How much each place stands out, at a small size: unlike what is usual there in colour, and in detail."""
+def saliency(painting: Image) -> Matte:
+    """Return how much each place stands out, in colour and in detail, at a small size.
+
+    Returns:
+        float32 (h, w), 0 where nothing stands out.
+    """
     small = fit(painting, at_most(size_of(painting), 160 * 160))
     colors = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
     sigma = 0.02 * len(small)
@@ -289,8 +328,12 @@ def striking(painting: Image) -> Matte:
     return np.asarray(odd / (odd.mean() + 1) + fine / (fine.mean() + 1), np.float32)
 
 
-def laid(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
-    """The person, the matte and the old picture at the painting's size, each in its place."""
+def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
+    """Return the person, the matte and the whole stylized picture at the painting's size, each in its place.
+
+    Args:
+        cutout: the person; box: where it goes; size: of the painting.
+    """
     shape, here = (size[1], size[0]), box.intersection(Box(0, 0, *size))
     part, own = (box.right - box.left, box.bottom - box.top), here.relative_to(box)
     person, before, matte = (
@@ -299,23 +342,27 @@ def laid(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
         np.zeros(shape, np.float32),
     )
     alpha = np.asarray(np.clip(cv2.resize(cutout.matte, part, interpolation=cv2.INTER_AREA), 0, 1), np.float32)
-    faded(alpha, box, size, cutout.cut)
+    fade_cuts(alpha, box, size, cutout.cut)
     for target, image in ((person, cutout.image), (before, cutout.before)):
-        here.crop(target)[:] = own.crop(resized(image, part))
+        here.crop(target)[:] = own.crop(resize_sharp(image, part))
     here.crop(matte)[:] = own.crop(alpha)
     return person, matte, before
 
 
-def resized(image: Image, size: Size) -> Image:
-    """Sharp where it grows."""
+def resize_sharp(image: Image, size: Size) -> Image:
+    """Scale to a size, with cubic interpolation where the image grows."""
     grows = size[0] > image.shape[1]
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8) if grows else fit(image, size)
 
 
-def faded(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
-    """Soften, in place, what is cut and does not end at the painting's edge."""
+def fade_cuts(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
+    """Fade, in place, the cut sides of a matte that do not end at the painting's edge.
+
+    Args:
+        matte: float32 (H, W) in 0..1; box: where it goes; size: of the painting; cut: as of `Cutout`.
+    """
     h, w = matte.shape
-    reach = max(2, round(FADE * h))
+    reach = max(2, round(FADE_SHARE * h))
     inside = {"left": box.left > 0, "right": box.right < size[0], "top": box.top > 0, "bottom": box.bottom < size[1]}
     for side in (side for side in cut if inside[side]):
         steps = np.arange(w if side in {"left", "right"} else h, dtype=np.float32)
@@ -325,30 +372,43 @@ def faded(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
 
 
 def pixels_around(box: Box, size: Size) -> Box:
-    """The box with its surroundings, inside the painting."""
+    """Return the box with a quarter of its height around it, inside the painting."""
     room = round(0.25 * (box.bottom - box.top))
     return Box(box.left - room, box.top - room, box.right + room, box.bottom + room).intersection(Box(0, 0, *size))
 
 
-def gatys_stylizer(
-    settings: Settings, portrait: Path, style: Path, target: Path, loss_network: Path | None, iterations: int,
-    long_side: int, over: Event, say: Callable[[str], None], watch: Progress,
-) -> Painter | None:  # fmt: skip
-    """The portrait painted by optimisation beforehand, as a style; None where that was stopped.
+def gatys_recipe(style: Path, iterations: int, long_side: int) -> "Recipe":
+    """Return a recipe that paints a whole portrait in the style of one picture.
 
-    What there is of it lies beside the target, hidden, so that the same command goes on from there.
-
-    Raises:
-        UserError: as `Studio`.
+    Args:
+        style: the picture; iterations: in all; long_side: of what is painted, in pixels.
     """
-    from livestyle.stills.gatys import GatysPainter
     from livestyle.stills.recipe import Recipe
 
     blend = ((style, 1.0),)
+    return Recipe({"background": blend, "person": blend}, iterations, long_side)
+
+
+def gatys_stylizer(
+    painter: "GatysPainter", portrait: Path, style: Path, target: Path, stop: Event, watch: Progress
+) -> Stylize | None:
+    """Paint the portrait by optimization beforehand, and return the result as a style.
+
+    An unfinished portrait stays hidden beside the target, so that the same command resumes.
+
+    Args:
+        painter: with the recipe of `gatys_recipe`.
+        portrait: the picture; style: the picture of its style; target: the result of the whole command.
+        stop: ends the painting early; watch: takes the progress.
+
+    Returns:
+        The style; None where the painting was stopped.
+
+    Raises:
+        UserError: as `GatysPainter.paint`.
+    """
     painted = target.with_name(f".{target.stem}.{sha256(style)[:8]}.png")
-    recipe = Recipe({"background": blend, "person": blend}, iterations, long_side)
-    studio = GatysPainter(settings, recipe, loss_network, say)
-    if not studio.paint(portrait, painted, over, watch):
+    if not painter.paint(portrait, painted, stop, watch):
         return None
     image = load_image(painted)
     painted.unlink()

@@ -1,4 +1,4 @@
-"""A person painted into a painting: from files to a file."""
+"""Paint a person into a painting: from files to a file."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ def paint_in_files(
     """Paint the person of a portrait into a painting.
 
     Args:
-        target: the result, of the painting's size.
-        stop: ends an optimisation after the present iteration.
+        portrait, painting: the pictures; target: the result, of the painting's size.
+        asked: how to paint; settings: device, models, segmenter.
+        stop: ends an optimization after the present iteration.
+        say: takes messages; bar: shows the progress.
 
     Returns:
-        The seconds that each part took, and "all". None where it was stopped: the same call goes on from there.
+        The seconds by stage, and "all". None where it was stopped: the same call resumes.
 
     Raises:
-        UserError: something cannot be read or written, or nobody is in the portrait.
+        UserError: something cannot be read or written, or the portrait shows nobody.
     """
     paint_in.check(portrait, painting, target, Path(asked.style) if asked.style else None, asked.blend, asked.rgba)
     pictures = load_srgb(portrait), load_srgb(painting)
@@ -33,15 +35,17 @@ def paint_in_files(
     source = painting if stylize is None else Path(stylize)
     if paint_in.is_picture(source):
         need_torch("Painting by optimisation", ("torch", "safetensors"))
+        from livestyle.stills.gatys import GatysPainter
+        from livestyle.stills.paint import stoppable
+
+        recipe = paint_in.gatys_recipe(source, asked.iterations, asked.long_side)
+        painter = GatysPainter(settings, recipe, asked.loss_network, say, progress=stoppable(bar, stop))
         with bar(portrait.name, 1.0) as update:
-            stylize = paint_in.gatys_stylizer(
-                settings, portrait, source, target, asked.loss_network, asked.iterations, asked.long_side, stop, say,
-                update,
-            )  # fmt: skip
+            stylize = paint_in.gatys_stylizer(painter, portrait, source, target, stop, update)
         if stylize is None:
             return None
-    painter = paint_in.PaintIn(settings, stylize, asked.blend)
-    painter.prepare(*pictures)
-    result = painter(*pictures, paint_in.Where(asked.x, asked.y, asked.height), asked.rgba)
+    paint = paint_in.PaintIn(settings, stylize, asked.blend)
+    paint.prepare(*pictures)
+    result = paint(*pictures, paint_in.Placement(asked.x, asked.y, asked.height), asked.rgba)
     save_image(target, result.image)
     return result.seconds

@@ -1,4 +1,4 @@
-"""How a still is painted: every choice, its presets, and what becomes of them on a machine."""
+"""How a still is painted: every option, and its presets."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.stills.masked_loss import Layers, Weights, parse_layers
 from livestyle.stills.optimizers import OPTIMIZERS
-from livestyle.stills.style_images import LEAST_SIDE, Blend, style_pictures
+from livestyle.stills.style_images import MIN_SIDE_PX, Blend, style_pictures
 from livestyle.types import Size
 
-METHOD = 1  # raised when a recipe comes out otherwise than before, so that nothing goes on from an older state
-STARTS = ("content", "noise")
-COLORS = ("", "luminance", "histogram")
+METHOD = 1  # raised when results of a recipe change, so that no older state is resumed
+INITS = ("content", "noise")
+COLOR_METHODS = ("", "luminance", "histogram")
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,20 @@ class Recipe:
     """How a still is painted.
 
     Args:
-        styles: the style pictures of "background" and "person", those that have some.
-        iterations: of each plane, all scales together; long_side: of what is painted, px, never above the picture's.
-        scales: at most, each twice the one before: the coarse ones lay out what the fine ones draw.
-        weights: of the loss; layers: that it compares; normalised: each filter's mean activation made one.
-        optimizer: one of OPTIMIZERS; init: one of STARTS; seed: of the noise.
-        keep_colors: one of COLORS: the style's luminance with the picture's colours, or style pictures recoloured.
-        strengths: of each plane, painted against original; 1 where it has none.
-        naive: paint the whole picture in each style and composite, rather than mask the loss.
-        network: of torchvision's, what it is meant for; any loss network does.
+        styles: style pictures of "background" and "person", where they have some.
+        iterations: of each plane, over all scales.
+        long_side: of what is painted, in pixels; at most the picture's own.
+        scales: at most. Each is twice as large as the one before.
+        weights: of the losses.
+        layers: that the losses compare.
+        normalised: make each filter's mean activation one.
+        optimizer: one of OPTIMIZERS.
+        init: one of INITS.
+        seed: of the noise.
+        keep_colors: one of COLOR_METHODS: the style's luminance with the picture's colours, or recoloured paintings.
+        strengths: of each plane, painted against original, in 0..1; 1 by default.
+        naive: paint the whole picture in each style and composite, instead of masking the loss.
+        network: the loss network that the recipe was made for; any other works, too.
     """
 
     styles: Mapping[str, Blend]
@@ -51,13 +56,18 @@ class Recipe:
     network: str = "vgg19"
 
     def check(self) -> None:
-        """Raises UserError where it cannot be followed."""
+        """Check the options.
+
+        Raises:
+            UserError: one of them is wrong.
+        """
         if self.optimizer not in OPTIMIZERS:
             raise UserError(f"There is no optimizer '{self.optimizer}'.", f"Choose {' or '.join(OPTIMIZERS)}.")
-        if self.init not in STARTS:
-            raise UserError(f"There is no start '{self.init}'.", f"Choose {' or '.join(STARTS)}.")
-        if self.keep_colors not in COLORS:
-            raise UserError(f"Colours are not kept by '{self.keep_colors}'.", f"Choose {' or '.join(COLORS[1:])}.")
+        if self.init not in INITS:
+            raise UserError(f"There is no start '{self.init}'.", f"Choose {' or '.join(INITS)}.")
+        if self.keep_colors not in COLOR_METHODS:
+            methods = " or ".join(COLOR_METHODS[1:])
+            raise UserError(f"Colours are not kept by '{self.keep_colors}'.", f"Choose {methods}.")
         if not self.styles:
             raise UserError("No plane has a style picture.", "Give one: --background painting.jpg, or --person.")
         for strength in self.strengths.values():
@@ -66,30 +76,37 @@ class Recipe:
 
     @property
     def is_whole(self) -> bool:
-        """Whether one painting serves both planes, so that no matte is needed."""
+        """Return whether one painting serves both planes, so that no matte is needed."""
         return len(self.styles) == 2 and len(set(self.styles.values())) == 1 and len(set(self.strengths.values())) < 2
 
     def digest(self, *parts: object) -> str:
-        """Of all that the picture depends on, with other parts: of files their contents, not their names."""
+        """Return a SHA-256 of all that the picture depends on, with the contents of the style pictures.
+
+        Args:
+            parts: what else it depends on.
+        """
         pictures = {plane: [(sha256(p), w) for p, w in blend] for plane, blend in self.styles.items()}
         text = json.dumps([METHOD, asdict(self) | {"styles": pictures}, parts], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "masked": {},  # the defaults: masks in the loss, coarse to fine
+    "masked": {},  # masks in the loss, coarse to fine
     # Gatys et al. 2016: one scale, from noise.
     "gatys2016": {"iterations": 500, "scales": 1, "init": "noise", "normalised": True},
-    # Masked style transfer for portraits, 2017: VGG-16, content from a deep layer, activations normalised.
+    # Portrait Segmentation and Background Stylization, 2017: VGG-16, content from a deep layer.
     "background2017": {"scales": 1, "layers": Layers(content=("relu5_2",)), "normalised": True, "network": "vgg16"},
 }
 
 
 def recipe_from(settings: Settings, flags: Mapping[str, Any]) -> Recipe:
-    """The preset among a command's flags, with what the others give in place of its own; None gives nothing.
+    """Return the preset of a command's flags, with the options that are given instead of its own.
+
+    Args:
+        settings: looks and strengths; flags: by name, None where not given.
 
     Raises:
-        UserError: there is no such preset or style picture, or the recipe cannot be followed.
+        UserError: there is no such preset or style picture, or an option is wrong.
     """
     preset = flags["preset"]
     if preset not in PRESETS:
@@ -111,21 +128,21 @@ def recipe_from(settings: Settings, flags: Mapping[str, Any]) -> Recipe:
 
 
 def scales_of(size: Size, recipe: Recipe) -> list[tuple[Size, int]]:
-    """The sizes that a picture is painted at, coarse to fine, with the iterations of each.
+    """Return the sizes at which a picture is painted, coarse to fine, with the iterations of each.
 
     Raises:
-        UserError: the finest has sides under LEAST_SIDE.
+        UserError: the finest has a side under MIN_SIDE_PX.
     """
     shrink = min(1.0, recipe.long_side / max(size))
     found = [
         (round(size[0] * shrink / 2**octave), round(size[1] * shrink / 2**octave))
         for octave in range(min(recipe.scales, recipe.iterations))
     ]
-    found = [size for size in found if min(size) >= LEAST_SIDE]
+    found = [size for size in found if min(size) >= MIN_SIDE_PX]
     if not found:
         raise UserError(
             f"A picture of {size[0]}x{size[1]} is too small to paint at a long side of {recipe.long_side}.",
-            f"Both sides must come to {LEAST_SIDE} px: give a larger picture or --long-side.",
+            f"Both sides must come to {MIN_SIDE_PX} px: give a larger picture or --long-side.",
         )
     each, rest = divmod(recipe.iterations, len(found))
     return [(size, each + (number < rest)) for number, size in enumerate(reversed(found))]

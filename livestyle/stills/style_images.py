@@ -1,4 +1,4 @@
-"""Style pictures: named and mixed in a LOOK, scaled beside a still, and given its colours."""
+"""Style pictures: parsed from a look, scaled, and given a still's colours."""
 
 from pathlib import Path
 
@@ -6,40 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.errors import UserError
-from livestyle.image.io import READABLE
+from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.pixels import fit
 from livestyle.image.types import Image, Matte, size_of
 from livestyle.types import Size
 
-Blend = tuple[tuple[Path, float], ...]  # pictures and their weights, whose sum is one
+Blend = tuple[tuple[Path, float], ...]  # pictures and their weights, which sum to 1
 
-LEAST_SIDE = 32  # px of a short side that a loss network can make something of
-EVEN = 1e-3  # of brightness squared: variance that colours are taken to have at least
+MIN_SIDE_PX = 32  # the loss network needs so much
+MIN_VARIANCE = 1e-3  # of colours in 0..1, so that the covariance can be inverted
 
 
 def style_pictures(background: str | None, person: str) -> dict[str, Blend]:
-    """The style pictures of two LOOKs, by plane; of those that are none, nothing.
+    """Return the style pictures of two looks, by plane; nothing for a look that is none.
 
     Raises:
-        UserError: a look that is neither none nor names pictures.
+        UserError: a look is neither none nor the name of pictures.
     """
     looks = {"background": background or "none", "person": person}
     return {plane: parse_blend(look) for plane, look in looks.items() if look != "none"}
 
 
 def parse_blend(look: str) -> Blend:
-    """Pictures parted by +, each with @WEIGHT or an equal share of what the others leave: a.jpg+b.jpg@0.3.
+    """Return pictures parted by +, each with @WEIGHT or an equal share of the rest: a.jpg+b.jpg@0.3.
 
     Raises:
-        UserError: no such file, no picture, or weights that are not shares of one.
+        UserError: a file is missing or no picture, or the weights do not sum to 1.
     """
     look = look.removeprefix("image:")
     if Path(look).is_file():
-        return ((checked(look), 1.0),)
+        return ((check_picture(look), 1.0),)
     pictures, weights = [], []
     for part in look.split("+"):
         name, at, weight = part.rpartition("@")
-        pictures.append(checked(name if at else part))
+        pictures.append(check_picture(name if at else part))
         weights.append(_weight(look, weight) if at else None)
     rest, open_ = 1 - sum(weight or 0 for weight in weights), weights.count(None)
     if rest < -1e-9 or (not open_ and abs(rest) > 1e-9):
@@ -47,10 +47,14 @@ def parse_blend(look: str) -> Blend:
     return tuple((p, rest / open_ if w is None else w) for p, w in zip(pictures, weights, strict=True))
 
 
-def checked(name: str) -> Path:
-    """The path of a picture that is there."""
+def check_picture(name: str) -> Path:
+    """Return the path of a picture.
+
+    Raises:
+        UserError: it is missing, or of another kind.
+    """
     path = Path(name)
-    if path.suffix.lower() not in READABLE:
+    if path.suffix.lower() not in READABLE_SUFFIXES:
         raise UserError(f"'{name}' is not a picture to paint from.", "With --method gatys a LOOK is none or a file.")
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Check the name.")
@@ -67,29 +71,39 @@ def _weight(look: str, text: str) -> float:
     return weight
 
 
-def beside(painting: Image, size: Size) -> Image:
-    """A painting scaled to the area of a picture, its shape kept, so that its strokes are in proportion."""
+def scale_beside(painting: Image, size: Size) -> Image:
+    """Return a painting scaled to the area of a picture, its shape kept, so that its strokes are in proportion."""
     w, h = size_of(painting)
     scale = (size[0] * size[1] / (w * h)) ** 0.5
-    return fit(painting, (max(LEAST_SIDE, round(w * scale)), max(LEAST_SIDE, round(h * scale))))
+    return fit(painting, (max(MIN_SIDE_PX, round(w * scale)), max(MIN_SIDE_PX, round(h * scale))))
 
 
 def match_colors(painting: Image, image: Image, mask: Matte) -> Image:
-    """The painting with the colours of a picture inside a mask: their mean and covariance.
+    """Return the painting with the mean and covariance of a picture's colours inside a mask.
 
     By the square roots of both covariances (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer").
+
+    Args:
+        painting: uint8 (h, w, 3) RGB; image: uint8 (H, W, 3) RGB; mask: float32 (H, W) in 0..1.
     """
-    theirs, _, from_root = spread(painting.reshape(-1, 3), np.ones(painting.shape[:2], np.float32))
-    ours, to_root, _ = spread(image.reshape(-1, 3), mask)
+    theirs, _, from_root = color_statistics(painting.reshape(-1, 3), np.ones(painting.shape[:2], np.float32))
+    ours, to_root, _ = color_statistics(image.reshape(-1, 3), mask)
     moved = (painting / 255.0 - theirs) @ (from_root @ to_root) + ours
     return np.asarray(np.clip(moved * 255 + 0.5, 0, 255), np.uint8)
 
 
-def spread(colors: NDArray[np.uint8], weights: Matte) -> tuple[NDArray[np.float64], ...]:
-    """Mean (3,) of colours (N, 3) in 0..1, and their covariance's square root and its inverse, both (3, 3)."""
+def color_statistics(colors: NDArray[np.uint8], weights: Matte) -> tuple[NDArray[np.float64], ...]:
+    """Return the mean of colours, the square root of their covariance, and its inverse.
+
+    Args:
+        colors: uint8 (N, 3); weights: N of any shape.
+
+    Returns:
+        float64 (3,), (3, 3) and (3, 3), of colours in 0..1.
+    """
     values, shares = colors / 255.0, weights.reshape(-1) / max(float(weights.sum()), 1e-9)
     mean = shares @ values
     apart = values - mean
     squares, axes = np.linalg.eigh((apart * shares[:, None]).T @ apart)
-    roots = np.sqrt(np.maximum(squares, EVEN))
+    roots = np.sqrt(np.maximum(squares, MIN_VARIANCE))
     return mean, axes * roots @ axes.T, axes / roots @ axes.T

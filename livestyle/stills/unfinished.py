@@ -1,4 +1,4 @@
-"""A picture that is not finished: how far it has come, kept beside the result, so that the same command goes on."""
+"""A still that is not finished: its state, kept beside the result, so that the same command resumes."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,25 +10,25 @@ from torch import Tensor
 
 from livestyle.files import save_tensors
 from livestyle.image.types import Image
-from livestyle.stills.loss_curve import Row
+from livestyle.stills.loss_curve import LossRow
 
 
 @dataclass
-class Checkpoint:
-    """How far a picture has come.
+class PaintState:
+    """How far a still has come.
 
     Args:
-        place: the plane and the scale that are painted next, counted from 0; what is before them is done.
-        pictures: of each plane, as painted so far, at the size of its last whole scale.
-        painter: the state of the painter amid a scale; empty at its beginning.
+        place: plane and scale that are painted next, counted from 0. What comes before is finished.
+        pictures: uint8 (H, W, 3) RGB of each plane so far, at the size of its last finished scale.
+        optimizer: state of the optimizer within a scale; empty at its beginning.
         history: a row for each iteration.
-        plan: the long side and the optimizer that were decided on at the beginning, and hold to the end.
+        plan: long side in pixels, and name of the optimizer. They are decided once, at the beginning.
     """
 
     place: tuple[int, int] = (0, 0)
     pictures: dict[str, Image] = field(default_factory=dict)
-    painter: dict[str, Tensor] = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    history: list[LossRow] = field(default_factory=list)
     plan: tuple[int, str] | None = None
 
 
@@ -36,22 +36,23 @@ class Unfinished:
     """The file OUT.part.safetensors beside a result.
 
     Args:
-        target: the result; digest: of all that it is made from: the state of another is not taken up.
+        target: the result.
+        digest: of all that it is made from. The state of another digest is not used.
     """
 
     def __init__(self, target: Path, digest: str) -> None:
         self.path, self._digest = target.with_name(f"{target.name}.part.safetensors"), digest
 
-    def load(self) -> Checkpoint:
-        """What was saved; the beginning where nothing was, or from something else."""
+    def load(self) -> PaintState:
+        """Return the saved state; the initial one where none is saved, or one of another digest."""
         try:
             with safe_open(self.path, "pt") as file:
                 facts = json.loads(file.metadata()["facts"])
                 if facts["digest"] != self._digest:
-                    return Checkpoint()
+                    return PaintState()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return Checkpoint()
+            return PaintState()
         groups: dict[str, dict[str, Tensor]] = {"pictures": {}, "painter": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
@@ -60,19 +61,19 @@ class Unfinished:
         history = [(plane, width, height, losses) for plane, width, height, losses in facts["history"]]
         plane, scale = facts["place"]
         long_side, optimizer = facts["plan"]
-        return Checkpoint((plane, scale), pictures, groups["painter"], history, (long_side, optimizer))
+        return PaintState((plane, scale), pictures, groups["painter"], history, (long_side, optimizer))
 
-    def save(self, progress: Checkpoint) -> None:
-        """Write it aside, then rename it.
+    def save(self, state: PaintState) -> None:
+        """Write the state, whole or not at all.
 
         Raises:
             UserError: it cannot be written.
         """
-        facts = {"digest": self._digest, "place": progress.place, "history": progress.history, "plan": progress.plan}
-        tensors = {f"pictures.{plane}": torch.from_numpy(image) for plane, image in progress.pictures.items()}
-        tensors |= {f"painter.{name}": tensor for name, tensor in progress.painter.items()}
+        facts = {"digest": self._digest, "place": state.place, "history": state.history, "plan": state.plan}
+        tensors = {f"pictures.{plane}": torch.from_numpy(image) for plane, image in state.pictures.items()}
+        tensors |= {f"painter.{name}": tensor for name, tensor in state.optimizer.items()}
         save_tensors(self.path, tensors, {"facts": json.dumps(facts)})
 
     def remove(self) -> None:
-        """The picture is finished."""
+        """Remove the file, once the still is finished."""
         self.path.unlink(missing_ok=True)

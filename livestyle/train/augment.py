@@ -1,4 +1,7 @@
-"""Augmentation of portraits: warps, placement, light, degradation."""
+"""Augment portraits: warps, placement, light, degradation.
+
+Chance comes from `random`, which the caller seeds.
+"""
 
 import random
 
@@ -13,7 +16,18 @@ Picture = NDArray[np.float32]  # (H, W, 3) RGB in 0..1
 
 
 def warp(image: Image, matte: Gray, affine: NDArray[np.float64], size: Size, border: int) -> tuple[Picture, Matte]:
-    """Both moved by a 2x3 affine map, shrinking without aliases."""
+    """Warp an image and its matte by an affine map, with a blur against aliases where they shrink.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        matte: uint8 (H, W).
+        affine: (2, 3), from places of the image to places of the result.
+        size: of the result.
+        border: OpenCV's mode for what comes from outside.
+
+    Returns:
+        float32 (h, w, 3) and float32 (h, w), both in 0..1.
+    """
     shrink = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     if shrink < 0.7:
         blur = (0, 0), 0.4 / shrink
@@ -25,7 +39,16 @@ def warp(image: Image, matte: Gray, affine: NDArray[np.float64], size: Size, bor
 
 
 def placement(centre: tuple[float, float], scale: float, target: tuple[float, float]) -> NDArray[np.float64]:
-    """The affine map that brings `centre` to `target` at a scale, tilted and mirrored by chance."""
+    """Return the affine map that brings `centre` to `target` at a scale.
+
+    It also tilts by a normal angle of 6 degrees, mirrors half of the time, and stretches by 5 %.
+
+    Args:
+        centre: in the image, pixels; target: in the result, pixels; scale: of the result to the image.
+
+    Returns:
+        float64 (2, 3).
+    """
     angle = np.deg2rad(random.gauss(0, 6))
     flip = random.choice((-1.0, 1.0))
     squeeze = float(np.exp(random.gauss(0, 0.05)))
@@ -36,7 +59,17 @@ def placement(centre: tuple[float, float], scale: float, target: tuple[float, fl
 
 
 def reframe(image: Image, matte: Gray, size: Size, least: float = 0.5) -> tuple[Picture, Matte]:
-    """A random part of the picture, filling the frame; `least` is its smallest share of the whole side."""
+    """Crop a random part that fills the frame, mostly from the upper half, where heads are.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        matte: uint8 (H, W).
+        size: of the result.
+        least: smallest share of the side that may remain, in 0..1.
+
+    Returns:
+        As `warp`.
+    """
     (h, w), (width, height) = image.shape[:2], size
     cover = max(width / w, height / h)
     scale = cover / random.uniform(least, 1.0)
@@ -47,13 +80,22 @@ def reframe(image: Image, matte: Gray, size: Size, least: float = 0.5) -> tuple[
 
 
 def seat(image: Image, matte: Gray, size: Size) -> tuple[Picture, Matte]:
-    """The person somewhere in the frame, cut off by its lower edge as at a desk; black and 0 around them."""
+    """Place the person somewhere in the frame, cut off by its lower edge, as at a desk.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        matte: uint8 (H, W), 255 is person.
+        size: of the result.
+
+    Returns:
+        As `warp`, black and 0 around the person.
+    """
     (h, w), (width, height) = image.shape[:2], size
     rows, columns = np.where(matte.max(1) > 127)[0], np.where(matte.max(0) > 127)[0]
     if not len(rows):
         return warp(image, matte, placement((w / 2, h / 2), height / h, (width / 2, height / 2)), size, 0)
     top, centre = float(rows[0]), float(columns.mean())
-    reach = h - top  # down to where the picture ends
+    reach = h - top  # from the head to the lower edge
     scale = height * random.uniform(0.45, 1.5) / reach
     head = height * random.uniform(-0.05, 0.55)
     if matte[:, [0, -1]].max() > 127 and random.random() < 0.7:  # cut at a side: fill the width
@@ -61,12 +103,19 @@ def seat(image: Image, matte: Gray, size: Size) -> tuple[Picture, Matte]:
     target = width * float(np.clip(random.gauss(0.5, 0.22), 0.0, 1.0)), head
     affine = placement((centre, top), scale, target)
     foot = min(float(affine[1] @ (x, h, 1)) for x in columns[[0, -1]])
-    affine[1, 2] += max(0.0, height * 1.02 - foot)  # nobody floats: the picture's own lower edge stays out of sight
+    affine[1, 2] += max(0.0, height * 1.02 - foot)  # the picture's own lower edge stays outside the frame
     return warp(image, matte, affine, size, cv2.BORDER_CONSTANT)
 
 
 def relight(image: Picture) -> Picture:
-    """Another exposure, gamma, contrast, saturation and colour of light."""
+    """Change exposure, gamma, contrast, saturation and colour of light.
+
+    Args:
+        image: float32 (H, W, 3) in 0..1.
+
+    Returns:
+        float32 (H, W, 3), not clipped.
+    """
     gray = image.mean(2, keepdims=True)
     image = gray + (image - gray) * random.uniform(0.4, 1.4)
     image = np.asarray(cv2.pow(np.clip(image, 0, 1), float(np.exp(random.gauss(0, 0.3)))), np.float32)
@@ -75,12 +124,19 @@ def relight(image: Picture) -> Picture:
 
 
 def to_bytes(image: Picture) -> Image:
-    """A picture as a camera gives it, clipped and rounded."""
+    """Clip and round to uint8, as a camera does."""
     return np.asarray(np.clip(image, 0, 1) * 255 + 0.5, np.uint8)
 
 
 def degrade(image: Picture) -> Image:
-    """What a cheap camera adds: light, blur, noise, JPEG."""
+    """Add what a cheap camera adds: bad light, blur, noise, JPEG artefacts.
+
+    Args:
+        image: float32 (H, W, 3) in 0..1.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
+    """
     image = relight(image)
     if random.random() < 0.15:  # evening
         image = image * random.uniform(0.2, 0.6)

@@ -1,4 +1,4 @@
-"""The history of a training: losses and IoU against the images seen, kept as JSON and drawn as it goes."""
+"""The history of a training: losses and IoU against the images seen, kept as JSON and drawn."""
 
 import json
 import time
@@ -16,7 +16,13 @@ LINES = ("training", "validation")
 
 
 class Point(TypedDict):
-    """How a training stood; `validation` is empty where it was not measured."""
+    """How a training stood.
+
+    Args:
+        images: seen so far.
+        training: losses and scores, averaged over the last steps.
+        validation: the same on images that were held out; empty where they were not measured.
+    """
 
     images: int
     training: Terms
@@ -24,17 +30,17 @@ class Point(TypedDict):
 
 
 def summary(terms: Terms) -> Terms:
-    """The losses' sum, and the score where there is one; nothing of nothing."""
+    """Return the sum of the losses as `loss`, and the score where there is one; empty for no terms."""
     loss = {"loss": sum(value for name, value in terms.items() if name != MEAN_IU)} if terms else {}
     return loss | {name: value for name, value in terms.items() if name == MEAN_IU}
 
 
 class Curves:
-    """The points of a training so far; each new one is written beside its checkpoint at once.
+    """The points of a training so far. Each new point is written at once.
 
     Args:
-        checkpoint: RUNS/NAME.safetensors; the history is RUNS/NAME.curves.json and .png.
-        images: what the checkpoint has seen: points beyond are of steps that a kill undid.
+        checkpoint: RUNS/NAME.safetensors; the history is RUNS/NAME.curves.json and RUNS/NAME.curves.png.
+        images: that the checkpoint has seen. Later points belong to steps that were lost, and are dropped.
     """
 
     def __init__(self, checkpoint: Path, images: int) -> None:
@@ -44,17 +50,24 @@ class Curves:
 
     @property
     def training(self) -> Terms:
-        """The last point's."""
+        """Return the terms of the last point; empty without points."""
         return dict(self.points[-1]["training"]) if self.points else {}
 
     @property
     def validation(self) -> Terms:
-        """The last that was measured, summed up."""
+        """Return the summary of the last validation; empty without one."""
         measured = [point["validation"] for point in self.points if point["validation"]]
         return summary(measured[-1]) if measured else {}
 
     def add(self, images: int, training: Terms, validation: Terms) -> None:
-        """Append a point, write all, draw all."""
+        """Append a point, write the history and draw it.
+
+        Args:
+            images: seen so far; training, validation: as of `Point`.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
         self.points.append({"images": images, "training": training, "validation": validation})
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._path) as part:
@@ -64,7 +77,11 @@ class Curves:
 
 
 def draw(points: list[Point], path: Path) -> None:
-    """A panel for the loss and one for the IoU, training and validation in each, as a PNG."""
+    """Draw a panel for the loss and one for the IoU, with lines for training and validation.
+
+    Args:
+        points: of the history; path: of the PNG.
+    """
     from matplotlib.figure import Figure  # the object API: no window, no global state
 
     rows = {name: [(p["images"], summary(p[name])) for p in points] for name in LINES}  # type: ignore[literal-required]
@@ -82,18 +99,19 @@ def draw(points: list[Point], path: Path) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-class Sparingly:
-    """Validates whenever asked, unless that would take more than a share of the time.
+class SparseValidation:
+    """Validate on demand, within a share of the time.
 
     Args:
-        score: scores the net; None never does.
+        score: measures losses and scores; None measures nothing.
+        share: of the time that validation may take, in 0..1.
     """
 
     def __init__(self, score: Callable[[], Terms] | None, share: float = 0.015) -> None:
         self._score, self._share, self._next = score, share, float("-inf")
 
     def __call__(self, always: bool = False) -> Terms:
-        """The score, or nothing where it is not yet due."""
+        """Return the scores; nothing where validation is not due and not asked for `always`."""
         start = time.monotonic()
         if not self._score or (start < self._next and not always):
             return {}

@@ -1,10 +1,11 @@
-"""Distil the compact loss network from VGG-19: narrower, with features that are as far apart as the whole one's.
+"""Distil the compact loss network from VGG-19: narrower, with features that preserve distances.
 
-The start is in closed form: of each layer the channels that explain the others best are kept, and the next
-convolution reads all of them from those by least squares (channel pruning, He et al. 2017). Then a linear map behind
-each layer that losses are taken at, a tap, is trained with the network to give the whole one's features (Collaborative
-Distillation, Wang et al. 2020), Gram matrices and differences of those. The pictures are photos, paintings, and
-photos on their way to a painting by the narrow network's own gradient: where it leads astray, it learns.
+The start is computed in closed form. Of each layer, the channels that explain the others best are kept. The next
+convolution reads all channels from those by least squares (channel pruning, He et al. 2017).
+
+Then each compared layer gets a linear map, a tap. Taps and network learn the features of VGG-19 (Collaborative
+Distillation, Wang et al. 2020), its Gram matrices and their differences. The pictures are photos, paintings, and photos
+on their way to a painting by the narrow network's own gradient. So it learns where its gradient misleads.
 """
 
 import random
@@ -21,28 +22,40 @@ from livestyle.files import save_tensors, sha256
 from livestyle.image.io import list_pictures, load_image
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.card import KINDS, Card, save_card
+from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.tensors import as_batch
-from livestyle.train.checkpoint import Figures, TrainingStatus, load_checkpoint, train_by_the_clock
+from livestyle.train.checkpoint import Figures, load_checkpoint
 from livestyle.train.curves import Terms
+from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.photos import random_crop
 
 WIDTHS = (32, 64, 128, 256, 256)
-LAYERS = (*losses.STYLE_LAYERS, losses.CONTENT_LAYER)  # that losses are taken at
-SIDE = 128
-BATCH = 2  # photos; as many paintings, and as many pictures between them
-WAYS = (0, 1, 2, 4, 8, 16)  # steps from a photo towards the painting
-STRIDE = 0.04  # of the first of them: the mean change of a pixel
-EXAMPLES = 40  # photos and as many paintings, of which the start is computed
-JUDGED = 3, 256, 30  # photos that it is judged on when it is done, their side, and iterations of the optimisation
-HELD = 40  # each such photo is held out for the validation, and each tenth painting
-PLACES, ROUNDS = 40_000, 5  # of the least squares of a convolution
-RIDGE, RIDGE_NEAR = 1e-2, 1e-3
+LAYERS = (*losses.STYLE_LAYERS, losses.CONTENT_LAYER)  # where losses compare features
+CROP_PX = 128
+BATCH = 2  # photos, as many paintings, and as many pictures between them
+INTERMEDIATE_STEPS = (0, 1, 2, 4, 8, 16)  # of gradient descent from a photo towards the painting
+FIRST_STRIDE = 0.04  # mean change of a pixel in the first of them, in brightness of 0..1
+START_PICTURES = 40  # photos, and as many paintings, that give the start
+JUDGED_PHOTOS, JUDGED_SIDE_PX, JUDGED_ITERATIONS = 3, 256, 30  # of the optimization that measures the result
+HOLD_OUT_INTERVAL = 40  # one photo of 40 is held out for validation, and one painting of 10
+MAX_PLACES, REFIT_ROUNDS = 40_000, 5  # of the least squares of a convolution
+RIDGE, REFIT_RIDGE = 1e-2, 1e-3  # regularization, as a share of the mean second moment
 
 
 @dataclass(frozen=True)
 class LossNetworkTraining:
-    """What to distil and how; every field is a flag of `livestyle train loss-network`."""
+    """What to distil, and how. Every field is a flag of `livestyle train loss-network`.
+
+    Args:
+        photos, paintings: folders of pictures.
+        teacher: the whole network.
+        checkpoint: the file to resume from, and to write.
+        minutes: to train, over all runs together.
+        learning_rate: the highest.
+        widths: channels of the five stages.
+        device: as PyTorch calls it.
+        seed: of all chance.
+    """
 
     photos: Path
     paintings: Path
@@ -57,36 +70,43 @@ class LossNetworkTraining:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where photos and paintings are taken from."""
+    """Files of photos and paintings."""
 
     photos: list[Path]
     paintings: list[Path]
 
     def sample(self, device: str, count: int = BATCH) -> tuple[Tensor, Tensor]:
-        """Random squares of photos and of paintings, each float (N, 3, SIDE, SIDE) in [0, 1]."""
+        """Return random squares of photos and of paintings, each float (N, 3, CROP_PX, CROP_PX) in [0, 1]."""
         photos, paintings = (
-            as_batch([random_crop(load_image(random.choice(paths)), SIDE) for _ in range(count)], device)
+            as_batch([random_crop(load_image(random.choice(paths)), CROP_PX) for _ in range(count)], device)
             for paths in (self.photos, self.paintings)
         )
         return photos, paintings
 
 
 def train_loss_network(job: LossNetworkTraining) -> Iterator[TrainingStatus]:
-    """Train, or go on from the checkpoint; yields after each step."""
-    seen, held = divide(job)
+    """Train, or resume from the checkpoint.
+
+    Yields:
+        The status after each step.
+
+    Raises:
+        UserError: as `split_pictures` and `run_training`.
+    """
+    seen, held = split_pictures(job)
     random.seed(job.seed)
     torch.manual_seed(job.seed)
     teacher = job.teacher.to(job.device).to(memory_format=torch.channels_last)
     if job.checkpoint.is_file():
-        net = fresh(job.widths, teacher)
+        net = build_narrow(job.widths, teacher)
     else:
-        net = narrowed(teacher, job.widths, torch.cat(seen.sample(job.device, EXAMPLES)))
+        net = init_narrow(teacher, job.widths, torch.cat(seen.sample(job.device, START_PICTURES)))
     net = net.to(job.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam((p for p in net.parameters() if p.requires_grad), job.learning_rate)
 
-    def one(progress: float, _: int) -> tuple[int, Terms]:
+    def take_step(progress: float, _: int) -> tuple[int, Terms]:
         photos, paintings = seen.sample(job.device)
-        batch = with_ways(net, photos, paintings, random.choice(WAYS))
+        batch = add_intermediate(net, photos, paintings, random.choice(INTERMEDIATE_STEPS))
         terms = compare(net, teacher, batch)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -97,47 +117,51 @@ def train_loss_network(job: LossNetworkTraining) -> Iterator[TrainingStatus]:
     def validate() -> Terms:
         random.seed(job.seed)
         rows = []
-        for way in WAYS:
-            batch = with_ways(net, *held.sample(job.device), way)
+        for steps in INTERMEDIATE_STEPS:
+            batch = add_intermediate(net, *held.sample(job.device), steps)
             with torch.no_grad():
                 rows.append(compare(net, teacher, batch))
         return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
 
-    yield from train_by_the_clock({"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, one, validate)
+    training = Training({"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, take_step, validate)
+    yield from run_training(training)
 
 
-def divide(job: LossNetworkTraining) -> tuple[Pictures, Pictures]:
-    """What to train on, and what to validate on.
+def split_pictures(job: LossNetworkTraining) -> tuple[Pictures, Pictures]:
+    """Return the pictures to train on, and those to validate on.
 
     Raises:
-        UserError: a folder without pictures.
+        UserError: a folder holds no pictures.
     """
     photos, paintings = list_pictures(job.photos), list_pictures(job.paintings)
-    held = Pictures(photos[::HELD], paintings[:: HELD // 4])
+    held = Pictures(photos[::HOLD_OUT_INTERVAL], paintings[:: HOLD_OUT_INTERVAL // 4])
     rest = Pictures([p for p in photos if p not in held.photos], [p for p in paintings if p not in held.paintings])
     return Pictures(rest.photos or held.photos, rest.paintings or held.paintings), held
 
 
-def fresh(widths: tuple[int, ...], teacher: LossNetwork) -> LossNetwork:
-    """A narrow network whose taps have the teacher's channels; its colours, which are the teacher's, are frozen."""
+def build_narrow(widths: tuple[int, ...], teacher: LossNetwork) -> LossNetwork:
+    """Build a narrow network whose taps have the teacher's channels. Its colour map is the teacher's, and frozen."""
     net = LossNetwork(widths, {layer: teacher.widths[int(layer[4]) - 1] for layer in LAYERS})
     net.colours.load_state_dict(teacher.colours.state_dict())
     net.colours.requires_grad_(False)
-    for conv in trained(net):
+    for conv in trainable(net):
         parametrize.register_parametrization(conv, "weight", Whitened(conv), unsafe=True)
     return net
 
 
-def trained(net: LossNetwork) -> list[nn.Conv2d]:
-    """What the training changes."""
+def trainable(net: LossNetwork) -> list[nn.Conv2d]:
+    """Return the convolutions that the training changes."""
     return [*map(net.conv, net.convs), *map(net.tap, net.taps)]
 
 
 class Whitened(nn.Module):
-    """A convolution's weights as those of whitened input channels, in units of the output.
+    """Parametrize a convolution's weights for whitened input channels, in units of the output.
 
-    VGG's activations are large, positive and alike: steps of equal size for each weight, as Adam takes them, add up in
-    the mean of the channels and undo the start.
+    VGG's activations are large, positive and correlated. Adam's steps, equal for each weight, would add up in the mean
+    of the channels and undo the start.
+
+    Args:
+        conv: the convolution, unchanged until `set`.
     """
 
     white: Tensor
@@ -151,7 +175,11 @@ class Whitened(nn.Module):
         self.register_buffer("unit", torch.ones(()))
 
     def set(self, moment: Tensor, unit: Tensor) -> None:
-        """Take the input's second moments (C, C) and the output's root mean square."""
+        """Set the statistics.
+
+        Args:
+            moment: second moments of the input channels, (C, C); unit: root mean square of the output, ().
+        """
         values, vectors = torch.linalg.eigh(moment.double())
         roots = (values.clamp(min=0) + RIDGE * values.mean()).sqrt()
         self.white.copy_((vectors / roots) @ vectors.T)
@@ -166,50 +194,61 @@ class Whitened(nn.Module):
 
 
 @torch.no_grad()
-def narrowed(teacher: LossNetwork, widths: tuple[int, ...], pictures: Tensor) -> LossNetwork:
-    """The start of a training, from what the teacher makes of pictures (N, 3, H, W)."""
-    net = fresh(widths, teacher).to(pictures.device)
+def init_narrow(teacher: LossNetwork, widths: tuple[int, ...], pictures: Tensor) -> LossNetwork:
+    """Return the start of a training.
+
+    Args:
+        teacher: the whole network; widths: channels of the stages; pictures: float (N, 3, H, W) in [0, 1].
+    """
+    net = build_narrow(widths, teacher).to(pictures.device)
     theirs = ours = teacher.colours(pictures)
-    lift = torch.eye(3, device=pictures.device)  # from the narrow features to all
+    lift = torch.eye(3, device=pictures.device)  # from narrow features to the teacher's
     for name in teacher.convs:
         conv, narrow = teacher.conv(name), net.conv(name)
         if name.endswith("_1") and name != "1_1":
             theirs, ours = F.max_pool2d(theirs, 2), F.max_pool2d(ours, 2)
         wanted = conv(theirs)
         theirs = F.relu(wanted)
-        chosen = telling_channels(theirs, narrow.out_channels)
+        chosen = select_channels(theirs, narrow.out_channels)
         weight = torch.einsum("otyx,ts->osyx", conv.weight[chosen], lift)
         weight, bias = refit(weight, conv.get_parameter("bias")[chosen], ours, wanted[:, chosen])
         narrow.bias = nn.Parameter(bias)
-        put(narrow, weight, ours, wanted[:, chosen])
+        set_whitened(narrow, weight, ours, wanted[:, chosen])
         ours = F.relu(narrow(ours))
         lift = least_squares(ours, theirs)
         if f"relu{name}" in net.taps:
-            put(net.tap(f"relu{name}"), lift[..., None, None], ours, theirs)
+            set_whitened(net.tap(f"relu{name}"), lift[..., None, None], ours, theirs)
     return net
 
 
-def put(conv: nn.Conv2d, weight: Tensor, features: Tensor, output: Tensor) -> None:
-    """Set a convolution's weights, and what they are trained in."""
+def set_whitened(conv: nn.Conv2d, weight: Tensor, features: Tensor, output: Tensor) -> None:
+    """Set a convolution's weights and their parametrization.
+
+    Args:
+        conv: changed in place; weight: (O, C, h, w); features: its input; output: its wanted output.
+    """
     x = rows(features)
     conv.parametrizations.weight[0].set(x.T @ x / len(x), output.square().mean().sqrt())  # type: ignore
-    conv.weight = weight  # which goes through Whitened
+    conv.weight = weight  # through `Whitened.right_inverse`
 
 
 def refit(weight: Tensor, bias: Tensor, features: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights and bias near the given ones whose output is nearer to the wanted one, once ReLU has cut both.
+    """Return a weight and bias near the given ones whose output after ReLU is nearer to the wanted one.
 
-    Least squares over a sample of all places, again and again with what is below 0 in both left as it is.
+    Solve least squares over a sample of places, repeatedly. Where both outputs are below 0, the error counts as 0.
+
+    Args:
+        weight: (O, C, 3, 3); bias: (O,); features: the input (N, C, H, W); wanted: the output (N, O, H, W).
     """
-    at = torch.randperm(features.shape[0] * features.shape[2] * features.shape[3])[:PLACES]
+    at = torch.randperm(features.shape[0] * features.shape[2] * features.shape[3])[:MAX_PLACES]
     x = torch.cat([patches(features, at), torch.ones(len(at), 1, device=features.device)], 1)
     z = rows(wanted)[at]
     solution = torch.cat([weight.permute(1, 2, 3, 0).flatten(0, 2), bias[None]])
     moment = x.T @ x
-    ridge = RIDGE_NEAR * moment.diagonal()[:-1].mean() * torch.ones(len(moment), device=x.device)
+    ridge = REFIT_RIDGE * moment.diagonal()[:-1].mean() * torch.ones(len(moment), device=x.device)
     ridge[-1] = 0
     factor = torch.linalg.cholesky((moment + ridge.diag()).double())
-    for _ in range(ROUNDS):
+    for _ in range(REFIT_ROUNDS):
         got = x @ solution
         error = torch.where((z < 0) & (got < 0), 0.0, z.clamp(min=0) - got.where(z > 0, got.clamp(min=0)))
         solution += torch.cholesky_solve((x.T @ error).double(), factor).float()
@@ -218,7 +257,7 @@ def refit(weight: Tensor, bias: Tensor, features: Tensor, wanted: Tensor) -> tup
 
 
 def patches(features: Tensor, at: Tensor) -> Tensor:
-    """What a 3x3 convolution sees at flat places of (N, C, H, W): (places, 9 C)."""
+    """Return what a 3x3 convolution sees at flat places of (N, C, H, W): (places, 9 C)."""
     c, h, w = features.shape[1:]
     padded = F.pad(features, (1, 1, 1, 1))
     number, y, x = at // (h * w), at // w % h, at % w
@@ -227,10 +266,17 @@ def patches(features: Tensor, at: Tensor) -> Tensor:
     return seen.permute(0, 3, 1, 2).reshape(len(at), c * 9)
 
 
-def telling_channels(features: Tensor, count: int) -> Tensor:
-    """The channels of (N, C, H, W) from which the others follow best linearly, chosen one by one; (count,)."""
+def select_channels(features: Tensor, count: int) -> Tensor:
+    """Choose, one by one, the channels from which the others follow best linearly.
+
+    Args:
+        features: (N, C, H, W); count: how many.
+
+    Returns:
+        int64 (count,).
+    """
     flat = rows(features)
-    left = (flat.T @ flat).double()  # what the chosen ones leave unexplained
+    left = (flat.T @ flat).double()  # second moments that the chosen channels do not explain
     chosen: list[int] = []
     for _ in range(count):
         explained = left.square().sum(0) / left.diagonal().clamp(min=1e-9 * float(left.trace()) + 1e-30)
@@ -242,7 +288,7 @@ def telling_channels(features: Tensor, count: int) -> Tensor:
 
 
 def least_squares(ours: Tensor, theirs: Tensor) -> Tensor:
-    """The matrix (C theirs, C ours) that maps feature maps to others best."""
+    """Return the matrix (C theirs, C ours) that maps feature maps to others with the least squared error."""
     x, y = rows(ours), rows(theirs)
     moment = (x.T @ x).double()
     moment += RIDGE * moment.diagonal().mean() * torch.eye(len(moment), device=x.device)
@@ -251,14 +297,20 @@ def least_squares(ours: Tensor, theirs: Tensor) -> Tensor:
 
 
 def rows(features: Tensor) -> Tensor:
-    """(N, C, H, W) to (N H W, C)."""
+    """Flatten (N, C, H, W) to (N H W, C)."""
     return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
 
 
-def with_ways(net: LossNetwork, photos: Tensor, paintings: Tensor, steps: int) -> Tensor:
-    """Photos, paintings, and pictures that so many steps of the narrow network's gradient lead between them.
+def add_intermediate(net: LossNetwork, photos: Tensor, paintings: Tensor, steps: int) -> Tensor:
+    """Append pictures between photos and paintings, by gradient steps of the narrow network.
 
-    These start from the photo, blurred into noise at random. (N, 3, H, W) each to (3 N, 3, H, W).
+    They start from the photos, half of the time mixed with noise.
+
+    Args:
+        net: the narrow network; photos, paintings: float (N, 3, H, W) in [0, 1]; steps: of gradient descent.
+
+    Returns:
+        Photos, paintings and intermediate pictures, (3 N, 3, H, W).
     """
     noise = torch.rand(len(photos), 1, 1, 1, device=photos.device) * (torch.rand(()) < 0.5)
     state = torch.lerp(photos, torch.rand_like(photos), noise)
@@ -274,17 +326,21 @@ def with_ways(net: LossNetwork, photos: Tensor, paintings: Tensor, steps: int) -
         style = torch.stack([gram_error(losses.gram(maps[layer]), targets[layer]) for layer in losses.STYLE_LAYERS])
         total = losses.content_loss(maps, content) + 10 * style.mean()
         (gradient,) = torch.autograd.grad(total, state)
-        stride = STRIDE * (1 - step / (steps + 1))
+        stride = FIRST_STRIDE * (1 - step / (steps + 1))
         state = state - stride * gradient / gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-12)
         state = state.clamp(-0.2, 1.2)
     return torch.cat([photos, paintings, state.detach()]).contiguous(memory_format=torch.channels_last)
 
 
 def compare(net: LossNetwork, teacher: LossNetwork, batch: Tensor) -> dict[str, Tensor]:
-    """How far a narrow network is from the whole one on photos, paintings and pictures between, (3 N, 3, H, W).
+    """Return how far a narrow network is from the whole one.
 
-    features: squared error over their own square, of the layers that losses are taken at; grams: the same of the Gram
-    matrices; apart: of their differences between a picture and its painting, over the painting's.
+    Args:
+        net, teacher: the networks; batch: photos, paintings and intermediate pictures, (3 N, 3, H, W).
+
+    Returns:
+        "features": squared error over the teacher's square, at LAYERS. "grams": the same of the Gram matrices. "apart":
+            the same of their differences between a picture and its painting, over the painting's square.
     """
     with torch.autocast(batch.device.type, torch.bfloat16):
         with torch.no_grad():
@@ -305,15 +361,15 @@ def compare(net: LossNetwork, teacher: LossNetwork, batch: Tensor) -> dict[str, 
 
 
 def gram_error(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Squared difference of Gram matrices (N, C, C) over their own square, averaged."""
+    """Return the squared difference of Gram matrices (N, C, C) over their own square, averaged."""
     return ((ours - theirs).square().sum((1, 2)) / theirs.square().sum((1, 2))).mean()
 
 
 @torch.no_grad()
 def compact(net: LossNetwork) -> LossNetwork:
-    """The network with square taps: all distances between its features, and between their Gram matrices, stay.
+    """Return the network with square taps, which preserve all distances between features and between Gram matrices.
 
-    A tap W = Q R gives the features Q R x; Q has orthonormal columns, so R x is as far apart.
+    A tap W = Q R gives the features Q R x. Q has orthonormal columns, so R x has the same distances.
     """
     small = {layer: torch.linalg.qr(net.tap(layer).weight[..., 0, 0].double()).R.float() for layer in net.taps}
     out = LossNetwork(net.widths, {layer: len(matrix) for layer, matrix in small.items()})
@@ -326,15 +382,29 @@ def compact(net: LossNetwork) -> LossNetwork:
 
 
 def load_distilled(job: LossNetworkTraining) -> tuple[LossNetwork, Figures]:
-    """The compact network of a training's checkpoint, and the figures for its card: minutes, pictures, losses."""
-    net = fresh(job.widths, job.teacher)
+    """Load the compact network of a finished training.
+
+    Returns:
+        The network, and the figures for its card: minutes, images, losses.
+
+    Raises:
+        UserError: the checkpoint is damaged, or holds another network.
+    """
+    net = build_narrow(job.widths, job.teacher)
     facts = load_checkpoint(job.checkpoint, {"net": net})
     return compact(net), {"minutes": round(facts.pop("seconds") / 60, 1), **facts}
 
 
 def publish_loss_network(card: Card, net: LossNetwork, models: Path) -> Path:
-    """Write a network in half precision into MODELS/loss-networks/NAME with its card; returns its file."""
-    folder = models / KINDS[card.kind] / card.name
+    """Write a network in half precision into MODELS/loss-networks/NAME, with its card.
+
+    Returns:
+        The file of the weights.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    folder = models / KIND_FOLDERS[card.kind] / card.name
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{card.name}.safetensors"
     save_tensors(file, {key: value.half().contiguous() for key, value in net.state_dict().items()})

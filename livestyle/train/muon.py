@@ -1,35 +1,37 @@
-"""Muon for convolutions, Adam for all else: where a step is dear, each should be worth more."""
+"""Muon for convolutions, Adam for all other weights: fewer, better steps where each step is expensive."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-TIMES = 10.0  # as large as Adam's is the rate of Muon, whose steps all have the length that the weights have
-MOMENTUM = 0.95
-BETAS, EPSILON = (0.9, 0.999), 1e-8
-NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315  # of the quintic that brings all singular values near 1
+MUON_RATE_FACTOR = 10.0  # of Adam's learning rate; Muon's steps have the scale of the weights
+MOMENTUM = 0.95  # of Muon
+ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8
+QUINTIC = 3.4445, -4.7750, 2.0315  # coefficients of the polynomial that brings all singular values near 1
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose matrix is made orthogonal (Jordan et al. 2024), for the kernels of convolutions.
 
-    All directions in which a kernel may change then count alike, not the loudest ones most. Scales, shifts and the last
-    convolution, `paint`, go by Adam (Kingma and Ba 2015).
+    All directions of change then count equally. Without it, the directions with the largest gradients count most.
+    Scales, shifts and the last convolution, `paint`, use Adam (Kingma and Ba 2015).
 
     Args:
-        net: what is trained; rate: of Adam, TIMES that of Muon.
+        net: the network to train.
+        rate: learning rate of Adam; Muon's is MUON_RATE_FACTOR times that.
     """
 
     def __init__(self, net: nn.Module, rate: float) -> None:
         kernels, others = list[nn.Parameter](), list[nn.Parameter]()
         for name, p in net.named_parameters():
             (kernels if p.ndim == 4 and not name.startswith("paint") else others).append(p)
-        super().__init__([{"params": others, "lr": rate}, {"params": kernels, "lr": rate * TIMES}], {"lr": rate})
+        groups = [{"params": others, "lr": rate}, {"params": kernels, "lr": rate * MUON_RATE_FACTOR}]
+        super().__init__(groups, {"lr": rate})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step along the gradients that there are; `closure` is not called."""
+        """Take one step along the gradients that are there. `closure` is not called."""
         for group, move in zip(self.param_groups, (self._adam, self._orthogonal), strict=True):
             for p in group["params"]:
                 if p.grad is not None:
@@ -50,19 +52,26 @@ class Muon(torch.optim.Optimizer):
             state |= {"step": torch.zeros(()), "mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
         state["step"] += 1
         count = float(state["step"])
-        state["mean"].lerp_(gradient, 1 - BETAS[0])
-        state["square"].lerp_(gradient.square(), 1 - BETAS[1])
-        spread: Tensor = (state["square"] / (1 - BETAS[1] ** count)).sqrt() + EPSILON
-        mean: Tensor = state["mean"] / (1 - BETAS[0] ** count)
+        state["mean"].lerp_(gradient, 1 - ADAM_BETAS[0])
+        state["square"].lerp_(gradient.square(), 1 - ADAM_BETAS[1])
+        spread: Tensor = (state["square"] / (1 - ADAM_BETAS[1] ** count)).sqrt() + ADAM_EPSILON
+        mean: Tensor = state["mean"] / (1 - ADAM_BETAS[0] ** count)
         return mean / spread
 
 
 def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """Nearly the orthogonal matrix that is nearest, by Newton and Schulz: its singular values lie in 0.7..1.2."""
+    """Return an approximation of the nearest orthogonal matrix, by Newton-Schulz iterations.
+
+    Args:
+        matrix: (rows, columns); rounds: of the iteration.
+
+    Returns:
+        float32 (rows, columns), its singular values in about 0.7..1.2.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
     x: Tensor = (matrix.mT if tall else matrix).float()
     x = x / (x.norm() + 1e-7)
-    a, b, c = NEWTON_SCHULZ
+    a, b, c = QUINTIC
     for _ in range(rounds):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x

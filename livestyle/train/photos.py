@@ -1,4 +1,4 @@
-"""Photos to train a style on: found, decoded once, cut at random; made up where there are none."""
+"""Photos to train a style on: found, decoded once, cropped at random; synthetic ones where there are none."""
 
 import random
 from collections import OrderedDict
@@ -24,23 +24,29 @@ from livestyle.nets.engine import choose_engine
 from livestyle.types import Size
 from livestyle.video.sources.clip import DEMO, ClipSource
 
-MOST = 480  # short side that a photo is scaled to, at most
-LEAST = 48  # pixels to a side; what is smaller shows nothing once it is scaled up
-COARSE = 4  # times smaller than a photo are the mattes that are kept
-LONGEST = 4  # times the short side: of longer pictures the middle is taken
-MEMORY = 400_000_000  # bytes of decoded photos that are kept
-FRAMES, MADE_UP = 16, 112  # the built-in set: frames of the demo clip, and made-up pictures
-LEAVES = 300  # shapes of a made-up picture
-RADII = 12.0, 320.0  # of its shapes, in pixels
+MAX_SHORT_SIDE_PX = 480  # larger photos are scaled down
+MIN_SIDE_PX = 48  # smaller photos show nothing when they are scaled up
+MATTE_REDUCTION = 4  # mattes are kept at a quarter of the photo's sides
+MAX_ASPECT = 4  # of longer pictures, only the middle is used
+MAX_CACHE_BYTES = 400_000_000  # of decoded photos
+DEMO_FRAMES, SYNTHETIC_PICTURES = 16, 112  # the built-in set
+LEAF_COUNT = 300  # shapes of a synthetic picture
+LEAF_RADII_PX = 12.0, 320.0  # smallest and largest
 
 
-Source = tuple[str, Callable[[], Image]]  # a photo's name, and what loads it; that may raise UserError
+Source = tuple[str, Callable[[], Image]]  # a photo's name, and its loader, which may raise UserError
 FindPeople = Callable[[Image], Matte]
-Levels = NDArray[np.uint8]  # of a matte: 255 is person
+Levels = NDArray[np.uint8]  # (H, W), a matte in 0..255, where 255 is person
 
 
 class Sample(NamedTuple):
-    """A square cut from a photo, where people are on it, and the seed of all other chance that goes with it."""
+    """A square crop of a photo.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        people: uint8 (H, W), 255 is person.
+        seed: of all other chance that goes with the sample.
+    """
 
     image: Image
     people: Levels
@@ -48,26 +54,29 @@ class Sample(NamedTuple):
 
 
 class Photos:
-    """Photos by number; the last ones used stay in memory.
+    """Photos by number, with the most recently used ones in memory.
 
     Args:
-        sources: what there is.
-        where: for people: where they come from.
-        find_people: tells where people are on one; without, they are nowhere.
+        sources: names and loaders.
+        where: where they come from, in words.
+        find_people: makes a matte of a photo; None takes every photo for one without people.
     """
 
     def __init__(self, sources: list[Source], where: str, find_people: FindPeople | None = None) -> None:
         self.sources, self.where, self._find = sources, where, find_people
-        self.dropped: dict[int, str] = {}  # what could not be read: number to name
+        self.dropped: dict[int, str] = {}  # names of unreadable photos, by number
         self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._people: dict[int, Levels] = {}  # at a quarter of the size, of all that were ever read
-        self._room = MEMORY
+        self._people: dict[int, Levels] = {}  # reduced mattes of all photos that were ever read
+        self._free_bytes = MAX_CACHE_BYTES
 
     def pick(self, chance: random.Random) -> NDArray[np.uint8]:
-        """One at random: (H, W, 4), RGB and the levels of people's matte.
+        """Return a random photo; drop those that cannot be read.
+
+        Returns:
+            uint8 (H, W, 4): RGB and the people's matte, where 255 is person.
 
         Raises:
-            UserError: none of them can be read.
+            UserError: none of the photos can be read.
         """
         while len(self.dropped) < len(self.sources):
             number = chance.randrange(len(self.sources))
@@ -83,9 +92,9 @@ class Photos:
         if number not in self._kept:
             image = self.sources[number][1]()
             photo = self._kept[number] = np.dstack([image, self._people_on(number, image)])
-            self._room -= photo.nbytes
-            while self._room < 0 and len(self._kept) > 1:
-                self._room += self._kept.popitem(last=False)[1].nbytes
+            self._free_bytes -= photo.nbytes
+            while self._free_bytes < 0 and len(self._kept) > 1:
+                self._free_bytes += self._kept.popitem(last=False)[1].nbytes
         self._kept.move_to_end(number)
         return self._kept[number]
 
@@ -94,17 +103,19 @@ class Photos:
         if self._find is None:
             return np.zeros((h, w), np.uint8)
         if number not in self._people:
-            self._people[number] = to_gray(fit_matte(self._find(image), (w // COARSE, h // COARSE)))
+            self._people[number] = to_gray(fit_matte(self._find(image), (w // MATTE_REDUCTION, h // MATTE_REDUCTION)))
         return np.asarray(cv2.resize(self._people[number], (w, h)), np.uint8)
 
 
 class Feed:
-    """Samples by number: each has a seed of its own, so that it is the same after any stop and in any process.
+    """Samples by number. The next samples are made in a thread meanwhile.
 
-    The next ones are made on a thread while these are trained on.
+    Each sample has a seed of its own, so it is the same after any interruption and in any process.
 
     Args:
-        stride: of how many numbers the samples are that are trained on at once, in all processes.
+        photos: to crop.
+        seed: of all samples.
+        stride: from the numbers of one step to those of the next, over all processes.
     """
 
     def __init__(self, photos: Photos, seed: int, stride: int = 1) -> None:
@@ -113,7 +124,10 @@ class Feed:
         self._ahead: tuple[tuple[range, int], Future[list[Sample]]] | None = None
 
     def take(self, numbers: range, side: int) -> list[Sample]:
-        """The samples of these numbers, squares of `side`; those a stride further are begun.
+        """Return the samples of these numbers, and prefetch those a stride later.
+
+        Args:
+            numbers: of the samples; side: of the squares, in pixels.
 
         Raises:
             UserError: no photo can be read.
@@ -127,7 +141,7 @@ class Feed:
         return samples
 
     def make(self, numbers: range, side: int) -> list[Sample]:
-        """The samples of these numbers."""
+        """Return the samples of these numbers, made in this thread."""
         return [self._sample(number, side) for number in numbers]
 
     def _sample(self, number: int, side: int) -> Sample:
@@ -137,9 +151,13 @@ class Feed:
 
 
 def random_crop(image: NDArray[np.uint8], side: int, chance: random.Random | None = None) -> NDArray[np.uint8]:
-    """A square at a random scale, mirrored half of the time."""
+    """Return a square at a random scale, mirrored half of the time.
+
+    Args:
+        image: uint8 (H, W, C); side: of the square, in pixels; chance: None takes the global `random`.
+    """
     dice = chance or random.Random(random.getrandbits(64))
-    image = fit_short(image, dice.randint(side, MOST))
+    image = fit_short(image, dice.randint(side, MAX_SHORT_SIDE_PX))
     h, w = image.shape[:2]
     y, x = dice.randint(0, h - side), dice.randint(0, w - side)
     crop = image[y : y + side, x : x + side]
@@ -147,75 +165,86 @@ def random_crop(image: NDArray[np.uint8], side: int, chance: random.Random | Non
 
 
 def people_finder() -> FindPeople:
-    """The default segmenter, on the CPU."""
+    """Return the default segmenter, on the CPU."""
     return load_segmenter(Settings(), choose_engine("cpu"))[1]
 
 
 def photos_of(folder: Path | None, mine: bool = False, find_people: FindPeople | None = None) -> Photos:
-    """The photos of a folder; those of the user's pictures folder where `mine`; else the built-in set.
+    """Return the photos of a folder, of the user's pictures folder, or the built-in ones.
+
+    Args:
+        folder: of photos.
+        mine: take the user's pictures folder where no folder is given.
+        find_people: as of `Photos`.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no photos.
     """
     if folder is None and not mine:
-        return built_in(find_people)
+        return builtin_photos(find_people)
     place = folder or Path(platformdirs.user_pictures_dir())
     paths = list_pictures(place, deep=mine)
     return Photos([(path.name, partial(load_photo, path)) for path in paths], str(place), find_people)
 
 
 def load_photo(path: Path) -> Image:
-    """A photo with a short side of at most MOST, and of a long one the middle.
+    """Load a photo with a short side of at most MAX_SHORT_SIDE_PX; of a long photo, the middle.
 
     Raises:
         UserError: it cannot be read, or is too small.
     """
-    image = middle(load_image(path, MOST), LONGEST)
+    image = crop_middle(load_image(path, MAX_SHORT_SIDE_PX), MAX_ASPECT)
     w, h = size_of(image)
-    if min(w, h) < LEAST:
-        raise UserError(f"{path} is {w}x{h} pixels.", f"Give photos of at least {LEAST}x{LEAST}.")
-    return fit_short(image, MOST) if min(w, h) > MOST else image
+    if min(w, h) < MIN_SIDE_PX:
+        raise UserError(f"{path} is {w}x{h} pixels.", f"Give photos of at least {MIN_SIDE_PX}x{MIN_SIDE_PX}.")
+    return fit_short(image, MAX_SHORT_SIDE_PX) if min(w, h) > MAX_SHORT_SIDE_PX else image
 
 
-def middle(image: Image, times: int) -> Image:
-    """A picture itself, or the middle of one whose long side is more than so many times the short one."""
+def crop_middle(image: Image, times: int) -> Image:
+    """Return the middle of a picture whose long side is more than `times` the short one; others unchanged."""
     h, w = image.shape[:2]
     top, left = (max(0, side - times * min(h, w)) // 2 for side in (h, w))
     return np.ascontiguousarray(image[top : h - top, left : w - left])
 
 
-def built_in(find_people: FindPeople | None = None) -> Photos:
-    """Frames of the demo clip, and made-up pictures: better than nothing."""
-    frames = [(f"frame {n}", partial(demo_frame, n)) for n in range(FRAMES)]
-    made_up = [(f"made-up picture {n}", partial(dead_leaves, n)) for n in range(MADE_UP)]
-    where = f"the built-in set ({FRAMES} frames of the demo clip, {MADE_UP} made-up ones)"
+def builtin_photos(find_people: FindPeople | None = None) -> Photos:
+    """Return frames of the demo clip and synthetic pictures, which are better than nothing."""
+    frames = [(f"frame {n}", partial(demo_frame, n)) for n in range(DEMO_FRAMES)]
+    made_up = [(f"made-up picture {n}", partial(dead_leaves, n)) for n in range(SYNTHETIC_PICTURES)]
+    where = f"the built-in set ({DEMO_FRAMES} frames of the demo clip, {SYNTHETIC_PICTURES} made-up ones)"
     return Photos([*frames, *made_up], where, find_people)
 
 
 def demo_frame(number: int = 0) -> Image:
-    """One of FRAMES frames, evenly spread over the demo clip: 640x360."""
+    """Return one of DEMO_FRAMES frames, evenly spread over the demo clip: uint8 (360, 640, 3) RGB."""
     return demo_frames()[number]
 
 
 @cache
 def demo_frames() -> list[Image]:
-    """FRAMES of the demo clip's."""
+    """Return DEMO_FRAMES frames, evenly spread over the demo clip."""
     with ClipSource(str(DEMO)) as clip:
-        every = max(1, (clip.info.total or FRAMES) // FRAMES)
-        return [frame.image for frame in islice(clip, 0, FRAMES * every, every)]
+        every = max(1, (clip.info.total or DEMO_FRAMES) // DEMO_FRAMES)
+        return [frame.image for frame in islice(clip, 0, DEMO_FRAMES * every, every)]
 
 
-def dead_leaves(seed: int, size: Size = (640, MOST)) -> Image:
-    """A made-up picture with the statistics of photographs: shapes that hide one another, shaded, and with texture.
+def dead_leaves(seed: int, size: Size = (640, MAX_SHORT_SIDE_PX)) -> Image:
+    """Draw a synthetic picture with the statistics of photographs: shaded, textured shapes that occlude one another.
 
-    Dead leaves (Lee, Mumford and Huang 2001), whose radii are distributed as r^-3; nets learn from such pictures much
-    of what they learn from photos (Baradad et al. 2021).
+    The dead-leaves model (Lee, Mumford and Huang 2001) has radii distributed as r^-3. Networks learn from such pictures
+    much of what they learn from photos (Baradad et al. 2021).
+
+    Args:
+        seed: of the picture; size: (width, height) in pixels.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
     """
     dice = np.random.default_rng(seed)
-    low, high = (radius**-2.0 for radius in RADII)
+    low, high = (radius**-2.0 for radius in LEAF_RADII_PX)
     image, texture = clouds(dice, size), clouds(dice, size)
-    palette = dice.uniform(10, 245, (6, 1)) + dice.normal(0, 35, (6, 3))  # photos are far from full colours
-    for share in dice.uniform(0, 1, LEAVES):
+    palette = dice.uniform(10, 245, (6, 1)) + dice.normal(0, 35, (6, 3))  # photos are not fully saturated
+    for share in dice.uniform(0, 1, LEAF_COUNT):
         radius = (low + share * (high - low)) ** -0.5
         outline = leaf(dice, radius) + dice.uniform((0, 0), size)
         left, top, width, height = cv2.boundingRect(outline.astype(np.int32))
@@ -226,7 +255,7 @@ def dead_leaves(seed: int, size: Size = (640, MOST)) -> Image:
             corner = np.array((part[1].start, part[0].start))
             cv2.fillPoly(mask, [np.round(outline - corner).astype(np.int32)], 255)
             colour = palette[dice.integers(len(palette))] + dice.normal(0, 12, 3)
-            grain = np.roll(texture, tuple(dice.integers(0, MOST, 2)), (0, 1))[part] - 128
+            grain = np.roll(texture, tuple(dice.integers(0, MAX_SHORT_SIDE_PX, 2)), (0, 1))[part] - 128
             slope = np.linspace(-1, 1, patch.shape[1])[:, None] * dice.normal(0, 25)
             filled = colour + slope + grain * dice.uniform(0, 0.8)
             np.copyto(patch, filled.astype(np.float32), where=mask[..., None] > 0)
@@ -234,7 +263,14 @@ def dead_leaves(seed: int, size: Size = (640, MOST)) -> Image:
 
 
 def leaf(dice: np.random.Generator, radius: float) -> NDArray[np.float64]:
-    """The outline of a shape around 0, (N, 2): an ellipse, or a polygon of 3 to 6 corners."""
+    """Draw the outline of a shape around 0: an ellipse, or a polygon of 3 to 6 corners.
+
+    Args:
+        dice: draws it; radius: in pixels.
+
+    Returns:
+        float64 (N, 2), in pixels.
+    """
     corners = dice.choice([3, 4, 4, 5, 6, 32, 32])
     turn = dice.uniform(0, 2 * np.pi)
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + turn
@@ -244,7 +280,11 @@ def leaf(dice: np.random.Generator, radius: float) -> NDArray[np.float64]:
 
 
 def clouds(dice: np.random.Generator, size: Size) -> NDArray[np.float32]:
-    """Noise whose amplitude falls as one over the frequency, as that of photographs does: (H, W, 3) around 128."""
+    """Draw noise with an amplitude of 1 / frequency, as photographs have.
+
+    Returns:
+        float32 (H, W, 3) around 128.
+    """
     noise = np.zeros((size[1], size[0], 3), np.float32)
     for octave in range(1, 7):
         cells = dice.normal(0, 90 / octave, (2**octave * 3 // 4 + 1, 2**octave + 1, 3)).astype(np.float32)

@@ -15,9 +15,12 @@ from livestyle.train.curves import Terms
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which of how many processes this is; alone unless told.
+    """The number of this process among those that train together. All of them call each method at the same point.
 
-    All call each method at the same point. `device` is this process's own; the first process decides and writes.
+    Args:
+        device: this process's own, as PyTorch calls it.
+        rank: its number; 0 decides and writes.
+        count: of processes.
     """
 
     device: str = "cpu"
@@ -26,11 +29,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this one decides, writes and speaks."""
+        """Return whether this process decides, writes and prints."""
         return self.rank == 0
 
     def lead(self, value: float) -> float:
-        """The first process's value."""
+        """Return the first process's value."""
         if self.count == 1:
             return value
         told = self._tensor([value])
@@ -38,7 +41,7 @@ class Ranks:
         return float(told)
 
     def average(self, terms: Terms) -> Terms:
-        """Named numbers, averaged over the processes, which all name the same."""
+        """Return named numbers averaged over the processes, which all have the same names."""
         if self.count == 1:
             return terms
         total = self._tensor(list(terms.values()))
@@ -46,7 +49,7 @@ class Ranks:
         return dict(zip(terms, (total / self.count).tolist(), strict=True))
 
     def average_gradients(self, net: nn.Module) -> None:
-        """Each gradient becomes the mean of the processes' own, one that is missing counting as 0."""
+        """Replace each gradient by the mean over the processes, where a missing one counts as 0."""
         if self.count == 1:
             return
         wanted = [p for p in net.parameters() if p.requires_grad]
@@ -62,17 +65,20 @@ class Ranks:
 
 
 def training_device(device: str) -> str:
-    """The device that is asked for, as PyTorch calls it.
+    """Return the device as PyTorch calls it.
 
     Raises:
-        UserError: there is none such.
+        UserError: there is no such device.
     """
     return "cpu" if device == "cpu" else choose_engine(device).device.lower()
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """The processes that torchrun started, or this one alone, each with its device.
+    """Join the processes that torchrun started; without torchrun, there is this one alone.
+
+    Args:
+        device: as PyTorch calls it; with several processes, each takes a GPU of its own.
 
     Raises:
         UserError: there are fewer GPUs than processes.
@@ -96,7 +102,7 @@ def joined(device: str) -> Iterator[Ranks]:
 
 
 def mixed(device: str) -> torch.autocast:
-    """bfloat16 where the device computes it faster, float32 elsewhere."""
+    """Return an autocast to bfloat16 where the device computes that faster; elsewhere one that does nothing."""
     kind = torch.device(device).type
     fast = kind == "cpu" or (kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.autocast(kind, torch.bfloat16, enabled=fast)

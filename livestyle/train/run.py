@@ -1,4 +1,4 @@
-"""Whole trainings: from what was asked for to a model that is published."""
+"""Whole trainings: from the settings to a published model."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,53 +13,57 @@ from livestyle.matting.published import SEGMENTERS
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import Card
 from livestyle.nets.library import user_folder
-from livestyle.nets.loss_network import open_loss_network, quicker
+from livestyle.nets.loss_network import open_loss_network, quick_network
 from livestyle.train import loss_network as distillation
-from livestyle.train.checkpoint import Figures, TrainingStatus
+from livestyle.train.checkpoint import Figures
+from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
 from livestyle.train.photos import demo_frame, people_finder, photos_of
 from livestyle.train.publish import StyleFacts, load_trained, publish, publish_style, reserve
 from livestyle.train.ranks import joined, training_device
 from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
 from livestyle.train.style import StyleTraining, load_painting, train_style
-from livestyle.types import Say
+from livestyle.types import OpenProgress, Say
 
-Follow = Callable[[Iterable[TrainingStatus], bool], None]  # runs a training; whether its progress is shown
+Follow = Callable[[Iterable[TrainingStatus], bool], None]  # runs a training; the flag shows its progress
 Network = tuple[LossNetwork, Path]  # with its file
-# Told the network, its teacher, paintings, photos, their side and the iterations; returns figures for the card.
+# Takes the network, its teacher, paintings, photos, their side and the iterations. Returns figures for the card.
 Judge = Callable[[Network, Network, list[Path], list[Path], int, int], Figures]
 
 
 def run_style_training(
-    picture: Path, name: str, asked: StyleTrainingSettings, command: str, say: Say, follow: Follow
+    picture: Path, name: str, asked: StyleTrainingSettings, command: str, say: Say, follow: Follow, bar: OpenProgress
 ) -> Path | None:
     """Train a style and publish it.
 
     Args:
-        picture: the painting; name: of the style; command: as typed, for its card.
+        picture: the painting; name: of the style; asked: how to train.
+        command: as typed, for the card.
+        say: takes messages; follow: runs the training; bar: shows a download.
 
     Returns:
-        The folder of models that holds it. None in all processes but the first of several.
+        The folder of models that holds it. None in the other processes of several.
 
     Raises:
         UserError: the name, the painting or the photos cannot be used, or the folder cannot be written.
     """
     models = asked.out or user_folder()
-    reserve(name, models)  # what is wrong is said before anything is fetched
+    reserve(name, models)  # wrong arguments are reported before anything is fetched
     load_painting(picture)
     photos = photos_of(asked.photos, asked.my_photos, people_finder() if asked.people != 1 else None)
     with joined(training_device(asked.device)) as ranks:
-        tell = say if ranks.first else lambda line: None
+        say_first = say if ranks.first else lambda line: None
         if asked.photos is None and not asked.my_photos:
-            tell(f"Trains on {photos.where}: a few hundred photos give better results (--photos DIR or --my-photos).")
-        network, _ = open_loss_network(asked.loss_network, ranks.device, tell)
+            better = "a few hundred photos give better results (--photos DIR or --my-photos)"
+            say_first(f"Trains on {photos.where}: {better}.")
+        network, _ = open_loss_network(asked.loss_network, ranks.device, say_first, progress=bar)
         job = StyleTraining(
             picture, photos, network, asked.runs / f"{name}.safetensors",
-            None if asked.teacher == "" else quicker(network), asked.arch, asked.minutes, asked.teacher, asked.start,
-            people_weight=asked.people, still_weight=asked.still, learning_rate=asked.rate, batch=asked.batch,
+            None if asked.teacher else quick_network(network), asked.arch, asked.minutes, asked.teacher, asked.start,
+            people_weight=asked.people, stability_weight=asked.still, learning_rate=asked.rate, batch=asked.batch,
             models=asked.out if asked.out and asked.out.is_dir() else None, ranks=ranks, seed=asked.seed,
         )  # fmt: skip
-        follow(train_style(job, tell), ranks.first)
+        follow(train_style(job, say_first), ranks.first)
         if not ranks.first:
             return None
     source = asked.origin or str(picture.absolute())
@@ -76,7 +80,9 @@ def run_segmenter_training(
 
     Args:
         arch: one of ARCHS; data: folders of pairs; rooms: a folder of pictures without people.
-        encoders: the folder of pretrained networks; command: as typed, for its card.
+        encoders: the folder of pretrained networks; asked: how to train.
+        command: as typed, for the card.
+        say: takes messages; follow: runs the training.
 
     Returns:
         The folder of models that holds it.
@@ -105,13 +111,15 @@ def run_segmenter_training(
 
 def run_loss_network_training(
     photos: Path, paintings: Path, asked: LossNetworkTrainingSettings, command: str, say: Say, follow: Follow,
-    judge: Judge,
+    bar: OpenProgress, judge: Judge,
 ) -> tuple[Card, Path]:  # fmt: skip
-    """Distil the compact loss network, have it judged, and publish it.
+    """Distil the compact loss network, measure it, and publish it.
 
     Args:
-        photos, paintings: folders; command: as typed, for its card.
-        judge: measures the result on what was held out.
+        photos, paintings: folders; asked: how to train.
+        command: as typed, for the card.
+        say: takes messages; follow: runs the training; bar: shows a download.
+        judge: measures the result on pictures that were held out.
 
     Returns:
         Its card, and the file of its weights.
@@ -119,16 +127,17 @@ def run_loss_network_training(
     Raises:
         UserError: pictures or the teacher cannot be read, or the folder cannot be written.
     """
-    teacher, file = open_loss_network(asked.loss_network, asked.device, say)
+    teacher, file = open_loss_network(asked.loss_network, asked.device, say, progress=bar)
     job = LossNetworkTraining(
         photos, paintings, teacher, asked.runs / "compact.safetensors", asked.minutes, asked.rate, distillation.WIDTHS,
         asked.device, asked.seed,
     )  # fmt: skip
     follow(distillation.train_loss_network(job), True)
     net, facts = distillation.load_distilled(job)
-    held, (images, size, iterations) = distillation.divide(job)[1], distillation.JUDGED
-    networks = (net.to(asked.device), job.checkpoint), (teacher, file)
-    facts |= judge(*networks, held.paintings, held.photos[:images], size, iterations)
+    held, networks = distillation.split_pictures(job)[1], ((net.to(asked.device), job.checkpoint), (teacher, file))
+    photos_to_judge = held.photos[: distillation.JUDGED_PHOTOS]
+    size, iterations = distillation.JUDGED_SIDE_PX, distillation.JUDGED_ITERATIONS
+    facts |= judge(*networks, held.paintings, photos_to_judge, size, iterations)
     card = Card(
         "compact", "loss-network", "Compact VGG-19: the loss network where the whole one is not at hand", "vgg19", {},
         asked.license, asked.origin or str(file), asked.data or f"{photos}, {paintings}", command, facts, default=True,

@@ -1,4 +1,4 @@
-"""Training scenes: portraits before rooms, endlessly."""
+"""Training scenes: portraits before rooms, without end."""
 
 import random
 from collections.abc import Callable
@@ -20,19 +20,21 @@ from livestyle.types import Size
 Loaded = TypeVar("Loaded")
 
 
-load_pair = lru_cache(4096)(read_pair)  # about a gigabyte of portraits: decoding costs as much as all the rest
+load_pair = lru_cache(4096)(read_pair)  # about 1 GB; decoding costs as much as all other work on a sample
 load_room = lru_cache(1024)(load_image)
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Makes training pictures; `sample` draws one.
+    """Make training pictures.
 
     Args:
-        pairs: portraits with mattes; rooms: pictures without people. What cannot be read is dropped when met.
-        pasted: share of samples with the person moved before another room.
-        empty: share of samples without anybody; clean: share of samples left as sharp and as lit as they are.
-        dropped: names of what was.
+        pairs: portraits with mattes.
+        rooms: pictures without people.
+        pasted: share of samples with a person pasted before another room, in 0..1.
+        empty: share of samples without people.
+        clean: share of samples that are not degraded.
+        dropped: names of files that could not be read.
     """
 
     pairs: list[Pair]
@@ -43,7 +45,17 @@ class Scenes:
     dropped: list[str] = field(default_factory=list)
 
     def sample(self, size: Size) -> tuple[Image, Matte]:
-        """One picture and its matte at `size`, as a webcam could have taken it."""
+        """Draw one picture as a webcam could have taken it, and its matte.
+
+        Args:
+            size: (width, height) in pixels.
+
+        Returns:
+            uint8 (H, W, 3) RGB and float32 (H, W) in 0..1, where 1 is person.
+
+        Raises:
+            UserError: no file can be read.
+        """
         draw = random.random()
         if draw < self.empty:
             image, matte = self._room(size), np.zeros(size[::-1], np.float32)
@@ -78,7 +90,7 @@ class Scenes:
         for _ in range(2 if random.random() < 0.15 else 1):
             person, matte = seat(*self._draw(self.pairs, load_pair), size)
             soft = cv2.GaussianBlur(matte, (0, 0), random.uniform(0.3, 0.9)).astype(np.float32)
-            # Half a pixel inwards: the rim of a hand-drawn matte still shows the old background.
+            # Shrink by half a pixel: the rim of a hand-drawn matte shows the old background.
             soft = np.clip(soft * 1.5 - 0.5 * random.random(), 0, 1).astype(np.float32)
             canvas = soft[..., None] * relight(person) + (1 - soft[..., None]) * canvas
             total = np.maximum(total, soft)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.config.options import read_size
-from livestyle.evaluate.speed.bench import median
+from livestyle.evaluate.speed.bench import median_of
 from livestyle.files import atomic_write
 from livestyle.nets.engine import cpu_name
 
@@ -71,7 +71,7 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> str:
     lines = [f"{first['engine']}; medians of {len(next(iter(runs.values())))} runs each\n",
              "| | size | filter p50 / p95, ms | filter, fps | end to end, fps | times naive | style's size | graphs |",
              "| --- " * 8 + "|"]  # fmt: skip
-    for name, facts in ((name, median(found)) for name, found in runs.items()):
+    for name, facts in ((name, median_of(found)) for name, found in runs.items()):
         took, ratio = facts["filter_ms"], facts.get("ratio")
         size, painted = ("x".join(map(str, facts[key])) for key in ("size", "style_size"))
         lines.append(

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from livestyle.evaluate.speed.bench import median
+from livestyle.evaluate.speed.bench import median_of
 from livestyle.evaluate.speed.scaling import markdown
 from livestyle.nets.engine import cpu_name
 
@@ -96,7 +96,7 @@ Row = tuple[str, str, str, str]  # claim, value, flags of bench, what was looked
 def case_rows(facts: Facts) -> Iterator[Row]:
     """Yield a row for each case, medians of its runs."""
     for name, runs in facts["runs"].items():
-        now = median(runs)
+        now = median_of(runs)
         latency = now["latency_ms"]
         value = (
             f"{now['fps']:.1f} fps, {now['cpu_ms_per_frame']:.1f} CPU ms a frame, latency {latency['p50']:.1f} ms "
@@ -111,7 +111,7 @@ def peak_row(facts: Facts) -> Row:
     runs = facts["runs"]["640x360"]
     values = [", ".join(f"{rate:.0f} in {kind}" for kind, rate in runs[0]["peak"]["gops"].items() if rate)]
     for number, net in enumerate(runs[0]["peak"]["nets"]):
-        now = median([run["peak"]["nets"][number] for run in runs])
+        now = median_of([run["peak"]["nets"][number] for run in runs])
         work = f"{now['gop']:.2f} billion in {now['cpu_ms']:.1f} ms"
         values.append(f"`{net['name']}` at {by(net['size'])} reaches {100 * now['share']:.0f} % ({work})")
     return "Peak of a core, billion operations a second", ". ".join(values) + ".", " --peak", "-"

@@ -55,9 +55,9 @@ def train(folder: Path, minutes: float = 60.0) -> None:
     from PIL import Image
 
     from livestyle.nets.library import find_card
-    from livestyle.train import checkpoint, curves
+    from livestyle.train import curves, loop
 
-    checkpoint.EVERY = 0.0
+    loop.CHECKPOINT_INTERVAL_S = 0.0
     curves.draw = lambda points, path: Image.new("L", (8, 8)).save(path, "PNG")  # charts take longest
     livestyle(
         "train", "style", folder / "painting.png", "tiny", "--minutes", minutes, "--loss-network", "compact",
@@ -99,9 +99,9 @@ def finish_training(folder: Path) -> None:
 
 def paint(folder: Path, iterations: int = 100_000) -> None:
     """A still by optimisation, its state written after each iteration."""
-    from livestyle.stills import gatys as studio
+    from livestyle.stills import gatys
 
-    studio.PREVIEW = studio.SPARING = 0.0
+    gatys.PREVIEW_INTERVAL_S = gatys.SAVE_RATIO = 0
     livestyle(
         "photo", folder / "photo.png", folder / "out.png", "--method", "gatys", "--iterations", iterations,
         "--background", folder / "painting.png", "--person", "none", "--long-side", 96, "--device", "cpu",
@@ -274,7 +274,7 @@ def warm() -> None:
     """Import what children need, so that they begin at once."""
     import torch
 
-    from livestyle.stills import gatys as studio  # noqa: F401
+    from livestyle.stills import gatys  # noqa: F401
     from livestyle.train import style  # noqa: F401
 
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from livestyle.files import sha256
 from livestyle.image.io import load_image, load_notes
 from livestyle.nets.card import load_card
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.fetch import LARGEST
+from livestyle.nets.fetch import MAX_DOWNLOAD_BYTES
 from livestyle.nets.library import find_cards
 from livestyle.nets.onnx_check import check_onnx
 from livestyle.nets.openvino_net import OpenVinoNet
@@ -120,7 +120,7 @@ def test_a_hostile_net_is_refused(name: str, tmp_path: Path) -> None:
 def test_a_file_larger_than_any_net_is_refused(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"large{suffix}"
     with file.open("wb") as opened:
-        opened.truncate(LARGEST + 1)  # takes no room
+        opened.truncate(MAX_DOWNLOAD_BYTES + 1)  # takes no room
     with pytest.raises(UserError, match="large"):
         style_card(str(file)).path(suffix)
 

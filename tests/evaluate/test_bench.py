@@ -19,12 +19,12 @@ from support.pictures import draw_card
 from livestyle.cli import main as cli
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.evaluate.charts import draw_naive
+from livestyle.evaluate.charts import draw_baseline
 from livestyle.evaluate.speed import baseline as naive
-from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Baseline, Stretch
-from livestyle.evaluate.speed.bench import Job, bench, compare, together
-from livestyle.evaluate.speed.cores import OtherLoad, allowed, kept_to, taken
-from livestyle.evaluate.speed.jpeg_frames import LEAST, JpegFrames, decode, encode, encoded, there_and_back
+from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Baseline, Timings
+from livestyle.evaluate.speed.bench import BenchOptions, bench, compare, merge
+from livestyle.evaluate.speed.cores import OtherLoad, allowed_cores, limited_to, occupied
+from livestyle.evaluate.speed.jpeg_frames import MIN_FRAMES, JpegFrames, decode, encode, load_jpegs, there_and_back
 from livestyle.live.report import Report
 from livestyle.types import Stop
 
@@ -47,7 +47,7 @@ def test_frames_are_the_clips_own_as_a_webcam_sends_them() -> None:
     for frame, at in zip(frames, (1, 2, 2, 1, 0, 0), strict=True):
         assert (frame.image == decode(jpegs[at])).all()
     assert np.abs(frames[0].image.astype(int) - draw_card(64, 48, 1)).mean() < 6
-    assert len(encoded("demo", (32, 18))) == 120
+    assert len(load_jpegs("demo", (32, 18))) == 120
 
 
 def test_a_camera_sends_no_frame_early() -> None:
@@ -58,8 +58,8 @@ def test_a_camera_sends_no_frame_early() -> None:
 
 
 def test_frames_end_after_their_time_but_for_the_least() -> None:
-    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), seconds=0))) == LEAST
-    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), pace=50, seconds=0.1))) in {LEAST, 4, 5}
+    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), seconds=0))) == MIN_FRAMES
+    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), pace=50, seconds=0.1))) in {MIN_FRAMES, 4, 5}
 
 
 @on_linux
@@ -81,14 +81,14 @@ def test_latency_counts_from_before_the_decoding() -> None:
 
 @on_linux
 def test_cores_are_chosen_and_given_back() -> None:
-    before = allowed()
-    with kept_to(1):
-        assert allowed() == before[:1]
+    before = allowed_cores()
+    with limited_to(1):
+        assert allowed_cores() == before[:1]
         code = "import os; print(sorted(os.sched_getaffinity(0)))"
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert child.stdout.strip() == str(before[:1])
-    assert allowed() == before
-    with pytest.raises(UserError, match="cores"), kept_to(10**6):
+    assert allowed_cores() == before
+    with pytest.raises(UserError, match="cores"), limited_to(10**6):
         pass
 
 
@@ -99,15 +99,15 @@ def test_a_core_is_taken_and_given_back() -> None:
         return [Path(f"/proc/{child}") for child in mine.read_text().split()]
 
     before = spinners()
-    with taken(1):
+    with occupied(1):
         (spinner,) = set(spinners()) - set(before)
-        assert os.sched_getaffinity(int(spinner.name)) == {allowed()[-1]}
+        assert os.sched_getaffinity(int(spinner.name)) == {allowed_cores()[-1]}
     assert not spinner.exists()
 
 
 def test_a_bench_at_a_cameras_pace_beside_other_work() -> None:
     told: list[float] = []
-    job = Job("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0, children=1)
+    job = BenchOptions("demo", SMALL, 0.5, pace=20, busy=1 if hasattr(os, "sched_setaffinity") else 0, children=1)
     result = bench(PLAIN, job, Stop(), lambda _: None, lambda done, _: told.append(done))
     assert 1 <= result["frames"] <= 10
     assert result["first_frame_s"] > 0
@@ -123,14 +123,14 @@ def test_several_reports_add_up() -> None:
             "stages_ms": {"read": 1.0}, "cpu_ms_per_frame": 5.0, "rss_mb": 1.0, "style_size": (2, 2),
             "matte_size": (1, 1), "segment_share": 1.0, "stylize_share": 1.0, "stylize_area": 1.0}  # fmt: skip
     reports = [Report(**{**told, "fps": fps, "latency_ms": {"p50": fps / 2}}) for fps in (3.0, 9.0, 4.0)]
-    whole = together(reports)
+    whole = merge(reports)
     assert (whole.frames, whole.seconds, whole.dropped) == (9, 3.0, 3)
     assert (whole.fps, whole.latency_ms, whole.engine) == (4.0, {"p50": 2.0}, "e")
 
 
 def test_a_ratio_is_the_median_over_the_rounds() -> None:
     ours = [SimpleNamespace(fps=fps, cpu_ms_per_frame=10.0) for fps in (10.0, 30.0, 50.0)]
-    naive = [Stretch(2, 2.0, 0.4, [900.0, 1100.0], {name: [1.0, 3.0] for name in STAGES})] * 3
+    naive = [Timings(2, 2.0, 0.4, [900.0, 1100.0], {name: [1.0, 3.0] for name in STAGES})] * 3
     told = compare(ours, naive, {"segmenter": "x"})  # type: ignore[arg-type]
     assert (told["ratio"], told["naive_fps"], told["naive_cpu_ms_per_frame"]) == (30.0, 1.0, 200.0)
     assert told["naive"]["ratios"] == [10.0, 30.0, 50.0]
@@ -141,7 +141,7 @@ def test_a_ratio_is_the_median_over_the_rounds() -> None:
 
 def test_against_the_naive_recipe(tmp_path: Path) -> None:
     """It runs in turn with ours, on the same frames, and says what only times."""
-    job = Job("demo", (96, 54), 0.5, naive=True, children=0)
+    job = BenchOptions("demo", (96, 54), 0.5, baseline=True, children=0)
     facts = bench(PLAIN, job, Stop(), lambda _: None, lambda *_: None)
     assert facts["ratio"] == sorted(facts["naive"]["ratios"])[2]
     assert facts["naive_fps"] > 0
@@ -151,7 +151,7 @@ def test_against_the_naive_recipe(tmp_path: Path) -> None:
     assert set(facts["naive"]["stages_ms"]) == set(facts["stages_ms"])
     assert type(facts["naive"]["torch"]) is str  # a string of PyTorch's own would bring PyTorch into our process
     assert json.loads(json.dumps(facts))["naive"] == facts["naive"]
-    draw_naive(facts, tmp_path / "c.png")
+    draw_baseline(facts, tmp_path / "c.png")
     assert (tmp_path / "c.png").is_file()
 
 
@@ -167,16 +167,16 @@ class Ended(Baseline):
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, first: int, seconds: float) -> Stretch:
+    def run(self, first: int, seconds: float) -> Timings:
         self.left -= 1
         if self.left < 0:
             self.stop.set()
-        return Stretch(1, 1.0, 1.0, [1.0], {name: [1.0] for name in STAGES})
+        return Timings(1, 1.0, 1.0, [1.0], {name: [1.0] for name in STAGES})
 
 
 @pytest.mark.parametrize("whole", [0, 1])
 def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
-    stop, job = Stop(), Job("demo", (32, 18), 0.1, naive=True, children=0)
+    stop, job = Stop(), BenchOptions("demo", (32, 18), 0.1, baseline=True, children=0)
     monkeypatch.setattr("livestyle.evaluate.speed.bench.Baseline", lambda *_: Ended(stop, whole))
     try:
         told = bench(PLAIN, job, stop, lambda _: None, lambda *_: None)
@@ -210,7 +210,7 @@ def test_what_cannot_be_measured_is_refused_first(
 def test_pytorch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naive, "has_package", lambda name: name != "torch")
     with pytest.raises(UserError, match="torch"):
-        naive.check_naive(None)
+        naive.check_baseline(None)
 
 
 FACTS: dict[str, object] = {
@@ -236,7 +236,7 @@ def test_what_is_typed_is_measured_and_told(
     words = ["bench", "--against", "naive", "--peak", "--size", "320x180", "--seconds", "3", "--model-file", str(model)]
     assert cli.run([*words, "--chart", str(tmp_path / "c.png")]) == 0
     settings, job = jobs[0]
-    assert job == Job("demo", (320, 180), 3.0, naive=True, model_file=model, peak=True)
+    assert job == BenchOptions("demo", (320, 180), 3.0, baseline=True, model_file=model, peak=True)
     assert settings.model_file is None  # it is MediaPipe's, not our segmenter's
     assert (tmp_path / "c.png").is_file()
     told = capsys.readouterr()
@@ -245,4 +245,4 @@ def test_what_is_typed_is_measured_and_told(
     assert "other processes took 20%" in told.err
     assert cli.run(["bench", "--json", "--pace", "30", "--busy-cores", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["ratio"] == 25.0
-    assert jobs[1][1] == Job("demo", (640, 360), 10.0, pace=30.0, busy=1)
+    assert jobs[1][1] == BenchOptions("demo", (640, 360), 10.0, pace=30.0, busy=1)

@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 from support.pictures import draw_card
 
-from livestyle.evaluate.composites import FPS, MOTIONS, NOISE, composite_clip, scaled, stands_free, swing
-from livestyle.evaluate.composites import at as swing_at
+from livestyle.evaluate.composites import (
+    FPS,
+    MOTIONS,
+    NOISE_DEVIATION,
+    composite_clip,
+    draw_swing,
+    scale_portrait,
+    stands_free,
+)
+from livestyle.evaluate.composites import position as swing_at
 from livestyle.image.types import Frame, Image, Matte
 
 RED, BLUE = (220, 30, 30), (30, 40, 220)
@@ -35,7 +43,7 @@ def test_the_matte_is_the_pictures_own(portrait: tuple[Image, Matte], kind: str)
         assert 0.99 < matte.max() <= 1.0001
         made = matte[..., None] * np.float32(RED) + (1 - matte[..., None]) * np.float32(BLUE)
         soft = cv2.blur(frame.image.astype(np.float32) - made, (15, 15))
-        assert np.abs(soft).max() < 5 * NOISE
+        assert np.abs(soft).max() < 5 * NOISE_DEVIATION
 
 
 @pytest.mark.parametrize("kind", MOTIONS)
@@ -58,7 +66,7 @@ def test_only_the_fast_are_blurred(portrait: tuple[Image, Matte]) -> None:
 def test_movement_is_smooth_and_bounded(portrait: tuple[Image, Matte]) -> None:
     times = np.arange(600) / FPS
     for seed in range(5):
-        path = swing_at(swing(1.0, np.random.default_rng(seed)), times)
+        path = swing_at(draw_swing(1.0, np.random.default_rng(seed)), times)
         assert np.abs(path).max() <= 1
         assert np.abs(np.diff(path)).max() <= 2 * np.pi * 1.4 / FPS
 
@@ -83,7 +91,7 @@ def test_who_stands_free(portrait: tuple[Image, Matte]) -> None:
 
 def test_a_portrait_is_scaled_with_its_matte(portrait: tuple[Image, Matte]) -> None:
     image, matte = draw_card(200, 240), portrait[1]
-    shown, alpha, crown, feet = scaled(image, matte, (640, 360), np.random.default_rng(0))
+    shown, alpha, crown, feet = scale_portrait(image, matte, (640, 360), np.random.default_rng(0))
     assert shown.shape[:2] == alpha.shape
     assert alpha[round(crown[1]) + 3, round(crown[0])] > 0.9
     assert feet[:, 1].min() > alpha.shape[0] * 0.98

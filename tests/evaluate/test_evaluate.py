@@ -12,7 +12,7 @@ from support.pictures import draw_card
 from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.mattes import evaluate_mattes
-from livestyle.evaluate.metrics import Row
+from livestyle.evaluate.metrics import Scores
 from livestyle.evaluate.segmenters import (
     PUBLISHED,
     draw_segmenters,
@@ -88,7 +88,7 @@ def test_published_figures_stand_beside_ours() -> None:
 
 
 @pytest.mark.parametrize("table", [{"fcn8s": ROW, "segnet": "not here", "kmeans": ROW}, {"kmeans": ROW}, {"a": "no"}])
-def test_a_chart_is_drawn(tmp_path: Path, table: dict[str, Row | str]) -> None:
+def test_a_chart_is_drawn(tmp_path: Path, table: dict[str, Scores | str]) -> None:
     pytest.importorskip("matplotlib")
     draw_segmenters(table, 7, tmp_path / "chart.png")
     assert load_image(tmp_path / "chart.png").shape[1] > 800

@@ -14,13 +14,13 @@ from support.pictures import draw_card
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed import flamegraph as flame
-from livestyle.evaluate.speed.bench import Job, bench
-from livestyle.evaluate.speed.roofline import works_of
+from livestyle.evaluate.speed.bench import BenchOptions, bench
+from livestyle.evaluate.speed.roofline import net_runs
 from livestyle.matting.refine import refine
 from livestyle.nets.engine import choose_engine
 from livestyle.types import Stop
 
-on_linux = pytest.mark.skipif(not flame.TASKS.exists(), reason="this system does not tell what threads spend")
+on_linux = pytest.mark.skipif(not flame.THREADS_FOLDER.exists(), reason="this system does not tell what threads spend")
 stacks = st.dictionaries(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(tuple), st.floats(0.01, 5), min_size=1, max_size=12
 )
@@ -43,7 +43,7 @@ def test_work_counts_and_waiting_does_not() -> None:
     work = sum(seconds for stack, seconds in sampler.costs.items() if "segment.refine" in stack)
     assert 0 < work <= sum(sampler.costs.values()) <= spent + 0.1  # what the sampler itself and others took is left out
     lines = [stack[-1] for stack in sampler.costs if "segment.refine" in stack]
-    assert any(line in (Path(flame.OURS) / "segment.py").read_text("utf-8") for line in lines)
+    assert any(line in (Path(flame.PACKAGE) / "segment.py").read_text("utf-8") for line in lines)
 
 
 def test_short_work_is_not_told_as_waiting() -> None:
@@ -56,7 +56,7 @@ def test_short_work_is_not_told_as_waiting() -> None:
 
 @on_linux
 def test_a_net_is_parted_into_its_layers() -> None:
-    works = works_of(Settings(), ["the_scream"], choose_engine("cpu"), draw_card(64, 48), (64, 48))
+    works = net_runs(Settings(), ["the_scream"], choose_engine("cpu"), draw_card(64, 48), (64, 48))
     costs = {("filter._matte", flame.NET): 1.0, ("filter._stylize", flame.NET): 2.0, ("live.drive", "line"): 3.0}
     parted = flame.with_layers(costs, works)
     assert sum(parted.values()) == pytest.approx(6)
@@ -71,15 +71,15 @@ def test_a_net_is_parted_into_its_layers() -> None:
 @given(stacks, st.integers(1, 50))
 def test_frames_are_as_wide_as_their_time(costs: dict[tuple[str, ...], float], frames: int) -> None:
     total = sum(costs.values())
-    boxes = list(flame.laid(sorted(costs.items()), 0, 0.0, flame.WIDTH / total))
+    boxes = list(flame.lay_out(sorted(costs.items()), 0, 0.0, flame.WIDTH_PX / total))
     for depth, left, width, _ in boxes:
-        assert -1e-6 <= left <= left + width <= flame.WIDTH + 1e-6
+        assert -1e-6 <= left <= left + width <= flame.WIDTH_PX + 1e-6
         if depth:
             assert any(d == depth - 1 and x <= left + 1e-6 and left + width <= x + w + 1e-6 for d, x, w, _ in boxes)
     for first in {stack[0] for stack in costs}:
         share = sum(spent for stack, spent in costs.items() if stack[0] == first) / total
         (width,) = [box[2] for box in boxes if box[0] == 0 and box[3] == first]
-        assert width == pytest.approx(flame.WIDTH * share)
+        assert width == pytest.approx(flame.WIDTH_PX * share)
     told = flame.costliest(costs, frames, rows=10**3)
     assert sum(row["ms_per_frame"] for row in told) == pytest.approx(1000 * total / frames, rel=0.01, abs=0.1)
     assert sum(row["share"] for row in told) == pytest.approx(1, abs=0.01)
@@ -95,7 +95,7 @@ def test_the_picture_is_whole_whatever_lines_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "message"), [("f.png", ".svg"), ("none/f.svg", "no folder")])
 def test_a_picture_that_cannot_be_is_refused_first(tmp_path: Path, name: str, message: str) -> None:
-    if flame.TASKS.exists():
+    if flame.THREADS_FOLDER.exists():
         with pytest.raises(UserError, match=re.escape(message)):
             flame.check_flame(tmp_path / name)
 
@@ -103,7 +103,7 @@ def test_a_picture_that_cannot_be_is_refused_first(tmp_path: Path, name: str, me
 @on_linux
 def test_a_profile_of_a_bench(tmp_path: Path) -> None:
     settings = Settings(background="blur", device="cpu", quality="balanced")
-    job = Job("demo", (160, 90), 0.5, profile=tmp_path / "f.svg", children=0)
+    job = BenchOptions("demo", (160, 90), 0.5, profile=tmp_path / "f.svg", children=0)
     told = bench(settings, job, Stop(), lambda _: None, lambda *_: None)
     assert sum(row["share"] for row in told["profile"]) > 0.5
     drawn = (tmp_path / "f.svg").read_text("utf-8")

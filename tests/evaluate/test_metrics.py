@@ -19,8 +19,8 @@ from livestyle.evaluate.metrics import (
     picture_scores,
     ssim,
     visible,
+    warp,
     warp_error,
-    warped,
 )
 from livestyle.image.pixels import grayscale
 from livestyle.image.types import Image, Values
@@ -114,8 +114,8 @@ def uniform(x: float, y: float, size: tuple[int, int] = (3, 3)) -> Values:
 
 def test_warping_fetches_what_has_moved() -> None:
     after = np.arange(9, dtype=np.float32).reshape(3, 3)
-    assert warped(after, uniform(1, 0)).tolist() == [[1, 2, 2], [4, 5, 5], [7, 8, 8]]
-    assert warped(after, uniform(0, -0.5)).tolist() == [[0, 1, 2], [1.5, 2.5, 3.5], [4.5, 5.5, 6.5]]
+    assert warp(after, uniform(1, 0)).tolist() == [[1, 2, 2], [4, 5, 5], [7, 8, 8]]
+    assert warp(after, uniform(0, -0.5)).tolist() == [[0, 1, 2], [1.5, 2.5, 3.5], [4.5, 5.5, 6.5]]
 
 
 def test_what_leaves_or_does_not_come_back_is_not_visible() -> None:

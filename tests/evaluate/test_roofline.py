@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed import roofline as peak
-from livestyle.evaluate.speed.bench import Job, bench
+from livestyle.evaluate.speed.bench import BenchOptions, bench
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.nets.export.shipped import load_shipped
 from livestyle.nets.library import find_card, find_cards
@@ -29,7 +29,7 @@ def test_operations_are_those_that_torch_counts(card: object) -> None:
     shipped = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width)  # type: ignore[attr-defined]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shipped.net(torch.rand(1, 3, 96, 160))
-    counted = peak.operations(peak.graph(card, (1, 96, 160, 3)))  # type: ignore[arg-type]
+    counted = peak.operations(peak.read_graph(card, (1, 96, 160, 3)))  # type: ignore[arg-type]
     assert counted == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
@@ -57,13 +57,13 @@ def test_products_of_every_kind() -> None:
 
 def test_large_convolutions_compute_in_what_they_are_told_to() -> None:
     run, gop = peak.large_convolutions("f32")  # type: ignore[misc]
-    assert gop == pytest.approx(2 * peak.LAYERS * (peak.SIDE * 3 * peak.CHANNELS) ** 2 / 1e9, rel=0.1)
+    assert gop == pytest.approx(2 * peak.LAYERS * (peak.SIDE_PX * 3 * peak.CHANNELS) ** 2 / 1e9, rel=0.1)
     assert run()
     assert peak.large_convolutions("int8")  # any CPU that OpenVINO runs on
 
 
 def test_the_nets_of_a_frame_at_their_sizes() -> None:
-    works = peak.works_of(Settings(), ["great_wave", "starry_night"], CPU, draw_card(320, 180), (160, 90))
+    works = peak.net_runs(Settings(), ["great_wave", "starry_night"], CPU, draw_card(320, 180), (160, 90))
     assert [work.card.name for work in works] == ["unet", "great_wave", "starry_night"]
     assert works[1].picture.shape[2] == 160
     assert works[1].gop == works[2].gop > 0
@@ -77,11 +77,11 @@ def test_what_does_not_run_in_openvino_is_said() -> None:
 def test_a_style_without_onnx_is_said(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(find_card("style", "the_scream").path(".safetensors").read_bytes())
     with pytest.raises(UserError, match=r"\.onnx"):
-        peak.works_of(Settings(), [str(tmp_path / "mine.safetensors")], CPU, draw_card(64, 48), (64, 48))
+        peak.net_runs(Settings(), [str(tmp_path / "mine.safetensors")], CPU, draw_card(64, 48), (64, 48))
 
 
 def test_shares_are_of_the_peak() -> None:
-    job = Job("demo", (96, 54), 0.1, peak=True, children=0)
+    job = BenchOptions("demo", (96, 54), 0.1, peak=True, children=0)
     told = bench(Settings(device="cpu"), job, Stop(), lambda _: None, lambda *_: None)["peak"]
     assert told["gops"]["int8"] > told["gops"]["f32"] > 0
     assert [net["kind"] for net in told["nets"]] == ["segmenter", "style"]

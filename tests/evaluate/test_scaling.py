@@ -14,7 +14,9 @@ from livestyle.image.io import load_image
 from livestyle.types import Size
 
 
-def facts(fps: float, spent: float, style: float = 20.0, size: Size = (640, 360), others: float = 0.0) -> cost.Row:
+def facts(
+    fps: float, spent: float, style: float = 20.0, size: Size = (640, 360), others: float = 0.0
+) -> cost.ScalingRow:
     """What a bench on an invented machine says."""
     nets = [{"kind": "segmenter", "gop": 2.0, "cpu_ms": 5.0}, {"kind": "style", "gop": 16.0, "cpu_ms": style}]
     return {
@@ -48,7 +50,7 @@ def test_what_is_not_painted_costs_nothing() -> None:
         (facts(30, 30, others=0.5), cost.OTHERS),
     ],
 )
-def test_what_limits_a_row(told: cost.Row, words: str) -> None:
+def test_what_limits_a_row(told: cost.ScalingRow, words: str) -> None:
     assert cost.row(told, styles=1, cores=2)["limit"] == words
 
 
@@ -69,7 +71,7 @@ def test_looks_have_no_style_one_and_two() -> None:
 def test_a_grid_without_a_cpu_engine_is_refused() -> None:
     pytest.importorskip("torch")
     with pytest.raises(UserError, match="OpenVINO"):
-        next(cost.measure_cost(Settings(device="torch:cpu"), "demo", cost.SIZES, 1.0))
+        next(cost.measure_scaling(Settings(device="torch:cpu"), "demo", cost.SIZES, 1.0))
 
 
 def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -80,8 +82,8 @@ def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         cost.row(facts(1e5 * cores / (size[1] * (styles + 1)), 20 + 20 * styles, 20.0 * styles, size), styles, cores)
         for size in cost.SIZES for styles in range(3) for cores in cost.CORES
     ]  # fmt: skip
-    monkeypatch.setattr(cost, "measure_cost", lambda *_: iter(rows))
-    assert len(rows) == cost.rows_of(cost.SIZES)
+    monkeypatch.setattr(cost, "measure_scaling", lambda *_: iter(rows))
+    assert len(rows) == cost.row_count(cost.SIZES)
     assert cli.run(["bench", "--grid", str(tmp_path / "new" / "folder"), "--json"]) == 0
     folder = tmp_path / "new" / "folder"
     written = json.loads((folder / "cost.json").read_text("utf-8"))
@@ -96,7 +98,7 @@ def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 def test_a_row_is_measured_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "CORES", (1,))
-    (row, *_) = [next(cost.measure_cost(Settings(device="cpu"), "demo", ((96, 54),), 0.1))]
+    (row, *_) = [next(cost.measure_scaling(Settings(device="cpu"), "demo", ((96, 54),), 0.1))]
     assert (row["size"], row["styles"], row["cores"]) == ([96, 54], 0, 1)
     assert row["fps"] > 0
     assert row["bound_cpu_ms"] > 0

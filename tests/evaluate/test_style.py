@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,7 +17,7 @@ from livestyle.cli import main as cli
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate import style as evaluate_style
-from livestyle.evaluate.style import StyleScore, equal_iterations, spread
+from livestyle.evaluate.style import StyleScore, StyleTest, equal_iterations, spread
 from livestyle.files import sha256
 from livestyle.image.io import save_image
 from livestyle.image.types import Image
@@ -35,7 +36,7 @@ SIZE = 64
 
 @pytest.fixture(autouse=True)
 def small_paintings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gatys, "STYLE_SIDE", SIZE)
+    monkeypatch.setattr(gatys, "STYLE_SIDE_PX", SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,9 @@ def evaluate(
 ) -> tuple[StyleScore, list[str]]:
     """The score of a shipped style, and what was said."""
     said: list[str] = []
-    options: dict[str, object] = {"style": "great_wave", "painting": place / "painting.png", "photos": place / "photos"}
-    options |= {"loss_network": nets, "size": SIZE, "iterations": iterations, "say": said.append, "watch": silent}
-    score = evaluate_style.evaluate_style(Settings(device="cpu", models=models), **{**options, **other})  # type: ignore[arg-type]
+    test = StyleTest("great_wave", place / "painting.png", place / "photos", SIZE, iterations)
+    test = replace(test, **other)  # type: ignore[arg-type]
+    score = evaluate_style.evaluate_style(Settings(device="cpu", models=models), test, nets, said.append, silent)
     return score, said
 
 
@@ -170,7 +171,8 @@ def test_no_picture_is_evaluated_twice(goal: Goal) -> None:
 
 
 def test_losses_vanish_for_the_content_image_and_for_the_painting(nets: Path) -> None:
-    network, painting = load_loss_network(nets / "vgg19.safetensors"), draw_card(gatys.STYLE_SIDE, gatys.STYLE_SIDE)
+    network = load_loss_network(nets / "vgg19.safetensors")
+    painting = draw_card(gatys.STYLE_SIDE_PX, gatys.STYLE_SIDE_PX)
     goal = set_goal(network, painting_grams(network, painting), painting)
     assert measure(goal, painting) == pytest.approx({"content": 0, "style": 0, "total": 0}, abs=1e-6)
 

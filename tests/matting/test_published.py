@@ -1,7 +1,6 @@
 """The foreign segmenters: a contract over the table, their weights from a server of this machine, what is kept."""
 
 import re
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from support.pictures import draw_card
 from support.server import Server, serving
 
-from livestyle.cli.console import bar, download
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError, has_package
 from livestyle.evaluate.segmenters import evaluate_segmenters
@@ -310,14 +308,6 @@ def test_kmeans_finds_a_figure_before_a_wall_each_time_alike() -> None:
     assert (matte == again).all()
     found = cv2.resize(matte, truth.shape[::-1]) > 0.5
     assert (found == (truth > 0.5)).mean() > 0.97
-
-
-def test_a_single_ctrl_c_ends_a_download() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), bar("pictures", 1.0), download("fetching", 1.0) as update:
-        update(0.5, "1 MB")
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_table_says_what_could_not_be_fetched(

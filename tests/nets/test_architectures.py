@@ -12,7 +12,7 @@ from torch.nn.functional import pixel_unshuffle
 from livestyle.nets import losses
 from livestyle.nets.architectures import classic
 from livestyle.nets.architectures.blocks import fold
-from livestyle.nets.architectures.transform import DETAIL, SlimNet, evened
+from livestyle.nets.architectures.transform import DETAIL_CHANNELS, JohnsonNet, SlimNet, equalize
 from livestyle.nets.architectures.vgg import WIDTHS, LossNetwork
 from livestyle.nets.engine import Engine
 from livestyle.nets.export.shipped import NETS, build, load_shipped, ship
@@ -55,10 +55,10 @@ def test_both_halves_are_made_as_loud_without_a_change() -> None:
     net = SlimNet().eval()
     net.detail.weight *= 0.01
     image = picture(32, 48)
-    even = evened(net, [image])
+    even = equalize(net, [image])
     torch.testing.assert_close(even(image), net(image), rtol=1e-4, atol=1e-5)
-    strokes, detail = even.halves(image)
-    assert detail.shape[1] == DETAIL
+    strokes, detail = even.branches(image)
+    assert detail.shape[1] == DETAIL_CHANNELS
     torch.testing.assert_close(strokes.max(), detail.max())
 
 
@@ -196,3 +196,28 @@ def test_both_shipped_files_are_the_same_function(name: str, tmp_path: Path) -> 
             assert 0 < error.mean() < 0.01
         else:
             assert error.max() <= (1 if KINDS[name] == "style" else 1e-4)
+
+
+def products_per_pixel(net: torch.nn.Module) -> dict[str, float]:
+    """Return the products that each convolution computes for a pixel of the picture."""
+    found: dict[str, float] = {}
+    for name, module in net.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+
+            def count(conv: torch.nn.Conv2d, _: object, result: torch.Tensor, name: str = name) -> None:
+                found[name] = result.shape[2] * result.shape[3] * conv.weight.numel() / 64**2
+
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        net(torch.zeros(1, 3, 64, 64))
+    return found
+
+
+def test_the_cost_of_a_transform_net_is_as_its_docstring_says() -> None:
+    published, ours = products_per_pixel(JohnsonNet()), products_per_pixel(SlimNet())
+    assert sum(ours.values()) == 14_976
+    total = sum(published.values())
+    assert total == 153_792
+    shares = {part: sum(v for k, v in published.items() if k.startswith(part)) / total for part in ("trunk", "decode")}
+    assert (round(shares["trunk"], 2), round(shares["decode"], 2)) == (0.60, 0.24)
+    assert round((published["encode.0.conv"] + published["paint"]) / total, 2) == 0.10

@@ -15,7 +15,7 @@ from livestyle.image.pixels import pad_to
 from livestyle.image.types import Image
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.library import find_cards
-from livestyle.nets.openvino_net import LEAST, ROOM, Ready, cost_of, threads_for
+from livestyle.nets.openvino_net import MAX_COMPILED_MB, MIN_COMPILED, CompiledCache, memory_mb, threads_for
 
 MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_cards(kind)]
 
@@ -110,16 +110,16 @@ sys.exit(len(heard) != 20)
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.sampled_from([90, 270, 540, 1080])), min_size=1, max_size=40))
 def test_nets_made_ready_stay_within_their_room_and_those_used_last_stay(uses: list[tuple[int, int]]) -> None:
-    ready = Ready()
+    ready = CompiledCache()
     for net, height in uses:
         shape = (1, height, height * 16 // 9, 3)
         if ready.find(net, shape) is None:
             ready.keep(net, shape, (net, shape))
     there = [key for key in {(net, (1, h, h * 16 // 9, 3)) for net, h in uses} if ready.find(*key)]
-    assert len(there) <= LEAST or sum(cost_of(shape) for _, shape in there) <= ROOM
+    assert len(there) <= MIN_COMPILED or sum(memory_mb(shape) for _, shape in there) <= MAX_COMPILED_MB
     last = list(dict.fromkeys((net, (1, h, h * 16 // 9, 3)) for net, h in reversed(uses)))
-    assert set(last[: min(LEAST, len(last))]) <= set(there)
-    assert len(there) == len(last) or sum(cost_of(shape) for _, shape in last[: len(there) + 1]) > ROOM
+    assert set(last[: min(MIN_COMPILED, len(last))]) <= set(there)
+    assert len(there) == len(last) or sum(memory_mb(shape) for _, shape in last[: len(there) + 1]) > MAX_COMPILED_MB
 
 
 def test_a_large_input_takes_more_threads_but_no_more_than_there_are() -> None:

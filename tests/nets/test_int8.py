@@ -16,17 +16,24 @@ from livestyle.image.pixels import cover
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.card import Card
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.export.int8 import CHANNELS, TOP, USES, compute_in_int8, map_steps, measured_reads
+from livestyle.nets.export.int8 import (
+    MIN_CHANNELS,
+    MIN_USES,
+    RELU6_MAX,
+    map_quantization,
+    measure_input_ranges,
+    quantize_convolutions,
+)
 from livestyle.nets.export.shipped import Shipped, load_shipped
 from livestyle.nets.library import find_cards
 from livestyle.render.stylizer import load_style
-from livestyle.train.publish import LIKE, fidelity, publish
+from livestyle.train.publish import MIN_INT8_PSNR_DB, least_psnr, publish
 
 PACKAGE = Path(__file__).parents[2] / "models"
 STYLES = find_cards("style", PACKAGE)
 
 
-def model(weight: np.ndarray, groups: int = 1, top: float = TOP) -> ModelProto:  # type: ignore[type-arg]
+def model(weight: np.ndarray, groups: int = 1, top: float = RELU6_MAX) -> ModelProto:  # type: ignore[type-arg]
     """A clipped map, convolved."""
     nodes = [
         helper.make_node("Clip", ["x", "low", "top"], ["map"], "clip"),
@@ -44,7 +51,7 @@ def rounded(whole: ModelProto) -> ModelProto:
     """A copy of the model, its convolution in int8 where it pays."""
     copy = ModelProto()
     copy.CopyFrom(whole)
-    compute_in_int8(copy.graph)
+    quantize_convolutions(copy.graph)
     checker.check_model(copy)
     return copy
 
@@ -63,9 +70,9 @@ def test_rounding_stays_within_half_a_step(seed: int, shape: tuple[int, int, int
     before = model(weight)
     after = rounded(before)
     exact, near = (ReferenceEvaluator(m).run(None, {"x": x})[0] for m in (before, after))
-    half_map, half_weight = TOP / 255 / 2, np.abs(weight).max((1, 2, 3)) / 63 / 2
+    half_map, half_weight = RELU6_MAX / 255 / 2, np.abs(weight).max((1, 2, 3)) / 63 / 2
     count = channels * side * side
-    bound = np.abs(weight).sum((1, 2, 3)) * half_map + count * half_weight * (TOP + half_map)
+    bound = np.abs(weight).sum((1, 2, 3)) * half_map + count * half_weight * (RELU6_MAX + half_map)
     assert (np.abs(exact - near).max((0, 2, 3)) <= bound * 1.001).all()
     assert {"QuantizeLinear", "DequantizeLinear"} <= operations(after)
 
@@ -73,10 +80,10 @@ def test_rounding_stays_within_half_a_step(seed: int, shape: tuple[int, int, int
 @pytest.mark.parametrize(
     ("shape", "groups", "top"),
     [
-        ((CHANNELS, 1, 3, 3), CHANNELS, TOP),  # depthwise
-        ((USES - 1, CHANNELS, 1, 1), 1, TOP),  # few products with each value
-        ((USES, CHANNELS - 1, 1, 1), 1, TOP),  # a narrow map
-        ((USES, CHANNELS, 1, 1), 1, 5.0),  # another bound
+        ((MIN_CHANNELS, 1, 3, 3), MIN_CHANNELS, RELU6_MAX),  # depthwise
+        ((MIN_USES - 1, MIN_CHANNELS, 1, 1), 1, RELU6_MAX),  # few products with each value
+        ((MIN_USES, MIN_CHANNELS - 1, 1, 1), 1, RELU6_MAX),  # a narrow map
+        ((MIN_USES, MIN_CHANNELS, 1, 1), 1, 5.0),  # another bound
     ],
 )
 def test_other_convolutions_stay_as_they_are(shape: tuple[int, ...], groups: int, top: float) -> None:
@@ -103,14 +110,14 @@ def test_products_of_the_default_segmenter_add_up_in_16_bits() -> None:
 def test_a_shipped_style_paints_in_int8_what_its_net_paints(name: str) -> None:
     card = STYLES[name]
     assert card.figures["precision"] == "int8"
-    assert float(card.figures["int8_psnr"]) >= LIKE
+    assert float(card.figures["int8_psnr"]) >= MIN_INT8_PSNR_DB
     kinds = [node.op_type for node in onnx.load(card.path(".onnx")).graph.node]
     assert kinds.count("QuantizeLinear") == 2 * kinds.count("Conv") > 20  # what is read, and weights
     exact, picture = (
         load_shipped(card.net, card.kind, card.path(".safetensors")).net,
         cover(draw_card(320, 180), (320, 184)),
     )
-    assert fidelity(card, exact, [picture]) > 28  # a drawing of flat colours: further than photographs are
+    assert least_psnr(card, exact, [picture]) > 28  # a drawing of flat colours: further than photographs are
 
 
 def test_a_style_whose_steps_are_taken_out_is_the_net_itself() -> None:
@@ -125,7 +132,7 @@ def test_a_style_whose_steps_are_taken_out_is_the_net_itself() -> None:
 
 @given(low=st.floats(-1e4, 1e4), span=st.floats(0, 1e4))
 def test_steps_reach_as_far_as_what_is_read(low: float, span: float) -> None:
-    scale, zero = map_steps((low, low + span), "map").values()
+    scale, zero = map_quantization((low, low + span), "map").values()
     reach = (0, 255 * scale) if zero.dtype == np.uint8 else (-127 * scale, 127 * scale)
     assert zero == 0
     assert scale > 0
@@ -137,7 +144,7 @@ def test_ranges_leave_the_rarest_values_out() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1))
     picture = torch.rand(1, 3, 400, 400)
     picture[0, 0, 0, 0] = 1e6
-    low, high = measured_reads(net, [picture * 0.5, picture])["0.weight"]
+    low, high = measure_input_ranges(net, [picture * 0.5, picture])["0.weight"]
     assert 0 <= low < 0.01
     assert 0.95 < high <= 1
 

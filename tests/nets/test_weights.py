@@ -12,18 +12,18 @@ from support.server import Server
 from livestyle.errors import UserError
 from livestyle.files import locked, sha256
 from livestyle.nets import fetch as downloads
-from livestyle.nets.card import KINDS, load_card
-from livestyle.nets.fetch import ATTEMPTS, fetch
+from livestyle.nets.card import KIND_FOLDERS, load_card
+from livestyle.nets.fetch import MAX_ATTEMPTS, fetch
 from livestyle.nets.library import find_card, find_cards, model_folders
 
-CARDS = [card for kind in KINDS for card in find_cards(kind).values()]
+CARDS = [card for kind in KIND_FOLDERS for card in find_cards(kind).values()]
 
 
 def test_models_are_shipped() -> None:
     assert {"great_wave", "starry_night"} <= set(find_cards("style"))
     assert len(find_cards("style")) >= 3
     assert "deeplabv3plus" in find_cards("segmenter")
-    for kind in KINDS:
+    for kind in KIND_FOLDERS:
         assert sum(card.default for card in find_cards(kind).values()) == 1
         assert find_card(kind, None).default
 
@@ -123,11 +123,11 @@ def test_another_file_than_expected_is_refused(server: Server, tmp_path: Path) -
 @pytest.mark.parametrize("cut", [0, 1, len(BODY) // 10])
 def test_a_file_that_is_cut_short_again_and_again_is_kept_for_later(server: Server, tmp_path: Path, cut: int) -> None:
     server.content["/a"], server.cut = BODY, cut
-    assert f"broke off after {ATTEMPTS * cut} of" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
+    assert f"broke off after {MAX_ATTEMPTS * cut} of" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
     server.cut = None
     server.asked.clear()
     assert fetch(f"{server.url}/a", DIGEST, tmp_path / "a", quietly).read_bytes() == BODY
-    assert server.asked == [f"bytes={ATTEMPTS * cut}-" if cut else None]
+    assert server.asked == [f"bytes={MAX_ATTEMPTS * cut}-" if cut else None]
     assert left(tmp_path) == {"a"}
 
 
@@ -174,7 +174,7 @@ def test_a_server_that_lies_about_the_length_is_caught(server: Server, tmp_path:
 def test_a_file_that_is_too_large_is_left(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claimed: str | None
 ) -> None:
-    monkeypatch.setattr(downloads, "LARGEST", 100_000 if claimed is None else 999)
+    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_BYTES", 100_000 if claimed is None else 999)
     server.content["/a"], server.claimed = BODY, claimed
     assert "has more than" in fetch_error(f"{server.url}/a", DIGEST, tmp_path / "a").problem
     assert left(tmp_path) == set()

@@ -13,7 +13,7 @@ from support.cli import livestyle
 from support.pictures import draw_card
 
 from livestyle.errors import UserError
-from livestyle.image.io import PICTURES, READABLE, load_image, load_picture, save_image
+from livestyle.image.io import PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image, load_picture, save_image
 from livestyle.image.types import Image
 from livestyle.stills.batch import pairs
 
@@ -157,4 +157,4 @@ def test_a_cutout_keeps_its_colours_profile(tmp_path: Path) -> None:
 
 
 def test_only_pictures_that_can_be_written_are_promised() -> None:
-    assert set(PICTURES) < set(READABLE)
+    assert set(PICTURE_SUFFIXES) < set(READABLE_SUFFIXES)

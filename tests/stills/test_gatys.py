@@ -17,9 +17,9 @@ from livestyle.evaluate.style_leak import WAYS, measure_leak
 from livestyle.image import pixels
 from livestyle.image.io import load_image, load_notes, save_image
 from livestyle.image.types import Frame, Image, Matte
-from livestyle.stills import gatys as studio_module
-from livestyle.stills.ablations import GAP, STRIP, paint_sheet, weights_sheet
-from livestyle.stills.gatys import GatysPainter
+from livestyle.stills import gatys
+from livestyle.stills.ablations import GAP_PX, LABEL_PX, paint_ablation, weights_ablation
+from livestyle.stills.gatys import GatysPainter, Outputs
 from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import PRESETS, Recipe, recipe_from, scales_of
 from livestyle.stills.style_images import match_colors, parse_blend, style_pictures
@@ -82,10 +82,9 @@ def paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         save_image(tmp_path / "in.png", image)
         blends = {plane: ((path, 1.0),) for plane, path in styles.items()}
         recipe = Recipe(blends, **{"iterations": 3, "long_side": 100, **other})
-        studio = GatysPainter(
-            Settings(device="cpu"), recipe, COMPACT, say, {"livestyle-command": "livestyle photo"}, extras
-        )
-        studio.paint(tmp_path / "in.png", tmp_path / out, over or Event(), watch, curve)
+        outputs = Outputs({"livestyle-command": "livestyle photo"}, extras)
+        painter = GatysPainter(Settings(device="cpu"), recipe, COMPACT, say, outputs)
+        painter.paint(tmp_path / "in.png", tmp_path / out, over or Event(), watch, curve)
         return image, load_image(tmp_path / out)
 
     return run
@@ -147,8 +146,8 @@ def test_the_state_is_kept_now_and_then(
     paint: Run, painting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a kill, too, loses only seconds."""
-    monkeypatch.setattr(studio_module, "PREVIEW", 0.0)
-    monkeypatch.setattr(studio_module, "SPARING", 0)
+    monkeypatch.setattr(gatys, "PREVIEW_INTERVAL_S", 0.0)
+    monkeypatch.setattr(gatys, "SAVE_RATIO", 0)
     seen: list[bool] = []
     paint({"person": painting}, watch=lambda *_: seen.append((tmp_path / "out.png.part.safetensors").is_file()))
     assert seen == [False, True, True]
@@ -299,7 +298,7 @@ def test_all_results_at_once(paint: Run, painting: Path, tmp_path: Path) -> None
 
 
 def test_the_weights_sheet_raises_style_against_content(painting: Path) -> None:
-    (row,) = weights_sheet(Recipe({"person": ((painting, 1.0),)}))
+    (row,) = weights_ablation(Recipe({"person": ((painting, 1.0),)}))
     assert [recipe.weights.style / recipe.weights.content for _, recipe in row] == [1, 3, 10, 30, 100]
 
 
@@ -308,15 +307,15 @@ def test_a_sheet_shows_every_cell(painting: Path, tmp_path: Path, monkeypatch: p
     image = draw_card(130, 90)
     save_image(tmp_path / "in.png", image)
     recipe = Recipe({"person": ((painting, 1.0),)}, iterations=2, long_side=64, scales=1)
-    studio, stop, rest = GatysPainter(Settings(device="cpu"), recipe, COMPACT, silent), Stop(4), Stop(1000)
+    painter, stop, rest = GatysPainter(Settings(device="cpu"), recipe, COMPACT, silent), Stop(4), Stop(1000)
     where = tmp_path / "in.png", tmp_path / "sheet.png"
-    assert not paint_sheet(studio, "layers", *where, stop, stop.watch)
+    assert not paint_ablation(painter, "layers", *where, stop, stop.watch)
     assert not (tmp_path / "sheet.png").exists()
-    assert paint_sheet(studio, "layers", *where, rest, rest.watch)
+    assert paint_ablation(painter, "layers", *where, rest, rest.watch)
     assert 1000 - rest._left == 2 * 10 - 4  # what was painted before is not painted again
     sheet = load_image(tmp_path / "sheet.png")
-    assert sheet.shape == (2 * (90 + STRIP + GAP), 5 * (130 + GAP), 3)
-    corner = sheet[STRIP : STRIP + 90, GAP // 2 : GAP // 2 + 130]
+    assert sheet.shape == (2 * (90 + LABEL_PX + GAP_PX), 5 * (130 + GAP_PX), 3)
+    corner = sheet[LABEL_PX : LABEL_PX + 90, GAP_PX // 2 : GAP_PX // 2 + 130]
     assert np.array_equal(corner[half(image) == 0], image[half(image) == 0])
     assert not (tmp_path / "sheet.png.cells").exists()
 
@@ -329,12 +328,12 @@ def test_a_leak_is_measured_both_ways(painting: Path, tmp_path: Path, monkeypatc
     recipe = Recipe(
         {"background": ((painting, 1.0),), "person": ((other, 1.0),)}, iterations=8, long_side=100, scales=1
     )
-    studio = GatysPainter(Settings(device="cpu"), recipe, COMPACT, silent)
-    rows = measure_leak(studio, tmp_path / "in.png", tmp_path, silent)
+    painter = GatysPainter(Settings(device="cpu"), recipe, COMPACT, silent)
+    rows = measure_leak(painter, tmp_path / "in.png", tmp_path, silent)
     assert [(row["way"], row["plane"]) for row in rows] == [(w, p) for w in WAYS for p in ("background", "person")]
     assert all(0 < row["own"] < row["other"] for row in rows)
     (untouched,) = [
-        v for v in studio.style_losses(tmp_path / "in.png", tmp_path / "in.png").items() if v[0] == "person"
+        v for v in painter.style_losses(tmp_path / "in.png", tmp_path / "in.png").items() if v[0] == "person"
     ]
     assert rows[1]["own"] < untouched[1]["person"]
     one = GatysPainter(Settings(device="cpu"), Recipe({"person": ((other, 1.0),)}), COMPACT, silent)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from livestyle.errors import UserError
 from livestyle.stills import memory
-from livestyle.stills.memory import SHARE, fitted, free, needed
+from livestyle.stills.memory import MEMORY_SHARE, fit_memory, free_bytes, needed_bytes
 from livestyle.stills.recipe import Recipe, scales_of
 
 GB = 10**9
@@ -23,41 +23,41 @@ OURS = 800_000_000  # bytes of the program with PyTorch and VGG-19
 def test_what_is_planned_fits_and_what_fits_is_kept(size: tuple[int, int], long_side: int, there: int) -> None:
     said: list[str] = []
     recipe = Recipe({}, long_side=long_side)
-    plan = fitted(recipe, size, said.append, there)
-    assert needed(scales_of(size, plan)[-1][0], plan.optimizer) <= SHARE * there
-    as_asked = needed(scales_of(size, recipe)[-1][0], "lbfgs") <= SHARE * there
+    plan = fit_memory(recipe, size, said.append, there)
+    assert needed_bytes(scales_of(size, plan)[-1][0], plan.optimizer) <= MEMORY_SHARE * there
+    as_asked = needed_bytes(scales_of(size, recipe)[-1][0], "lbfgs") <= MEMORY_SHARE * there
     assert (plan == recipe) == as_asked == (not said)
 
 
 def test_adam_comes_before_a_smaller_scale() -> None:
     recipe, size, said = Recipe({}, long_side=1080), (1080, 720), list[str]()
-    just = int(needed(size, "adam") / SHARE) + 1
-    assert fitted(recipe, size, said.append, just).optimizer == "adam"
-    smaller = fitted(recipe, size, said.append, just - 100_000_000)
+    just = int(needed_bytes(size, "adam") / MEMORY_SHARE) + 1
+    assert fit_memory(recipe, size, said.append, just).optimizer == "adam"
+    smaller = fit_memory(recipe, size, said.append, just - 100_000_000)
     assert smaller.optimizer == "lbfgs"
     assert smaller.long_side < 1080
     assert "Adam paints" in said[0]
     assert said[1].endswith(f"it is painted at {smaller.long_side}x{round(smaller.long_side * 2 / 3)}.")
-    assert fitted(recipe, size, pytest.fail, None) == recipe
+    assert fit_memory(recipe, size, pytest.fail, None) == recipe
 
 
 def test_too_little_memory_is_told() -> None:
     with pytest.raises(UserError, match=r"0\.0 GB are free"):
-        fitted(Recipe({}, long_side=1080), (1080, 720), pytest.fail, 1_000_000)
+        fit_memory(Recipe({}, long_side=1080), (1080, 720), pytest.fail, 1_000_000)
 
 
 def test_1080x720_fits_into_four_gigabytes() -> None:
-    assert fitted(Recipe({}, long_side=1080), (1080, 720), pytest.fail, 4 * GB - OURS).optimizer == "lbfgs"
+    assert fit_memory(Recipe({}, long_side=1080), (1080, 720), pytest.fail, 4 * GB - OURS).optimizer == "lbfgs"
 
 
 def test_the_free_memory_is_the_least_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    assert free() is None
+    assert free_bytes() is None
     (tmp_path / "meminfo").write_text("MemTotal:       8000 kB\nMemAvailable:       5000 kB\n")
-    assert free() == 5000 * 1024
+    assert free_bytes() == 5000 * 1024
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("1000\n")
-    assert free() == 5000 * 1024
+    assert free_bytes() == 5000 * 1024
     (tmp_path / "memory.max").write_text("3000\n")
-    assert free() == 2000
+    assert free_bytes() == 2000

@@ -18,7 +18,7 @@ from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import composite
 from livestyle.image.types import Image, Matte
 from livestyle.nets.library import find_cards
-from livestyle.stills.paint_in import Cutout, PaintIn, Where, place, shipped_style, trimmed
+from livestyle.stills.paint_in import Cutout, PaintIn, Placement, place, shipped_style, trim
 
 
 def figure(kind: str, size: tuple[int, int] = (120, 160)) -> Matte:
@@ -38,7 +38,7 @@ def figure(kind: str, size: tuple[int, int] = (120, 160)) -> Matte:
 def cut_out(kind: str) -> Cutout:
     matte = figure(kind)
     image = draw_card(matte.shape[1], matte.shape[0])
-    return trimmed(image, matte, image)
+    return trim(image, matte, image)
 
 
 def painting(width: int = 300, height: int = 200) -> Image:
@@ -47,9 +47,9 @@ def painting(width: int = 300, height: int = 200) -> Image:
 
 def test_somebody_cut_below_stands_at_the_lower_edge_and_others_on_the_ground() -> None:
     assert cut_out("bust").cut == {"bottom"}
-    assert place(cut_out("bust"), painting(), Where()).bottom == 200
+    assert place(cut_out("bust"), painting(), Placement()).bottom == 200
     assert cut_out("free").cut == set()
-    assert 180 <= place(cut_out("free"), painting(), Where()).bottom < 200
+    assert 180 <= place(cut_out("free"), painting(), Placement()).bottom < 200
 
 
 def test_shoulders_that_the_sides_cut_go_below_the_edge() -> None:
@@ -60,15 +60,15 @@ def test_shoulders_that_the_sides_cut_go_below_the_edge() -> None:
 
 
 def test_somebody_who_fills_the_picture_fills_the_height() -> None:
-    box = place(cut_out("all"), painting(), Where())
+    box = place(cut_out("all"), painting(), Placement())
     assert (box.top, box.bottom) == (0, 200)
 
 
 def test_somebody_cut_at_one_side_stands_at_that_side() -> None:
     matte = np.pad(figure("free"), ((0, 0), (40, 0)))[:, :120]
     image = draw_card(120, 160)
-    assert place(trimmed(image, matte, image), painting(), Where()).right == 300
-    assert place(trimmed(image, matte[:, ::-1].copy(), image), painting(), Where()).left == 0
+    assert place(trim(image, matte, image), painting(), Placement()).right == 300
+    assert place(trim(image, matte[:, ::-1].copy(), image), painting(), Placement()).left == 0
 
 
 @given(
@@ -79,7 +79,7 @@ def test_left_to_itself_it_is_inside_and_keeps_its_shape(
     kind: str, width: int, height: int, tall: float | None
 ) -> None:
     cutout = cut_out(kind)
-    box = place(cutout, painting(width, height), Where(height=tall))
+    box = place(cutout, painting(width, height), Placement(height=tall))
     assert box.intersection(Box(0, 0, width, height)).area
     assert box.bottom <= height + 1
     if kind in ("free", "bust") and tall is None:
@@ -91,10 +91,10 @@ def test_left_to_itself_it_is_inside_and_keeps_its_shape(
 def test_a_place_in_pixels_or_shares() -> None:
     cutout = cut_out("free")
     high, wide = cutout.matte.shape
-    pixels = place(cutout, painting(), Where(30, 20, 100))
+    pixels = place(cutout, painting(), Placement(30, 20, 100))
     assert pixels == Box(30, 20, 30 + round(wide * 100 / high), 120)
-    assert place(cutout, painting(), Where(0.1, 0.1, 0.5)) == pixels
-    for where in (Where(x=400), Where(y=-300, height=50), Where(height=0.001), Where(height=-5)):
+    assert place(cutout, painting(), Placement(0.1, 0.1, 0.5)) == pixels
+    for where in (Placement(x=400), Placement(y=-300, height=50), Placement(height=0.001), Placement(height=-5)):
         with pytest.raises(UserError):
             place(cutout, painting(), where)
 
@@ -102,8 +102,8 @@ def test_a_place_in_pixels_or_shares() -> None:
 def test_it_hides_little_of_what_stands_out() -> None:
     calm = np.full((200, 400, 3), 120, np.uint8)
     calm[120:, 40:200] = draw_card(160, 80)
-    assert place(cut_out("bust"), calm, Where(height=0.5)).left > 190
-    assert place(cut_out("bust"), calm[:, ::-1].copy(), Where(height=0.5)).right < 210
+    assert place(cut_out("bust"), calm, Placement(height=0.5)).left > 190
+    assert place(cut_out("bust"), calm[:, ::-1].copy(), Placement(height=0.5)).right < 210
 
 
 def scene() -> tuple[Image, Matte, Image, Image]:
@@ -161,8 +161,8 @@ def test_every_shipped_style_knows_its_painting(tmp_path: Path) -> None:
 def test_the_painted_person_is_in_the_painting_and_alone_on_request(person: Image) -> None:
     behind = painting(400, 300)
     painter = PaintIn(Settings(), lambda image: 255 - image, "alpha")
-    result = painter(person, behind, Where(height=0.6))
-    alone = painter(person, behind, Where(height=0.6), alone=True)
+    result = painter(person, behind, Placement(height=0.6))
+    alone = painter(person, behind, Placement(height=0.6), alone=True)
     changed = (result.image != behind).any(2)
     assert 0.05 < changed.mean() < 0.5
     assert alone.image.shape == (300, 400, 4)

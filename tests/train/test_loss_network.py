@@ -19,11 +19,11 @@ from support.server import Server, serving
 from livestyle.cli import main as cli
 from livestyle.errors import UserError
 from livestyle.evaluate import style as evaluate_style
-from livestyle.evaluate.style import evaluate_loss_network
+from livestyle.evaluate.style import NetworkTest, evaluate_loss_network
 from livestyle.files import sha256
 from livestyle.image.io import load_image, save_image
-from livestyle.nets import fetch, loss_network, losses
 from livestyle.nets import library as weights
+from livestyle.nets import loss_network, losses
 from livestyle.nets.architectures.vgg import (
     DEPTHS,
     LAYERS,
@@ -39,9 +39,9 @@ from livestyle.nets.architectures.vgg import (
 from livestyle.nets.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
 from livestyle.nets.tensors import as_batch
 from livestyle.stills import reference as gatys
-from livestyle.train import checkpoint, curves
+from livestyle.train import curves, loop
 from livestyle.train import loss_network as distillation
-from livestyle.train.checkpoint import TrainingStatus
+from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
 
 TINY, TINIER = (8, 8, 12, 12, 12), (4, 6, 8, 8, 8)  # widths of a teacher and of what is distilled from it
@@ -243,8 +243,7 @@ def test_torchvisions_weights_are_fetched_once(server: Server, cache: Path, vgg:
 
         def __exit__(self, *_: object) -> None: ...
 
-    with patch.object(fetch, "progress", Bar):
-        net, file = open_loss_network(None, "cpu", no_word)
+    net, file = open_loss_network(None, "cpu", no_word, progress=Bar)
     assert shares[-1] == 1
     assert [path.name for path in cache.iterdir()] == ["vgg19.safetensors"]
     assert len(load_file(file)) == 2 * len(LAYERS) + 2
@@ -312,8 +311,8 @@ def test_without_a_network_the_compact_one_takes_its_place_and_that_is_said() ->
 
 def test_square_taps_keep_every_distance() -> None:
     teacher = made_up(TINY)
-    net = distillation.narrowed(teacher, TINIER, torch.cat([picture(32), picture(32).flip(1)]))
-    small = distillation.compact(net)
+    net = distillation.init_narrow(teacher, TINIER, torch.cat([picture(32), picture(32).flip(1)]))
+    small = distillation.compact_file(net)
     one, other = picture(48), picture(48).flip(3, 1)
     with torch.no_grad():
         wide, narrow = [net(x) for x in (one, other)], [small(x) for x in (one, other)]
@@ -327,7 +326,7 @@ def test_square_taps_keep_every_distance() -> None:
 def test_a_network_as_wide_as_the_teacher_starts_as_the_teacher() -> None:
     teacher = made_up(TINY)
     batch = torch.rand(6, 3, 48, 48)
-    whole, half = (distillation.narrowed(teacher, widths, batch) for widths in (TINY, TINIER))
+    whole, half = (distillation.init_narrow(teacher, widths, batch) for widths in (TINY, TINIER))
     with torch.no_grad(), patch.object(torch, "autocast", lambda *_, **__: torch.enable_grad()):
         near, far = (distillation.compare(net, teacher, batch) for net in (whole, half))
     assert max(near.values()) < 1e-3
@@ -338,7 +337,7 @@ def test_the_channels_that_tell_most_are_chosen(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(distillation, "RIDGE", 1e-6)
     base = torch.rand(2, 2, 8, 8)
     features = torch.cat([5 * base, 0.1 * torch.rand(2, 1, 8, 8), 4 * base[:, 1:], base[:, :1] + base[:, 1:]], 1)
-    chosen = distillation.telling_channels(features, 2)
+    chosen = distillation.select_channels(features, 2)
     lift = distillation.least_squares(features[:, chosen], features)
     assert lift.shape == (5, 2)
     told = torch.einsum("ts,nsyx->ntyx", lift, features[:, chosen])
@@ -353,7 +352,7 @@ def test_pictures_on_the_way_come_nearer_to_the_painting() -> None:
     far = []
     for steps in (0, 8):
         torch.manual_seed(3)
-        batch = distillation.with_ways(net, photos, paintings, steps)
+        batch = distillation.add_intermediate(net, photos, paintings, steps)
         assert batch.shape == (3, 3, 48, 48)
         assert torch.equal(batch[0], photos[0])
         far.append(float(losses.style_loss(net(batch[2:]), wanted)))
@@ -371,11 +370,11 @@ def folders(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distillation, "SIDE", 32)
-    monkeypatch.setattr(distillation, "EXAMPLES", 2)
-    monkeypatch.setattr(distillation, "PLACES", 500)
-    monkeypatch.setattr(distillation, "WAYS", (0, 2))
-    monkeypatch.setattr(gatys, "STYLE_SIDE", 48)
+    monkeypatch.setattr(distillation, "CROP_PX", 32)
+    monkeypatch.setattr(distillation, "START_PICTURES", 2)
+    monkeypatch.setattr(distillation, "MAX_PLACES", 500)
+    monkeypatch.setattr(distillation, "INTERMEDIATE_STEPS", (0, 2))
+    monkeypatch.setattr(gatys, "STYLE_SIDE_PX", 48)
 
 
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
@@ -395,7 +394,7 @@ def distil(folders: Path, runs: str, stop_after: int | None = None) -> list[Trai
 
     stopped = SimpleNamespace(monotonic=lambda: time.now)
     with (
-        patch.object(checkpoint, "time", stopped),
+        patch.object(loop, "time", stopped),
         patch.object(curves, "time", stopped),
         patch.object(distillation, "compare", timed),
     ):
@@ -426,7 +425,8 @@ def test_a_distilled_network_is_shipped_found_and_judged(
     teacher = made_up(TINY, {layer: TINY[int(layer[4]) - 1] for layer in distillation.LAYERS})
     save_file(teacher.state_dict(), folders / "teacher")
     monkeypatch.setattr(distillation, "WIDTHS", TINIER)
-    monkeypatch.setattr(distillation, "JUDGED", (1, 48, 2))
+    for name, value in (("JUDGED_PHOTOS", 1), ("JUDGED_SIDE_PX", 48), ("JUDGED_ITERATIONS", 2)):
+        monkeypatch.setattr(distillation, name, value)
     pictures, runs = ["--photos", folders / "photos"], ["--runs", folders / "runs"]
     command = ["train", "loss-network", *pictures, *runs, "--paintings", folders / "paintings", "--loss-network",
                folders / "teacher", "--minutes", 0.05, "--out", folders / "models"]  # fmt: skip
@@ -452,12 +452,12 @@ def test_a_distilled_network_is_shipped_found_and_judged(
 def test_a_network_judged_by_itself_is_as_good_as_itself(folders: Path) -> None:
     net = made_up(TINY), folders / "photos" / "0.png"
     paintings, photos = [folders / "paintings" / "0.png"], [folders / "photos" / f"{n}.png" for n in range(2)]
-    shares: list[float] = []
-    score = evaluate_loss_network(net, net, paintings, photos, 48, 2, lambda share, _: shares.append(share))
+    test, shares = NetworkTest(paintings, photos, 48, 2), list[float]()
+    score = evaluate_loss_network(net, net, test, lambda share, _: shares.append(share))
     assert (score.ratio, score.gatys_iterations, score.images) == (1, 2, 2)
     assert shares == sorted(shares)
     assert shares[-1] == 1
     worse = made_up(TINY, seed=5), folders / "photos" / "1.png"
-    score = evaluate_loss_network(worse, net, paintings, photos, 48, 2, lambda *_: None)
+    score = evaluate_loss_network(worse, net, test, lambda *_: None)
     assert score.ratio > 1
     assert astuple(score)[0] != astuple(score)[1]

@@ -24,10 +24,11 @@ from livestyle.matting.datasets import Pair, list_pairs
 from livestyle.nets.architectures.mobilenet import MobileNetV2
 from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS
 from livestyle.nets.export.shipped import build
-from livestyle.train import checkpoint, curves, segmenter
+from livestyle.train import curves, loop, segmenter
 from livestyle.train import scenes as data
 from livestyle.train.augment import seat
-from livestyle.train.checkpoint import Clock, TrainingStatus, load_checkpoint, one_cycle, save_checkpoint
+from livestyle.train.checkpoint import load_checkpoint, save_checkpoint
+from livestyle.train.loop import Clock, TrainingStatus, one_cycle
 from livestyle.train.publish import load_trained
 
 NARROW = (16, 32, 64, 128, 128)  # widths of a published quarter of VGG-19, from which segmenters start
@@ -132,7 +133,7 @@ def short_training(folder: Path, runs: str, die_after: int = 0, **flags: object)
     stopped = SimpleNamespace(monotonic=lambda: time.now)
     torch.set_num_threads(1)
     with (
-        patch.object(checkpoint, "time", stopped),
+        patch.object(loop, "time", stopped),
         patch.object(curves, "time", stopped),
         patch.object(segmenter, "step", timed),
     ):
@@ -197,7 +198,7 @@ def test_pictures_that_break_while_training_are_named(tmp_path: Path, perceptual
     scenes = data.Scenes(list_pairs(pairs), sorted(pairs.glob("*.jpg")))
     for workers in (0, 1):
         batches = segmenter.Batches(scenes, ((64, 64),), seed=0)
-        list(islice(segmenter.draw(batches, 0, workers, told.append), 3))
+        list(islice(segmenter.load_batches(batches, 0, workers, told.append), 3))
     assert len(told) == 2
     assert all(line.startswith("Left out, unreadable: 1 (p0.jpg") or "p0.jpg, p0.jpg" in line for line in told)
 
@@ -206,13 +207,13 @@ def test_with_nothing_left_training_ends_with_a_sentence(tmp_path: Path) -> None
     for workers in (0, 1):
         batches = segmenter.Batches(data.Scenes([], []), ((64, 64),), seed=0)
         with pytest.raises(UserError, match=r"^None of the training pictures can be read\. Check"):
-            next(segmenter.draw(batches, 0, workers, print))
+            next(segmenter.load_batches(batches, 0, workers, print))
 
 
 def test_the_same_batches_come_from_any_number_of_processes(pairs: Path) -> None:
     def batches(images: int, workers: int) -> list[torch.Tensor]:
         scenes = data.Scenes(list_pairs(pairs), sorted(pairs.glob("*.jpg")))
-        made = segmenter.draw(segmenter.Batches(scenes, ((64, 64), (64, 32)), seed=3), images, workers, print)
+        made = segmenter.load_batches(segmenter.Batches(scenes, ((64, 64), (64, 32)), seed=3), images, workers, print)
         return [pictures for pictures, _ in islice(made, 3)]
 
     first = batches(0, 0)
@@ -250,7 +251,7 @@ def test_validation_keeps_to_its_share_of_the_time() -> None:
         return {"bce": 1.0}
 
     with patch.object(curves, "time", SimpleNamespace(monotonic=lambda: time.now)):
-        validate, scored = curves.Sparingly(score), 0
+        validate, scored = curves.SparseValidation(score), 0
         for _ in range(60):
             time.now += 60
             scored += bool(validate())

@@ -30,13 +30,14 @@ from livestyle.image.types import Image, Matte
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import Card, save_card
-from livestyle.train import checkpoint, curves, photos, style
-from livestyle.train.checkpoint import Figures, TrainingStatus, load_facts, train_by_the_clock
+from livestyle.train import curves, loop, photos, style, teacher
+from livestyle.train.checkpoint import Figures, load_facts
+from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.muon import Muon, orthogonal
 from livestyle.train.photos import Feed, Photos, people_finder, photos_of
 from livestyle.train.publish import load_trained, publish, reserve
 from livestyle.train.ranks import Ranks, joined
-from livestyle.train.style import SKETCHED, TAUGHT, StyleTraining, load_painting, train_style
+from livestyle.train.style import QUICK_SHARE, TEACHER_SHARE, StyleTraining, load_painting, train_style
 
 HERE = Path(__file__).parent
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
@@ -89,9 +90,9 @@ def short_training(job: StyleTraining, told: list[str] | None = None, die_after:
     stopped = SimpleNamespace(monotonic=lambda: time.now)
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        for module, name, value in ((checkpoint, "time", stopped), (curves, "time", stopped), (style, "CROP", 64),
+        for module, name, value in ((loop, "time", stopped), (curves, "time", stopped), (style, "CROP_PX", 64),
                                     *((style, name, partial(timed, getattr(style, name)))
-                                      for name in ("step", "imitate"))):  # fmt: skip
+                                      for name in ("paint_step", "imitate"))):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
         for report in train_style(job, (told if told is not None else []).append):
             reports.append(report)
@@ -119,7 +120,7 @@ def is_finite(file: Path) -> bool:
 
 def test_a_killed_training_goes_on_as_if_it_had_not_been(folder: Path) -> None:
     whole = losses_of(short_training(job_in(folder, "whole")))
-    code = "import pathlib, test_train_style as t; "
+    code = "import pathlib, test_style as t; "
     code += f"t.short_training(t.job_in(pathlib.Path({str(folder)!r}), 'killed'), die_after=9)"
     killed = subprocess.run([sys.executable, "-c", code], cwd=HERE, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -169,16 +170,16 @@ def constant_style(models: Path, name: str, colour: tuple[float, float, float]) 
 
 
 def test_a_quicker_loss_network_is_for_the_first_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, seen = job_in(folder, sketch=small_network()), list[bool]()
-    step = style.step
+    job, seen = job_in(folder, quick_network=small_network()), list[bool]()
+    step = style.paint_step
 
     def watched(net: torch.nn.Module, network: LossNetwork, *rest: Any) -> dict[str, float]:
-        seen.append(network is job.sketch)
+        seen.append(network is job.quick_network)
         return step(net, network, *rest)
 
-    monkeypatch.setattr(style, "step", watched)
+    monkeypatch.setattr(style, "paint_step", watched)
     short_training(job)
-    first = round(SKETCHED * STEPS)
+    first = round(QUICK_SHARE * STEPS)
     assert seen == [True] * first + [False] * (STEPS - first)
 
 
@@ -186,18 +187,18 @@ def test_a_teacher_is_learnt_from_first_and_paints_each_lesson_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
-    monkeypatch.setattr(style, "LESSONS", 4)
+    monkeypatch.setattr(style, "TEACHER_SAMPLES", 4)
     seen = list[int]()
-    net_of = style.load_shipped
+    net_of = teacher.load_shipped
 
     def watched(*what: Any) -> Any:
         found = net_of(*what)
         found.net.register_forward_hook(lambda net, given, made: seen.append(len(made)))
         return found
 
-    monkeypatch.setattr(style, "load_shipped", watched)
+    monkeypatch.setattr(teacher, "load_shipped", watched)
     reports = short_training(job_in(folder, teacher="red", models=folder / "models"))
-    first = round(TAUGHT * STEPS)
+    first = round(TEACHER_SHARE * STEPS)
     assert [set(report.terms) == {"likeness"} for report in reports] == [True] * first + [False] * (STEPS - first)
     assert reports[first - 1].terms["likeness"] < reports[0].terms["likeness"]
     assert {"content", "style"} <= set(reports[-1].terms)
@@ -213,7 +214,7 @@ def test_a_teachers_border_is_not_learnt(folder: Path) -> None:
     framed[..., -16:] = 1
     blotted[..., 60:80] = 1
     seen = [
-        style.imitate(net, cast(style.Teacher, lambda samples, goal=goal: goal), [sample], still, job)["likeness"]
+        style.imitate(net, cast(teacher.Teacher, lambda samples, goal=goal: goal), [sample], still, job)["likeness"]
         for goal in (plain, framed, blotted)
     ]
     assert seen[0] == seen[1] != seen[2]
@@ -351,10 +352,9 @@ def test_any_training_goes_back(tmp_path: Path) -> None:
         optimizer.step()
         return 1, {"loss": float(loss.detach()), "mean_iu": 0.5}
 
-    with patch.object(checkpoint, "time", SimpleNamespace(monotonic=lambda: time.now)):
-        reports = list(train_by_the_clock(
-            {"net": net}, optimizer, tmp_path / "c.safetensors", 2, 0, step, warn=told.append
-        ))  # fmt: skip
+    with patch.object(loop, "time", SimpleNamespace(monotonic=lambda: time.now)):
+        training = Training({"net": net}, optimizer, tmp_path / "c.safetensors", 2, 0, step, warn=told.append)
+        reports = list(run_training(training))
     assert len(told) == 1
     assert len(reports) == 12
     assert is_finite(tmp_path / "c.safetensors")
@@ -368,13 +368,14 @@ def test_two_trainings_to_one_checkpoint_are_refused(tmp_path: Path) -> None:
     def step(progress: float, images: int) -> tuple[int, dict[str, float]]:
         return 1, {"loss": 1.0}
 
-    one = train_by_the_clock({"net": net}, optimizer, file, 2, 0, step)
+    training = Training({"net": net}, optimizer, file, 2, 0, step)
+    one = run_training(training)
     next(one)
     with pytest.raises(UserError, match=r"Another process trains to .*c\.safetensors"):
-        next(train_by_the_clock({"net": net}, optimizer, file, 2, 0, step))
+        next(run_training(training))
     one.close()  # as Ctrl-C does
     assert [path.name for path in file.parent.iterdir()] == ["c.safetensors"]
-    next(train_by_the_clock({"net": net}, optimizer, file, 2, 0, step))
+    next(run_training(training))
 
 
 def test_weights_that_are_no_numbers_are_not_shipped(tmp_path: Path) -> None:
@@ -401,7 +402,7 @@ def test_a_start_that_is_no_numbers_is_refused(folder: Path) -> None:
 
 def test_a_full_disk_is_said(folder: Path) -> None:
     """Really full: files of more than 100 kB cannot be written."""
-    code = "import pathlib, resource, signal, test_train_style as t; "
+    code = "import pathlib, resource, signal, test_style as t; "
     code += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     code += f"job = t.job_in(pathlib.Path({str(folder)!r})); "
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
@@ -462,8 +463,8 @@ def test_the_users_own_photos_are_found_in_their_folders(folder: Path, monkeypat
 
 def test_the_built_in_set_needs_no_photos() -> None:
     found = photos_of(None)
-    assert len(found.sources) == photos.FRAMES + photos.MADE_UP
-    pictures = [found.sources[n][1]() for n in (0, photos.FRAMES - 1, photos.FRAMES, -1)]
+    assert len(found.sources) == photos.DEMO_FRAMES + photos.SYNTHETIC_PICTURES
+    pictures = [found.sources[n][1]() for n in (0, photos.DEMO_FRAMES - 1, photos.DEMO_FRAMES, -1)]
     assert len({picture.tobytes() for picture in pictures}) == 4
     for picture in pictures:
         assert picture.dtype == np.uint8
@@ -515,12 +516,12 @@ def test_decoded_photos_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) 
         loads.append(number)
         return np.full((100, 100, 3), number, np.uint8)
 
-    monkeypatch.setattr(photos, "MEMORY", 4 * 40_000)
+    monkeypatch.setattr(photos, "MAX_CACHE_BYTES", 4 * 40_000)
     found = Photos([(str(n), partial(load, n)) for n in range(8)], "memory")
     chance = random.Random(0)
     for _ in range(200):
         found.pick(chance)
-        assert sum(image.nbytes for image in found._kept.values()) <= photos.MEMORY
+        assert sum(image.nbytes for image in found._kept.values()) <= photos.MAX_CACHE_BYTES
     assert 8 < len(loads) < 200
     assert len(found._kept) == 4
 
@@ -604,9 +605,7 @@ def test_two_processes_train_as_one_does(folder: Path) -> None:
     """torchrun, gloo: half of the batch in each."""
     train_together(folder, "one", batch=2)
     script = folder / "together.py"
-    script.write_text(
-        f"import pathlib, test_train_style as t; t.train_together(pathlib.Path({str(folder)!r}), 'two', 1)"
-    )
+    script.write_text(f"import pathlib, test_style as t; t.train_together(pathlib.Path({str(folder)!r}), 'two', 1)")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(launch, env=environment, timeout=240, capture_output=True, text=True, check=False)

@@ -1,16 +1,15 @@
-"""The plain recipe that tutorials give, to hold ours against: one loop, eager PyTorch in float32, NumPy.
+"""The plain recipe of tutorials, as a baseline: one loop, eager PyTorch in float32, NumPy.
 
-It runs in a process of its own, which waits while ours runs: neither's threads and memory count for the other.
+It runs in a process of its own, which waits while the filter runs. Neither's threads and memory count for the other.
 """
 
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,15 +26,22 @@ from livestyle.matting.published import SEGMENTERS, find_weights, install_comman
 from livestyle.nets.engine import choose_engine
 from livestyle.types import Size
 
-SIDE = 256  # pixels of the segmenter's square input
-PERSON = 15  # of PASCAL VOC's classes
+SEGMENTER_SIDE_PX = 256  # of its square input
+PERSON_CLASS = 15  # of PASCAL VOC
 STAGES = ("read", "segment", "stylize", "composite", "write")
 RANDOM = "random: they only time"
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """What some frames took: wall and CPU seconds in all, ms of each frame, from JPEG to I420, and of its stages."""
+class Timings:
+    """What some frames took.
+
+    Args:
+        frames: how many.
+        seconds, cpu: wall and CPU time of all, in seconds.
+        latencies: of each frame from JPEG to I420, in ms.
+        stages: of each frame, by stage, in ms.
+    """
 
     frames: int
     seconds: float
@@ -45,41 +51,63 @@ class Stretch:
 
 
 class Baseline:
-    """The recipe in its own process.
+    """The baseline in its own process. Use it in `with`.
 
     Args:
-        device: "cpu" or as PyTorch calls it; model_file: of MediaPipe's selfie segmenter, else it is torchvision's
-            DeepLabv3 on MobileNetV3 that segments.
+        jpegs: the frames; size: of them.
+        device: "cpu", or as PyTorch calls it.
+        model_file: of MediaPipe's selfie segmenter; None takes torchvision's DeepLabv3 on MobileNetV3.
+
+    Attributes:
+        facts: what it is made of.
 
     Raises:
         UserError: a package is missing, or the file is no such model.
     """
 
     def __init__(self, jpegs: Sequence[Jpeg], size: Size, device: str = "cpu", model_file: Path | None = None) -> None:
-        check_naive(model_file)
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), ignore_interrupts)
-        self.facts: dict[str, Any] = self._there(begin, jpegs, size, device, model_file)
+        check_baseline(model_file)
+        context = get_context("spawn")
+        self._pipe, other_end = context.Pipe()
+        arguments = other_end, jpegs, size, device, model_file
+        self._process = context.Process(target=serve, args=arguments, name="baseline", daemon=True)
+        self._process.start()
+        other_end.close()  # so that a process that dies is noticed
+        self.facts: dict[str, Any] = self._answer()
 
-    def run(self, first: int, seconds: float) -> Stretch:
-        """Frames from the JPEG `first` on, for some seconds, one at least."""
-        stretch: Stretch = self._there(run, first, seconds)
-        return stretch
+    def run(self, first: int, seconds: float) -> Timings:
+        """Process frames from the JPEG `first` on, for some seconds, at least one frame.
 
-    def _there(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        Raises:
+            UserError: the process was killed.
+        """
+        self._pipe.send((first, seconds))
+        timings: Timings = self._answer()
+        return timings
+
+    def _answer(self) -> Any:
         try:
-            return self._pool.submit(function, *arguments).result()
-        except BrokenProcessPool:
+            answer = self._pipe.recv()
+        except EOFError:
             raise UserError("The naive recipe was killed.", "It takes GBs of memory; try a smaller --size.") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def __enter__(self) -> "Baseline":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._pool.shutdown()
+        self._pipe.close()
+        self._process.join()
 
 
-def check_naive(model_file: Path | None) -> None:
-    """Raises UserError where a package is missing, or the file."""
+def check_baseline(model_file: Path | None) -> None:
+    """Check that the baseline can run.
+
+    Raises:
+        UserError: a package is missing, or the file.
+    """
     for name in ("torch", "torchvision"):
         if not has_package(name):
             raise UserError(f"The naive recipe needs the package {name}.", "Run: pip install 'livestyle[torch]'")
@@ -89,21 +117,44 @@ def check_naive(model_file: Path | None) -> None:
         raise UserError("--model-file is for MediaPipe, which is not installed.", f"Run: {lacking}")
 
 
-# What follows runs in that process.
+# The rest of this file runs in that process.
 
-recipe: "BaselineLoop"
+
+def serve(pipe: Connection, jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | None) -> None:
+    """Send what the baseline is made of; then answer each (first, seconds) with Timings, until the pipe is closed.
+
+    An error is sent, too, and ends the process.
+    """
+    ignore_interrupts()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries print there
+    os.environ.pop("OMP_WAIT_POLICY", None)  # the command line sets it, and a tutorial does not
+    try:
+        loop = BaselineLoop(jpegs, size, device, model_file)
+        loop(0, {name: [] for name in STAGES})  # to warm up
+        answer: object = loop.facts
+        while True:
+            pipe.send(answer)
+            answer = loop.run(*pipe.recv())
+    except (EOFError, BrokenPipeError):
+        return
+    except Exception as error:
+        pipe.send(error)
 
 
 class BaselineLoop:
-    """A tutorial's loop, frame by frame."""
+    """The loop of a tutorial, frame by frame.
+
+    Args:
+        jpegs: the frames; size: of them; device: as PyTorch calls it; model_file: as of `Baseline`.
+    """
 
     def __init__(self, jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | None) -> None:
         import torch
 
         self._jpegs, self._size = jpegs, size
-        segment = mediapipe(model_file) if model_file else deeplab(device)
+        segment = open_mediapipe(model_file) if model_file else open_deeplab(device)
         self.segment, self.segmenter, self.weights = segment
-        self.stylize = johnson(device)
+        self.stylize = open_johnson(device)
         self.facts = {
             "segmenter": self.segmenter, "segmenter_weights": self.weights,
             "style": "Johnson et al. 2016, 32-64-128, float32", "style_weights": RANDOM, "style_size": list(size),
@@ -111,7 +162,7 @@ class BaselineLoop:
         }  # fmt: skip
 
     def __call__(self, index: int, stages: dict[str, list[float]]) -> None:
-        """A frame from JPEG to I420; the ms of each stage are added to its list."""
+        """Process a frame from JPEG to I420; append the ms of each stage to its list."""
 
         @contextmanager
         def stage(name: str):  # type: ignore[no-untyped-def]
@@ -130,37 +181,29 @@ class BaselineLoop:
         with stage("write"):
             cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
 
-
-def begin(jpegs: Sequence[Jpeg], size: Size, device: str, model_file: Path | None) -> dict[str, Any]:
-    """Make the recipe ready; tells what it is made of."""
-    global recipe
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the libraries' own chatter
-    os.environ.pop("OMP_WAIT_POLICY", None)  # which the command line sets, and a tutorial does not
-    recipe = BaselineLoop(jpegs, size, device, model_file)
-    recipe(0, {name: [] for name in STAGES})
-    return recipe.facts
-
-
-def run(first: int, seconds: float) -> Stretch:
-    """Frames for some seconds."""
-    stages: dict[str, list[float]] = {name: [] for name in STAGES}
-    latencies: list[float] = []
-    start, cpu = time.monotonic(), time.process_time()
-    while not latencies or time.monotonic() - start < seconds:
-        before = time.perf_counter()
-        recipe(first + len(latencies), stages)
-        latencies.append((time.perf_counter() - before) * 1000)
-    return Stretch(len(latencies), time.monotonic() - start, time.process_time() - cpu, latencies, stages)
+    def run(self, first: int, seconds: float) -> Timings:
+        """Process frames from the JPEG `first` on, for some seconds, at least one frame."""
+        stages: dict[str, list[float]] = {name: [] for name in STAGES}
+        latencies: list[float] = []
+        start, cpu = time.monotonic(), time.process_time()
+        while not latencies or time.monotonic() - start < seconds:
+            before = time.perf_counter()
+            self(first + len(latencies), stages)
+            latencies.append((time.perf_counter() - before) * 1000)
+        return Timings(len(latencies), time.monotonic() - start, time.process_time() - cpu, latencies, stages)
 
 
-def mediapipe(file: Path) -> tuple[Callable[[Image], Matte], str, str]:
-    """MediaPipe's selfie segmenter from its file."""
+def open_mediapipe(file: Path) -> tuple[Callable[[Image], Matte], str, str]:
+    """Return MediaPipe's selfie segmenter, its name and its file's name."""
     segment = SEGMENTERS["mediapipe"].make(file, choose_engine("cpu"), [0])
     return segment, "MediaPipe selfie, 256x256", file.name
 
 
-def deeplab(device: str) -> tuple[Callable[[Image], Matte], str, str]:
-    """torchvision's DeepLabv3 on MobileNetV3, with its published weights where they are here."""
+def open_deeplab(device: str) -> tuple[Callable[[Image], Matte], str, str]:
+    """Return torchvision's DeepLabv3 on MobileNetV3, its name and its file's name.
+
+    Its weights are random where the published ones are not installed.
+    """
     import torch
     from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large as build
 
@@ -172,16 +215,18 @@ def deeplab(device: str) -> tuple[Callable[[Image], Matte], str, str]:
     mean, deviation = (torch.tensor(v).view(3, 1, 1).to(device) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
     def segment(image: Image) -> Matte:
-        small = torch.from_numpy(cv2.resize(image, (SIDE, SIDE))).to(device).permute(2, 0, 1).float() / 255
+        small = cv2.resize(image, (SEGMENTER_SIDE_PX, SEGMENTER_SIDE_PX))
+        rgb = torch.from_numpy(small).to(device).permute(2, 0, 1).float() / 255
         with torch.no_grad():
-            scores = net(((small - mean) / deviation)[None])["out"][0]
-        return np.asarray(scores.softmax(0)[PERSON].cpu().numpy(), np.float32)
+            scores = net(((rgb - mean) / deviation)[None])["out"][0]
+        return np.asarray(scores.softmax(0)[PERSON_CLASS].cpu().numpy(), np.float32)
 
-    return segment, f"torchvision DeepLabv3-MobileNetV3, {SIDE}x{SIDE}", file.name if file else RANDOM
+    name = f"torchvision DeepLabv3-MobileNetV3, {SEGMENTER_SIDE_PX}x{SEGMENTER_SIDE_PX}"
+    return segment, name, file.name if file else RANDOM
 
 
-def johnson(device: str) -> Callable[[Image], Image]:
-    """The published transform net at the picture's size."""
+def open_johnson(device: str) -> Callable[[Image], Image]:
+    """Return the published transform network, which paints at the picture's own size."""
     import torch
 
     from livestyle.nets.architectures.transform import JohnsonNet

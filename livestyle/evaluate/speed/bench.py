@@ -1,4 +1,4 @@
-"""The speed of the whole: real frames, from JPEG decoding to an I420 sink."""
+"""The speed of the whole filter: real frames, from JPEG decoding to an I420 sink."""
 
 import json
 import os
@@ -16,11 +16,11 @@ import numpy as np
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.evaluate.speed.baseline import STAGES, Baseline, Stretch, check_naive
-from livestyle.evaluate.speed.cores import OtherLoad, check_cores, taken
+from livestyle.evaluate.speed.baseline import STAGES, Baseline, Timings, check_baseline
+from livestyle.evaluate.speed.cores import OtherLoad, check_cores, occupied
 from livestyle.evaluate.speed.flamegraph import Sampler, check_flame, costliest, draw_flame, with_layers
-from livestyle.evaluate.speed.jpeg_frames import Jpeg, JpegFrames, decode, encoded
-from livestyle.evaluate.speed.roofline import Work, check_peak, measure_peak, works_of
+from livestyle.evaluate.speed.jpeg_frames import Jpeg, JpegFrames, decode, load_jpegs
+from livestyle.evaluate.speed.roofline import NetRun, check_peak, measure_peak, net_runs
 from livestyle.image.types import Frame
 from livestyle.live.actions import make_controls
 from livestyle.live.controls import Controls
@@ -34,26 +34,29 @@ from livestyle.video.sinks.sink import Null, SinkInfo
 from livestyle.video.sources.latest import Latest
 from livestyle.video.sources.source import Source
 
-CHILD = 1.5  # seconds that a live run takes to its first frame, about
-NAIVE, PEAK = 8.0, 6.0  # seconds that making the naive recipe ready takes, and measuring the peak
-WARM = 5  # frames before what is measured
-ROUNDS = 5  # in which ours and another recipe are measured in turn
+CHILD_S = 1.5  # about what a live run takes until its first frame
+BASELINE_S, PEAK_S = 8.0, 6.0  # about what it takes to load the baseline, and to measure the peak
+WARMUP_FRAMES = 5  # before the measurement
+ROUNDS = 5  # in which the filter and the baseline take turns
 
-Update = Callable[[float, str], None]  # seconds of work done, and what is at work
+Update = Callable[[float, str], None]  # takes the seconds of work done, and a label of the present work
 
 
 @dataclass(frozen=True)
-class Job:
+class BenchOptions:
     """What is measured.
 
     Args:
-        source: a clip; size: its frames are brought to; seconds: how long.
-        pace: frames per second, as a camera gives them, what is not taken in time dropped; None: as fast as can be.
-        busy: cores that other processes take meanwhile.
-        naive: measure the plain recipe, too, in turn with ours; model_file: of MediaPipe, for that.
-        peak: measure what a core can at most, too, and what the nets make of it.
-        profile: an SVG that shows where the CPU time goes, of as many seconds again.
-        children: live runs whose first frame is waited for.
+        source: a clip.
+        size: its frames are scaled to.
+        seconds: to measure.
+        pace: fps of a simulated camera, whose late frames are dropped; None for as fast as possible.
+        busy: cores that other processes occupy meanwhile.
+        baseline: measure the baseline in turn with the filter.
+        model_file: of MediaPipe's segmenter, for the baseline.
+        peak: measure the peak of a core, and the networks' share of it.
+        profile: an SVG of where the CPU time goes, measured for as many seconds again.
+        children: live runs whose first frame is timed.
     """
 
     source: str
@@ -61,7 +64,7 @@ class Job:
     seconds: float
     pace: float | None = None
     busy: int = 0
-    naive: bool = False
+    baseline: bool = False
     model_file: Path | None = None
     peak: bool = False
     profile: Path | None = None
@@ -69,18 +72,19 @@ class Job:
 
     @property
     def before(self) -> float:
-        """Seconds that the children take, about."""
-        return self.children * CHILD
+        """Return about how many seconds the children take."""
+        return self.children * CHILD_S
 
     @property
     def total(self) -> float:
-        """Seconds that it all takes, about."""
-        stretches = 1 + self.naive + bool(self.profile)
-        return self.before + self.seconds * stretches + NAIVE * self.naive + PEAK * (self.peak + bool(self.profile))
+        """Return about how many seconds the whole takes."""
+        stretches = 1 + self.baseline + bool(self.profile)
+        loading = BASELINE_S * self.baseline + PEAK_S * (self.peak + bool(self.profile))
+        return self.before + self.seconds * stretches + loading
 
 
 class I420(Null):
-    """What a virtual camera asks for: each frame is converted, then forgotten."""
+    """The sink of a virtual camera: each frame is converted, then dropped."""
 
     info = SinkInfo("i420")
 
@@ -88,57 +92,70 @@ class I420(Null):
         cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420)
 
 
-def bench(settings: Settings, job: Job, stop: Stop, say: Say, update: Update) -> dict[str, Any]:
-    """Measure; `first_frame_s` is the median of child processes that show a first styled frame.
+def bench(settings: Settings, job: BenchOptions, stop: Stop, say: Say, update: Update) -> dict[str, Any]:
+    """Measure the speed.
+
+    Args:
+        settings: of the filter.
+        job: what to measure.
+        stop: ends it early.
+        say: takes messages.
+        update: takes the progress.
 
     Returns:
-        The JSON object of the command contract: a Report, and what else the job asked for.
+        The JSON object of the command: a Report, and what else was asked for. `first_frame_s` is the median over child
+            processes.
 
     Raises:
-        UserError: the clip cannot be read, an odd size, more busy cores than there are, or a package that is missing.
-        KeyboardInterrupt: it was ended before anything was measured.
+        UserError: the clip cannot be read, a size is odd, there are too few cores, or a package is missing.
+        KeyboardInterrupt: it was stopped before anything was measured.
     """
     if job.busy:
         check_cores(job.busy)
-    if job.naive:
-        check_naive(job.model_file)
+    if job.baseline:
+        check_baseline(job.model_file)
         if job.pace:
             raise UserError("--against tells how fast both can be.", "Leave --pace away.")
     if job.profile:
         check_flame(job.profile)
     if job.peak or job.profile:
         check_peak(choose_engine(settings.device))
-    jpegs, firsts = encoded(job.source, job.size), []
+    jpegs, firsts = load_jpegs(job.source, job.size), []
     for done in range(job.children):
-        update(done * CHILD, "first styled frame")
+        update(done * CHILD_S, "first styled frame")
         firsts.append(first_frame(settings, job))
         if stop.is_set():
             raise KeyboardInterrupt
     controls = make_controls(look_from(settings), quality=settings.quality, stop=stop)
-    with Filter(settings) as filter, taken(job.busy):
-        run = Run(filter, jpegs, job, controls, say, update)
-        result, more = run.against() if job.naive else (run(0, job.seconds), {})
+    with Filter(settings) as filter, occupied(job.busy):
+        run = BenchRun(filter, jpegs, job, controls, say, update)
+        result, more = run.against() if job.baseline else (run(0, job.seconds), {})
         more |= {"others_share": run.others, "filter_ms": run.filter_ms, "cuda_graphs": run.graphs}
         if job.peak:
-            run.begin(PEAK, "the peak")
+            run.begin(PEAK_S, "the peak")
             more["peak"] = measure_peak(run.works(settings), lambda _: run.tell("the peak"))
         if job.profile:
             more["profile"] = run.profile(settings, job.profile)
     return {**asdict(result), "first_frame_s": round(statistics.median(firsts or [0.0]), 3), **more}
 
 
-class Run:
-    """A filter at work on frames in memory, made ready."""
+class BenchRun:
+    """A warmed-up filter that runs on frames in memory.
+
+    Args:
+        filter: to measure; jpegs: the frames; job: what to measure; controls: of the look.
+        say: takes messages; update: takes the progress.
+    """
 
     def __init__(
-        self, filter: Filter, jpegs: list[Jpeg], job: Job, controls: Controls, say: Say, update: Update
+        self, filter: Filter, jpegs: list[Jpeg], job: BenchOptions, controls: Controls, say: Say, update: Update
     ) -> None:  # fmt: skip
         self._filter, self._jpegs, self._job, self._controls, self._say = filter, jpegs, job, controls, say
         self._update, self._done, self._planned, self._since = update, job.before, 0.0, time.monotonic()
-        self.others: float | None = None  # what other processes took of the cores' time, in the newest stretch
+        self.others: float | None = None  # share of the cores' time that other processes took, in the last run
         filter.prepare(controls.look)
         self._calls: list[float] = []
-        self._drive(JpegFrames(jpegs, job.size), Limits(frames=WARM))
+        self._drive(JpegFrames(jpegs, job.size), Limits(frames=WARMUP_FRAMES))
         self.graphs = filter.wait_for_graphs()
 
     def __call__(self, first: int, seconds: float) -> Report:
@@ -155,56 +172,61 @@ class Run:
 
     @property
     def filter_ms(self) -> dict[str, float]:
-        """What the filter alone took for the frames so far; on a GPU from upload to download, on the CPU the part of a
-        frame that was left when its turn came."""
+        """Return the percentiles of the filter's own time for a frame.
+
+        On a GPU that is from upload to download. On the CPU it is the part of a frame that was left when its turn came.
+        """
         marks = np.percentile(self._calls or [0.0], (50, 95))
         return {f"p{p}": round(float(v), 2) for p, v in zip((50, 95), marks, strict=True)}
 
     def against(self) -> tuple[Report, dict[str, Any]]:
-        """Ours and the naive recipe in turn, ROUNDS times, each time from the same frame on; medians of both.
+        """Measure filter and baseline in turn, ROUNDS times, each time from the same frame on.
+
+        Returns:
+            The merged report of the filter, and the comparison for the JSON object.
 
         Raises:
-            KeyboardInterrupt: it was ended before the first round was.
+            KeyboardInterrupt: it was stopped before the first round was complete.
         """
         size, seconds = self._job.size, self._job.seconds / ROUNDS
-        rounds: list[tuple[Report, Stretch]] = []
+        rounds: list[tuple[Report, Timings]] = []
         device = "cpu" if self._filter.engine.name == "openvino" else self._filter.engine.device
-        self.begin(NAIVE, "the naive recipe")
+        self.begin(BASELINE_S, "the naive recipe")
         with Baseline(self._jpegs, size, device, self._job.model_file) as recipe:
             for first in (number * len(self._jpegs) // ROUNDS for number in range(ROUNDS)):
                 self.begin(seconds, "the naive recipe")
                 naive = recipe.run(first, seconds)
                 ours = self(first, seconds)
-                if self._controls.stop.is_set():  # this round is not whole
+                if self._controls.stop.is_set():  # the round is incomplete
                     break
                 rounds.append((ours, naive))
             if not rounds:
                 raise KeyboardInterrupt
             reports, stretches = zip(*rounds, strict=True)
-            return together(reports), compare(reports, stretches, recipe.facts)
+            return merge(reports), compare(reports, stretches, recipe.facts)
 
     def profile(self, settings: Settings, path: Path) -> list[dict[str, Any]]:
-        """Draw where the CPU time goes; the functions and layers that take most of it."""
+        """Draw where the CPU time goes; return the functions and layers that take most of it."""
         with Sampler() as sampler:
             frames = self(0, self._job.seconds).frames
-        self.begin(PEAK, "the nets' layers")
+        self.begin(PEAK_S, "the nets' layers")
         costs = with_layers(sampler.costs, self.works(settings))
         draw_flame(costs, frames, path)
         return costliest(costs, frames)
 
-    def works(self, settings: Settings) -> list[Work]:
-        """The nets that a frame goes through."""
+    def works(self, settings: Settings) -> list[NetRun]:
+        """Return the networks that a frame passes through."""
         look, size = self._controls.look, self._filter.style_size(self._job.size)
         styles = dict.fromkeys(style for plane in (look.background, look.person) for style, _ in plane.styles)
-        return works_of(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
+        return net_runs(settings, list(styles), self._filter.engine, decode(self._jpegs[0]), size)
 
     def begin(self, seconds: float, what: str) -> None:
-        """A piece of work begins that takes some seconds, about."""
+        """Note that work of about some seconds begins."""
         self._done, self._planned, self._since = self._done + self._planned, seconds, time.monotonic()
         self.tell(what)
 
     def tell(self, what: str) -> None:
-        """What is at work."""
+        """Report the present work."""
         self._update(self._done + min(self._planned, time.monotonic() - self._since), what)
 
     def _drive(self, frames: Source, limits: Limits) -> Report:
@@ -213,22 +235,26 @@ class Run:
             return Session(frames, self._filter, sink, self._controls, limits, self._say, progress).run()
 
 
-def together(reports: Sequence[Report]) -> Report:
-    """One report of several: counts added up, of figures the medians."""
+def merge(reports: Sequence[Report]) -> Report:
+    """Return one report of several: the sum of counts, the median of other figures."""
     rows = [asdict(report) for report in reports]
     counts = {name: round(sum(row[name] for row in rows), 3) for name in ("frames", "seconds", "dropped")}
-    return Report(**median(rows) | counts)
+    return Report(**median_of(rows) | counts)
 
 
-def median(values: Sequence[Any]) -> Any:
-    """Of numbers the median, of dicts that of each entry, of all else the last."""
+def median_of(values: Sequence[Any]) -> Any:
+    """Return the median of numbers, for dicts the median of each entry, for other values the last one."""
     if isinstance(values[0], dict):
-        return {key: median([value[key] for value in values]) for key in values[0]}
+        return {key: median_of([value[key] for value in values]) for key in values[0]}
     return round(statistics.median(values), 3) if isinstance(values[0], float) else values[-1]
 
 
-def compare(ours: Sequence[Report], naive: Sequence[Stretch], facts: dict[str, Any]) -> dict[str, Any]:
-    """What the JSON says of the naive recipe beside ours, stretch by stretch."""
+def compare(ours: Sequence[Report], naive: Sequence[Timings], facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what the JSON object says of the baseline beside the filter.
+
+    Args:
+        ours: reports of the filter; naive: timings of the baseline, round by round; facts: what it is made of.
+    """
     fps = [stretch.frames / stretch.seconds for stretch in naive]
     cpu = [1000 * stretch.cpu / stretch.frames for stretch in naive]
     ratios = [round(report.fps / rate, 2) for report, rate in zip(ours, fps, strict=True)]
@@ -247,8 +273,12 @@ def compare(ours: Sequence[Report], naive: Sequence[Stretch], facts: dict[str, A
     }  # fmt: skip
 
 
-def first_frame(settings: Settings, job: Job) -> float:
-    """Seconds from the start of a process to its first styled frame."""
+def first_frame(settings: Settings, job: BenchOptions) -> float:
+    """Return the seconds from the start of a process to its first styled frame.
+
+    Raises:
+        UserError: the process failed.
+    """
     width, height = job.size
     command = [sys.executable, "-m", "livestyle", "live", "--source", job.source, "--sink", "null", "--frames", "2"]
     command += ["--json", "--size", f"{width}x{height}", "--device", settings.device, "--quality", settings.quality]
@@ -258,7 +288,7 @@ def first_frame(settings: Settings, job: Job) -> float:
     command += ["--model-file", str(settings.model_file)] if settings.model_file else []
     command += ["--models", str(settings.models)] if settings.models else []
     bare = os.environ | {"LIVESTYLE_CONFIG": "none"}
-    # A session of its own: Ctrl-C is ours to end in good order, not the child's.
+    # In a session of its own, so that Ctrl-C reaches this process alone.
     child = subprocess.run(command, capture_output=True, text=True, check=False, env=bare, start_new_session=True)
     if child.returncode:
         raise UserError(f"A child run failed: {child.stderr.strip()}", "Try: livestyle doctor")

@@ -1,4 +1,4 @@
-"""Which of the machine's cores a measurement runs on, and which of them another process takes."""
+"""The cores that a measurement runs on, and those that other processes occupy."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from livestyle.errors import UserError
 
-# It ends with whoever started it, whose end of the pipe closes with it.
-SPIN = """
+# It ends with the process that started it, because its end of the pipe is closed then.
+SPIN_SCRIPT = """
 import os, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 while True:
@@ -20,8 +20,8 @@ while True:
 """
 
 
-def allowed() -> list[int]:
-    """The numbers of the cores that this process may run on.
+def allowed_cores() -> list[int]:
+    """Return the numbers of the cores that this process may run on.
 
     Raises:
         UserError: the system does not tell.
@@ -32,23 +32,27 @@ def allowed() -> list[int]:
 
 
 def check_cores(count: int) -> None:
-    """Raises UserError where there are not so many cores."""
-    if count > len(allowed()):
-        raise UserError(f"There are no {count} cores here, but {len(allowed())}.", "Give a smaller number.")
+    """Check that there are so many cores.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if count > len(allowed_cores()):
+        raise UserError(f"There are no {count} cores here, but {len(allowed_cores())}.", "Give a smaller number.")
 
 
 @contextmanager
-def kept_to(count: int | None) -> Iterator[None]:
-    """Run on so many cores, None on all; so do threads and processes that start meanwhile.
+def limited_to(count: int | None) -> Iterator[None]:
+    """Run on `count` cores, or on all for None. Threads and processes that start meanwhile do so, too.
 
     Raises:
-        UserError: there are not so many, or the system does not let.
+        UserError: there are fewer, or the system does not allow it.
     """
     if count is None:
         yield
         return
     check_cores(count)
-    before = allowed()
+    before = allowed_cores()
     os.sched_setaffinity(0, before[:count])
     try:
         yield
@@ -57,12 +61,12 @@ def kept_to(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def taken(count: int) -> Iterator[None]:
-    """Other processes spin meanwhile, each on a core of its own, the last ones first; as many as there are."""
+def occupied(count: int) -> Iterator[None]:
+    """Occupy `count` cores by other processes, the last cores first, at most as many as there are."""
     spinning = []
     try:
-        for core in allowed()[::-1][:count] if count else ():
-            child = subprocess.Popen([sys.executable, "-c", SPIN], stdin=subprocess.PIPE)
+        for core in allowed_cores()[::-1][:count] if count else ():
+            child = subprocess.Popen([sys.executable, "-c", SPIN_SCRIPT], stdin=subprocess.PIPE)
             spinning.append(child)
             os.sched_setaffinity(child.pid, {core})
         yield
@@ -73,30 +77,31 @@ def taken(count: int) -> Iterator[None]:
 
 
 class OtherLoad:
-    """What other processes take of this one's cores, from now on."""
+    """The load of other processes on this one's cores, from its creation on."""
 
     def __init__(self) -> None:
         self._start = time.monotonic(), time.process_time(), idle_seconds()
 
     def share(self) -> float | None:
-        """Of the cores' time so far; None where the system does not tell."""
+        """Return their share of the cores' time so far, in 0..1; None where the system does not tell."""
         now = time.monotonic(), time.process_time(), idle_seconds()
         if now[2] is None or self._start[2] is None:
             return None
-        all_, ours, idle = (now[0] - self._start[0]) * len(allowed()), now[1] - self._start[1], now[2] - self._start[2]
-        return round(min(1.0, max(0.0, 1 - (ours + idle) / all_)), 3) if all_ else 0.0
+        total = (now[0] - self._start[0]) * len(allowed_cores())
+        ours, idle = now[1] - self._start[1], now[2] - self._start[2]
+        return round(min(1.0, max(0.0, 1 - (ours + idle) / total)), 3) if total else 0.0
 
 
 def idle_seconds() -> float | None:
-    """What this process's cores have idled since the start; None where the system does not tell."""
+    """Return how long this process's cores have idled since the system started; None where it does not tell."""
     try:
         lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
     except OSError:
         return None
-    names = {f"cpu{core}" for core in allowed()}
+    names = {f"cpu{core}" for core in allowed_cores()}
     return sum(int(words[4]) + int(words[5]) for words in lines if words[0] in names) / os.sysconf("SC_CLK_TCK")
 
 
 def ignore_interrupts() -> None:
-    """In a process that does a part of the work: whoever waits for it ends it."""
+    """Ignore Ctrl-C, in a process whose parent ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

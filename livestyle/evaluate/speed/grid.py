@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.config.settings import Settings
-from livestyle.evaluate.charts import check_chart, draw_cost
+from livestyle.evaluate.charts import check_chart, draw_scaling
 from livestyle.evaluate.speed import scaling
 from livestyle.files import atomic_write
 from livestyle.types import OpenProgress, Stop
@@ -29,14 +29,14 @@ def measure_grid(
     folder.mkdir(parents=True, exist_ok=True)
     check_chart(folder / "cost.png")
     rows = []
-    with bar("measuring", scaling.rows_of(scaling.SIZES)) as update:
-        for row in scaling.measure_cost(settings, source, scaling.SIZES, seconds):
+    with bar("measuring", scaling.row_count(scaling.SIZES)) as update:
+        for row in scaling.measure_scaling(settings, source, scaling.SIZES, seconds):
             rows.append(row)
             update(len(rows), "x".join(map(str, row["size"])))
             if stop.is_set():
                 return None
-    facts = scaling.cost_facts(settings, rows)
-    draw_cost(facts, folder / "cost.png")
+    facts = scaling.scaling_facts(settings, rows)
+    draw_scaling(facts, folder / "cost.png")
     for name, text in (("cost.json", json.dumps(facts, indent=1)), ("cost.md", scaling.markdown(rows))):
         with atomic_write(folder / name) as part:
             part.write_text(text, "utf-8")

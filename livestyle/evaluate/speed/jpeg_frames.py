@@ -1,4 +1,4 @@
-"""Frames in memory as a webcam sends them, for measurements: JPEGs, decoded when they are asked for."""
+"""Frames in memory as a webcam sends them, for measurements: JPEGs that are decoded on demand."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,22 @@ from livestyle.types import Size
 from livestyle.video.sources.open import open_source
 from livestyle.video.sources.source import Source, SourceInfo
 
-FRAMES = 120  # of a clip
-LEAST = 3  # frames from which rates can be told
-QUALITY = 90  # a webcam's
+MAX_FRAMES = 120  # of a clip
+MIN_FRAMES = 3  # fewer give no rate
+JPEG_QUALITY = 90  # of a webcam
 
-Jpeg = NDArray[np.uint8]  # the bytes of a file
+Jpeg = NDArray[np.uint8]  # (N,), the bytes of a file
 
 
 class JpegFrames(Source):
-    """JPEGs in memory, there and back again, over and over; drops none.
+    """A source of JPEGs in memory, forwards and backwards in turn. It drops none.
 
     Args:
-        first: the number of the JPEG to begin with; pace: frames per second, as of a camera, or None: at once.
-        seconds: after which it ends, but for LEAST frames; None: never.
+        jpegs: the frames.
+        size: of them.
+        first: number of the JPEG to begin with.
+        pace: fps of a simulated camera; None for as fast as possible.
+        seconds: after which it ends, with at least MIN_FRAMES; None for never.
     """
 
     def __init__(
@@ -42,40 +45,43 @@ class JpegFrames(Source):
         for index in count():
             if self._pace:
                 time.sleep(max(0.0, start + index / self._pace - time.monotonic()))
-            captured = time.monotonic()  # when a camera's JPEG is here
-            if self._seconds is not None and index >= LEAST and captured - start >= self._seconds:
+            captured = time.monotonic()  # as if a camera's JPEG arrived now
+            if self._seconds is not None and index >= MIN_FRAMES and captured - start >= self._seconds:
                 return
             image = decode(self._jpegs[there_and_back(self._first + index, len(self._jpegs))])
             yield Frame(image, index, captured - start, captured)
 
 
 def there_and_back(index: int, length: int) -> int:
-    """Which of `length` frames stands at a place, so that no cut is between the last and the first."""
+    """Return which of `length` frames is at a place, forwards and backwards in turn, without a cut."""
     at = index % (2 * length)
     return min(at, 2 * length - 1 - at)
 
 
-def encoded(text: str, size: Size) -> list[Jpeg]:
-    """The first frames of a clip, brought to a size.
+def load_jpegs(text: str, size: Size) -> list[Jpeg]:
+    """Return the first frames of a clip, at a size, as JPEGs.
+
+    Args:
+        text: the clip; size: even sides.
 
     Raises:
-        UserError: the clip cannot be read or holds no frame; or an odd size, which I420 cannot have.
+        UserError: the clip cannot be read or is empty, or a side is odd, which I420 does not allow.
     """
     if size[0] % 2 or size[1] % 2:
         raise UserError(f"The size {size[0]}x{size[1]} is odd, and I420 is not.", "Give an even size.")
     with open_source(text) as source:
-        jpegs = [encode(cover(frame.image, size)) for frame, _ in zip(source, range(FRAMES), strict=False)]
+        jpegs = [encode(cover(frame.image, size)) for frame, _ in zip(source, range(MAX_FRAMES), strict=False)]
     if not jpegs:
         raise UserError(f"{text} holds no frame.", "Give a clip.")
     return jpegs
 
 
 def encode(image: Image) -> Jpeg:
-    """RGB to JPEG."""
+    """Encode uint8 (H, W, 3) RGB as JPEG."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return np.asarray(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1], np.uint8)
+    return np.asarray(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1], np.uint8)
 
 
 def decode(jpeg: Jpeg) -> Image:
-    """JPEG to RGB."""
+    """Decode a JPEG to uint8 (H, W, 3) RGB."""
     return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), np.uint8)

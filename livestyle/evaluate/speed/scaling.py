@@ -1,4 +1,4 @@
-"""What the filter costs as work grows: with the resolution, the number of styles and of cores; and what limits it."""
+"""How the cost grows with the resolution, the number of styles and of cores; and what limits the speed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -9,8 +9,8 @@ from typing import Any
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.evaluate.speed.bench import Job, bench
-from livestyle.evaluate.speed.cores import allowed, ignore_interrupts, kept_to
+from livestyle.evaluate.speed.bench import BenchOptions, bench
+from livestyle.evaluate.speed.cores import allowed_cores, ignore_interrupts, limited_to
 from livestyle.evaluate.speed.roofline import check_peak
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.library import find_card, find_cards
@@ -18,16 +18,16 @@ from livestyle.types import Size, Stop
 
 SIZES: tuple[Size, ...] = ((320, 180), (640, 360), (1280, 720), (1920, 1080))
 CORES = (1, 2)
-PLAIN = "color:#204060"  # what a plane without a style shows
-IDLE = 0.15  # share of the cores' time from which on it is not work that limits
-PARTS = {"styles": "the styles", "segmenter": "the segmenter", "pixels": "decoding, scaling, steadying, compositing"}
+PLAIN_LOOK = "color:#204060"  # of a plane without a style
+IDLE_SHARE = 0.15  # of the cores' time; above, work is not what limits the speed
+PARTS = {"styles": "the styles", "segmenter": "the segmenter", "pixels": "decoding, scaling, smoothing, compositing"}
 WAITING, OTHERS = "stages that wait for each other", "other processes"
 
-Row = dict[str, Any]
+ScalingRow = dict[str, Any]
 
 
 def looks(settings: Settings) -> list[Settings]:
-    """Settings with no style, one on the background, and another one on the person, too.
+    """Return settings with no style, one on the background, and another one on the person, too.
 
     Raises:
         UserError: there is only one style.
@@ -37,41 +37,50 @@ def looks(settings: Settings) -> list[Settings]:
     second = settings.person if settings.person != "none" else next(iter(others), "")
     if not second:
         raise UserError("There is only one style.", "Train another: livestyle train style")
-    planes = (PLAIN, "none"), (first, "none"), (first, second)
+    planes = (PLAIN_LOOK, "none"), (first, "none"), (first, second)
     return [replace(settings, background=background, person=person) for background, person in planes]
 
 
-def measure_cost(settings: Settings, source: str, sizes: Sequence[Size], seconds: float) -> Iterator[Row]:
-    """The rows one by one, each in a process of its own on its cores; those alike but for the cores come together.
+def measure_scaling(settings: Settings, source: str, sizes: Sequence[Size], seconds: float) -> Iterator[ScalingRow]:
+    """Measure each row in a process of its own, limited to its cores.
+
+    Args:
+        settings: of the filter; source: a clip; sizes: of the frames; seconds: for each row.
+
+    Yields:
+        The rows. Those that differ in the cores alone follow one another.
 
     Raises:
-        UserError: the clip cannot be read, the nets do not run on the CPU, or the system does not let choose cores.
+        UserError: the clip cannot be read, the networks do not run on the CPU, or cores cannot be chosen here.
     """
     check_peak(choose_engine(settings.device))
-    cores = [count for count in CORES if count <= len(allowed())]
+    cores = [count for count in CORES if count <= len(allowed_cores())]
     for size, (styles, look), count in product(sizes, enumerate(looks(settings)), cores):
-        job = Job(source, size, seconds, peak=True, children=0)
-        with kept_to(count), ProcessPoolExecutor(1, get_context("spawn"), ignore_interrupts) as child:
+        job = BenchOptions(source, size, seconds, peak=True, children=0)
+        with limited_to(count), ProcessPoolExecutor(1, get_context("spawn"), ignore_interrupts) as child:
             facts = child.submit(measure, look, job).result()
         yield row(facts, styles, count)
 
 
-def rows_of(sizes: Sequence[Size]) -> int:
-    """How many rows there will be."""
-    return len(sizes) * 3 * sum(count <= len(allowed()) for count in CORES)
+def row_count(sizes: Sequence[Size]) -> int:
+    """Return the number of rows for some sizes."""
+    return len(sizes) * 3 * sum(count <= len(allowed_cores()) for count in CORES)
 
 
-def measure(settings: Settings, job: Job) -> dict[str, Any]:
-    """A bench, in the process of its own."""
+def measure(settings: Settings, job: BenchOptions) -> dict[str, Any]:
+    """Run a bench, in the process of its own."""
     return bench(settings, job, Stop(), lambda _: None, lambda *_: None)
 
 
-def row(facts: dict[str, Any], styles: int, cores: int) -> Row:
-    """What a bench and its peak tell of the cost.
+def row(facts: dict[str, Any], styles: int, cores: int) -> ScalingRow:
+    """Return a row from a bench with its peak.
 
-    A style that shows on a part of the picture alone counts for the part that was painted (`stylize_area`).
-    `bound_fps` is what the operations of the nets allow at the cores' highest peak, all else being free; `busy` the
-    share of the cores' time that was used; `cpu_ms` parts the CPU time of a frame, the nets' as measured alone.
+    A style that shows on a part of the picture counts for that part (`stylize_area`). `bound_fps` is what the networks'
+    operations allow at the cores' highest peak, if all else were free. `busy` is the used share of the cores' time.
+    `cpu_ms` divides the CPU time of a frame; the networks' parts are measured alone.
+
+    Args:
+        facts: of the bench; styles: how many; cores: how many.
     """
     nets, gops = facts["peak"]["nets"], facts["peak"]["gops"]
     painted = {"style": facts["stylize_area"], "segmenter": 1.0}
@@ -91,19 +100,23 @@ def row(facts: dict[str, Any], styles: int, cores: int) -> Row:
 
 
 def limit(cpu: dict[str, float], busy: float, others: float) -> str:
-    """What limits a row: the largest part of the work, or that the cores were not used for it."""
-    if busy > 1 - IDLE:
+    """Return what limits a row: the largest part of the work, or something else where the cores are not busy.
+
+    Args:
+        cpu: ms by part; busy: used share of the cores' time; others: share that other processes took.
+    """
+    if busy > 1 - IDLE_SHARE:
         return PARTS[max(cpu, key=lambda name: cpu[name])]
     return OTHERS if others > (1 - busy) / 2 else WAITING
 
 
-def cost_facts(settings: Settings, rows: Sequence[Row]) -> dict[str, Any]:
-    """The JSON object."""
+def scaling_facts(settings: Settings, rows: Sequence[ScalingRow]) -> dict[str, Any]:
+    """Return the JSON object."""
     names = [look.background if number == 1 else look.person for number, look in enumerate(looks(settings)) if number]
     return {"machine": cpu_name(), "quality": settings.quality, "styles": names, "rows": list(rows)}
 
 
-COLUMNS: dict[str, Callable[[Row], str]] = {
+COLUMNS: dict[str, Callable[[ScalingRow], str]] = {
     "size": lambda row: "x".join(map(str, row["size"])),
     "styles": lambda row: str(row["styles"]),
     "cores": lambda row: str(row["cores"]),
@@ -118,17 +131,17 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def part(row: Row, name: str) -> str:
-    """A part of the CPU time."""
+def part(row: ScalingRow, name: str) -> str:
+    """Return a part of the CPU time, printed."""
     return f"{row['cpu_ms'][name]:.1f}"
 
 
-def table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """The rows as people read them."""
+def table(rows: Sequence[ScalingRow]) -> list[dict[str, str]]:
+    """Return the rows as people read them."""
     return [{name: words(row) for name, words in COLUMNS.items()} for row in rows]
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The table in Markdown."""
+def markdown(rows: Sequence[ScalingRow]) -> str:
+    """Return the table in Markdown."""
     lines = [list(COLUMNS), ["---"] * len(COLUMNS), *(list(line.values()) for line in table(rows))]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

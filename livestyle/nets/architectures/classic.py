@@ -1,7 +1,7 @@
-"""The segmentation networks of the literature that this one descends from, with a multiplier of their width.
+"""Segmentation networks of the literature, with a multiplier of their width.
 
-All see RGB in [0, 1] as (N, 3, H, W) and give logits (N, 1, H, W), positive for person. A batch norm follows each
-convolution, which the papers other than SegNet's had not: without it they need their long schedules.
+All take float RGB (N, 3, H, W) in [0, 1] and give logits (N, 1, H, W), positive for person. A batch norm follows each
+convolution. Of the papers, only SegNet's has that; without it, networks need long schedules.
 """
 
 from functools import partial
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 from livestyle.errors import UserError
 from livestyle.nets.architectures.blocks import ConvNorm
-from livestyle.nets.architectures.mobilenet import MEAN, STD, up
+from livestyle.nets.architectures.mobilenet import MEAN, STD, upsample
 from livestyle.nets.architectures.vgg import read_vgg
 
-VGG16 = (2, 2, 3, 3, 3)  # convolutions per stage
+VGG16_COUNTS = (2, 2, 3, 3, 3)  # convolutions per stage
 WIDTHS = (64, 128, 256, 512, 512)
-PRETRAINED = {1.0: "vgg19", 0.25: "vgg19_16x"}  # by width: VGG-19 starts its stages as VGG-16 does
+PRETRAINED = {1.0: "vgg19", 0.25: "vgg19_16x"}  # by width; the stages of VGG-19 begin like those of VGG-16
 
 
-def scaled(channels: int, width: float) -> int:
-    """Channels times a width, in eights."""
+def scale_channels(channels: int, width: float) -> int:
+    """Return channels times a width, rounded to a multiple of 8."""
     return max(8, round(channels * width / 8) * 8)
 
 
@@ -43,17 +43,17 @@ class Vgg(nn.Module):
         self.colours.load_state_dict(normalize)
         self.stages, self.channels, cin = nn.ModuleList(), [], 3
         for count, cout, dilation in zip(counts, WIDTHS, dilations, strict=False):
-            cout = scaled(cout, width)
+            cout = scale_channels(cout, width)
             shapes = [(cin if i == 0 else cout, cout) for i in range(count)]
             self.stages.append(nn.Sequential(*(ConvNorm(a, b, 3, dilation=dilation) for a, b in shapes)))
             self.channels.append(cout)
             cin = cout
 
     def load(self, path: Path) -> None:
-        """Start from the published VGG-19 of this width, as far as it goes.
+        """Load the convolutions of the published VGG-19 of this width that are here, too.
 
         Raises:
-            UserError: the file is not there.
+            UserError: the file is missing.
         """
         source = read_vgg(path)
         self.colours.load_state_dict(source.colours.state_dict())
@@ -77,12 +77,14 @@ class Residual(nn.Module):
 
 
 class CnnResNet(nn.Module):
-    """Three VGG blocks, a residual head at stride 8, bilinear enlargement."""
+    """Three VGG stages, a residual head at stride 8, bilinear upsampling (Portrait Segmentation and Background
+    Stylization, 2017).
+    """
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.encoder = Vgg(VGG16[:3], width)
-        deep, head = self.encoder.channels[-1], scaled(512, width)
+        self.encoder = Vgg(VGG16_COUNTS[:3], width)
+        deep, head = self.encoder.channels[-1], scale_channels(512, width)
         self.head = nn.Sequential(Residual(deep, head), Residual(head, head))
         self.score = nn.Conv2d(head, 1, 1)
 
@@ -90,16 +92,16 @@ class CnnResNet(nn.Module):
         x = self.encoder.colours(rgb)
         for stage in self.encoder.stages:
             x = F.max_pool2d(stage(x), 2)
-        return up(self.score(self.head(x)), 8)
+        return upsample(self.score(self.head(x)), 8)
 
 
 class Fcn8s(nn.Module):
-    """Fully convolutional VGG-16 whose scores at strides 32, 16 and 8 are added (Long et al. 2015)."""
+    """Fully convolutional VGG-16 with the sum of scores at strides 32, 16 and 8 (Long et al. 2015)."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.encoder = Vgg(VGG16, width)
-        channels, full = self.encoder.channels, scaled(4096, width)
+        self.encoder = Vgg(VGG16_COUNTS, width)
+        channels, full = self.encoder.channels, scale_channels(4096, width)
         self.full = nn.Sequential(
             ConvNorm(channels[4], full, 7), nn.Dropout2d(), ConvNorm(full, full, 1), nn.Dropout2d()
         )  # fmt: skip
@@ -111,17 +113,17 @@ class Fcn8s(nn.Module):
         for stage in self.encoder.stages:
             x = F.max_pool2d(stage(x), 2)
             pools.append(x)
-        score = up(self.score32(self.full(x)), 2) + self.score16(pools[3])
-        return up(up(score, 2) + self.score8(pools[2]), 8)
+        score = upsample(self.score32(self.full(x)), 2) + self.score16(pools[3])
+        return upsample(upsample(score, 2) + self.score8(pools[2]), 8)
 
 
 class DeepLabLfov(nn.Module):
-    """DeepLab with a large field of view (Chen et al. 2015): stride 8, blocks 5 and 6 atrous, no CRF."""
+    """DeepLab with a large field of view (Chen et al. 2015): stride 8, stages 5 and 6 dilated, no CRF."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.encoder = Vgg(VGG16, width, dilations=(1, 1, 1, 1, 2))
-        full = scaled(1024, width)
+        self.encoder = Vgg(VGG16_COUNTS, width, dilations=(1, 1, 1, 1, 2))
+        full = scale_channels(1024, width)
         self.full = nn.Sequential(
             ConvNorm(self.encoder.channels[4], full, 3, dilation=12), nn.Dropout2d(),
             ConvNorm(full, full, 1), nn.Dropout2d(),
@@ -132,18 +134,18 @@ class DeepLabLfov(nn.Module):
         x = self.encoder.colours(rgb)
         for index, stage in enumerate(self.encoder.stages):
             x = F.max_pool2d(stage(x), 3, 2 if index < 3 else 1, 1)
-        return up(self.score(self.full(x)), 8)
+        return upsample(self.score(self.full(x)), 8)
 
 
 class SegNet(nn.Module):
-    """VGG-16 and its mirror image (Badrinarayanan et al. 2017), which enlarges by putting values where the maxima were.
+    """VGG-16 and its mirror image (Badrinarayanan et al. 2017), which upsamples by the places of the maxima.
 
-    A reduced one has VGG-13's two convolutions in each stage.
+    A narrow one has VGG-13's two convolutions in each stage.
     """
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        counts = VGG16 if width == 1 else (2, 2, 2, 2, 2)
+        counts = VGG16_COUNTS if width == 1 else (2, 2, 2, 2, 2)
         self.encoder = Vgg(counts, width)
         self.decoder = nn.ModuleList()
         channels = self.encoder.channels
@@ -168,9 +170,13 @@ torch_pool = partial(F.max_pool2d, return_indices=True)
 
 
 def pool(x: Tensor, _: int = 2) -> tuple[Tensor, list[Tensor]]:
-    """2x2 maxima, and four masks of 0 and 1: which corner holds the maximum, the first where several do.
+    """Return 2x2 maxima, and four masks of 0 and 1 for the corner of each maximum, the first where several are equal.
 
-    As `max_pool2d` with indices, in operations that every engine has; its gradient is slower, so training takes that.
+    The same as `max_pool2d` with indices, in operations that every engine has. Its gradient is slower, so training uses
+    the other.
+
+    Args:
+        x: (N, C, H, W), even sides.
     """
     corners = [x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]
     largest = torch.maximum(torch.maximum(corners[0], corners[1]), torch.maximum(corners[2], corners[3]))
@@ -183,12 +189,16 @@ def pool(x: Tensor, _: int = 2) -> tuple[Tensor, list[Tensor]]:
 
 
 def unpool(x: Tensor, masks: list[Tensor], _: int = 2) -> Tensor:
-    """Twice the size: each value where its maximum was, 0 elsewhere (as `max_unpool2d`)."""
+    """Return twice the size: each value at the place of its maximum, 0 elsewhere (as `max_unpool2d`)."""
     return F.pixel_shuffle(torch.stack([x * mask for mask in masks], 2).flatten(1, 2), 2)
 
 
 class DeepLabV3MobileNet(nn.Module):
-    """torchvision's DeepLabv3 on MobileNetV3-Large (Chen et al. 2017; Howard et al. 2019), for one class."""
+    """torchvision's DeepLabv3 on MobileNetV3-Large (Chen et al. 2017; Howard et al. 2019), for one class.
+
+    Raises:
+        UserError: the width is not 1.
+    """
 
     mean: Tensor
     std: Tensor

@@ -10,15 +10,15 @@ from livestyle.errors import UserError
 from livestyle.nets.architectures.blocks import ConvNorm
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-CHANNELS = {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}  # of the last map at each stride
-TAPS = (0, 2, 5, 12, 16)  # the blocks that make those maps
+CHANNELS = {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}  # of the last map, by stride
+TAP_BLOCKS = (0, 2, 5, 12, 16)  # that make those maps
 
 
 def blocks(stride: int) -> list[tuple[int, int, int, int]]:
-    """Expansion, output channels, stride and dilation of the 17 inverted-residual blocks.
+    """Return expansion, output channels, stride and dilation of the 17 inverted-residual blocks.
 
     Args:
-        stride: of the deepest map, 32 or 16; at 16 the last stage dilates instead, as DeepLab does.
+        stride: of the deepest map, 32 or 16. At 16 the last stage is dilated instead, as in DeepLab.
     """
     last, wide = (2, 1) if stride == 32 else (1, 2)
     return [
@@ -33,7 +33,7 @@ def blocks(stride: int) -> list[tuple[int, int, int, int]]:
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise 3x3, project."""
+    """Expand, convolve depthwise 3x3, project."""
 
     def __init__(self, cin: int, cout: int, stride: int, dilation: int, expansion: int) -> None:
         super().__init__()
@@ -53,8 +53,10 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """The encoder.
 
-    Shape: float (N, 3, H, W) RGB in [0, 1] to its last map at strides 2, 4, 8, 16 and 32, of CHANNELS channels; at
-    an output stride of 16 the fifth map has stride 16 too.
+    Shape: float (N, 3, H, W) RGB in [0, 1] to its last maps at strides 2, 4, 8, 16 and 32, of CHANNELS channels.
+
+    Args:
+        stride: of the deepest map, 32 or 16.
     """
 
     mean: Tensor
@@ -74,7 +76,7 @@ class MobileNetV2(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def normalize(self, rgb: Tensor) -> Tensor:
-        """RGB in [0, 1] to ImageNet's zero mean and unit variance."""
+        """Normalize RGB in [0, 1] to ImageNet's zero mean and unit variance."""
         return (rgb - self.mean) / self.std
 
     def forward(self, rgb: Tensor) -> list[Tensor]:
@@ -82,15 +84,15 @@ class MobileNetV2(nn.Module):
         maps = []
         for index, block in enumerate(self.blocks):
             x = block(x)
-            if index in TAPS:
+            if index in TAP_BLOCKS:
                 maps.append(x)
         return maps
 
     def load(self, path: Path) -> None:
-        """Start from ImageNet weights (`mobilenetv2.safetensors`, convolution 0 and norm 1 in each pair).
+        """Load ImageNet weights (`mobilenetv2.safetensors`, where each pair has convolution 0 and norm 1).
 
         Raises:
-            UserError: the file is not there.
+            UserError: the file is missing.
         """
         from safetensors.torch import load_file
 
@@ -104,6 +106,6 @@ class MobileNetV2(nn.Module):
         self.load_state_dict({key: weights[key] for key in self.state_dict()})
 
 
-def up(x: Tensor, factor: int) -> Tensor:
-    """Bilinear enlargement by a whole factor."""
+def upsample(x: Tensor, factor: int) -> Tensor:
+    """Upsample bilinearly by a whole factor."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

@@ -7,13 +7,16 @@ from torch import Tensor, nn
 from livestyle.nets.architectures.blocks import ConvNorm
 from livestyle.nets.architectures.mobilenet import CHANNELS, MobileNetV2
 
-MULTIPLE = 32  # height and width of the input must be multiples of this
+MULTIPLE = 32  # of the input's sides
 
 
 class Decode(nn.Module):
-    """Twice the size, added to the encoder's maps of that size, mixed by a 3x3 convolution.
+    """Upsample by 2, add the encoder's maps of that size, and mix by a 3x3 convolution.
 
-    The sum of two 1x1 convolutions is one of the joined maps, at a quarter of the work for the coarse one.
+    The sum of two 1x1 convolutions equals one of the joined maps, at a quarter of the cost for the coarse one.
+
+    Args:
+        cin: channels of the coarse map; skip: of the encoder's maps; cout: of the result.
     """
 
     def __init__(self, cin: int, skip: int, cout: int) -> None:
@@ -28,7 +31,11 @@ class Decode(nn.Module):
 
 
 class Context(nn.Module):
-    """A look around and a mix, added to the map (ConvNeXt, Liu et al. 2022); starts by changing nothing."""
+    """Depthwise context and a pointwise mix, added to the map (ConvNeXt, Liu et al. 2022). It starts as the identity.
+
+    Args:
+        channels: of the map; reach: side of the depthwise kernel.
+    """
 
     def __init__(self, channels: int, reach: int = 7) -> None:
         super().__init__()
@@ -38,19 +45,24 @@ class Context(nn.Module):
         nn.init.zeros_(self.mix[2].bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # depthwise gradients in bf16 take ten times longer
-            seen = self.look(x.float()).to(x.dtype)
-        y: Tensor = x + self.mix(seen)
+        with torch.autocast(x.device.type, enabled=False):  # depthwise gradients in bfloat16 take ten times longer
+            around = self.look(x.float()).to(x.dtype)
+        y: Tensor = x + self.mix(around)
         return y
 
 
 class MobileUNet(nn.Module):
-    """Whole bodies are told apart at strides 32 and 16, where 7x7 pixels span most of the picture at little cost. The
-    decoder ends at stride 4, where dense convolutions are cheap, and still sees every pixel: the picture and
-    the map of stride 2 come in as patches of 4x4 and 2x2, and the matte leaves by a shuffle (depth to space).
-    ReLU6 keeps what enters the costly convolutions in 0..6, so that they can be computed in int8 (`nets.int8`).
+    """The U-Net.
+
+    Whole bodies are recognized at strides 32 and 16, where 7x7 kernels span most of the picture at little cost. The
+    decoder ends at stride 4, where dense convolutions are cheap. It still uses every pixel. The picture and the map of
+    stride 2 enter as patches of 4x4 and 2x2, and a shuffle gives the matte. ReLU6 bounds the inputs of expensive
+    convolutions to 0..6, so that they can run in int8.
 
     Shape: float (N, 3, H, W) in [0, 1] to logits (N, 1, H, W), positive for person; H and W multiples of 32.
+
+    Args:
+        wide, middle, narrow: channels at strides 32 and 16, 8, and 4.
     """
 
     def __init__(self, wide: int = 128, middle: int = 96, narrow: int = 64) -> None:

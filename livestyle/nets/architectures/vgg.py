@@ -1,4 +1,4 @@
-"""The loss network: VGG-19 or VGG-16 (Simonyan and Zisserman 2014), as deep as its file, whole or narrow."""
+"""The loss network: VGG-19 or VGG-16 (Simonyan and Zisserman 2014), as deep as its file, at any width."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,26 +10,26 @@ from torch import Tensor, nn
 
 from livestyle.errors import UserError
 
-CONVOLUTIONS = (2, 2, 4, 4, 1)  # per stage, as far as losses need VGG-19; a 2x2 pooling stands between the stages
+CONVOLUTIONS = (2, 2, 4, 4, 1)  # per stage, as far as losses need VGG-19; 2x2 pooling between the stages
 WIDTHS = (64, 128, 256, 512, 512)  # channels of each stage
 DEPTHS = {"VGG-19": (2, 2, 4, 4, 4), "VGG-16": (2, 2, 3, 3, 3)}  # convolutions per stage of the whole networks
-MEAN_BGR = (103.939, 116.779, 123.68)  # of the original weights, which take BGR in 0..255
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's, which take RGB in 0..1
+MEAN_BGR = (103.939, 116.779, 123.68)  # for the original weights, which take BGR in 0..255
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # for torchvision's, which take RGB in 0..1
 
 
 def layers_of(counts: Sequence[int]) -> tuple[str, ...]:
-    """The convolutions "1_1", "1_2", "2_1" ... of so many per stage."""
+    """Return the convolutions "1_1", "1_2", "2_1" ... for counts per stage."""
     return tuple(f"{stage}_{i}" for stage, count in enumerate(counts, 1) for i in range(1, count + 1))
 
 
 def torchvision_names(counts: Sequence[int]) -> dict[str, str]:
-    """Where they are in torchvision's list of layers, in which a ReLU follows each, and a pooling each stage."""
+    """Return where they are in torchvision's list of layers, which counts ReLUs and poolings, too."""
     layers = layers_of(counts)
     return {layer: f"features.{2 * n + int(layer[0]) - 1}" for n, layer in enumerate(layers)}
 
 
 LAYERS = layers_of(CONVOLUTIONS)
-NAMINGS = {  # how a convolution is named in a file: the original weights', torchvision's, a quarter-wide copy's, ours
+NAMINGS = {  # names of convolutions in a file: original, torchvision's, a narrow copy's, livestyle's
     "original": {layer: f"conv{layer}" for layer in layers_of(DEPTHS["VGG-19"])},
     "torchvision": torchvision_names(DEPTHS["VGG-19"]),
     "torchvision16": torchvision_names(DEPTHS["VGG-16"]),
@@ -41,13 +41,13 @@ NAMINGS = {  # how a convolution is named in a file: the original weights', torc
 class LossNetwork(nn.Module):
     """VGG features.
 
-    Shape: float (N, 3, H, W) RGB in [0, 1] to {"relu1_1": (N, C, H, W), ..., "relu5_1": ...}, all post-ReLU and mapped
-    linearly where the layer has a tap, up to the layer `until`.
+    Shape: float (N, 3, H, W) RGB in [0, 1] to {"relu1_1": (N, C, H, W), ..., "relu5_1": ...}. All maps are after ReLU.
+    Where a layer has a tap, its map is mapped linearly.
 
     Args:
         widths: channels of each stage.
-        taps: channels of the linear map behind a layer, which makes a narrow network's features as far apart as those
-            of the whole one.
+        taps: channels of the linear map behind a layer. It gives a narrow network's features the distances of the whole
+            network's.
         layers: its convolutions.
     """
 
@@ -79,34 +79,35 @@ class LossNetwork(nn.Module):
         return maps
 
     def conv(self, name: str) -> nn.Conv2d:
-        """The convolution "1_1" to "5_4"."""
+        """Return the convolution "1_1" to "5_4"."""
         return cast(nn.Conv2d, self.convs[name])
 
     def tap(self, layer: str) -> nn.Conv2d:
-        """The linear map behind a layer such as "relu1_1"."""
+        """Return the linear map behind a layer such as "relu1_1"."""
         return cast(nn.Conv2d, self.taps[layer])
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Its feature maps, "relu1_1" and so on."""
+        """Return the names of its feature maps, "relu1_1" and so on."""
         return tuple(f"relu{name}" for name in self.convs)
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Return its name for people."""
         return "compact" if self.taps else "VGG-19" if "3_4" in self.convs else "VGG-16"
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels of each stage."""
+        """Return the channels of each stage."""
         return tuple(self.conv(f"{stage}_1").out_channels for stage in range(1, 6))
 
 
 def load_loss_network(path: Path) -> LossNetwork:
-    """A whole VGG-19 or VGG-16, or the compact one of ours, frozen and in eval mode; which of NAMINGS, its keys tell.
+    """Load a whole VGG-19 or VGG-16, or the compact network, frozen and in eval mode. Its keys tell which of NAMINGS it
+    has.
 
     Raises:
-        UserError: the file is not there, or does not hold one.
+        UserError: the file is missing, or holds something else.
     """
     net = read_vgg(path)
     if not net.taps and net.widths != WIDTHS:
@@ -115,10 +116,10 @@ def load_loss_network(path: Path) -> LossNetwork:
 
 
 def read_vgg(path: Path) -> LossNetwork:
-    """A VGG-19 or VGG-16 of any widths from a safetensors file, frozen and in eval mode.
+    """Load a VGG-19 or VGG-16 of any widths from a safetensors file, frozen and in eval mode.
 
     Raises:
-        UserError: the file is not there, or does not hold one.
+        UserError: the file is missing, or holds something else.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -132,10 +133,10 @@ def read_vgg(path: Path) -> LossNetwork:
 
 
 def from_tensors(tensors: Mapping[str, Tensor]) -> LossNetwork:
-    """A VGG-19 or VGG-16, down to the deepest of its convolutions that is there, from tensors in one of NAMINGS.
+    """Build a VGG-19 or VGG-16, down to the deepest convolution that is there, from tensors in one of NAMINGS.
 
     Raises:
-        KeyError, RuntimeError: they are those of another network, or not all that losses need.
+        KeyError, RuntimeError, StopIteration: they are of another network, or not all that losses need.
     """
     naming = naming_of(tensors)
     names = NAMINGS[naming]
@@ -156,14 +157,14 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> LossNetwork:
 
 
 def naming_of(tensors: Mapping[str, Tensor]) -> str:
-    """Which of NAMINGS; torchvision's two part where VGG-19 has its eighth convolution."""
+    """Return which of NAMINGS tensors have. torchvision's two differ from VGG-19's eighth convolution on."""
     naming = next(naming for naming, names in NAMINGS.items() if f"{names['1_1']}.weight" in tensors)
     is_16 = naming == "torchvision" and f"{NAMINGS['torchvision16']['4_1']}.weight" in tensors
     return "torchvision16" if is_16 else naming
 
 
 def colours(naming: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The 1x1 convolution that turns RGB in 0..1 into what the weights were trained on."""
+    """Return the 1x1 convolution that converts RGB in 0..1 to what the weights were trained on."""
     std, mean = torch.tensor(STD), torch.tensor(MEAN)
     weight, bias = {
         "original": lambda: (torch.eye(3).flip(0) * 255, -torch.tensor(MEAN_BGR)),

@@ -1,4 +1,4 @@
-"""Nets as they are shipped: norms folded, weights in fp16, and a uint8 door for the picture."""
+"""Networks as they are shipped: norms folded, weights in fp16, pictures as uint8."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from livestyle.nets.architectures.blocks import fold
 OPSET, IR = 18, 10  # of ONNX
 LEFT_OUT = {"metadata_props", "doc_string", "producer_name", "producer_version"}  # fields of ONNX messages
 
-NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
+NETS: dict[str, Callable[[float], nn.Module]] = {  # architectures, built with a width multiplier
     "slim": lambda _: transform.SlimNet(),
     "johnson": lambda _: transform.JohnsonNet(),
     "unet": lambda _: unet.MobileUNet(),
@@ -29,14 +29,17 @@ NETS: dict[str, Callable[[float], nn.Module]] = {  # of a width multiplier
 
 
 def build(name: str, width: float = 1.0) -> nn.Module:
-    """A net of NETS with fresh weights."""
+    """Return a network of NETS with fresh weights."""
     return NETS[name](width)
 
 
 class Shipped(nn.Module):
-    """A net behind its door.
+    """A network with pictures as uint8.
 
-    Shape: uint8 (N, H, W, 3) RGB to uint8 (N, H, W, 3) RGB for a style, float32 (N, H, W) in [0, 1] for a segmenter.
+    Shape: uint8 (N, H, W, 3) RGB to the same for a style, to float32 (N, H, W) in [0, 1] for a segmenter.
+
+    Args:
+        net: float (N, 3, H, W) in [0, 1] to a picture, or to logits (N, 1, H, W); kind: "style" or "segmenter".
     """
 
     def __init__(self, net: nn.Module, kind: str) -> None:
@@ -52,7 +55,14 @@ class Shipped(nn.Module):
 
 
 def load_shipped(name: str, kind: str, path: Path, width: float = 1.0) -> Shipped:
-    """A shipped net from its safetensors, in eval mode."""
+    """Load a shipped network from its safetensors, in eval mode.
+
+    Args:
+        name: of NETS; kind: "style" or "segmenter"; path: of the file; width: multiplier of the channels.
+
+    Raises:
+        RuntimeError, KeyError, SafetensorError: the file holds something else.
+    """
     net = fold(build(name, width))
     net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return Shipped(net.eval(), kind)
@@ -62,17 +72,24 @@ def ship(
     net: nn.Module, kind: str, folder: Path, name: str, multiple: int = 4, arch: str = "",
     pictures: Sequence[Tensor] = (),
 ) -> list[Path]:  # fmt: skip
-    """Write a trained net's `name.safetensors` (fp16) and `name.onnx`, which compute the same.
+    """Write a trained network's `name.safetensors` (fp16) and `name.onnx`, which compute the same.
 
-    The ONNX computes in int8 (`nets.int8`): all convolutions of a SlimNet, the costly ones of a segmenter.
+    The ONNX file computes in int8: all convolutions of a SlimNet, the expensive ones of a segmenter.
 
     Args:
-        multiple: of the input's sides, which the net asks for.
-        arch: of NETS; the file says it, so that it can be told without a card.
-        pictures: float (N, 3, H, W) in [0, 1], such as a style will paint: for the ranges of values; none: no int8.
+        net: changed in place.
+        kind: "style" or "segmenter".
+        folder: to write to; it is created.
+        name: of the files.
+        multiple: of the input's sides.
+        arch: of NETS, for the file's metadata, so that it can be loaded without a card; "" leaves it out.
+        pictures: float (N, 3, H, W) in [0, 1], such as a style will paint, for the ranges of int8. None for no int8.
 
     Returns:
         The files written.
+
+    Raises:
+        UserError, OSError: they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     net = fold(net.cpu().float())
@@ -88,20 +105,20 @@ def ship(
 
 
 def slim_model(net: transform.SlimNet, pictures: Sequence[Tensor]) -> Any:
-    """The ONNX model of a style's net, in int8 where there are pictures to measure."""
+    """Return the ONNX model of a SlimNet, in int8 where there are pictures to measure ranges on."""
     import onnx
 
     from livestyle.nets.export.graph import slim_graph
-    from livestyle.nets.export.int8 import measured_reads
+    from livestyle.nets.export.int8 import measure_input_ranges
 
-    net = transform.evened(net, pictures) if pictures else net
-    graph = slim_graph(net, measured_reads(net, pictures))
+    net = transform.equalize(net, pictures) if pictures else net
+    graph = slim_graph(net, measure_input_ranges(net, pictures))
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR)
 
 
 def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
-    """One ONNX file for any batch and size, its costly convolutions in int8, other large weights in fp16."""
-    from livestyle.nets.export.int8 import compute_in_int8
+    """Write an ONNX file for any batch and size, expensive convolutions in int8, other large weights in fp16."""
+    from livestyle.nets.export.int8 import quantize_convolutions
 
     example = torch.zeros(2, 160, 256, 3, dtype=torch.uint8)
     axes = {0: torch.export.Dim("n"), 1: multiple * torch.export.Dim("h"), 2: multiple * torch.export.Dim("w")}
@@ -111,12 +128,16 @@ def export_onnx(net: Shipped, path: Path, multiple: int) -> None:
     )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    compute_in_int8(model.graph)
+    quantize_convolutions(model.graph)
     write_onnx(model, path)
 
 
 def write_onnx(model: Any, path: Path) -> None:
-    """Write a model, its large weights in fp16, without a word on where it was made."""
+    """Write a model, its large weights in fp16, without any trace of where it was made.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     import onnx
 
     store_half(model.graph)
@@ -141,7 +162,10 @@ def strip(message: Any) -> None:
 
 
 def store_half(graph: Any) -> None:
-    """Turn each large float initialiser into an fp16 one, widened when loaded: exact where it was fp16 before."""
+    """Replace each large float initializer by an fp16 one that is widened when it is loaded, in place.
+
+    That is exact for weights that were fp16 before.
+    """
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 

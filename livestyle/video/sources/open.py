@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from livestyle.image.io import READABLE
+from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.synthetic import seed_of
 from livestyle.types import Size
 from livestyle.video.sources.camera import Reconnecting, is_camera
@@ -37,7 +37,7 @@ SOURCES = [  # the first that matches is opened, so the last matches all
         lambda t, s, f: Faults(camera_faults(seed_of(t)), s, f),
     ),
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),
-    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE), StillSource),
+    SourceKind("still", "a picture", lambda t: t.lower().endswith(READABLE_SUFFIXES), StillSource),
     SourceKind("video", "a file or URL that FFmpeg reads", lambda t: True, lambda t, s, f: ClipSource(t, s)),
 ]  # fmt: skip
 

@@ -60,9 +60,9 @@ class Renderer:
         return Shown(frame, picture, look)
 
     def _render(self, frame: Frame, look: Look) -> Image:
-        painted = self._filter.meter.runs["stylized"]
+        painted = self._filter.meter.stylized
         picture = self._filter(frame, look, self._following)
-        self._quality.measure(frame, self._filter.meter.runs["stylized"] > painted)
+        self._quality.measure(frame, self._filter.meter.stylized > painted)
         return picture
 
     def _recover(self, frame: Frame, look: Look, error: Exception) -> Shown:

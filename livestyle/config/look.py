@@ -144,6 +144,11 @@ def parse_plane(text: str) -> Plane:
     return LOOK_KINDS[STYLE if is_style else head].parse(text, rest)
 
 
+def bare_names() -> list[str]:
+    """Return the looks that are a name alone, for completion."""
+    return [kind.name for kind in LOOK_KINDS.values() if kind.form.partition("[")[0] == kind.name]
+
+
 def forms() -> str:
     """Return what a person may write for a look, for help and messages."""
     return ", ".join(kind.form for kind in LOOK_KINDS.values())

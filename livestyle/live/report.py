@@ -129,8 +129,8 @@ def make_report(
         rss_mb=peak_memory(),
         style_size=filter.style_size(source.info.size),
         matte_size=filter.matting.size,
-        segment_share=round(meter.runs["segmented"] / frames, 3) if frames else 0.0,
-        stylize_share=round(meter.runs["stylized"] / frames, 3) if frames else 0.0,
+        segment_share=round(meter.segmented / frames, 3) if frames else 0.0,
+        stylize_share=round(meter.stylized / frames, 3) if frames else 0.0,
         stylize_area=round(float(np.mean(meter.areas)), 3) if meter.areas else 0.0,
     )
 

@@ -240,6 +240,8 @@ def style_image_of(style: str, default: Path | None, models: Path | None) -> Pat
             return Path(card.source).absolute()
     if default is None:
         raise UserError(
-            f"The painting of '{style}' is not on this machine.", "Set gatys-style to a picture to paint from.", "gatys_style"
+            f"The painting of '{style}' is not on this machine.",
+            "Set gatys-style to a picture to paint from.",
+            "gatys_style",
         )
     return default.absolute()

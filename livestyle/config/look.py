@@ -49,7 +49,7 @@ class LookKind:
         needs_matte: whether it is drawn from the pixels of its own plane alone. Such a look needs a matte even where
             both planes share it.
         is_background_only: whether it cannot be the look of the person.
-        has_own_light: whether the person can be relit to match it (`--auto-light`).
+        has_own_light: whether the person can be relit to match it (the setting `auto_light`).
         takes_path: whether a file stands behind the colon.
     """
 

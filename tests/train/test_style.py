@@ -332,7 +332,7 @@ def test_a_loss_that_explodes_goes_back_and_one_outlier_does_not(folder: Path) -
 
 def test_a_training_that_breaks_again_and_again_ends_with_a_sentence(folder: Path) -> None:
     told: list[str] = []
-    with pytest.raises(UserError, match=r"breaks again and again \(5 times in a row.*Lower --rate"):
+    with pytest.raises(UserError, match=r"breaks again and again \(5 times in a row.*Choose a lower rate"):
         short_training(job_in(folder), told, spoil=broken_at(*range(2, STEPS)))
     assert len(told) == 4
     assert is_finite(folder / "runs/tiny.safetensors")

@@ -8,6 +8,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import need_torch
 from livestyle.image.io import load_srgb, save_image
 from livestyle.stills import paint_in
+from livestyle.stills.placement import Placement
 from livestyle.types import OpenProgress, Say, Stop
 
 
@@ -46,6 +47,6 @@ def paint_in_files(
             return None
     paint = paint_in.PaintIn(settings, stylize, asked.blend)
     paint.prepare(*pictures)
-    result = paint(*pictures, paint_in.Placement(asked.x, asked.y, asked.height), asked.rgba)
+    result = paint(*pictures, Placement(asked.x, asked.y, asked.height), asked.rgba)
     save_image(target, result.image)
     return result.seconds

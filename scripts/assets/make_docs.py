@@ -20,7 +20,7 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 import livestyle
-from livestyle.cli.app import app  # with all commands registered
+from livestyle.cli.main import app  # with all commands registered
 from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import toml
 from livestyle.live.actions import ACTIONS

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 import livestyle
-from livestyle.cli.app import app
+from livestyle.cli.main import app
 
 PACKAGE = Path(livestyle.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z]")

@@ -13,9 +13,8 @@ from typer import Context
 from typer.main import get_command
 
 import livestyle
-from livestyle.cli.app import app
 from livestyle.cli.completion import ASIDE
-from livestyle.cli.main import ALONE
+from livestyle.cli.main import ALONE, app
 from livestyle.live.actions import ACTIONS
 
 ROOT = Path(__file__).parents[2]

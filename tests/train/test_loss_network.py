@@ -1,5 +1,6 @@
 """The loss network: found, fetched, refused; the compact one distilled, shipped and measured. On made-up weights."""
 
+import hashlib
 import json
 import random
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ def server(cache: Path, pth: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """A server of this machine in torchvision's place."""
     with serving() as server:
         server.content["/vgg19.pth"] = pth
-        digest = weights.hashlib.sha256(pth).hexdigest()[:8]
+        digest = hashlib.sha256(pth).hexdigest()[:8]
         monkeypatch.setitem(PUBLISHED, "vgg19", (f"{server.url}/vgg19.pth", digest))
         yield server
 

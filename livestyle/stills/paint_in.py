@@ -169,19 +169,19 @@ class PaintIn:
             UserError: the portrait shows nobody, or the place is outside of the painting.
         """
         seconds, start = dict[str, float](), perf_counter()
-        shown = fit(portrait, stylized_size(size_of(portrait), size_of(painting)))
+        scaled = fit(portrait, stylized_size(size_of(portrait), size_of(painting)))
 
         def timed(name: str, work: Callable[[], Image | Matte]) -> Image | Matte:
-            begun = perf_counter()
+            since = perf_counter()
             result = work()
-            seconds[name] = perf_counter() - begun
+            seconds[name] = perf_counter() - since
             return result
 
         with ThreadPoolExecutor(2) as pool:
             matting = pool.submit(timed, "segment", lambda: self._filter.matte(Frame(portrait, 0, 0.0)))
-            styling = pool.submit(timed, "stylize", lambda: self._stylize(shown))
+            styling = pool.submit(timed, "stylize", lambda: self._stylize(scaled))
             matte, styled = np.asarray(matting.result(), np.float32), np.asarray(styling.result(), np.uint8)
-        cutout = self._cut_out(fit_matte(matte, size_of(shown)), styled)
+        cutout = self._cut_out(fit_matte(matte, size_of(scaled)), styled)
         box = place(cutout, painting, where)
         person, layer, before = lay_out(cutout, box, size_of(painting))
         image = timed("blend", lambda: self._joined(person, layer, before, painting, box, alone))
@@ -196,18 +196,18 @@ class PaintIn:
     def _joined(
         self, person: Image, matte: Matte, before: Image, painting: Image, box: Box, alone: bool
     ) -> NDArray[np.uint8]:
-        near = pixels_around(box, size_of(painting))
-        parts = [np.ascontiguousarray(near.crop(array)) for array in (person, matte, painting, before)]
+        surroundings = pixels_around(box, size_of(painting))
+        parts = [np.ascontiguousarray(surroundings.crop(array)) for array in (person, matte, painting, before)]
         ahead, mask, scene, old = (np.asarray(part) for part in parts)
         if self._auto_light:
             ahead = light_of(ahead, mask, old, scene)(ahead)
         ahead = self._blend(ahead, mask, scene, old)
         if alone:
             canvas = np.zeros((*painting.shape[:2], 4), np.uint8)
-            near.crop(canvas)[:] = np.dstack([ahead, np.asarray(mask * 255 + 0.5, np.uint8)])
+            surroundings.crop(canvas)[:] = np.dstack([ahead, np.asarray(mask * 255 + 0.5, np.uint8)])
             return canvas
         result = painting.copy()
-        near.crop(result)[:] = pixels.composite(ahead, scene, mask)
+        surroundings.crop(result)[:] = pixels.composite(ahead, scene, mask)
         return result
 
 
@@ -308,8 +308,8 @@ def emptiest(painting: Image, matte: Matte, top: int, cut: frozenset[str]) -> in
 def hidden_saliency(weights: Matte, matte: Matte, top: int, left: int) -> float:
     """Return how much of the weights a matte hides."""
     area = Box(left, top, left + matte.shape[1], top + matte.shape[0])
-    seen = area.intersection(Box(0, 0, weights.shape[1], weights.shape[0]))
-    return float((seen.crop(weights) * seen.relative_to(area).crop(matte)).sum())
+    visible = area.intersection(Box(0, 0, weights.shape[1], weights.shape[0]))
+    return float((visible.crop(weights) * visible.relative_to(area).crop(matte)).sum())
 
 
 def saliency(painting: Image) -> Matte:
@@ -334,8 +334,8 @@ def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
     Args:
         cutout: the person; box: where it goes; size: of the painting.
     """
-    shape, here = (size[1], size[0]), box.intersection(Box(0, 0, *size))
-    part, own = (box.right - box.left, box.bottom - box.top), here.relative_to(box)
+    shape, inside = (size[1], size[0]), box.intersection(Box(0, 0, *size))
+    part, own = (box.right - box.left, box.bottom - box.top), inside.relative_to(box)
     person, before, matte = (
         np.zeros((*shape, 3), np.uint8),
         np.zeros((*shape, 3), np.uint8),
@@ -344,8 +344,8 @@ def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
     alpha = np.asarray(np.clip(cv2.resize(cutout.matte, part, interpolation=cv2.INTER_AREA), 0, 1), np.float32)
     fade_cuts(alpha, box, size, cutout.cut)
     for target, image in ((person, cutout.image), (before, cutout.before)):
-        here.crop(target)[:] = own.crop(resize_sharp(image, part))
-    here.crop(matte)[:] = own.crop(alpha)
+        inside.crop(target)[:] = own.crop(resize_sharp(image, part))
+    inside.crop(matte)[:] = own.crop(alpha)
     return person, matte, before
 
 
@@ -373,8 +373,9 @@ def fade_cuts(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
 
 def pixels_around(box: Box, size: Size) -> Box:
     """Return the box with a quarter of its height around it, inside the painting."""
-    room = round(0.25 * (box.bottom - box.top))
-    return Box(box.left - room, box.top - room, box.right + room, box.bottom + room).intersection(Box(0, 0, *size))
+    margin = round(0.25 * (box.bottom - box.top))
+    wide = Box(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin)
+    return wide.intersection(Box(0, 0, *size))
 
 
 def gatys_recipe(style: Path, iterations: int, long_side: int) -> "Recipe":

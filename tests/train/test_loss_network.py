@@ -1,5 +1,6 @@
 """The loss network: found, fetched, refused; the compact one distilled, shipped and measured. On made-up weights."""
 
+import hashlib
 import json
 import random
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def server(cache: Path, pth: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """A server of this machine in torchvision's place."""
     with serving() as server:
         server.content["/vgg19.pth"] = pth
-        digest = weights.hashlib.sha256(pth).hexdigest()[:8]
+        digest = hashlib.sha256(pth).hexdigest()[:8]
         monkeypatch.setitem(PUBLISHED, "vgg19", (f"{server.url}/vgg19.pth", digest))
         yield server
 
@@ -312,7 +313,7 @@ def test_without_a_network_the_compact_one_takes_its_place_and_that_is_said() ->
 def test_square_taps_keep_every_distance() -> None:
     teacher = made_up(TINY)
     net = distillation.init_narrow(teacher, TINIER, torch.cat([picture(32), picture(32).flip(1)]))
-    small = distillation.compact_file(net)
+    small = distillation.compact(net)
     one, other = picture(48), picture(48).flip(3, 1)
     with torch.no_grad():
         wide, narrow = [net(x) for x in (one, other)], [small(x) for x in (one, other)]

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import typer
 
+from livestyle.config.look import bare_names
 from livestyle.config.options import Setting
 from livestyle.errors import UserError
 
@@ -34,7 +35,7 @@ def looks(incomplete: str) -> list[str]:
     first, plus, second = incomplete.rpartition("+")
     if plus:
         return [f"{first}+{name}" for name in starting(second, names_of("style"))]
-    return starting(incomplete, ["none", "blur", "bokeh", *names_of("style")])
+    return starting(incomplete, [*bare_names(), *names_of("style")])
 
 
 def segmenters(incomplete: str) -> list[str]:

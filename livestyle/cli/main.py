@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from typer.main import get_command
 
 from livestyle import __version__
-from livestyle.cli import bench, doctor, evaluate, lists, live, paint_in, photo, train  # noqa: F401  (they register)
 from livestyle.cli import config as cli_config
 from livestyle.cli import jobs as cli_jobs
 from livestyle.cli.app import app, evaluate_app, train_app
@@ -17,6 +16,11 @@ from livestyle.cli.console import recorder, say
 from livestyle.cli.flags import Session
 from livestyle.config.settings import STAGE
 from livestyle.errors import Stuck, UserError
+
+# Each registers its commands, and the help lists them in this order.
+# isort: off
+from livestyle.cli import live, photo, paint_in, bench, lists, doctor, train, evaluate  # noqa: F401
+# isort: on
 
 GRACE = 0.5  # seconds that a thread may take to end
 

@@ -49,7 +49,7 @@ class LookKind:
         needs_matte: whether it is drawn from the pixels of its own plane alone. Such a look needs a matte even where
             both planes share it.
         is_background_only: whether it cannot be the look of the person.
-        has_own_light: whether the person can be relit to match it (`--auto-light`).
+        has_own_light: whether the person can be relit to match it (the setting `auto_light`).
         takes_path: whether a file stands behind the colon.
     """
 
@@ -142,6 +142,11 @@ def parse_plane(text: str) -> Plane:
     head, _, rest = text.partition(":")
     is_style = head not in LOOK_KINDS or text.lower().endswith(STYLE_FILES)
     return LOOK_KINDS[STYLE if is_style else head].parse(text, rest)
+
+
+def bare_names() -> list[str]:
+    """Return the looks that are a name alone, for completion."""
+    return [kind.name for kind in LOOK_KINDS.values() if kind.form.partition("[")[0] == kind.name]
 
 
 def forms() -> str:
@@ -263,7 +268,7 @@ def look_of(settings: Settings, default_style: str) -> Look:
         UserError: a look cannot be parsed or is not one for its plane, or a strength is not in 0..1.
     """
     person = parse_plane(settings.person)
-    check_person_look(person, "Use --background for it.")
+    check_person_look(person, "Use it for the background.")
 
     def strength(of_plane: float | None) -> float:
         value = settings.strength if of_plane is None else of_plane

@@ -62,7 +62,7 @@ def find_rooms(folder: Path) -> list[Path]:
     """
     rooms = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not rooms:
-        raise UserError(f"There are no pictures in {folder}.", "Give a folder of rooms without people with --rooms.")
+        raise UserError(f"There are no pictures in {folder}.", "Give a folder of rooms without people.", "rooms")
     return rooms
 
 

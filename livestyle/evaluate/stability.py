@@ -133,7 +133,7 @@ def whole_look(settings: Settings) -> Look:
     """
     look = look_from(settings)
     if not look.background.styles:
-        raise UserError(f"'{look.background.text}' is no style.", "Name one with --background: livestyle list styles.")
+        raise UserError(f"'{look.background.text}' is no style.", "See: livestyle list styles", "background")
     return replace(look, person=look.background, person_strength=look.background_strength)
 
 

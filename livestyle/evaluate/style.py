@@ -173,10 +173,7 @@ def evaluate_style(
     if losses["total"] > curve[0]:
         say(f"'{test.style}' has a higher loss than the photos themselves.")
     if losses["total"] < curve[-1]:
-        say(
-            f"'{test.style}' has a lower loss than {test.iterations} iterations: "
-            "give more with --iterations to count them."
-        )
+        say(f"'{test.style}' has a lower loss than {test.iterations} iterations: more iterations would count them.")
     return style_score(test, losses, reference_loss, curve, len(trials), identity(file))
 
 

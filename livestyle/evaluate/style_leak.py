@@ -38,7 +38,7 @@ def measure_leak(painter: GatysPainter, portrait: Path, folder: Path, watch: Pro
         UserError: the portrait cannot be painted, or a plane has no style.
     """
     if len(painter.recipe.styles) < 2 or painter.recipe.is_whole:
-        raise UserError("A leak wants two styles.", "Give --background and --person a picture each.")
+        raise UserError("A leak wants two styles.", "Give the background and the person a picture each.", "person")
     rows: list[LeakRow] = []
     for number, (way, naive) in enumerate(WAYS.items()):
 

@@ -225,7 +225,9 @@ def run_live(
     """
     specs = parse_sinks(live.sinks)
     if live.on_demand and not any(spec.kind.is_call for spec in specs):
-        raise UserError("--on-demand waits for who watches a virtual camera.", "Add --sink virtual-camera.")
+        raise UserError(
+            "There is no virtual camera that somebody could watch.", "Add the sink virtual-camera.", "on_demand"
+        )
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
         controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror

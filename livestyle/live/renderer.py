@@ -60,10 +60,10 @@ class Renderer:
         return Shown(frame, picture, look)
 
     def _render(self, frame: Frame, look: Look) -> Image:
-        runs = self._filter.meter.runs
-        before = runs["stylized"]
+        meter = self._filter.meter
+        before = meter.stylized
         picture = self._filter(frame, look, self._next_frame)
-        self._quality.measure(frame, runs["stylized"] > before)
+        self._quality.measure(frame, meter.stylized > before)
         return picture
 
     def _recover(self, frame: Frame, look: Look, error: Exception) -> Shown:

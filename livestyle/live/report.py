@@ -19,7 +19,7 @@ from livestyle.video.sources.source import Source
 
 PACE_FRAMES = 30
 PERCENTILES = (50, 95, 99)  # of the latency
-STAGES = ("read", "segment", "stylize", "composite", "write")
+REPORTED_STAGES = ("read", "segment", "stylize", "composite", "write")
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def make_report(
         dropped=source.dropped,
         first_frame_s=round(first_frame_s, 3),
         latency_ms={f"p{p}": round(float(ms), 2) for p, ms in zip(PERCENTILES, latency_ms, strict=True)},
-        stages_ms={stage: meter.median(stage) for stage in STAGES},
+        stages_ms={stage: meter.median(stage) for stage in REPORTED_STAGES},
         cpu_ms_per_frame=round(cpu_s * 1000 / later, 2) if later else 0.0,
         rss_mb=peak_memory(),
         style_size=filter.style_size(source.info.size),
         matte_size=filter.matting.size,
-        segment_share=round(meter.runs["segmented"] / frames, 3) if frames else 0.0,
-        stylize_share=round(meter.runs["stylized"] / frames, 3) if frames else 0.0,
+        segment_share=round(meter.segmented / frames, 3) if frames else 0.0,
+        stylize_share=round(meter.stylized / frames, 3) if frames else 0.0,
         stylize_area=round(float(np.mean(meter.areas)), 3) if meter.areas else 0.0,
     )
 

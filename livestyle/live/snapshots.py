@@ -186,10 +186,12 @@ def unused_name(folder: Path, name: str) -> Iterator[Path]:
             mark.touch(exist_ok=False)
         except FileExistsError:
             if not folder.is_dir():
-                raise UserError(f"{folder} is a file.", "Choose a folder with --stills.") from None
+                raise UserError(f"{folder} is a file.", "Choose a folder for stills.", "stills") from None
             continue
         except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error.strerror}.", "Choose another with --stills.") from None
+            raise UserError(
+                f"{folder} cannot be written: {error.strerror}.", "Choose another folder for stills.", "stills"
+            ) from None
         try:
             if not any(folder.glob(f"{stem.name}-*")):
                 yield stem
@@ -212,7 +214,9 @@ def looks_to_paint(look: Look, default: Path | None, models: Path | None) -> tup
     if (background, person) != ("none", "none"):
         return background, person
     if default is None:
-        raise UserError("Nothing in this look is painted.", "Choose a style, or start with --gatys-style PICTURE.")
+        raise UserError(
+            "Nothing in this look is painted.", "Choose a style, or set gatys-style to a picture.", "gatys_style"
+        )
     return str(default.absolute()), "none"
 
 
@@ -235,5 +239,9 @@ def style_image_of(style: str, default: Path | None, models: Path | None) -> Pat
         if card and digest and Path(card.source).is_file() and sha256(Path(card.source)) == digest:
             return Path(card.source).absolute()
     if default is None:
-        raise UserError(f"The painting of '{style}' is not on this machine.", "Start with --gatys-style PICTURE.")
+        raise UserError(
+            f"The painting of '{style}' is not on this machine.",
+            "Set gatys-style to a picture to paint from.",
+            "gatys_style",
+        )
     return default.absolute()

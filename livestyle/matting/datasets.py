@@ -220,7 +220,7 @@ def list_rooms(pictures: list[Path], warn: Warn = lambda line: None) -> list[Pat
     """
     rooms = leave_out(pictures, room_fault, warn)
     if not rooms:
-        raise UserError("None of the rooms can be read.", "Check the folder given with --rooms.")
+        raise UserError("None of the rooms can be read.", "Give another folder of rooms.", "rooms")
     return rooms
 
 

@@ -142,11 +142,11 @@ def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
     numbers = {known: number for number, known in enumerate(classes) if known not in NOT_CLASSES}
     wanted = [word.strip().lower() for word in keep.split(",") if word.strip()]
     if not wanted:
-        raise UserError("--keep names nothing.", "Name what stays, such as: --keep person")
+        raise UserError("Nothing was named that stays.", "Name something, such as: person", "keep")
     for word in wanted:
         if word not in numbers and list(numbers) == list(people()):
             others = " or ".join(other for other, row in SEGMENTERS.items() if row.classes is not people)
-            raise UserError(f"The segmenter '{name}' finds people only, not '{word}'.", f"Use --segmenter {others}.")
+            raise UserError(f"The segmenter '{name}' finds people only, not '{word}'.", f"Use {others}.", "segmenter")
         if word not in numbers:
             near = [known for known in numbers if word in known] or difflib.get_close_matches(word, numbers, 3, 0.5)
             step = f"Near it: {', '.join(near)}." if near else f"It knows: {', '.join(numbers)}."
@@ -165,7 +165,7 @@ def weights_file(name: str, settings: Settings, progress: OpenProgress = silent_
         refuse_model_file(name, settings)
         return None
     if settings.model_file and not settings.model_file.is_file():
-        raise UserError(f"There is no file {settings.model_file}.", "Check --model-file.")
+        raise UserError(f"There is no file {settings.model_file}.", "Check the name.", "model_file")
     here = settings.model_file or find_weights(name, settings)
     if here is None:
         target = user_folder() / "segmenters" / name / published.url.rpartition("/")[2]
@@ -189,7 +189,7 @@ def refuse_model_file(name: str, settings: Settings) -> None:
         UserError: `model_file` is given.
     """
     if settings.model_file:
-        raise UserError(f"The segmenter '{name}' takes no --model-file.", "Leave it away.")
+        raise UserError(f"The segmenter '{name}' takes no weights of others.", "Leave them away.", "model_file")
 
 
 def mediapipe(file: Path | None, engine: Engine, kept: list[int]) -> Segmenter:

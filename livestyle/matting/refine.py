@@ -44,7 +44,7 @@ class Refinement:
 
 
 GUIDED = Refinement()
-REFINEMENTS: dict[str, Refinement] = {  # by the names that `--refine` takes
+REFINEMENTS: dict[str, Refinement] = {  # by the names that the setting `refine` takes
     "guided": GUIDED,
     "crf": Refinement(before=mean_field),
     "matting": Refinement(after=solve_matte, foreground=multilevel_foreground, check=need_pymatting),
@@ -55,7 +55,7 @@ def find_refinement(name: str, live: bool) -> Refinement:
     """Return the row of REFINEMENTS that a name stands for.
 
     Args:
-        name: as `--refine` takes it.
+        name: as the setting `refine` gives it.
         live: whether frames follow one another.
 
     Raises:
@@ -64,7 +64,7 @@ def find_refinement(name: str, live: bool) -> Refinement:
     if name not in REFINEMENTS:
         raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(REFINEMENTS)}.")
     if live and REFINEMENTS[name].is_for_stills:
-        raise UserError(f"The refinement '{name}' is for stills only.", "Leave --refine away for moving pictures.")
+        raise UserError(f"The refinement '{name}' is for stills only.", "Leave it away for moving pictures.", "refine")
     REFINEMENTS[name].check()
     return REFINEMENTS[name]
 

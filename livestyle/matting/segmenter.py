@@ -79,7 +79,7 @@ def scaled_size(size: Size, pixels: int, multiple: int) -> Size:
 def register_segmenter(
     name: str, segment: Segmenter, title: str = "", license: str = "", source: str = "", data: str = ""
 ) -> None:
-    """Add a segmenter. From then on `--segmenter NAME` and config files can ask for it, and lists show it.
+    """Add a segmenter. From then on flags and config files can ask for it by name, and lists show it.
 
     Args:
         name: as typed.

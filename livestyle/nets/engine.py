@@ -77,7 +77,7 @@ def choose_engine(device: str = "auto", precision: str = "int8") -> Engine:
     target = device.removeprefix("torch:")
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not here[kind]:
-        raise UserError(f"PyTorch finds no '{kind}' device here.", "Choose --device cpu, or see: livestyle doctor.")
+        raise UserError(f"PyTorch finds no '{kind}' device here.", "Choose cpu, or see: livestyle doctor", "device")
     if kind == "cuda" and torch.device(target).index not in {None, *range(torch.cuda.device_count())}:
         raise UserError(f"There is no '{target}'; PyTorch finds {torch.cuda.device_count()}.", "Choose another.")
     label = torch.cuda.get_device_name(target) if kind == "cuda" else kind.upper()

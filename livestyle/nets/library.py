@@ -31,7 +31,9 @@ def model_folders(models: Path | None = None) -> list[Path]:
     named = [place for place in (models, Path(variable) if variable else None) if place is not None]
     for place in named:
         if not place.is_dir():
-            raise UserError(f"There is no folder of models {place}.", "Check --models and $LIVESTYLE_MODELS.")
+            raise UserError(
+                f"There is no folder of models {place}.", "Check the name, and $LIVESTYLE_MODELS.", "models"
+            )
     usual = [user_folder(), package / "models", package.parent / "models"]
     return [*named, *(place for place in usual if place.is_dir())]
 

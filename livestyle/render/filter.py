@@ -222,8 +222,8 @@ class Filter:
         if next_frame is not no_next_frame:
             self._next = self._pool.submit(self._prefetch, next_frame, current, jobs)
         paintings = {style: job.result() for style, job in jobs.items()}
-        self.meter.runs["segmented"] += is_new
-        self.meter.runs["stylized"] += bool(current.painting and current.painting.ran_network)
+        self.meter.segmented += is_new
+        self.meter.stylized += bool(current.painting and current.painting.ran_network)
         return self._compose(current, paintings, matte)
 
     def _take(self, frame: Frame, look: Look) -> Pending:

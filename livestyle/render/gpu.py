@@ -203,8 +203,8 @@ class GpuFilter:
         self._memory = {name: made[name] for name in program.remembered & made.keys()}
         self._remembered_step = self._step
         self._matte = (frame, made["matte"]) if "matte" in made else None
-        self._meter.runs["segmented"] += "matte" in made
-        self._meter.runs["stylized"] += bool(look.styled_planes)
+        self._meter.segmented += "matte" in made
+        self._meter.stylized += bool(look.styled_planes)
         self._meter.areas.extend([1.0] * len(look.styled_planes))
         return cast(Image, picture)
 

@@ -15,13 +15,16 @@ class Meter:
 
     Attributes:
         stages: the newest timings in ms, by stage.
-        runs: how often each stage ran. "segmented" and "stylized" count the frames with a new matte and a new painting.
+        runs: how often each stage ran.
+        segmented: the number of frames with a new matte.
+        stylized: the number of frames with a new painting.
         areas: what styles computed, as shares of the picture.
     """
 
     def __init__(self) -> None:
         self.stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MAX_TIMINGS))
         self.runs: Counter[str] = Counter()
+        self.segmented = self.stylized = 0
         self.areas: deque[float] = deque(maxlen=MAX_TIMINGS)
 
     @contextmanager
@@ -36,6 +39,7 @@ class Meter:
         """Forget all that was recorded."""
         for record in (self.stages, self.runs, self.areas):
             record.clear()
+        self.segmented = self.stylized = 0
 
     def newest(self, name: str) -> float:
         """Return the newest timing of a stage in ms, 0 if it never ran."""

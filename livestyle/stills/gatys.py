@@ -119,7 +119,9 @@ class GatysPainter:
     ) -> None:  # fmt: skip
         recipe.check()
         if outputs.has_planes and len(recipe.styles) < 2:
-            raise UserError("--all wants two planes to paint.", "Give --background and --person a picture each.")
+            raise UserError(
+                "Only one plane is painted.", "Give the background and the person a picture each.", "all_parts"
+            )
         self._settings, self._say, self._outputs = settings, say, outputs
         self._paintings = {
             plane: [(load_image(path), weight) for path, weight in blend] for plane, blend in recipe.styles.items()

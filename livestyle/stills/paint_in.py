@@ -190,7 +190,9 @@ class PaintIn:
 
     def _cut_out(self, matte: Matte, styled: Image) -> Cutout:
         if matte.max() <= MIN_CUT_MATTE:
-            raise UserError("There is nobody in the portrait.", "Give another picture, or another --segmenter.")
+            raise UserError(
+                "There is nobody in the portrait.", "Give another picture, or choose another segmenter.", "segmenter"
+            )
         return trim(self._filter.foreground(styled, matte), matte, styled)
 
     def _joined(

@@ -69,7 +69,9 @@ class Recipe:
             methods = " or ".join(COLOR_METHODS[1:])
             raise UserError(f"Colours are not kept by '{self.keep_colors}'.", f"Choose {methods}.")
         if not self.styles:
-            raise UserError("No plane has a style picture.", "Give one: --background painting.jpg, or --person.")
+            raise UserError(
+                "No plane has a style picture.", "Give the background a picture, or the person.", "background"
+            )
         for strength in self.strengths.values():
             if not 0 <= strength <= 1:
                 raise UserError(f"A strength of {strength:g} is not between 0 and 1.", "Choose a number from 0 to 1.")
@@ -142,7 +144,8 @@ def scales_of(size: Size, recipe: Recipe) -> list[tuple[Size, int]]:
     if not found:
         raise UserError(
             f"A picture of {size[0]}x{size[1]} is too small to paint at a long side of {recipe.long_side}.",
-            f"Both sides must come to {MIN_SIDE_PX} px: give a larger picture or --long-side.",
+            f"Both sides must come to {MIN_SIDE_PX} px: give a larger picture, or a longer side.",
+            "long_side",
         )
     each, rest = divmod(recipe.iterations, len(found))
     return [(size, each + (number < rest)) for number, size in enumerate(reversed(found))]

@@ -55,7 +55,7 @@ def check_picture(name: str) -> Path:
     """
     path = Path(name)
     if path.suffix.lower() not in READABLE_SUFFIXES:
-        raise UserError(f"'{name}' is not a picture to paint from.", "With --method gatys a LOOK is none or a file.")
+        raise UserError(f"'{name}' is not a picture to paint from.", "Give the file of a painting, or none.")
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "Check the name.")
     return path

@@ -15,7 +15,7 @@ from livestyle.files import locked, save_tensors, write_error
 
 Figures = dict[str, float | int | str]
 
-RESTART_HINT = "Remove it to begin anew, or give another NAME or --runs."
+RESTART_HINT = "Remove it to begin anew, or choose another folder for runs."
 
 
 def save_checkpoint(path: Path, nets: dict[str, nn.Module], optimizer: torch.optim.Optimizer, facts: Figures) -> None:
@@ -64,7 +64,7 @@ def load_checkpoint(
         for name, net in nets.items():
             net.load_state_dict({k: tensors[f"{name}.{k}"] for k in net.state_dict()})
     except (KeyError, RuntimeError):
-        raise UserError(f"{path} is the training of another net.", RESTART_HINT) from None
+        raise UserError(f"{path} is the training of another net.", RESTART_HINT, "runs") from None
     if optimizer:
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -89,13 +89,13 @@ def load_weights(path: Path, net: nn.Module, part: str) -> None:
         UserError: there is no such file, or it holds another network.
     """
     if not path.is_file():
-        raise UserError(f"There are no weights {path}.", "Give a checkpoint, or a model's .safetensors, with --from.")
+        raise UserError(f"There are no weights {path}.", "Give a checkpoint, or a model's .safetensors.", "start")
     try:
         with safe_open(path, "pt") as file:
             prefix = f"{part}." if "facts" in (file.metadata() or {}) else ""
             net.load_state_dict({key: file.get_tensor(prefix + key).float() for key in net.state_dict()})
     except (SafetensorError, RuntimeError):
-        raise UserError(f"{path} does not hold this net.", "Give weights of the same --arch with --from.") from None
+        raise UserError(f"{path} does not hold this net.", "Give weights of the same architecture.", "start") from None
 
 
 def is_folded(path: Path | None) -> bool:
@@ -128,7 +128,7 @@ def load_facts(path: Path) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["facts"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        raise UserError(f"{path} is not a whole checkpoint.", RESTART_HINT) from None
+        raise UserError(f"{path} is not a whole checkpoint.", RESTART_HINT, "runs") from None
     return facts
 
 
@@ -153,7 +153,9 @@ def exclusive(checkpoint: Path) -> Iterator[None]:
             raise write_error(checkpoint, error) from None
         if acquired is None:
             raise UserError(
-                f"Another process trains to {checkpoint}.", "Wait until it has ended, or give another NAME or --runs."
+                f"Another process trains to {checkpoint}.",
+                "Wait until it has ended, or choose another folder for runs.",
+                "runs",
             )
         try:
             yield

@@ -136,7 +136,7 @@ def _save_start(training: Training) -> None:
     if training.checkpoint.is_file():
         return
     if not is_finite(training.nets):
-        raise UserError("The weights to start from are not all finite numbers.", "Give others with --from.")
+        raise UserError("The weights to start from are not all finite numbers.", "Start from other weights.", "start")
     facts: Figures = {"seconds": 0.0, "images": 0, **training.notes}
     save_checkpoint(training.checkpoint, training.nets, training.optimizer, facts)
 
@@ -251,7 +251,8 @@ def diverged(checkpoint: Path, times: int, rate: float) -> UserError:
     return UserError(
         f"The training breaks again and again ({times} times in a row, the last at a rate of {2 * rate:.2g}); "
         f"{checkpoint} holds its last good step.",
-        "Lower --rate, or start from other weights with --from.",
+        "Choose a lower rate, or start from other weights.",
+        "rate",
     )
 
 

@@ -86,7 +86,7 @@ class Photos:
                 return self._load(number)
             except UserError:
                 self.dropped[number] = self.sources[number][0]
-        raise UserError(f"None of the pictures in {self.origin} can be read.", "Give other photos with --photos.")
+        raise UserError(f"None of the pictures in {self.origin} can be read.", "Give other photos.", "photos")
 
     def _load(self, number: int) -> NDArray[np.uint8]:
         if number not in self._kept:

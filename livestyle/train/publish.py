@@ -86,7 +86,9 @@ def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
         UserError: a weight is not finite in half precision, or the folder cannot be written to.
     """
     if not is_finite({card.name: fold(copy.deepcopy(net)).half()}):  # as it is shipped
-        raise UserError(f"The weights of {card.name} are not all finite numbers.", "Train it again, at a lower --rate.")
+        raise UserError(
+            f"The weights of {card.name} are not all finite numbers.", "Train it again, at a lower rate.", "rate"
+        )
     if card.kind != "style":
         return write_model(card, net, models)
     known = {k: v for k, v in card.figures.items() if k != "int8_psnr"}

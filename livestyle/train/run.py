@@ -54,7 +54,7 @@ def run_style_training(
     with joined(training_device(asked.device)) as ranks:
         say_first = say if ranks.first else lambda line: None
         if asked.photos is None and not asked.my_photos:
-            better = "a few hundred photos give better results (--photos DIR or --my-photos)"
+            better = "a few hundred photos give better results, see livestyle train style --help"
             say_first(f"Trains on {photos.origin}: {better}.")
         network, _ = open_loss_network(asked.loss_network, ranks.device, say_first, progress=bar)
         job = StyleTraining(

@@ -74,9 +74,7 @@ class Scenes:
             except UserError:
                 items.remove(item)
                 self.dropped.append(item.name)
-        raise UserError(
-            "None of the training pictures can be read.", "Check the folders given with --data and --rooms."
-        )
+        raise UserError("None of the training pictures can be read.", "Give other folders of pairs and rooms.", "data")
 
     def _room(self, size: Size) -> Picture:
         image = self._draw(self.rooms, load_room)

@@ -1,6 +1,7 @@
 """The command line as a user meets it: files, exit codes, sentences, JSON."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,11 @@ COMMANDS = (
     *(f"config {name}" for name in ("show", "edit", "path")),
     *(f"jobs {name}" for name in ("list", "show", "cancel", "resume", "clear")),
 )
+
+
+def test_help_lists_the_commands_that_people_use_first() -> None:
+    listed = re.findall(r"^\W+([a-z-]+) {2,}", livestyle("--help").stdout.partition("Commands")[2], re.MULTILINE)
+    assert listed[:4] == ["live", "ctl", "video", "photo"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

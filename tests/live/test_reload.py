@@ -17,7 +17,7 @@ from livestyle.live.session import remembered
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's config file, and a current folder without one."""
+    """Return the path of the user's config file. The current folder has none."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("LIVESTYLE_CONFIG", str(tmp_path / "user.toml"))

@@ -51,7 +51,7 @@ def test_without_styles_no_time_for_styles_is_measured() -> None:
 
 
 class Compiling(Filter):
-    """A filter that compiles a quality until it is told that this is done."""
+    """A filter that compiles each quality until `is_ready` is set."""
 
     def __init__(self) -> None:
         super().__init__(Settings())

@@ -304,7 +304,7 @@ def test_a_person_is_painted_in_a_box_that_never_cuts(person: Image) -> None:
             assert untouched[mattes[-1] == 0].all()
     assert live.meter.areas[0] == 1
     assert max(list(live.meter.areas)[1:4]) <= 0.8
-    assert live.meter.runs["stylized"] == 7 < len(live.meter.areas)
+    assert live.meter.stylized == 7 < len(live.meter.areas)
 
 
 def test_nets_rest_where_nothing_shows(person: Image) -> None:
@@ -315,14 +315,14 @@ def test_nets_rest_where_nothing_shows(person: Image) -> None:
         frames = [Frame(person, n, n / 30) for n in range(7)]
         behind, ahead = look(), look(background="none", person=STYLES[1])
         assert all((live(frame, behind) == person).all() for frame in frames[:3])
-        assert live.meter.runs["stylize"] == live.meter.runs["stylized"] == 1  # when nothing was known yet
+        assert live.meter.runs["stylize"] == live.meter.stylized == 1  # when nothing was known yet
         assert difference(live(frames[3], behind), person, np.ones(person.shape[:2], bool)) > 3
-        assert live.meter.runs["stylized"] == 2
+        assert live.meter.stylized == 2
         live(frames[4], ahead)
         assert (live(frames[5], ahead) == person).all()
-        assert live.meter.runs["stylized"] == 3
+        assert live.meter.stylized == 3
         assert difference(live(frames[6], ahead), person, np.ones(person.shape[:2], bool)) > 10
-        assert live.meter.runs["stylized"] == 4
+        assert live.meter.stylized == 4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (641, 359), (17, 200)])

@@ -19,14 +19,12 @@ from livestyle.image import pixels
 from livestyle.image.box import Box
 from livestyle.image.pixels import fit, grayscale
 from livestyle.image.types import Frame, Image, Matte
-from livestyle.matting import matte as segment
+from livestyle.matting import matte as matting
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
 from livestyle.matting.refine import EPSILON, refine
 from livestyle.nets.library import find_cards
-from livestyle.render import cuda_graph
-from livestyle.render import gpu_pixels as tensors
-from livestyle.render import temporal as steady
+from livestyle.render import cuda_graph, gpu_pixels, temporal
 from livestyle.render.cuda_graph import RUNS_BEFORE_RECORDING, CudaGraph, Function, Recorded, Tensors
 from livestyle.render.filter import Filter
 from livestyle.render.gpu_pixels import as_bytes, as_picture
@@ -64,19 +62,19 @@ def up(image: Image | Matte) -> Tensor:
 
 
 TWINS: dict[str, tuple[Callable[..., Image], Callable[..., Tensor]]] = {  # of an image, another one and a matte
-    "composite": (lambda i, o, m: pixels.composite(i, o, m), lambda i, o, m: tensors.composite(i, o, m)),
+    "composite": (lambda i, o, m: pixels.composite(i, o, m), lambda i, o, m: gpu_pixels.composite(i, o, m)),
     "person_before": (
         lambda i, o, m: pixels.composite_foreground(i, o, m),
-        lambda i, o, m: tensors.composite_foreground(i, o, m),
+        lambda i, o, m: gpu_pixels.composite_foreground(i, o, m),
     ),
-    "mix": (lambda i, o, m: pixels.mix(i, o, 0.3), lambda i, o, m: tensors.mix(i, o, 0.3)),
-    "keep_colors": (lambda i, o, m: pixels.keep_colors(o, i), lambda i, o, m: tensors.keep_colors(o, i)),
-    "blur_plane": (lambda i, o, m: pixels.blur_plane(i, m, 0.6), lambda i, o, m: tensors.blur_plane(i, m, 0.6)),
-    "third": (lambda i, o, m: steady.third(i), lambda i, o, m: tensors.third(i)),
-    "fit to half": (lambda i, o, m: fit(i, (80, 45)), lambda i, o, m: tensors.fit(i, (80, 45))),
-    "fit to a part": (lambda i, o, m: fit(i, (50, 41)), lambda i, o, m: tensors.fit(i, (50, 41))),
-    "fit to more": (lambda i, o, m: fit(i, (200, 150)), lambda i, o, m: tensors.fit(i, (200, 150))),
-    "pad_to": (lambda i, o, m: pixels.pad_to(i, 16), lambda i, o, m: tensors.padded(i, 16)),
+    "mix": (lambda i, o, m: pixels.mix(i, o, 0.3), lambda i, o, m: gpu_pixels.mix(i, o, 0.3)),
+    "keep_colors": (lambda i, o, m: pixels.keep_colors(o, i), lambda i, o, m: gpu_pixels.keep_colors(o, i)),
+    "blur_plane": (lambda i, o, m: pixels.blur_plane(i, m, 0.6), lambda i, o, m: gpu_pixels.blur_plane(i, m, 0.6)),
+    "third": (lambda i, o, m: temporal.third(i), lambda i, o, m: gpu_pixels.third(i)),
+    "fit to half": (lambda i, o, m: fit(i, (80, 45)), lambda i, o, m: gpu_pixels.fit(i, (80, 45))),
+    "fit to a part": (lambda i, o, m: fit(i, (50, 41)), lambda i, o, m: gpu_pixels.fit(i, (50, 41))),
+    "fit to more": (lambda i, o, m: fit(i, (200, 150)), lambda i, o, m: gpu_pixels.fit(i, (200, 150))),
+    "pad_to": (lambda i, o, m: pixels.pad_to(i, 16), lambda i, o, m: gpu_pixels.padded(i, 16)),
 }
 
 
@@ -100,12 +98,12 @@ def test_each_function_has_a_twin(name: str, size: tuple[int, int]) -> None:
 def test_the_edge_is_drawn_alike(size: tuple[int, int]) -> None:
     gray = grayscale(draw_card(*size))
     small = fit(gray, (64, 36))
-    for epsilon in (EPSILON, segment.LIVE_EPSILON):
+    for epsilon in (EPSILON, matting.LIVE_EPSILON):
         wanted = refine(blob(64, 36), gray, small, epsilon)
-        found = tensors.refine(up(blob(64, 36)), up(gray), up(small), epsilon)[0, 0].numpy()
+        found = gpu_pixels.refine(up(blob(64, 36)), up(gray), up(small), epsilon)[0, 0].numpy()
         assert np.abs(found - wanted).max() < 0.01
         assert ((found == 0) == (wanted == 0)).mean() > 0.99
-    assert (tensors.grayscale(up(draw_card(*size)))[0, 0].numpy() == gray).mean() > 0.98
+    assert (gpu_pixels.grayscale(up(draw_card(*size)))[0, 0].numpy() == gray).mean() > 0.98
 
 
 def test_a_painting_is_brought_along_alike() -> None:
@@ -113,7 +111,7 @@ def test_a_painting_is_brought_along_alike() -> None:
     old, now = (cv2.GaussianBlur(draw_card(96, 64, seed), (9, 9), 0) for seed in (0, 1))
     flow = cv2.GaussianBlur(draw.normal(0, 30, (64, 96, 2)).astype(np.float32), (31, 31), 0)
     flow[:8] -= 50  # from beyond the border, too
-    brought = tensors.warp(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
+    brought = gpu_pixels.warp(up(old), torch.from_numpy(flow).permute(2, 0, 1)[None])
     memory, box = PaintingHistory(), Box(0, 0, 96, 64)
     memory(old, Motion(1, now), box)
     wanted = memory(now, Motion(2, now, flow, np.ones((64, 96), np.float32), 1.0, 0.0), box)
@@ -210,7 +208,7 @@ def test_a_kind_of_look_from_outside_is_drawn_there(ready: Filter, clip: list[Im
     def gray(plane: Plane, scene: Scene) -> Image:
         return np.repeat(grayscale(scene.frame.image)[..., None], 3, 2)
 
-    register(row, gray, lambda plane, scene: tensors.grayscale(scene.image).expand(-1, 3, -1, -1))
+    register(row, gray, lambda plane, scene: gpu_pixels.grayscale(scene.image).expand(-1, 3, -1, -1))
     try:
         before = ready._gpu._step  # type: ignore[union-attr]
         frame, half = Frame(clip[0], 0, 150.0), look(background="gray", person="gray", strength=0.5)
@@ -297,13 +295,13 @@ def test_a_segmenter_of_another_kind_goes_the_other_way(clip: list[Image]) -> No
 
 def test_a_recording_knows_the_constants_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     image, constants = up(draw_card(64, 48)), []  # type: ignore[var-annotated]
-    monkeypatch.setattr(tensors.in_use, "by", constants)
-    tensors.blur(image, (0.25, 0.5, 0.25))
-    tensors.fit(image, (20, 41))
-    tensors.warp(image, torch.zeros(1, 2, 48, 64))
+    monkeypatch.setattr(gpu_pixels.in_use, "by", constants)
+    gpu_pixels.blur(image, (0.25, 0.5, 0.25))
+    gpu_pixels.fit(image, (20, 41))
+    gpu_pixels.warp(image, torch.zeros(1, 2, 48, 64))
     assert [tuple(constant.shape) for constant in constants] == [(48, 48), (64, 64), (41, 48), (20, 64), (1, 2, 48, 64)]
     monkeypatch.undo()
-    tensors.blur(image, (0.25, 0.5, 0.25))
+    gpu_pixels.blur(image, (0.25, 0.5, 0.25))
     assert len(constants) == 5
 
 

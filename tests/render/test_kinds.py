@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from livestyle.cli.completion import looks
 from livestyle.config.load import load_config
 from livestyle.config.look import LOOK_KINDS, LookKind, Plane, forms, look_of, parse_plane
 from livestyle.config.settings import Settings
@@ -91,6 +92,18 @@ def test_a_kind_from_outside_is_an_action_and_a_setting(
     monkeypatch.setenv("LIVESTYLE_CONFIG", str(file))
     monkeypatch.chdir(tmp_path)
     assert load_config().values["background"].value == "checks:8"
+
+
+def test_a_kind_from_outside_is_completed_where_its_name_is_a_look() -> None:
+    assert looks("bl") == ["blur"]
+    register(LookKind("bars", "bars[:SIDE]", parse_checks, shows_room=False), draw_checks)
+    register(CHECKS, draw_checks)
+    try:
+        assert looks("bar") == ["bars"]
+        assert looks("checks") == []
+    finally:
+        unregister("bars")
+        unregister("checks")
 
 
 def test_a_kind_from_outside_is_named_in_messages_and_taken_away() -> None:

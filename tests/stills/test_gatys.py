@@ -293,7 +293,7 @@ def test_all_results_at_once(paint: Run, painting: Path, tmp_path: Path) -> None
     assert np.array_equal(results["background"][person], image[person])
     assert np.array_equal(results["blur"][person], image[person])
     assert all(np.abs(result.astype(int) - image).mean() > 1 for result in results.values())
-    with pytest.raises(UserError, match="--all wants two planes"):
+    with pytest.raises(UserError, match="Only one plane is painted"):
         paint({"person": painting}, extras=True)
 
 

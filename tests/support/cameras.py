@@ -1,4 +1,4 @@
-"""Cameras and clips that tests make."""
+"""Fake cameras, and clips for tests."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from support.pictures import draw_card
 
 
 def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), fps: float = 25) -> Path:
-    """A clip whose frames grow brighter."""
+    """Write a clip whose frames become brighter, and return its path."""
     with ClipSink(path, Stream(size, fps)) as sink:
         for index in range(frames):
             image = np.clip(draw_card(*size).astype(int) // 2 + index * 8, 0, 255).astype(np.uint8)
@@ -24,7 +24,7 @@ def write_clip(path: Path, frames: int = 12, size: tuple[int, int] = (64, 48), f
 
 
 class FakeCapture:
-    """What OpenCV gives for a camera that grants less than is asked and is unplugged after three frames."""
+    """A fake cv2.VideoCapture: it grants less than is asked for, and is unplugged after three frames."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -51,7 +51,7 @@ class FakeCapture:
 
 
 class Desk:
-    """A desk with one camera, which loses its plug after every third frame and comes back under another number."""
+    """A computer with one camera, which is unplugged after every third frame and is back under another number."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number, self.is_here, self.looks = 0, True, 0
@@ -71,13 +71,13 @@ class Desk:
         return self.captures[-1]
 
     def pull(self) -> list[Device]:
-        """Asked for when the camera is gone, and closed."""
+        """List no device, once the lost camera is closed."""
         assert self.captures[-1].released
         self.is_here = False
         return []
 
     def find(self, lost: Device, others: list[Device]) -> Device | None:
-        """There again at the third look."""
+        """Find the camera at every third search."""
         assert (lost, others) == (self.device(), [])
         self.looks += 1
         if self.looks % 3 == 0:

@@ -1,4 +1,4 @@
-"""Sources, sinks and runs of the driver."""
+"""A source, a sink, and runs of the driver."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ from support.pictures import draw_card
 
 
 class Cards(Source):
-    """Test cards, as many as asked for; `sizes` may change on the way."""
+    """A source of test cards, in each of `sizes` in turn."""
 
     info = SourceInfo("cards", (64, 48), 30.0)
 
@@ -32,7 +32,7 @@ class Cards(Source):
 
 
 class Collect(Sink, Preview):
-    """Keeps every frame, and as a preview presses the keys of a script: {frame number: key}."""
+    """A sink that keeps every frame. As a preview it presses the keys of a script: {number of frames: key}."""
 
     def __init__(self, script: dict[int, str] | None = None, is_call: bool = False) -> None:
         self.info = SinkInfo("collect", is_call=is_call)
@@ -69,7 +69,7 @@ def go(
     snapshots: Snapshots | None = None,
     private: bool = False,
 ) -> tuple[Report, list[str]]:
-    """Run the driver; what came of it, and what was said."""
+    """Run the driver, and return the report and the messages."""
     said: list[str] = []
     controls = controls or make_controls(COLOUR, privacy=Privacy(private or sink.info.is_call))
     with filter or Filter(Settings()) as ready:

@@ -1,4 +1,4 @@
-"""Pictures that tests draw."""
+"""Pictures for tests."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from livestyle.image.types import Image
 
 
 def draw_card(width: int, height: int, seed: int = 0) -> Image:
-    """Coloured quadrants under a gradient, with a little noise: every channel and direction can be told apart."""
+    """Return coloured quadrants under a gradient with a little noise, so that a swap or mirroring is noticed."""
     image = np.zeros((height, width, 3), np.float64)
     for row, column, colour in (
         (0, 0, (220, 40, 30)),

@@ -12,7 +12,7 @@ class Server(http.server.ThreadingHTTPServer):
     """Serves `content` by path, and sends on what is in `moved`.
 
     Attributes:
-        cut: how many bytes of each answer really come; claimed: how many it says; deaf: it knows no ranges.
+        cut: number of bytes of each reply that are sent; claimed: number in its header; deaf: it ignores ranges.
         asked: the range that each request was for.
     """
 
@@ -55,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server that runs."""
+    """Run a server on a thread of its own."""
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -1,4 +1,4 @@
-"""Sound that tests make."""
+"""Clips with sound for tests."""
 
 import math
 import struct
@@ -20,7 +20,7 @@ def frames(count: int = 10, size: tuple[int, int] = SIZE, fps: float = 25) -> It
 
 
 def beep(path: Path, seconds: float = 1.0) -> Path:
-    """A clip with a sine for its sound."""
+    """Write a clip whose sound is a sine, and return its path."""
     sound = path.with_suffix(".wav")
     with wave.open(str(sound), "wb") as file:
         file.setparams((1, 2, 44100, 0, "NONE", ""))

@@ -9,7 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread in each of several process
 
 
 class Held:
-    """Threads and handles of this process: those of an earlier test may still end meanwhile, none may come."""
+    """The threads and handles of this process at the start of a test."""
 
     _folder = Path("/proc/self/fd")
 
@@ -17,7 +17,7 @@ class Held:
         self._threads, self._handles = set(threading.enumerate()), self._count()
 
     def more(self) -> tuple[set[threading.Thread], int]:
-        """Threads, and how many handles, there are now beyond those at the start."""
+        """Return the threads, and the number of handles, that are new since then."""
         return set(threading.enumerate()) - self._threads, max(0, self._count() - self._handles)
 
     def _count(self) -> int:

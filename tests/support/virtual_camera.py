@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Taker:
-    """Takes pictures when told to, and says how many it has."""
+    """Take pictures once `gate` is set, and count them."""
 
     def __init__(self, free: bool = True) -> None:
         self.images: list[np.ndarray] = []  # type: ignore[type-arg]
@@ -26,7 +26,7 @@ class Taker:
 
 
 class FakeCamera(Taker):
-    """pyvirtualcam's Camera."""
+    """A fake pyvirtualcam.Camera."""
 
     def __init__(self, width: int, height: int, *, fps: float, fmt: object, device: str | None) -> None:
         super().__init__()

@@ -332,7 +332,7 @@ def test_a_loss_that_explodes_goes_back_and_one_outlier_does_not(folder: Path) -
 
 def test_a_training_that_breaks_again_and_again_ends_with_a_sentence(folder: Path) -> None:
     told: list[str] = []
-    with pytest.raises(UserError, match=r"breaks again and again \(5 times in a row.*Lower --rate"):
+    with pytest.raises(UserError, match=r"breaks again and again \(5 times in a row.*Choose a lower rate"):
         short_training(job_in(folder), told, spoil=broken_at(*range(2, STEPS)))
     assert len(told) == 4
     assert is_finite(folder / "runs/tiny.safetensors")
@@ -605,9 +605,7 @@ def test_two_processes_train_as_one_does(folder: Path) -> None:
     """torchrun, gloo: half of the batch in each."""
     train_together(folder, "one", batch=2)
     script = folder / "together.py"
-    script.write_text(
-        f"import pathlib, test_style as t; t.train_together(pathlib.Path({str(folder)!r}), 'two', 1)"
-    )
+    script.write_text(f"import pathlib, test_style as t; t.train_together(pathlib.Path({str(folder)!r}), 'two', 1)")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(launch, env=environment, timeout=240, capture_output=True, text=True, check=False)

@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_the_file_whole(
         assert not source.warning
     said = recorder.messages()
     assert any("MB are free" in line for line in said[1:])
-    assert "--recordings" in said[-1]  # the second was not begun
+    assert "another folder for recordings" in said[-1]  # the second was not begun
     assert switch.take is None
 
 

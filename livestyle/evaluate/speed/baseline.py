@@ -89,7 +89,9 @@ class Baseline:
         try:
             answer = self._pipe.recv()
         except EOFError:
-            raise UserError("The naive recipe was killed.", "It takes GBs of memory; try a smaller --size.") from None
+            raise UserError(
+                "The naive recipe was killed.", "It takes GBs of memory: try a smaller size.", "size"
+            ) from None
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -112,9 +114,9 @@ def check_baseline(model_file: Path | None) -> None:
         if not has_package(name):
             raise UserError(f"The naive recipe needs the package {name}.", "Run: pip install 'livestyle[torch]'")
     if model_file and not model_file.is_file():
-        raise UserError(f"There is no file {model_file}.", "Check --model-file.")
+        raise UserError(f"There is no file {model_file}.", "Check the name.", "model_file")
     if model_file and (lacking := install_command(SEGMENTERS["mediapipe"])):
-        raise UserError("--model-file is for MediaPipe, which is not installed.", f"Run: {lacking}")
+        raise UserError("MediaPipe, whose model this is, is not installed.", f"Run: {lacking}", "model_file")
 
 
 # The rest of this file runs in that process.

@@ -115,7 +115,7 @@ def bench(settings: Settings, job: BenchOptions, stop: Stop, say: Say, update: U
     if job.baseline:
         check_baseline(job.model_file)
         if job.pace:
-            raise UserError("--against tells how fast both can be.", "Leave --pace away.")
+            raise UserError("The comparison tells how fast both can be.", "Leave the pace away.", "pace")
     if job.profile:
         check_flame(job.profile)
     if job.peak or job.profile:

@@ -27,7 +27,7 @@ def allowed_cores() -> list[int]:
         UserError: the system does not give them.
     """
     if not hasattr(os, "sched_getaffinity"):
-        raise UserError("This system lets no program choose its cores.", "Leave --cores and --busy-cores away.")
+        raise UserError("This system lets no program choose its cores.", "Leave them to it.", "cores")
     return sorted(os.sched_getaffinity(0))
 
 

@@ -78,7 +78,7 @@ def check_peak(engine: Engine) -> None:
         UserError: they do not.
     """
     if engine.name != "openvino":
-        raise UserError("The peak is measured with OpenVINO on the CPU.", "Add --device cpu.")
+        raise UserError("The peak is measured with OpenVINO on the CPU.", "Choose cpu.", "device")
 
 
 def measure_peak(works: Sequence[NetRun], watch: Callable[[float], None] = lambda _: None) -> dict[str, Any]:

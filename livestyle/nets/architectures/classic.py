@@ -206,7 +206,7 @@ class DeepLabV3MobileNet(nn.Module):
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         if width != 1:
-            raise UserError("deeplabv3-mobilenet has one width.", "Leave --width away.")
+            raise UserError("deeplabv3-mobilenet has one width.", "Leave the width away.", "width")
         from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
         self.body = deeplabv3_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=1)

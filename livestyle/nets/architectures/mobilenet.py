@@ -97,9 +97,7 @@ class MobileNetV2(nn.Module):
         from safetensors.torch import load_file
 
         if not path.is_file():
-            raise UserError(
-                f"There is no encoder {path}.", "Give the folder of mobilenetv2.safetensors with --perceptual."
-            )
+            raise UserError(f"There is no encoder {path}.", "Give the folder of mobilenetv2.safetensors.", "perceptual")
         names = {"0": "conv", "1": "norm"}
         weights = {}
         for key, value in load_file(path).items():

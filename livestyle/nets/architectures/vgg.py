@@ -111,7 +111,7 @@ def load_loss_network(path: Path) -> LossNetwork:
     """
     net = read_vgg(path)
     if not net.taps and net.widths != WIDTHS:
-        raise UserError(f"{path} holds another network than VGG-19.", "Give VGG-19's weights with --loss-network.")
+        raise UserError(f"{path} holds another network than VGG-19.", "Give VGG-19's weights.", "loss_network")
     return net
 
 
@@ -125,11 +125,11 @@ def read_vgg(path: Path) -> LossNetwork:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise UserError(f"There is no loss network {path}.", "Check --loss-network.")
+        raise UserError(f"There is no loss network {path}.", "Check the name.", "loss_network")
     try:
         return from_tensors(load_file(path))
     except (SafetensorError, KeyError, RuntimeError, StopIteration):
-        raise UserError(f"{path} does not hold VGG-19, or not whole.", "Check --loss-network.") from None
+        raise UserError(f"{path} does not hold VGG-19, or not whole.", "Give another file.", "loss_network") from None
 
 
 def from_tensors(tensors: Mapping[str, Tensor]) -> LossNetwork:

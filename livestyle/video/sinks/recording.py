@@ -171,7 +171,9 @@ def claim(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if is_disk_full(folder):
             raise UserError(
-                f"Less than {MIN_FREE_BYTES >> 20} MB are free in {folder}.", "Free space, or use --recordings."
+                f"Less than {MIN_FREE_BYTES >> 20} MB are free in {folder}.",
+                "Free space, or choose another folder for recordings.",
+                "recordings",
             )
         while True:
             path = folder / (f"{stamp}.mkv" if number == 1 else f"{stamp}-{number}.mkv")
@@ -182,4 +184,6 @@ def claim(folder: Path) -> Path:
                 number += 1
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{folder} cannot be written: {reason}.", "Choose another with --recordings.") from None
+        raise UserError(
+            f"{folder} cannot be written: {reason}.", "Choose another folder for recordings.", "recordings"
+        ) from None

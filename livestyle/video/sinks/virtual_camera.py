@@ -76,7 +76,9 @@ class VirtualCamera(Sink):
             try:
                 self._openings = Openings(self._device)
             except OSError:
-                raise UserError("--on-demand needs v4l2loopback on Linux.", "Leave it out.") from None
+                raise UserError(
+                    "Only v4l2loopback on Linux tells who watches.", "Leave the camera on.", "on_demand"
+                ) from None
         now, opened = time.monotonic(), self._openings.any()
         if opened is self._watched:
             self._changed = None

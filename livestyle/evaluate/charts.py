@@ -66,11 +66,11 @@ def draw_baseline(facts: Mapping[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure  # the object API: no window, no global state
     from matplotlib.patches import Patch
 
-    naive, ours = facts["naive"]["stages_ms"], facts["stages_ms"]
-    spans = side_by_side(ours, facts["latency_ms"]["p50"])
+    baseline, stages = facts["naive"]["stages_ms"], facts["stages_ms"]
+    spans = side_by_side(stages, facts["latency_ms"]["p50"])
     figure = Figure(figsize=(9, 4), layout="constrained", facecolor="white")
     both, larger = figure.subplots(2, 1, height_ratios=(2, 1))
-    draw_spans(both, 1, one_by_one(naive))
+    draw_spans(both, 1, one_by_one(baseline))
     for axes, place in ((both, 0), (larger, 0)):
         draw_spans(axes, place, spans)
     width, height = facts["size"]
@@ -143,43 +143,45 @@ def draw_scaling(facts: Mapping[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure  # the object API: no window, no global state
 
     rows: list[dict[str, Any]] = facts["rows"]
-    most = max(row["cores"] for row in rows)
+    most_cores = max(row["cores"] for row in rows)
     figure = Figure(figsize=(11, 4.6), layout="constrained", facecolor="white")
     speed, spent = figure.subplots(1, 2, width_ratios=(1, 1.1))
-    draw_speed(speed, rows, most)
-    draw_parts(spent, [row for row in rows if row["cores"] == most])
+    draw_speed(speed, rows, most_cores)
+    draw_parts(spent, [row for row in rows if row["cores"] == most_cores])
     speed.set_title("Frames a second", loc="left", fontsize=12)
-    spent.set_title(f"CPU time of a frame, {count_cores(most)}", loc="left", fontsize=12)
+    spent.set_title(f"CPU time of a frame, {count_cores(most_cores)}", loc="left", fontsize=12)
     save_chart(figure, path)
 
 
 ScalingRow = Mapping[str, Any]
 
 
-def draw_speed(axes: "Axes", rows: Sequence[ScalingRow], most: int) -> None:
-    """Draw fps over the height of the frames, with dotted bounds of `most` cores."""
+def draw_speed(axes: "Axes", rows: Sequence[ScalingRow], most_cores: int) -> None:
+    """Draw fps over the height of the frames, with dotted bounds of `most_cores`."""
     from matplotlib.lines import Line2D
 
     cores = sorted({row["cores"] for row in rows}, reverse=True)
     for styles, count in product(STYLE_COLORS, cores):
         line = [row for row in rows if (row["styles"], row["cores"]) == (styles, count)]
         heights, color = [row["size"][1] for row in line], STYLE_COLORS[styles]
-        axes.plot(heights, [row["fps"] for row in line], line_style(count, most), color=color, marker="o", markersize=4)
-        if styles and count == most:
+        style = line_style(count, most_cores)
+        axes.plot(heights, [row["fps"] for row in line], style, color=color, marker="o", markersize=4)
+        if styles and count == most_cores:
             axes.plot(heights, [row["bound_fps"] for row in line], ":", color=color, linewidth=1)
     rates = [row["fps"] for row in rows] + [row["bound_fps"] for row in rows if row["styles"]]
-    shown = [rate for rate in MARKED_RATES if min(rates) / 1.5 <= rate <= max(rates) * 1.5]
+    marked = [rate for rate in MARKED_RATES if min(rates) / 1.5 <= rate <= max(rates) * 1.5]
     axes.set(xscale="log", yscale="log", xlabel="rows of the picture")
-    for axis, ticks in ((axes.xaxis, sorted({row["size"][1] for row in rows})), (axes.yaxis, shown)):
+    for axis, ticks in ((axes.xaxis, sorted({row["size"][1] for row in rows})), (axes.yaxis, marked)):
         axis.set_ticks(ticks, [str(tick) for tick in ticks])
         axis.set_ticks([], minor=True)
     lines = [
         Line2D([], [], color=color, marker="o", markersize=4, label=STYLE_LABELS[styles])
         for styles, color in STYLE_COLORS.items()
     ]
-    dashes = {count: line_style(count, most) for count in cores}
+    dashes = {count: line_style(count, most_cores) for count in cores}
     lines += [Line2D([], [], color="gray", linestyle=dash, label=count_cores(n)) for n, dash in dashes.items()]
-    lines.append(Line2D([], [], color="gray", linestyle=":", linewidth=1, label=f"{BOUND_LABEL}, {count_cores(most)}"))
+    bound = f"{BOUND_LABEL}, {count_cores(most_cores)}"
+    lines.append(Line2D([], [], color="gray", linestyle=":", linewidth=1, label=bound))
     axes.legend(handles=lines, loc="lower left", frameon=False, fontsize=8)
     remove_frame(axes)
 
@@ -200,9 +202,9 @@ def draw_parts(axes: "Axes", rows: Sequence[ScalingRow]) -> None:
     remove_frame(axes, "x")
 
 
-def line_style(cores: int, most: int) -> Literal["-", "--"]:
+def line_style(cores: int, most_cores: int) -> Literal["-", "--"]:
     """Return the line style for a number of cores: solid for the most."""
-    return "-" if cores == most else "--"
+    return "-" if cores == most_cores else "--"
 
 
 def count_cores(count: int) -> str:

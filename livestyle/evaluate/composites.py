@@ -99,12 +99,12 @@ def scale_portrait(
     """
     rows, columns = np.where(matte.max(1) > 0.5)[0], np.where(matte.max(0) > 0.5)[0]
     factor = size[1] * rng.uniform(0.9, 1.4) / (rows[-1] - rows[0] + 1)
-    shown = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-    ratio = np.array(shown) / size_of(image)
+    scaled_size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+    ratio = np.array(scaled_size) / size_of(image)
     crown = np.array([columns.mean(), rows[0]]) * ratio
     feet = np.array([(columns[0], rows[-1]), (columns[-1], rows[-1])]) * ratio
-    alpha = fit(np.asarray(matte * 255 + 0.5, np.uint8), shown)
-    return fit(image, shown), alpha.astype(np.float32) / np.float32(255), crown, feet
+    alpha = fit(np.asarray(matte * 255 + 0.5, np.uint8), scaled_size)
+    return fit(image, scaled_size), alpha.astype(np.float32) / np.float32(255), crown, feet
 
 
 def draw_swing(rate: float, rng: np.random.Generator) -> Swing:

@@ -48,8 +48,8 @@ def evaluate_mattes(
             kind, motion = motions[turn]
             watch(number / clips, kind)
             person, room = people[of_set % len(people)], load_image(chosen[of_set])
-            shown = composite_clip(*person, room, motion, frames, np.random.default_rng((seed, number)))
-            table[kind].append(clip_scores(shown, alone, live))
+            clip = composite_clip(*person, room, motion, frames, np.random.default_rng((seed, number)))
+            table[kind].append(clip_scores(clip, alone, live))
     kinds = {**table, "all": [row for rows in table.values() for row in rows]}
     return {kind: compare(rows) for kind, rows in kinds.items()}
 
@@ -82,18 +82,18 @@ def standing_free(pairs: list[Pair], rng: np.random.Generator) -> Iterator[tuple
         raise UserError("The picture's edge cuts everybody in these pairs.", "Give some with room beside the person.")
 
 
-def clip_scores(shown: Iterator[tuple[Frame, Matte]], alone: Filter, live: Filter) -> tuple[Scores, Scores]:
+def clip_scores(clip: Iterator[tuple[Frame, Matte]], alone: Filter, live: Filter) -> tuple[Scores, Scores]:
     """Return the scores of both filters on a clip.
 
     Args:
-        shown: frames and true mattes; alone: filters each frame alone; live: smooths over time.
+        clip: frames and true mattes; alone: filters each frame alone; live: smooths over time.
     """
     found, truth = list[tuple[Matte, Matte]](), list[Matte]()
-    for frame, true in shown:
+    for frame, true in clip:
         found.append((alone.matte(frame), live.matte(frame)))
         truth.append(true)
-    per_frame, steadied = zip(*found, strict=True)
-    return sequence_scores(per_frame, truth), sequence_scores(steadied, truth)
+    per_frame, smoothed = zip(*found, strict=True)
+    return sequence_scores(per_frame, truth), sequence_scores(smoothed, truth)
 
 
 def sequence_scores(found: Sequence[Matte], truth: Sequence[Matte]) -> Scores:
@@ -104,6 +104,6 @@ def sequence_scores(found: Sequence[Matte], truth: Sequence[Matte]) -> Scores:
 
 def compare(rows: list[tuple[Scores, Scores]]) -> dict[str, Scores]:
     """Return the mean scores of both filters, and the second as a share of the first."""
-    per_frame, steadied = (mean_scores(list(side)) for side in zip(*rows, strict=True))
-    ratio = {key: round(steadied[key] / value, 4) if value else 1.0 for key, value in per_frame.items()}
-    return {"per_frame": per_frame, "steadied": steadied, "ratio": ratio}
+    per_frame, smoothed = (mean_scores(list(side)) for side in zip(*rows, strict=True))
+    ratio = {key: round(smoothed[key] / value, 4) if value else 1.0 for key, value in per_frame.items()}
+    return {"per_frame": per_frame, "steadied": smoothed, "ratio": ratio}

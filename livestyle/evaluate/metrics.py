@@ -123,19 +123,19 @@ def last_slice(flow: Flow, axis: int) -> Flow:
     return np.take(flow, [-1], axis)
 
 
-def matte_flicker(before: Values, after: Values, forward: Flow, seen: Mask) -> float:
-    """Return the mean |warp(after) - before| of two mattes over the pixels seen in both; 0 without any."""
-    return float(np.abs(warp(after, forward) - before)[seen].mean()) if seen.any() else 0.0
+def matte_flicker(before: Values, after: Values, forward: Flow, mask: Mask) -> float:
+    """Return the mean |warp(after) - before| of two mattes over a mask of pixels that both show; 0 without any."""
+    return float(np.abs(warp(after, forward) - before)[mask].mean()) if mask.any() else 0.0
 
 
-def warp_error(before: Gray, after: Gray, forward: Flow, seen: Mask) -> float:
+def warp_error(before: Gray, after: Gray, forward: Flow, mask: Mask) -> float:
     """Return the mean squared difference of an image and the next one warped onto it (Lai et al. 2018), in 0..1.
 
     Args:
-        before, after: uint8 (H, W); forward: flow from one to the other; seen: the pixels that count.
+        before, after: uint8 (H, W); forward: flow from one to the other; mask: bool (H, W), pixels that both show.
     """
     change = (warp(after.astype(np.float32), forward) - before) / np.float32(255)
-    return float(np.square(change)[seen].mean()) if seen.any() else 0.0
+    return float(np.square(change)[mask].mean()) if mask.any() else 0.0
 
 
 def dtssd(found: Sequence[Values], truth: Sequence[Values]) -> float:

@@ -148,12 +148,12 @@ def stability_scores(before: StyledFrame, after: StyledFrame) -> Scores:
     """Return the scores of a frame and the next one."""
     gray = grayscale(before.image), grayscale(after.image)
     forward, backward = optical_flow(*gray), optical_flow(*gray[::-1])
-    seen = visible(forward, backward)
+    mask = visible(forward, backward)
     return {
-        "warp_error": warp_error(before.styled, after.styled, forward, seen),
-        "input_warp_error": warp_error(before.image, after.image, forward, seen),
-        "unsmoothed_warp_error": warp_error(before.unsmoothed, after.unsmoothed, forward, seen),
+        "warp_error": warp_error(before.styled, after.styled, forward, mask),
+        "input_warp_error": warp_error(before.image, after.image, forward, mask),
+        "unsmoothed_warp_error": warp_error(before.unsmoothed, after.unsmoothed, forward, mask),
         "fidelity_ssim": ssim(grayscale(after.styled), grayscale(after.unsmoothed)),
-        "matte_flicker": matte_flicker(before.matte, after.matte, forward, seen),
-        "unsmoothed_matte_flicker": matte_flicker(before.unsmoothed_matte, after.unsmoothed_matte, forward, seen),
+        "matte_flicker": matte_flicker(before.matte, after.matte, forward, mask),
+        "unsmoothed_matte_flicker": matte_flicker(before.unsmoothed_matte, after.unsmoothed_matte, forward, mask),
     }

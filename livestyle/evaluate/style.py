@@ -157,9 +157,9 @@ def evaluate_style(
     Raises:
         UserError: a style, painting, photo or loss network is missing, or the cache cannot be written.
     """
-    engine, most = choose_engine(settings.device), QUALITIES["best"].most
-    stylize = load_style(test.style, engine, most, settings.models)
-    reference = load_style(test.reference, engine, most, settings.models) if test.reference else None
+    engine, max_px = choose_engine(settings.device), QUALITIES["best"].most
+    stylize = load_style(test.style, engine, max_px, settings.models)
+    reference = load_style(test.reference, engine, max_px, settings.models) if test.reference else None
     if settings.models:
         say_where_from(settings.models, test.style, say)
     device = engine.device if engine.name == "torch" else "cpu"
@@ -191,10 +191,10 @@ def style_score(
         network: name and SHA-256 of the loss network's file.
     """
     total = losses["total"]
-    beside: dict[str, str | float] | None = None
+    comparison: dict[str, str | float] | None = None
     if test.reference and reference_loss is not None:
         ratio = round(total / reference_loss, 3)
-        beside = {"style": test.reference, "total_loss": round(reference_loss, 5), "ratio": ratio}
+        comparison = {"style": test.reference, "total_loss": round(reference_loss, 5), "ratio": ratio}
     return StyleScore(
         test.style,
         style_loss=round(losses["style"], 5),
@@ -204,7 +204,7 @@ def style_score(
         images=images,
         size=test.size,
         loss_network=network,
-        reference=beside,
+        reference=comparison,
     )
 
 
@@ -359,9 +359,9 @@ def evaluate_loss_network(network: Opened, judge: Opened, test: NetworkTest, wat
             pictures.append(picture)
         if test.keep:
             save_image(test.keep / f"{photo.stem}.png", np.hstack(pictures))
-    ours, judges = map(mean_curve, curves)
+    network_curve, judge_curve = map(mean_curve, curves)
     return NetworkScore(
-        identity(network[1]), identity(judge[1]), round(ours[-1], 5), round(judges[-1], 5),
-        round(ours[-1] / judges[-1], 3), round(equal_iterations(judges, ours[-1]), 2),
+        identity(network[1]), identity(judge[1]), round(network_curve[-1], 5), round(judge_curve[-1], 5),
+        round(network_curve[-1] / judge_curve[-1], 3), round(equal_iterations(judge_curve, network_curve[-1]), 2),
         test.iterations, len(test.photos), test.size,
     )  # fmt: skip

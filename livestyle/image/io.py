@@ -75,8 +75,8 @@ def load_srgb(path: Path) -> Image:
         return image
     try:
         own = ImageCms.ImageCmsProfile(BytesIO(facts.icc))
-        shown = ImageCms.profileToProfile(Pil.fromarray(image), own, ImageCms.createProfile("sRGB"))
-        return np.asarray(shown, np.uint8)
+        converted = ImageCms.profileToProfile(Pil.fromarray(image), own, ImageCms.createProfile("sRGB"))
+        return np.asarray(converted, np.uint8)
     except (ImageCms.PyCMSError, OSError):
         return image
 

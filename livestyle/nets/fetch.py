@@ -51,8 +51,8 @@ def fetch(url: str, digest: str, target: Path, watch: Progress) -> Path:
     hint = f"Connect and run it again, or put that file at {target}."
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(lock, wait=False) as mine:
-            if mine is None:
+        with locked(lock, wait=False) as acquired:
+            if acquired is None:
                 raise UserError(f"Another process is fetching {target}.", "Wait for it, then run this again.")
             try:
                 _retry(url, digest, part, watch, hint)

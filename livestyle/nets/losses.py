@@ -72,11 +72,11 @@ def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Te
         maps, content: (N, C, H, W) by layer.
         weight: how much each place counts, (N, 1, H, W) at the picture's size; None for 1 everywhere.
     """
-    ours, theirs = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
-    apart, axes = (ours - theirs).square(), (1, 2, 3)
+    features, target = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
+    error, axes = (features - target).square(), (1, 2, 3)
     if weight is not None:
-        apart = apart * F.interpolate(weight, apart.shape[2:], mode="area")
-    return (apart.mean(axes) / theirs.square().mean(axes)).mean()
+        error = error * F.interpolate(weight, error.shape[2:], mode="area")
+    return (error.mean(axes) / target.square().mean(axes)).mean()
 
 
 def tv_loss(images: Tensor) -> Tensor:
@@ -107,9 +107,9 @@ def matte_losses(logits: Tensor, truth: Tensor) -> dict[str, Tensor]:
         logits, truth: (N, 1, H, W); the truth in [0, 1].
     """
     box = truth.new_full((1, 1, 7, 7), 1 / 49)
-    near = F.conv2d(truth, box, padding=3)
+    blurred = F.conv2d(truth, box, padding=3)
     # By a convolution: max pooling would cost a tenth of the step.
-    weight = 1 + 4 * ((near > 0.01) & (near < 0.99))
+    weight = 1 + 4 * ((blurred > 0.01) & (blurred < 0.99))
     bce = (weight * F.binary_cross_entropy_with_logits(logits, truth, reduction="none")).sum() / weight.sum()
     matte = logits.sigmoid()
     overlap = (soft_dice(matte, truth) + soft_dice(1 - matte, 1 - truth)) / 2

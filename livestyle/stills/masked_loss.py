@@ -114,9 +114,9 @@ class MaskedGoal:
         """Return the terms content, style, tv and total of a float (1, 3, H, W) picture in [0, 1]."""
         # Soft pixels are not mixed here. Faint ones would run to the brightest colours, of which little shows, and
         # leave a fringe.
-        seen = torch.where(self.mask > MIN_VISIBLE_ALPHA, batch, self.image)
-        maps = self.lens.maps(seen)
-        content, style, tv = self.content_loss(maps), self.style_loss(maps), losses.tv_loss(seen)
+        composed = torch.where(self.mask > MIN_VISIBLE_ALPHA, batch, self.image)
+        maps = self.lens.maps(composed)
+        content, style, tv = self.content_loss(maps), self.style_loss(maps), losses.tv_loss(composed)
         total = self.weights.content * content + self.weights.style * style + self.weights.tv * tv
         return {"content": content, "style": style, "tv": tv, "total": total}
 
@@ -127,12 +127,12 @@ class MaskedGoal:
             maps: of the picture, by layer.
         """
         terms = []
-        for layer, theirs in self.content.items():
-            weight = scaled(self.mask, theirs)
+        for layer, target in self.content.items():
+            weight = scaled(self.mask, target)
             if (factor := self.lens.factor(layer)) is not None:
                 weight = weight * factor.square()[:, None, None]
-            apart = (maps[layer].float() - theirs).square()
-            terms.append((apart * weight).mean() / (theirs.square() * weight).mean().clamp(min=1e-12))
+            error = (maps[layer].float() - target).square()
+            terms.append((error * weight).mean() / (target.square() * weight).mean().clamp(min=1e-12))
         return torch.stack(terms).mean()
 
     def style_loss(self, maps: dict[str, Tensor]) -> Tensor:
@@ -208,8 +208,8 @@ def set_masked_goal(
         return None
     image = as_batch([content], device)
     maps = lens.maps(image)
-    theirs = {layer: maps[layer].float() for layer in lens.layers.content}
-    return MaskedGoal(lens, grams, torch.from_numpy(mask).to(device)[None, None], image, theirs, weights)
+    targets = {layer: maps[layer].float() for layer in lens.layers.content}
+    return MaskedGoal(lens, grams, torch.from_numpy(mask).to(device)[None, None], image, targets, weights)
 
 
 @torch.no_grad()
@@ -222,8 +222,11 @@ def normalise(lens: Lens, pictures: Sequence[Image]) -> Lens:
     Args:
         lens: without factors; pictures: uint8 (H, W, 3) RGB.
     """
-    seen = [lens.maps(as_batch([picture], device_of(lens.network))) for picture in pictures]
-    means = {layer: torch.stack([maps[layer].float().mean((0, 2, 3)) for maps in seen]).mean(0) for layer in seen[0]}
+    activations = [lens.maps(as_batch([picture], device_of(lens.network))) for picture in pictures]
+    means = {
+        layer: torch.stack([maps[layer].float().mean((0, 2, 3)) for maps in activations]).mean(0)
+        for layer in activations[0]
+    }
     least = {layer: MIN_ACTIVATION_SHARE * mean.mean() for layer, mean in means.items()}
     return replace(lens, factors={layer: 1 / torch.maximum(mean, least[layer]) for layer, mean in means.items()})
 

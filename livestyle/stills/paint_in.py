@@ -132,19 +132,19 @@ class PaintIn:
             UserError: the portrait shows nobody, or the place is outside of the painting.
         """
         seconds, start = dict[str, float](), perf_counter()
-        shown = fit(portrait, stylized_size(size_of(portrait), size_of(painting)))
+        scaled = fit(portrait, stylized_size(size_of(portrait), size_of(painting)))
 
         def timed(name: str, work: Callable[[], Image | Matte]) -> Image | Matte:
-            begun = perf_counter()
+            since = perf_counter()
             result = work()
-            seconds[name] = perf_counter() - begun
+            seconds[name] = perf_counter() - since
             return result
 
         with ThreadPoolExecutor(2) as pool:
             matting = pool.submit(timed, "segment", lambda: self._filter.matte(Frame(portrait, 0, 0.0)))
-            styling = pool.submit(timed, "stylize", lambda: self._stylize(shown))
+            styling = pool.submit(timed, "stylize", lambda: self._stylize(scaled))
             matte, styled = np.asarray(matting.result(), np.float32), np.asarray(styling.result(), np.uint8)
-        cutout = self._cut_out(fit_matte(matte, size_of(shown)), styled)
+        cutout = self._cut_out(fit_matte(matte, size_of(scaled)), styled)
         box = place(cutout, painting, where)
         person, layer, before = lay_out(cutout, box, size_of(painting))
         image = timed("blend", lambda: self._joined(person, layer, before, painting, box, alone))
@@ -161,18 +161,18 @@ class PaintIn:
     def _joined(
         self, person: Image, matte: Matte, before: Image, painting: Image, box: Box, alone: bool
     ) -> NDArray[np.uint8]:
-        near = pixels_around(box, size_of(painting))
-        parts = [np.ascontiguousarray(near.crop(array)) for array in (person, matte, painting, before)]
+        surroundings = pixels_around(box, size_of(painting))
+        parts = [np.ascontiguousarray(surroundings.crop(array)) for array in (person, matte, painting, before)]
         ahead, mask, scene, old = (np.asarray(part) for part in parts)
         if self._auto_light:
             ahead = light_of(ahead, mask, old, scene)(ahead)
         ahead = self._blend(ahead, mask, scene, old)
         if alone:
             canvas = np.zeros((*painting.shape[:2], 4), np.uint8)
-            near.crop(canvas)[:] = np.dstack([ahead, np.asarray(mask * 255 + 0.5, np.uint8)])
+            surroundings.crop(canvas)[:] = np.dstack([ahead, np.asarray(mask * 255 + 0.5, np.uint8)])
             return canvas
         result = painting.copy()
-        near.crop(result)[:] = pixels.composite(ahead, scene, mask)
+        surroundings.crop(result)[:] = pixels.composite(ahead, scene, mask)
         return result
 
 

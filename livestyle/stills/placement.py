@@ -141,8 +141,8 @@ def emptiest(painting: Image, matte: Matte, top: int, cut: frozenset[str]) -> in
 def hidden_saliency(weights: Matte, matte: Matte, top: int, left: int) -> float:
     """Return how much of the weights a matte hides."""
     area = Box(left, top, left + matte.shape[1], top + matte.shape[0])
-    seen = area.intersection(Box(0, 0, weights.shape[1], weights.shape[0]))
-    return float((seen.crop(weights) * seen.relative_to(area).crop(matte)).sum())
+    visible = area.intersection(Box(0, 0, weights.shape[1], weights.shape[0]))
+    return float((visible.crop(weights) * visible.relative_to(area).crop(matte)).sum())
 
 
 def saliency(painting: Image) -> Matte:
@@ -167,8 +167,8 @@ def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
     Args:
         cutout: the person; box: where it goes; size: of the painting.
     """
-    shape, here = (size[1], size[0]), box.intersection(Box(0, 0, *size))
-    part, own = (box.right - box.left, box.bottom - box.top), here.relative_to(box)
+    shape, inside = (size[1], size[0]), box.intersection(Box(0, 0, *size))
+    part, own = (box.right - box.left, box.bottom - box.top), inside.relative_to(box)
     person, before, matte = (
         np.zeros((*shape, 3), np.uint8),
         np.zeros((*shape, 3), np.uint8),
@@ -177,8 +177,8 @@ def lay_out(cutout: Cutout, box: Box, size: Size) -> tuple[Image, Matte, Image]:
     alpha = np.asarray(np.clip(cv2.resize(cutout.matte, part, interpolation=cv2.INTER_AREA), 0, 1), np.float32)
     fade_cuts(alpha, box, size, cutout.cut)
     for target, image in ((person, cutout.image), (before, cutout.before)):
-        here.crop(target)[:] = own.crop(resize_sharp(image, part))
-    here.crop(matte)[:] = own.crop(alpha)
+        inside.crop(target)[:] = own.crop(resize_sharp(image, part))
+    inside.crop(matte)[:] = own.crop(alpha)
     return person, matte, before
 
 
@@ -206,5 +206,6 @@ def fade_cuts(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
 
 def pixels_around(box: Box, size: Size) -> Box:
     """Return the box with a quarter of its height around it, inside the painting."""
-    room = round(0.25 * (box.bottom - box.top))
-    return Box(box.left - room, box.top - room, box.right + room, box.bottom + room).intersection(Box(0, 0, *size))
+    margin = round(0.25 * (box.bottom - box.top))
+    wide = Box(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin)
+    return wide.intersection(Box(0, 0, *size))

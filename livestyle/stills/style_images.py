@@ -86,9 +86,9 @@ def match_colors(painting: Image, image: Image, mask: Matte) -> Image:
     Args:
         painting: uint8 (h, w, 3) RGB; image: uint8 (H, W, 3) RGB; mask: float32 (H, W) in 0..1.
     """
-    theirs, _, from_root = color_statistics(painting.reshape(-1, 3), np.ones(painting.shape[:2], np.float32))
-    ours, to_root, _ = color_statistics(image.reshape(-1, 3), mask)
-    moved = (painting / 255.0 - theirs) @ (from_root @ to_root) + ours
+    painting_mean, _, from_root = color_statistics(painting.reshape(-1, 3), np.ones(painting.shape[:2], np.float32))
+    image_mean, to_root, _ = color_statistics(image.reshape(-1, 3), mask)
+    moved = (painting / 255.0 - painting_mean) @ (from_root @ to_root) + image_mean
     return np.asarray(np.clip(moved * 255 + 0.5, 0, 255), np.uint8)
 
 
@@ -103,7 +103,7 @@ def color_statistics(colors: NDArray[np.uint8], weights: Matte) -> tuple[NDArray
     """
     values, shares = colors / 255.0, weights.reshape(-1) / max(float(weights.sum()), 1e-9)
     mean = shares @ values
-    apart = values - mean
-    squares, axes = np.linalg.eigh((apart * shares[:, None]).T @ apart)
+    deviations = values - mean
+    squares, axes = np.linalg.eigh((deviations * shares[:, None]).T @ deviations)
     roots = np.sqrt(np.maximum(squares, MIN_VARIANCE))
     return mean, axes * roots @ axes.T, axes / roots @ axes.T

@@ -148,10 +148,10 @@ def exclusive(checkpoint: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            mine = held.enter_context(locked(lock, wait=False))
+            acquired = held.enter_context(locked(lock, wait=False))
         except OSError as error:
             raise write_error(checkpoint, error) from None
-        if mine is None:
+        if acquired is None:
             raise UserError(
                 f"Another process trains to {checkpoint}.",
                 "Wait until it has ended, or choose another folder for runs.",

@@ -179,8 +179,8 @@ class _Loop:
         torch.manual_seed(self._training.seed + self._images)
         for group, highest in zip(groups, self._rates, strict=True):
             group["lr"] = highest * one_cycle(progress) * 0.5**self._halvings
-        seen, terms = self._training.step(progress, self._images)
-        self._images += seen
+        count, terms = self._training.step(progress, self._images)
+        self._images += count
         terms, self._spent = self._ranks.average(terms), self._ranks.lead(self._clock.spent)
         self._is_sound = self._check.is_sound(terms, self._terms)
         if self._is_sound:

@@ -91,19 +91,19 @@ def train_loss_network(job: LossNetworkTraining) -> Iterator[TrainingStatus]:
     Raises:
         UserError: as `split_pictures` and `run_training`.
     """
-    seen, held = split_pictures(job)
+    train_set, held_out = split_pictures(job)
     random.seed(job.seed)
     torch.manual_seed(job.seed)
     teacher = job.teacher.to(job.device).to(memory_format=torch.channels_last)
     if job.checkpoint.is_file():
         net = build_narrow(job.widths, teacher)
     else:
-        net = init_narrow(teacher, job.widths, torch.cat(seen.sample(job.device, START_PICTURES)))
+        net = init_narrow(teacher, job.widths, torch.cat(train_set.sample(job.device, START_PICTURES)))
     net = net.to(job.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam((p for p in net.parameters() if p.requires_grad), job.learning_rate)
 
     def take_step(progress: float, _: int) -> tuple[int, Terms]:
-        photos, paintings = seen.sample(job.device)
+        photos, paintings = train_set.sample(job.device)
         batch = add_intermediate(net, photos, paintings, random.choice(INTERMEDIATE_STEPS))
         terms = compare(net, teacher, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -116,7 +116,7 @@ def train_loss_network(job: LossNetworkTraining) -> Iterator[TrainingStatus]:
         random.seed(job.seed)
         rows = []
         for steps in INTERMEDIATE_STEPS:
-            batch = add_intermediate(net, *held.sample(job.device), steps)
+            batch = add_intermediate(net, *held_out.sample(job.device), steps)
             with torch.no_grad():
                 rows.append(compare(net, teacher, batch))
         return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
@@ -132,9 +132,10 @@ def split_pictures(job: LossNetworkTraining) -> tuple[Pictures, Pictures]:
         UserError: a folder holds no pictures.
     """
     photos, paintings = list_pictures(job.photos), list_pictures(job.paintings)
-    held = Pictures(photos[::HOLD_OUT_INTERVAL], paintings[:: HOLD_OUT_INTERVAL // 4])
-    rest = Pictures([p for p in photos if p not in held.photos], [p for p in paintings if p not in held.paintings])
-    return Pictures(rest.photos or held.photos, rest.paintings or held.paintings), held
+    held_out = Pictures(photos[::HOLD_OUT_INTERVAL], paintings[:: HOLD_OUT_INTERVAL // 4])
+    other_photos = [photo for photo in photos if photo not in held_out.photos]
+    other_paintings = [painting for painting in paintings if painting not in held_out.paintings]
+    return Pictures(other_photos or held_out.photos, other_paintings or held_out.paintings), held_out
 
 
 def add_intermediate(net: LossNetwork, photos: Tensor, paintings: Tensor, steps: int) -> Tensor:
@@ -180,25 +181,25 @@ def compare(net: LossNetwork, teacher: LossNetwork, batch: Tensor) -> dict[str, 
     """
     with torch.autocast(batch.device.type, torch.bfloat16):
         with torch.no_grad():
-            theirs = teacher(batch)
-        ours = net(batch)
+            wanted = teacher(batch)
+        found = net(batch)
     features = [
-        (ours[layer].float() - theirs[layer].float()).square().mean() / theirs[layer].float().square().mean()
+        (found[layer].float() - wanted[layer].float()).square().mean() / wanted[layer].float().square().mean()
         for layer in LAYERS
     ]
-    grams, apart = [], []
+    grams, differences = [], []
     for layer in losses.STYLE_LAYERS:
-        one, other = losses.gram(ours[layer]), losses.gram(theirs[layer])
+        one, other = losses.gram(found[layer]), losses.gram(wanted[layer])
         grams.append(gram_error(one, other))
         (photo, painting, between), scale = (one - other).chunk(3), other.chunk(3)[1].square().sum((1, 2))
-        apart += [((x - painting).square().sum((1, 2)) / scale).mean() for x in (photo, between)]
+        differences += [((x - painting).square().sum((1, 2)) / scale).mean() for x in (photo, between)]
     return {name: torch.stack(terms).mean() for name, terms in
-            (("features", features), ("grams", grams), ("apart", apart))}  # fmt: skip
+            (("features", features), ("grams", grams), ("apart", differences))}  # fmt: skip
 
 
-def gram_error(ours: Tensor, theirs: Tensor) -> Tensor:
+def gram_error(found: Tensor, target: Tensor) -> Tensor:
     """Return the squared difference of Gram matrices (N, C, C) over their own square, averaged."""
-    return ((ours - theirs).square().sum((1, 2)) / theirs.square().sum((1, 2))).mean()
+    return ((found - target).square().sum((1, 2)) / target.square().sum((1, 2))).mean()
 
 
 @torch.no_grad()

@@ -73,23 +73,23 @@ def init_narrow(teacher: LossNetwork, widths: tuple[int, ...], pictures: Tensor)
         teacher: the whole network; widths: channels of the stages; pictures: float (N, 3, H, W) in [0, 1].
     """
     net = build_narrow(widths, teacher).to(pictures.device)
-    theirs = ours = teacher.colours(pictures)
+    teacher_map = narrow_map = teacher.colours(pictures)
     lift = torch.eye(3, device=pictures.device)  # from narrow features to the teacher's
     for name in teacher.convs:
         conv, narrow = teacher.conv(name), net.conv(name)
         if name.endswith("_1") and name != "1_1":
-            theirs, ours = F.max_pool2d(theirs, 2), F.max_pool2d(ours, 2)
-        wanted = conv(theirs)
-        theirs = F.relu(wanted)
-        chosen = select_channels(theirs, narrow.out_channels)
+            teacher_map, narrow_map = F.max_pool2d(teacher_map, 2), F.max_pool2d(narrow_map, 2)
+        wanted = conv(teacher_map)
+        teacher_map = F.relu(wanted)
+        chosen = select_channels(teacher_map, narrow.out_channels)
         weight = torch.einsum("otyx,ts->osyx", conv.weight[chosen], lift)
-        weight, bias = refit(weight, conv.get_parameter("bias")[chosen], ours, wanted[:, chosen])
+        weight, bias = refit(weight, conv.get_parameter("bias")[chosen], narrow_map, wanted[:, chosen])
         narrow.bias = nn.Parameter(bias)
-        set_whitened(narrow, weight, ours, wanted[:, chosen])
-        ours = F.relu(narrow(ours))
-        lift = least_squares(ours, theirs)
+        set_whitened(narrow, weight, narrow_map, wanted[:, chosen])
+        narrow_map = F.relu(narrow(narrow_map))
+        lift = least_squares(narrow_map, teacher_map)
         if f"relu{name}" in net.taps:
-            set_whitened(net.tap(f"relu{name}"), lift[..., None, None], ours, theirs)
+            set_whitened(net.tap(f"relu{name}"), lift[..., None, None], narrow_map, teacher_map)
     return net
 
 
@@ -134,8 +134,8 @@ def patches(features: Tensor, at: Tensor) -> Tensor:
     padded = F.pad(features, (1, 1, 1, 1))
     number, y, x = at // (h * w), at // w % h, at % w
     grid = torch.arange(3, device=features.device)
-    seen = padded[number[:, None, None], :, y[:, None, None] + grid[:, None], x[:, None, None] + grid]
-    return seen.permute(0, 3, 1, 2).reshape(len(at), c * 9)
+    windows = padded[number[:, None, None], :, y[:, None, None] + grid[:, None], x[:, None, None] + grid]
+    return windows.permute(0, 3, 1, 2).reshape(len(at), c * 9)
 
 
 def select_channels(features: Tensor, count: int) -> Tensor:
@@ -159,9 +159,9 @@ def select_channels(features: Tensor, count: int) -> Tensor:
     return torch.tensor(chosen, device=features.device)
 
 
-def least_squares(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return the matrix (C theirs, C ours) that maps feature maps to others with the least squared error."""
-    x, y = rows(ours), rows(theirs)
+def least_squares(source: Tensor, target: Tensor) -> Tensor:
+    """Return the matrix (C target, C source) that maps feature maps to others with the least squared error."""
+    x, y = rows(source), rows(target)
     moment = (x.T @ x).double()
     moment += RIDGE * moment.diagonal().mean() * torch.eye(len(moment), device=x.device)
     solution: Tensor = torch.linalg.solve(moment, (x.T @ y).double())

@@ -58,12 +58,12 @@ class Photos:
 
     Args:
         sources: names and loaders.
-        where: where they come from, in words.
+        origin: where they come from, in words.
         find_people: makes a matte of a photo; None takes every photo for one without people.
     """
 
-    def __init__(self, sources: list[Source], where: str, find_people: FindPeople | None = None) -> None:
-        self.sources, self.where, self._find = sources, where, find_people
+    def __init__(self, sources: list[Source], origin: str, find_people: FindPeople | None = None) -> None:
+        self.sources, self.origin, self._find = sources, origin, find_people
         self.dropped: dict[int, str] = {}  # names of unreadable photos, by number
         self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._people: dict[int, Levels] = {}  # reduced mattes of all photos that were ever read
@@ -86,7 +86,7 @@ class Photos:
                 return self._load(number)
             except UserError:
                 self.dropped[number] = self.sources[number][0]
-        raise UserError(f"None of the pictures in {self.where} can be read.", "Give other photos.", "photos")
+        raise UserError(f"None of the pictures in {self.origin} can be read.", "Give other photos.", "photos")
 
     def _load(self, number: int) -> NDArray[np.uint8]:
         if number not in self._kept:
@@ -156,12 +156,12 @@ def random_crop(image: NDArray[np.uint8], side: int, chance: random.Random | Non
     Args:
         image: uint8 (H, W, C); side: of the square, in pixels; chance: None takes the global `random`.
     """
-    dice = chance or random.Random(random.getrandbits(64))
-    image = fit_short(image, dice.randint(side, MAX_SHORT_SIDE_PX))
+    rng = chance or random.Random(random.getrandbits(64))
+    image = fit_short(image, rng.randint(side, MAX_SHORT_SIDE_PX))
     h, w = image.shape[:2]
-    y, x = dice.randint(0, h - side), dice.randint(0, w - side)
+    y, x = rng.randint(0, h - side), rng.randint(0, w - side)
     crop = image[y : y + side, x : x + side]
-    return cv2.flip(crop, 1).astype(np.uint8) if dice.random() < 0.5 else crop
+    return cv2.flip(crop, 1).astype(np.uint8) if rng.random() < 0.5 else crop
 
 
 def people_finder() -> FindPeople:
@@ -169,21 +169,21 @@ def people_finder() -> FindPeople:
     return load_segmenter(Settings(), choose_engine("cpu"))[1]
 
 
-def photos_of(folder: Path | None, mine: bool = False, find_people: FindPeople | None = None) -> Photos:
+def photos_of(folder: Path | None, my_photos: bool = False, find_people: FindPeople | None = None) -> Photos:
     """Return the photos of a folder, of the user's pictures folder, or the built-in ones.
 
     Args:
         folder: of photos.
-        mine: take the user's pictures folder where no folder is given.
+        my_photos: take the user's pictures folder where no folder is given.
         find_people: as of `Photos`.
 
     Raises:
         UserError: there are no photos.
     """
-    if folder is None and not mine:
+    if folder is None and not my_photos:
         return builtin_photos(find_people)
     place = folder or Path(platformdirs.user_pictures_dir())
-    paths = list_pictures(place, deep=mine)
+    paths = list_pictures(place, deep=my_photos)
     return Photos([(path.name, partial(load_photo, path)) for path in paths], str(place), find_people)
 
 
@@ -211,8 +211,8 @@ def builtin_photos(find_people: FindPeople | None = None) -> Photos:
     """Return frames of the demo clip and synthetic pictures, which are better than nothing."""
     frames = [(f"frame {n}", partial(demo_frame, n)) for n in range(DEMO_FRAMES)]
     made_up = [(f"made-up picture {n}", partial(dead_leaves, n)) for n in range(SYNTHETIC_PICTURES)]
-    where = f"the built-in set ({DEMO_FRAMES} frames of the demo clip, {SYNTHETIC_PICTURES} made-up ones)"
-    return Photos([*frames, *made_up], where, find_people)
+    origin = f"the built-in set ({DEMO_FRAMES} frames of the demo clip, {SYNTHETIC_PICTURES} made-up ones)"
+    return Photos([*frames, *made_up], origin, find_people)
 
 
 def demo_frame(number: int = 0) -> Image:
@@ -240,13 +240,13 @@ def dead_leaves(seed: int, size: Size = (640, MAX_SHORT_SIDE_PX)) -> Image:
     Returns:
         uint8 (H, W, 3) RGB.
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     low, high = (radius**-2.0 for radius in LEAF_RADII_PX)
-    image, texture = clouds(dice, size), clouds(dice, size)
-    palette = dice.uniform(10, 245, (6, 1)) + dice.normal(0, 35, (6, 3))  # photos are not fully saturated
-    for share in dice.uniform(0, 1, LEAF_COUNT):
+    image, texture = clouds(rng, size), clouds(rng, size)
+    palette = rng.uniform(10, 245, (6, 1)) + rng.normal(0, 35, (6, 3))  # photos are not fully saturated
+    for share in rng.uniform(0, 1, LEAF_COUNT):
         radius = (low + share * (high - low)) ** -0.5
-        outline = leaf(dice, radius) + dice.uniform((0, 0), size)
+        outline = leaf(rng, radius) + rng.uniform((0, 0), size)
         left, top, width, height = cv2.boundingRect(outline.astype(np.int32))
         part = slice(max(0, top), top + height), slice(max(0, left), left + width)
         patch = image[part]
@@ -254,15 +254,15 @@ def dead_leaves(seed: int, size: Size = (640, MAX_SHORT_SIDE_PX)) -> Image:
             mask = np.zeros(patch.shape[:2], np.uint8)
             corner = np.array((part[1].start, part[0].start))
             cv2.fillPoly(mask, [np.round(outline - corner).astype(np.int32)], 255)
-            colour = palette[dice.integers(len(palette))] + dice.normal(0, 12, 3)
-            grain = np.roll(texture, tuple(dice.integers(0, MAX_SHORT_SIDE_PX, 2)), (0, 1))[part] - 128
-            slope = np.linspace(-1, 1, patch.shape[1])[:, None] * dice.normal(0, 25)
-            filled = colour + slope + grain * dice.uniform(0, 0.8)
+            colour = palette[rng.integers(len(palette))] + rng.normal(0, 12, 3)
+            grain = np.roll(texture, tuple(rng.integers(0, MAX_SHORT_SIDE_PX, 2)), (0, 1))[part] - 128
+            slope = np.linspace(-1, 1, patch.shape[1])[:, None] * rng.normal(0, 25)
+            filled = colour + slope + grain * rng.uniform(0, 0.8)
             np.copyto(patch, filled.astype(np.float32), where=mask[..., None] > 0)
     return np.asarray(np.clip(cv2.GaussianBlur(image, (0, 0), 0.6), 0, 255), np.uint8)
 
 
-def leaf(dice: np.random.Generator, radius: float) -> NDArray[np.float64]:
+def leaf(rng: np.random.Generator, radius: float) -> NDArray[np.float64]:
     """Draw the outline of a shape around 0: an ellipse, or a polygon of 3 to 6 corners.
 
     Args:
@@ -271,15 +271,15 @@ def leaf(dice: np.random.Generator, radius: float) -> NDArray[np.float64]:
     Returns:
         float64 (N, 2), in pixels.
     """
-    corners = dice.choice([3, 4, 4, 5, 6, 32, 32])
-    turn = dice.uniform(0, 2 * np.pi)
+    corners = rng.choice([3, 4, 4, 5, 6, 32, 32])
+    turn = rng.uniform(0, 2 * np.pi)
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + turn
-    stretched = np.stack([np.cos(angles), dice.uniform(0.3, 1) * np.sin(angles)], 1) * radius
+    stretched = np.stack([np.cos(angles), rng.uniform(0.3, 1) * np.sin(angles)], 1) * radius
     cos, sin = np.cos(turn), np.sin(turn)
     return np.asarray(stretched @ np.array([[cos, sin], [-sin, cos]]))
 
 
-def clouds(dice: np.random.Generator, size: Size) -> NDArray[np.float32]:
+def clouds(rng: np.random.Generator, size: Size) -> NDArray[np.float32]:
     """Draw noise with an amplitude of 1 / frequency, as photographs have.
 
     Returns:
@@ -287,7 +287,7 @@ def clouds(dice: np.random.Generator, size: Size) -> NDArray[np.float32]:
     """
     noise = np.zeros((size[1], size[0], 3), np.float32)
     for octave in range(1, 7):
-        cells = dice.normal(0, 90 / octave, (2**octave * 3 // 4 + 1, 2**octave + 1, 3)).astype(np.float32)
+        cells = rng.normal(0, 90 / octave, (2**octave * 3 // 4 + 1, 2**octave + 1, 3)).astype(np.float32)
         grey = cells.mean(2, keepdims=True)
         noise += cv2.resize(grey + 0.25 * (cells - grey), size, interpolation=cv2.INTER_CUBIC)
     return noise + 128

@@ -95,8 +95,8 @@ def publish(card: Card, net: torch.nn.Module, models: Path) -> Card:
     if card.net == "slim":
         pictures = calibration_pictures()
         whole = write_model(card, net, models, pictures)
-        if (near := least_psnr(whole, net, pictures[:COMPARED_PICTURES])) >= MIN_INT8_PSNR_DB:
-            return write_card(replace(whole, figures={**known, "precision": "int8", "int8_psnr": round(near, 1)}))
+        if (psnr := least_psnr(whole, net, pictures[:COMPARED_PICTURES])) >= MIN_INT8_PSNR_DB:
+            return write_card(replace(whole, figures={**known, "precision": "int8", "int8_psnr": round(psnr, 1)}))
     return write_model(replace(card, figures={**known, "precision": "bf16"}), net, models)
 
 
@@ -186,7 +186,7 @@ def publish_style(job: StyleTraining, style: StyleFacts, models: Path, command: 
     """
     net, facts = load_trained(job.checkpoint, job.arch, "net")
     card = Card(
-        style.name, "style", style.title, job.arch, {}, style.license, style.source, style.data or job.photos.where,
+        style.name, "style", style.title, job.arch, {}, style.license, style.source, style.data or job.photos.origin,
         command, facts, multiple=ARCHS[job.arch], default=style.default,
         painting_sha256=str(facts.pop("painting_sha256")),
     )  # fmt: skip

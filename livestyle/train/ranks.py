@@ -36,9 +36,9 @@ class Ranks:
         """Return the first process's value."""
         if self.count == 1:
             return value
-        told = self._tensor([value])
-        distributed.broadcast(told, 0)
-        return float(told)
+        shared = self._tensor([value])
+        distributed.broadcast(shared, 0)
+        return float(shared)
 
     def average(self, terms: Terms) -> Terms:
         """Return named numbers averaged over the processes, which all have the same names."""
@@ -89,9 +89,10 @@ def joined(device: str) -> Iterator[Ranks]:
         yield Ranks(device)
         return
     if kind == "cuda":
-        here, found = int(os.environ.get("LOCAL_WORLD_SIZE", count)), torch.cuda.device_count()
-        if here > found:
-            raise UserError(f"There are {found} GPUs for {here} processes.", f"Use: torchrun --nproc-per-node {found}")
+        local_count, gpu_count = int(os.environ.get("LOCAL_WORLD_SIZE", count)), torch.cuda.device_count()
+        if local_count > gpu_count:
+            problem = f"There are {gpu_count} GPUs for {local_count} processes."
+            raise UserError(problem, f"Use: torchrun --nproc-per-node {gpu_count}")
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")

@@ -51,7 +51,7 @@ def run_style_training(
         say_first = say if ranks.first else lambda line: None
         if asked.photos is None and not asked.my_photos:
             better = "a few hundred photos give better results, see livestyle train style --help"
-            say_first(f"Trains on {photos.where}: {better}.")
+            say_first(f"Trains on {photos.origin}: {better}.")
         network, _ = open_loss_network(asked.loss_network, ranks.device, say_first, progress=bar)
         job = StyleTraining(
             picture, photos, network, asked.runs / f"{name}.safetensors",
@@ -130,10 +130,10 @@ def run_loss_network_training(
     )  # fmt: skip
     follow(distillation.train_loss_network(job), True)
     net, facts = distillation.load_distilled(job)
-    held, networks = distillation.split_pictures(job)[1], ((net.to(asked.device), job.checkpoint), (teacher, file))
-    photos_to_judge = held.photos[: distillation.JUDGED_PHOTOS]
+    held_out, networks = distillation.split_pictures(job)[1], ((net.to(asked.device), job.checkpoint), (teacher, file))
+    photos_to_judge = held_out.photos[: distillation.JUDGED_PHOTOS]
     size, iterations = distillation.JUDGED_SIDE_PX, distillation.JUDGED_ITERATIONS
-    facts |= judge(*networks, held.paintings, photos_to_judge, size, iterations)
+    facts |= judge(*networks, held_out.paintings, photos_to_judge, size, iterations)
     card = Card(
         "compact", "loss-network", "Compact VGG-19: the loss network where the whole one is not at hand", "vgg19", {},
         asked.license, asked.origin or str(file), asked.data or f"{photos}, {paintings}", command, facts, default=True,

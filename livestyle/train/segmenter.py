@@ -98,7 +98,7 @@ def train_segmenter(job: SegmenterTraining, warn: Say = lambda line: None) -> It
     Raises:
         UserError: there is no data or no pretrained encoder, or as `run_training`.
     """
-    scenes, held = gather_data(job, warn)
+    scenes, held_out = gather_data(job, warn)
     torch.manual_seed(job.seed)
     torch.set_flush_denormal(True)  # denormal gradients made some convolutions ten times slower
     net = open_net(job).to(job.device).to(memory_format=torch.channels_last)
@@ -122,7 +122,7 @@ def train_segmenter(job: SegmenterTraining, warn: Say = lambda line: None) -> It
 
     yield from run_training(Training(
         {"net": net, "mean": mean}, optimizer, job.checkpoint, job.minutes, job.seed, take_step,
-        validation(mean, held, job, warn), warn,
+        validation(mean, held_out, job, warn), warn,
     ))  # fmt: skip
 
 
@@ -145,12 +145,12 @@ def gather_data(job: SegmenterTraining, warn: Say) -> tuple[Scenes, list[Pair]]:
     Raises:
         UserError: a folder holds nothing usable.
     """
-    pairs, held = [pair for folder in job.data for pair in list_pairs(folder, warn)], list[Pair]()
+    pairs, held_out = [pair for folder in job.data for pair in list_pairs(folder, warn)], list[Pair]()
     if job.validate == HELD_OUT:
-        pairs, held = hold_out(pairs)
+        pairs, held_out = hold_out(pairs)
     elif job.validate != NOTHING:
-        held = list_pairs(Path(job.validate), warn, held_out=True)
-    return Scenes(pairs, list_rooms(list_pictures(job.rooms), warn), job.pasted, clean=job.clean), held
+        held_out = list_pairs(Path(job.validate), warn, held_out=True)
+    return Scenes(pairs, list_rooms(list_pictures(job.rooms), warn), job.pasted, clean=job.clean), held_out
 
 
 def hold_out(pairs: list[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -307,8 +307,8 @@ def update_average(mean: torch.nn.Module, net: torch.nn.Module, keep: float) -> 
     Args:
         mean: the average, changed in place; net: the newest weights; keep: share of the average, in 0..1.
     """
-    for ours, theirs in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
-        if ours.is_floating_point():
-            ours.lerp_(theirs, 1 - keep)
+    for average, newest in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+        if average.is_floating_point():
+            average.lerp_(newest, 1 - keep)
         else:
-            ours.copy_(theirs)
+            average.copy_(newest)

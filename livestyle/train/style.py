@@ -266,8 +266,8 @@ def imitate(
     with mixed(device):
         painted = net((batch + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
     border = painted.shape[-1] // BORDER_SHARE
-    apart = (painted - teacher(samples))[..., border:-border, border:-border]
-    return descend(net, {"likeness": LIKENESS_WEIGHT * apart.square().mean()}, optimizer, job)
+    error = (painted - teacher(samples))[..., border:-border, border:-border]
+    return descend(net, {"likeness": LIKENESS_WEIGHT * error.square().mean()}, optimizer, job)
 
 
 def descend(net: nn.Module, terms: dict[str, Tensor], optimizer: torch.optim.Optimizer, job: StyleTraining) -> Terms:
@@ -327,11 +327,11 @@ def stability_loss(net: nn.Module, batch: Tensor, painted: Tensor, seeds: list[i
     grid = F.affine_grid(affine, [len(batch), 1, *batch.shape[2:]], align_corners=False)
     inside = (grid.abs() <= 1).all(3)[:, None]
     moved, wanted = (F.grid_sample(x, grid, padding_mode="reflection", align_corners=False) for x in (batch, painted))
-    lit = moved * light
+    relit = moved * light
     with mixed(device):
-        again = net((lit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
-    gained = (lit - moved).mean(1, keepdim=True)
-    error: Tensor = (again - wanted - gained).square() * inside
+        again = net((relit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
+    gain = (relit - moved).mean(1, keepdim=True)
+    error: Tensor = (again - wanted - gain).square() * inside
     return error.mean()
 
 

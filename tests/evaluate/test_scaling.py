@@ -62,7 +62,7 @@ def test_nothing_to_compute_has_no_bound() -> None:
 
 def test_looks_have_no_style_one_and_two() -> None:
     none, one, two = cost.looks(Settings(background="the_scream"))
-    assert (none.background, none.person) == (cost.PLAIN, "none")
+    assert (none.background, none.person) == (cost.PLAIN_LOOK, "none")
     assert (one.background, one.person, two.background) == ("the_scream", "none", "the_scream")
     assert two.person not in {"none", "the_scream"}
     assert cost.looks(Settings(person="great_wave"))[2].person == "great_wave"
@@ -77,7 +77,7 @@ def test_a_grid_without_a_cpu_engine_is_refused() -> None:
 def test_a_grid_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """With invented figures: as many rows as were promised, in all three files."""
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(cost, "allowed", lambda: [0, 1])
+    monkeypatch.setattr(cost, "allowed_cores", lambda: [0, 1])
     rows = [
         cost.row(facts(1e5 * cores / (size[1] * (styles + 1)), 20 + 20 * styles, 20.0 * styles, size), styles, cores)
         for size in cost.SIZES for styles in range(3) for cores in cost.CORES

@@ -314,7 +314,7 @@ def test_without_a_network_the_compact_one_takes_its_place_and_that_is_said() ->
 def test_square_taps_keep_every_distance() -> None:
     teacher = made_up(TINY)
     net = init_narrow(teacher, TINIER, torch.cat([picture(32), picture(32).flip(1)]))
-    small = distillation.compact_file(net)
+    small = distillation.compact(net)
     one, other = picture(48), picture(48).flip(3, 1)
     with torch.no_grad():
         wide, narrow = [net(x) for x in (one, other)], [small(x) for x in (one, other)]

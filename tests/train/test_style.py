@@ -457,7 +457,7 @@ def test_the_users_own_photos_are_found_in_their_folders(folder: Path, monkeypat
     for place in ("2026", "2026/.thumbnails"):
         save_image(folder / f"photos/{place}/one.jpg", draw_card(320, 240))
     monkeypatch.setattr(photos.platformdirs, "user_pictures_dir", lambda: str(folder / "photos"))
-    found = photos_of(None, mine=True)
+    found = photos_of(None, my_photos=True)
     assert [name for name, _ in found.sources] == ["0.jpg", "1.jpg", "2.jpg", "one.jpg"]
 
 

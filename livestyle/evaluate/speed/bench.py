@@ -133,7 +133,7 @@ def bench(settings: Settings, job: BenchOptions, stop: Stop, say: Say, update: U
         more |= {"others_share": run.others, "filter_ms": run.filter_ms, "cuda_graphs": run.graphs}
         if job.peak:
             run.begin(PEAK_S, "the peak")
-            more["peak"] = measure_peak(run.works(settings), lambda _: run.tell("the peak"))
+            more["peak"] = measure_peak(run.works(settings), lambda _: run.report("the peak"))
         if job.profile:
             more["profile"] = run.profile(settings, job.profile)
     return {**asdict(result), "first_frame_s": round(statistics.median(firsts or [0.0]), 3), **more}
@@ -196,14 +196,14 @@ class BenchRun:
             for first in (number * len(self._jpegs) // ROUNDS for number in range(ROUNDS)):
                 self.begin(seconds, "the naive recipe")
                 naive = recipe.run(first, seconds)
-                ours = self(first, seconds)
+                report = self(first, seconds)
                 if self._controls.stop.is_set():  # the round is incomplete
                     break
-                rounds.append((ours, naive))
+                rounds.append((report, naive))
             if not rounds:
                 raise KeyboardInterrupt
-            reports, stretches = zip(*rounds, strict=True)
-            return merge(reports), compare(reports, stretches, recipe.facts)
+            reports, timings = zip(*rounds, strict=True)
+            return merge(reports), compare(reports, timings, recipe.facts)
 
     def profile(self, settings: Settings, path: Path) -> list[dict[str, Any]]:
         """Draw where the CPU time goes; return the functions and layers that take most of it."""
@@ -223,15 +223,15 @@ class BenchRun:
     def begin(self, seconds: float, what: str) -> None:
         """Note that work of about some seconds begins."""
         self._done, self._planned, self._since = self._done + self._planned, seconds, time.monotonic()
-        self.tell(what)
+        self.report(what)
 
-    def tell(self, what: str) -> None:
+    def report(self, what: str) -> None:
         """Report the present work."""
         self._update(self._done + min(self._planned, time.monotonic() - self._since), what)
 
     def _drive(self, frames: Source, limits: Limits) -> Report:
         with I420() as sink:
-            progress = lambda n: self.tell(f"{n} frames")  # noqa: E731
+            progress = lambda n: self.report(f"{n} frames")  # noqa: E731
             return Session(frames, self._filter, sink, self._controls, limits, self._say, progress).run()
 
 
@@ -249,25 +249,25 @@ def median_of(values: Sequence[Any]) -> Any:
     return round(statistics.median(values), 3) if isinstance(values[0], float) else values[-1]
 
 
-def compare(ours: Sequence[Report], naive: Sequence[Timings], facts: dict[str, Any]) -> dict[str, Any]:
+def compare(reports: Sequence[Report], timings: Sequence[Timings], facts: dict[str, Any]) -> dict[str, Any]:
     """Return what the JSON object says of the baseline beside the filter.
 
     Args:
-        ours: reports of the filter; naive: timings of the baseline, round by round; facts: what it is made of.
+        reports: of the filter; timings: of the baseline, round by round; facts: what it is made of.
     """
-    fps = [stretch.frames / stretch.seconds for stretch in naive]
-    cpu = [1000 * stretch.cpu / stretch.frames for stretch in naive]
-    ratios = [round(report.fps / rate, 2) for report, rate in zip(ours, fps, strict=True)]
-    cpu_ratios = [spent / report.cpu_ms_per_frame for report, spent in zip(ours, cpu, strict=True)]
-    latencies = np.percentile([ms for stretch in naive for ms in stretch.latencies], (50, 95, 99))
-    stages = {name: round(statistics.median(ms for part in naive for ms in part.stages[name]), 3) for name in STAGES}
+    fps = [run.frames / run.seconds for run in timings]
+    cpu = [1000 * run.cpu / run.frames for run in timings]
+    ratios = [round(report.fps / rate, 2) for report, rate in zip(reports, fps, strict=True)]
+    cpu_ratios = [spent / report.cpu_ms_per_frame for report, spent in zip(reports, cpu, strict=True)]
+    latencies = np.percentile([ms for run in timings for ms in run.latencies], (50, 95, 99))
+    stages = {name: round(statistics.median(ms for part in timings for ms in part.stages[name]), 3) for name in STAGES}
     return {
         "naive_fps": round(statistics.median(fps), 3),
         "naive_cpu_ms_per_frame": round(statistics.median(cpu), 2),
         "naive_latency_ms": {f"p{p}": round(float(v), 2) for p, v in zip((50, 95, 99), latencies, strict=True)},
         "ratio": statistics.median(ratios),
         "naive": {
-            **facts, "frames": sum(stretch.frames for stretch in naive), "stages_ms": stages, "ratios": ratios,
+            **facts, "frames": sum(run.frames for run in timings), "stages_ms": stages, "ratios": ratios,
             "cpu_ratio": round(statistics.median(cpu_ratios), 2),
         },
     }  # fmt: skip

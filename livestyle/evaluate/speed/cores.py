@@ -24,7 +24,7 @@ def allowed_cores() -> list[int]:
     """Return the numbers of the cores that this process may run on.
 
     Raises:
-        UserError: the system does not tell.
+        UserError: the system does not give them.
     """
     if not hasattr(os, "sched_getaffinity"):
         raise UserError("This system lets no program choose its cores.", "Leave them to it.", "cores")
@@ -83,17 +83,17 @@ class OtherLoad:
         self._start = time.monotonic(), time.process_time(), idle_seconds()
 
     def share(self) -> float | None:
-        """Return their share of the cores' time so far, in 0..1; None where the system does not tell."""
+        """Return their share of the cores' time so far, in 0..1; None where the system does not give it."""
         now = time.monotonic(), time.process_time(), idle_seconds()
         if now[2] is None or self._start[2] is None:
             return None
         total = (now[0] - self._start[0]) * len(allowed_cores())
-        ours, idle = now[1] - self._start[1], now[2] - self._start[2]
-        return round(min(1.0, max(0.0, 1 - (ours + idle) / total)), 3) if total else 0.0
+        own, idle = now[1] - self._start[1], now[2] - self._start[2]
+        return round(min(1.0, max(0.0, 1 - (own + idle) / total)), 3) if total else 0.0
 
 
 def idle_seconds() -> float | None:
-    """Return how long this process's cores have idled since the system started; None where it does not tell."""
+    """Return how long this process's cores have idled since the system started; None where it does not say."""
     try:
         lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
     except OSError:

@@ -44,7 +44,7 @@ def check_flame(path: Path) -> None:
     """Check, before the work, that a flame graph can be drawn.
 
     Raises:
-        UserError: the system does not tell the CPU time of threads, or the file cannot be written.
+        UserError: the system does not give the CPU time of threads, or the file cannot be written.
     """
     if not (THREADS_FOLDER / str(threading.get_native_id()) / "schedstat").exists():
         raise UserError("This system does not tell what each thread spends.", "Profile on Linux.")
@@ -91,8 +91,8 @@ class Sampler:
             spent: seconds of CPU time of each thread so far; stacks: of each thread.
         """
         for thread, stack in stacks.items():
-            before, seen = self._last.get(thread, (spent[thread], stack))
-            self.costs[seen if stack == (WAITING,) else stack] += spent[thread] - before
+            before, last = self._last.get(thread, (spent[thread], stack))
+            self.costs[last if stack == (WAITING,) else stack] += spent[thread] - before
             self._last[thread] = spent[thread], stack
 
 
@@ -110,9 +110,9 @@ def cpu_by_thread() -> dict[int, float]:
 def stack_of(frame: FrameType) -> Stack:
     """Return this package's functions from the outside in, then the running line; for a network, NET."""
     calls: list[str] = []
-    line, here = "", frame
+    line, current = "", frame
     while True:
-        code = here.f_code
+        code = current.f_code
         if f"{os.sep}openvino{os.sep}" in code.co_filename:
             calls, line = [NET], ""
         elif code.co_filename.startswith(PACKAGE):
@@ -121,10 +121,10 @@ def stack_of(frame: FrameType) -> Stack:
             if calls[-1] == DRIVER:
                 break
             if not line and NET not in calls:
-                line = linecache.getline(code.co_filename, here.f_lineno).strip()
-        if here.f_back is None:
+                line = linecache.getline(code.co_filename, current.f_lineno).strip()
+        if current.f_back is None:
             break
-        here = here.f_back
+        current = current.f_back
     return (*reversed(calls), line) if line else tuple(reversed(calls)) or (WAITING,)
 
 
@@ -174,10 +174,10 @@ def costliest(costs: Costs, frames: int, rows: int = 15) -> list[dict[str, Any]]
     for stack, seconds in costs.items():
         alone[stack[stack.index(NET) + 1] if NET in stack[:-1] else owner(stack)] += seconds
     total = sum(alone.values()) or 1.0
-    most = sorted(alone.items(), key=lambda item: -item[1])[:rows]
+    longest = sorted(alone.items(), key=lambda item: -item[1])[:rows]
     ms = 1000 / max(1, frames)
     return [{"name": name, "ms_per_frame": round(ms * seconds, 3), "share": round(seconds / total, 4)}
-            for name, seconds in most]  # fmt: skip
+            for name, seconds in longest]  # fmt: skip
 
 
 def owner(stack: Stack) -> str:
@@ -206,11 +206,11 @@ def draw_flame(costs: Costs, frames: int, path: Path) -> None:
     for depth, left, width, words in boxes:
         top = height - ROW_PX * (depth + 1)
         title = f"{words}: {1000 * width * total / WIDTH_PX / max(1, frames):.2f} ms, {width / WIDTH_PX:.1%}"
-        shown = words if len(words) * LETTER_PX < width - 4 else words[: max(0, int((width - 10) / LETTER_PX))] + "…"
+        label = words if len(words) * LETTER_PX < width - 4 else words[: max(0, int((width - 10) / LETTER_PX))] + "…"
         lines.append(
             f'<g><title>{escape(title)}</title><rect x="{left:.2f}" y="{top}" width="{max(width - 0.4, 0.1):.2f}" '
             f'height="{ROW_PX - 1}" rx="2" fill="{color_of(words)}"/>'
-            + (f'<text x="{left + 3:.2f}" y="{top + 12}">{escape(shown)}</text>' if width > 30 else "") + "</g>"
+            + (f'<text x="{left + 3:.2f}" y="{top + 12}">{escape(label)}</text>' if width > 30 else "") + "</g>"
         )  # fmt: skip
     with atomic_write(path) as part:
         part.write_text("\n".join([*lines, "</svg>\n"]), "utf-8")

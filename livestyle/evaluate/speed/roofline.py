@@ -81,11 +81,11 @@ def check_peak(engine: Engine) -> None:
         raise UserError("The peak is measured with OpenVINO on the CPU.", "Choose cpu.", "device")
 
 
-def measure_peak(works: Sequence[NetRun], tell: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
+def measure_peak(works: Sequence[NetRun], watch: Callable[[float], None] = lambda _: None) -> dict[str, Any]:
     """Measure the peaks of a core and the rates of networks, in turn, by the median of the CPU time.
 
     Args:
-        works: the networks; tell: takes the progress in 0..1.
+        works: the networks; watch: takes the progress in 0..1.
 
     Returns:
         "gops": billions of operations (two per product) a second of one core, by precision; None where it has none.
@@ -96,7 +96,7 @@ def measure_peak(works: Sequence[NetRun], tell: Callable[[float], None] = lambda
     jobs += [lambda work=work: work.net(work.picture) for work in works]  # type: ignore[misc]
     spent: list[list[float]] = [[] for _ in jobs]
     for number in range(ROUNDS + 1):
-        tell(number / (ROUNDS + 1))
+        watch(number / (ROUNDS + 1))
         for job, times in zip(jobs, spent, strict=True):
             start = time.process_time()
             job()

@@ -130,10 +130,10 @@ def equalize(net: SlimNet, batches: Sequence[Tensor]) -> SlimNet:
         net: the network; batches: float (N, 3, H, W) in [0, 1], to measure the ranges.
     """
     net = copy.deepcopy(net)
-    heard = [[float(half.abs().max()) for half in net.branches(batch)] for batch in batches]
-    strokes, detail = (max(part) for part in zip(*heard, strict=True))
-    louder = strokes / max(detail, 1e-6)
+    ranges = [[float(half.abs().max()) for half in net.branches(batch)] for batch in batches]
+    strokes, detail = (max(part) for part in zip(*ranges, strict=True))
+    ratio = strokes / max(detail, 1e-6)
     for part in net.detail.parameters():
-        part.mul_(louder)
-    net.join.weight[:, -DETAIL_CHANNELS:].div_(louder)
+        part.mul_(ratio)
+    net.join.weight[:, -DETAIL_CHANNELS:].div_(ratio)
     return net

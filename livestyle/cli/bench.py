@@ -95,14 +95,14 @@ def tell_speed(facts: dict[str, Any], as_json: bool) -> None:
 
 
 def speed_row(name: str, facts: dict[str, Any]) -> dict[str, str]:
-    """A row of the table of a bench."""
+    """Return a row of the speed table."""
     figures = {"fps": facts["fps"], "CPU_ms": facts["cpu_ms_per_frame"]}
     figures |= {f"latency_{mark}": facts["latency_ms"][mark] for mark in ("p50", "p95")} | facts["stages_ms"]
     return {"x".join(map(str, facts["size"])): name, **{key: f"{value:.1f}" for key, value in figures.items()}}
 
 
 def peak_row(net: dict[str, Any]) -> dict[str, str]:
-    """A row of the table of nets beside the peak."""
+    """Return a row of the table of networks beside the peak."""
     return {
         "net": net["name"], "size": "x".join(map(str, net["size"])), "billions_of_operations": f"{net['gop']:.2f}",
         "CPU_ms": f"{net['cpu_ms']:.1f}", "billions_a_second": f"{net['gops']:.0f}",

@@ -17,7 +17,7 @@ ASIDE = {  # what is asked of a running filter besides actions
 
 
 def names_of(kind: str) -> list[str]:
-    """The models of a kind."""
+    """Return the names of the models of a kind."""
     from livestyle.nets.library import find_cards
 
     with suppress(UserError):
@@ -26,12 +26,12 @@ def names_of(kind: str) -> list[str]:
 
 
 def starting(incomplete: str, choices: Iterable[str]) -> list[str]:
-    """The choices that begin as typed."""
+    """Return the choices that begin with what is typed."""
     return [choice for choice in choices if choice.startswith(incomplete)]
 
 
 def looks(incomplete: str) -> list[str]:
-    """LOOKs; behind A+ the second style of a blend."""
+    """Complete a LOOK, and after `A+` the second style of a blend."""
     first, plus, second = incomplete.rpartition("+")
     if plus:
         return [f"{first}+{name}" for name in starting(second, names_of("style"))]
@@ -39,12 +39,12 @@ def looks(incomplete: str) -> list[str]:
 
 
 def segmenters(incomplete: str) -> list[str]:
-    """Segmenters that are here."""
+    """Complete the name of a segmenter."""
     return starting(incomplete, names_of("segmenter"))
 
 
 def microphones(incomplete: str) -> list[str]:
-    """Of --microphone."""
+    """Complete `--microphone`."""
     from livestyle.video.sound import microphones as found
 
     with suppress(UserError):
@@ -56,13 +56,13 @@ LISTS: dict[str, Callable[[str], list[str]]] = {"looks": looks, "segmenters": se
 
 
 def choices_of(setting: Setting) -> Callable[[str], list[str]]:
-    """What completes the flag of a setting."""
+    """Return the function that completes the flag of a setting."""
     choices = setting.choices
     return LISTS[choices] if isinstance(choices, str) else lambda incomplete: starting(incomplete, choices)
 
 
 def profiles(incomplete: str) -> list[str]:
-    """The profiles of the config files."""
+    """Complete the profiles of the config files."""
     from livestyle.config.load import find_files
 
     with suppress(UserError):
@@ -71,7 +71,7 @@ def profiles(incomplete: str) -> list[str]:
 
 
 def actions(incomplete: str) -> Iterator[tuple[str, str]]:
-    """Of `livestyle ctl`, with what they do."""
+    """Complete the actions of `livestyle ctl`, with what they do."""
     from livestyle.live.actions import ACTIONS
 
     for name, words in [*((one.name, one.words) for one in ACTIONS), *ASIDE.items()]:
@@ -80,7 +80,7 @@ def actions(incomplete: str) -> Iterator[tuple[str, str]]:
 
 
 def arguments(context: typer.Context, incomplete: str) -> list[str]:
-    """Of the action that is typed already."""
+    """Complete the argument of the action that is typed already."""
     from livestyle.live.actions import ACTIONS
 
     words = next((one.argument for one in ACTIONS if one.name == context.params.get("action")), "")

@@ -40,7 +40,7 @@ def show_(
     profile: Profile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """All settings as they hold without flags, as TOML; or as a table, with where each value stands."""
+    """Show all settings as they hold without flags, as TOML or as a table with the origin of each value."""
     from livestyle.live.actions import ACTIONS
     from livestyle.live.keys import checked_keys
 
@@ -62,7 +62,7 @@ def show_(
 
 @app.command(epilog="Example: livestyle config path")
 def path() -> None:
-    """Where the user's own file is, and on the next line the current folder's, where there is one."""
+    """Show the path of the user's file, and on the next line that of the current folder's file."""
     print(user_file())
     if project_file().is_file():
         print(project_file())
@@ -90,7 +90,7 @@ def edit() -> None:
 
 
 def editor() -> list[str]:
-    """The command line of the user's editor.
+    """Return the command line of the user's editor.
 
     Raises:
         UserError: there is none.

@@ -15,7 +15,7 @@ recorder = ProgressFile(os.environ.get(PROGRESS_VARIABLE))  # of the job that th
 
 
 def say(line: str) -> None:
-    """A line for people, on stderr."""
+    """Print a line for people on stderr."""
     print(line, file=sys.stderr)
 
 
@@ -45,7 +45,7 @@ def show(
 
 @contextmanager
 def bar(words: str, total: float | None, shown: bool = True) -> Iterator[Progress]:
-    """A progress bar with the time left, on stderr; silent where that is no terminal. A job's progress is recorded."""
+    """Show a progress bar with the time left on stderr, if that is a terminal. Record the progress of a job."""
     if not shown:
         yield lambda done, note: None
         return
@@ -74,6 +74,6 @@ def bar(words: str, total: float | None, shown: bool = True) -> Iterator[Progres
 
 @contextmanager
 def ticker(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar that counts frames."""
+    """Show a bar that counts frames."""
     with bar("frames", total) as update:
         yield lambda done: update(done, str(done))

@@ -18,7 +18,7 @@ def doctor(
     bundle: Annotated[Path | None, typer.Option(
         metavar="FILE.zip", help="Write what a bug report needs, without pictures and names.")] = None,
 ) -> None:  # fmt: skip
-    """What this machine has and lacks, and the exact command that mends it."""
+    """Show what this machine has and lacks, and the exact command that fixes it."""
     from livestyle.cli.diagnose.checks import examine
 
     checks = examine()

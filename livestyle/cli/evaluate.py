@@ -28,7 +28,7 @@ def evaluate_segmenters_(
     chart: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the table, too.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The table of segmentation metrics, for every segmenter."""
+    """Print the segmentation metrics of every segmenter."""
     from livestyle.evaluate import segmenters as evaluate
     from livestyle.evaluate.charts import check_chart
 
@@ -62,7 +62,7 @@ def evaluate_stability_(
     frames: Annotated[int, typer.Option(min=2, help="How many, from the start.")] = 120,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """How steady the styled picture and the mattes are, beside the same without memory of the frames before."""
+    """Measure how stable a styled clip and its mattes are, and the same without temporal smoothing."""
     from livestyle.evaluate.stability import evaluate_stability
 
     with ticker(frames) as watch:
@@ -82,7 +82,7 @@ def evaluate_mattes_(
     frames: Annotated[int, typer.Option(min=2, help="Of each clip.")] = 45,
     seed: Annotated[int, typer.Option(min=0)] = 0, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """How steady and how right mattes of moving people are; on clips made of portraits and rooms."""
+    """Measure how stable and accurate mattes of moving people are, on clips made of portraits and rooms."""
     from livestyle.evaluate.mattes import evaluate_mattes
 
     with bar("clips", 1.0) as update:
@@ -140,7 +140,7 @@ def evaluate_loss_network_(
         metavar="DIR", help="Keep the pictures: the photo, the network's, the judge's.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """How close the compact loss network's results come to VGG-19's own: the loss of both, as VGG-19 sees them."""
+    """Compare results of the compact loss network with those of VGG-19, by the loss that VGG-19 gives them."""
     need_torch("Measuring a loss network", ("torch", "safetensors"))
     from livestyle.evaluate.style import NetworkTest, evaluate_loss_network, spread
     from livestyle.image.io import list_pictures
@@ -168,7 +168,7 @@ def evaluate_leak_(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep masked.png and naive.png there.")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """The style loss of each plane against its own and the other's style: masks in the loss against cutting after."""
+    """Measure how much of the other plane's style leaks into each, with masks in the loss and without."""
     need_torch("Painting by optimisation", ("torch", "safetensors"))
     from tempfile import TemporaryDirectory
 
@@ -188,7 +188,7 @@ def evaluate_leak_(
 
 
 def show_score(score: "StyleScore | NetworkScore", as_json: bool) -> None:
-    """A table of figures, or a JSON object."""
+    """Print figures as a table or a JSON object."""
     if as_json:
         return print(json.dumps(asdict(score)))
     values = {k: " ".join(map(str, v.values())) if isinstance(v, dict) else str(v) for k, v in asdict(score).items()}

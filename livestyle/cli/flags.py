@@ -73,7 +73,7 @@ NUMBERS = {int: "N", float: "NUMBER"}  # what `--help` writes for one without bo
 
 
 def parse_number(setting: Setting, text: str) -> float:
-    """The number of a setting's flag."""
+    """Return the number of a setting's flag."""
     try:
         return setting.read(text)  # type: ignore[no-any-return]
     except ValueError as error:
@@ -118,7 +118,7 @@ class CommandWithSettings:
         self._kinds: dict[str, type] = {name: kind for name, kind in kinds.items() if is_dataclass(kind)}  # type: ignore[misc]
 
     def _rows(self, kind: type) -> dict[str, Setting]:
-        """The rows that the command takes of a class of settings."""
+        """Return the rows that the command takes of a class of settings."""
         rows = rows_for(kind)
         left = {*rows} & {*self._only} if self._only and kind is Settings else {*rows}
         return {name: one for name, one in rows.items() if name in left and name not in self._without}
@@ -166,6 +166,6 @@ def with_settings(
 
 
 def is_typed(context: typer.Context, name: str) -> bool:
-    """Whether a flag stands on the command line."""
+    """Return whether a flag was typed."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

@@ -20,7 +20,7 @@ app = typer.Typer(
 
 
 def parse_number(text: str) -> int:
-    """A job's number."""
+    """Return a job's number."""
     if not (text.isascii() and text.isdecimal()):
         raise typer.BadParameter(f"'{text}' is not a job's number; see: livestyle jobs list")
     return int(text)
@@ -31,7 +31,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, or 
 
 
 def open_jobs() -> "Jobs":
-    """The user's jobs."""
+    """Return the user's jobs."""
     from livestyle.live.jobs import Jobs
 
     return Jobs()
@@ -45,7 +45,7 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("list", epilog="Example: livestyle jobs list --json")
 def list_(as_json: AsJson = False) -> None:
-    """What is painted, waits, or has ended."""
+    """List the jobs that run, wait or have ended."""
     from livestyle.live.jobs import RUNNING, STOPPED
 
     store = open_jobs()
@@ -66,7 +66,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command("show", epilog="Example: livestyle jobs show 3")
 def show_(number: Number, as_json: AsJson = False) -> None:
-    """All about a job, and what it has said."""
+    """Show a job and its output."""
     from livestyle.live.jobs import RUNNING
 
     store = open_jobs()

@@ -21,7 +21,7 @@ def list_(
         metavar="WHAT", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")],
     settings: Settings, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """What there is, where it comes from, under which licence and data terms."""
+    """List what there is, where it comes from, its licence and the terms of its data."""
     rows = LISTS[what](settings.models) if what in LISTS else None
     if rows is None:
         raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
@@ -33,7 +33,7 @@ def list_(
 
 
 def _show_list(rows: list[dict[str, Any]]) -> None:
-    """Names stand whole, for they are what is typed; the terms of the data below, once where they are the same."""
+    """Print names in full, since they are typed. Print the terms of the data below, once if they are the same."""
     terms: dict[str, list[str]] = {}
     for row in rows:
         terms.setdefault(row.get("data", ""), []).append(row["name"])

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def is_foreign(thread: threading.Thread) -> bool:
-    """Whether a library made it."""
+    """Return whether a library made a thread."""
     return isinstance(thread, threading._DummyThread)
 
 
@@ -69,7 +69,7 @@ def leave(code: int) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """The exit code of a command line: 0 done, 2 the user can mend it, 1 a fault of ours."""
+    """Run a command line and return its exit code: 0 for success, 2 for a user's error, 1 for a fault of ours."""
     session, command = Session(), get_command(app)
     try:
         code = int(command(arguments, prog_name="livestyle", standalone_mode=False, obj=session) or 0)
@@ -103,8 +103,7 @@ def run(arguments: list[str]) -> int:
 
 
 def place_of(error: UserError, session: Session, command: Any, arguments: list[str]) -> str:
-    """Where the setting was given that an error is about: a line of a config file, or a flag; "" where neither is
-    known."""
+    """Return where the setting of an error was given: a line of a config file, or a flag. Return "" if neither is known."""
     values = session.config.values
     if error.field in values and error.field not in session.typed:
         origin = values[error.field].origin
@@ -118,7 +117,7 @@ def place_of(error: UserError, session: Session, command: Any, arguments: list[s
 
 
 def commands_of(command: Any) -> dict[str, Any]:
-    """The commands of a group, by name; none of a command."""
+    """Return the commands of a group by name, or nothing for a command."""
     found: dict[str, Any] = getattr(command, "commands", {})
     return found
 

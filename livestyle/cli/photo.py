@@ -78,7 +78,7 @@ def matte(
     cutout: Annotated[bool, typer.Option("--cutout", help="The person as RGBA, not the grey matte.")] = False,
     profile: Profile = None,
 ) -> None:
-    """The person's matte: 8-bit grey, 255 is person."""
+    """Write the person's matte: 8-bit grey, 255 is person."""
     from livestyle.stills import batch
 
     if not batch.is_clip(source):

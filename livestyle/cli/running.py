@@ -17,12 +17,12 @@ STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
 
 
 def command_line() -> str:
-    """The command as typed, for a model's card."""
+    """Return the command as typed, for a model's card."""
     return shlex.join(["livestyle", *sys.argv[1:]])
 
 
 def frame_count(source: str) -> int | None:
-    """Frames of a clip, where its header tells; opening it early also answers a wrong name at once."""
+    """Return the number of frames in a clip's header, or None. A wrong name is an error at once."""
     from livestyle.video.sources.open import open_source
 
     with open_source(source) as opened:
@@ -31,7 +31,7 @@ def frame_count(source: str) -> int | None:
 
 @contextmanager
 def stopping(stop: Stop) -> Iterator[None]:
-    """Ctrl-C and termination end the run in good order, leaving a filter that is stuck; a second Ctrl-C at once."""
+    """End the run in good order at Ctrl-C or termination, and at once at a second one. A stuck filter is abandoned."""
     late = threading.Event()
 
     def handle(number: int, _: Any) -> None:

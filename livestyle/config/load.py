@@ -44,7 +44,7 @@ class Config:
     files: tuple[Path, ...] = ()
 
     def blame(self, problem: str) -> str:
-        """Where the value stands that an error's sentence quotes; "" where none does."""
+        """Return where the value was set that an error message quotes, or ""."""
         quoted = set(re.findall(r"'([^']+)'", problem))
         for given in self.values.values():
             texts = given.value if isinstance(given.value, list) else [str(given.value)]
@@ -55,7 +55,7 @@ class Config:
 
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """The user's own file, whether it is there or not."""
+    """Return the path of the user's file, whether it exists or not."""
     import platformdirs  # `--help` does not need it
 
     named = environment.get(VARIABLE, "")
@@ -65,12 +65,12 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def project_file() -> Path:
-    """The file of the current folder, whether it is there or not."""
+    """Return the path of the current folder's file, whether it exists or not."""
     return here() / PROJECT_FILE
 
 
 def here() -> Path:
-    """The current folder, even where it was removed."""
+    """Return the current folder, even if it was removed."""
     try:
         return Path.cwd()
     except OSError:
@@ -78,7 +78,7 @@ def here() -> Path:
 
 
 def load_config(profile: str | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """All that is settled.
+    """Load what files, profiles and variables set.
 
     Args:
         profile: the tables [profile.NAME] to take; None: that of $LIVESTYLE_PROFILE, if any.
@@ -102,7 +102,7 @@ def load_config(profile: str | None = None, environment: Mapping[str, str] = os.
 
 
 def find_files(environment: Mapping[str, str] = os.environ) -> "list[File]":
-    """The user's file and the folder's, where they are there.
+    """Return the user's file and the folder's, if they exist.
 
     Raises:
         UserError: one of them is wrong.
@@ -136,7 +136,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The question whether a known word was meant; empty where none is near."""
+    """Return " Did you mean WORD?" for the nearest known word, or ""."""
     import difflib
 
     near = difflib.get_close_matches(word, list(known), 1, 0.6)
@@ -187,7 +187,7 @@ class File:
             raise UserError(f"{self.path} is not UTF-8 text.", "Save it as UTF-8.") from None
 
     def at(self, *keys: str) -> str:
-        """The file, with the line of a key where it is known."""
+        """Return the file with the line of a key, if that is known."""
         line = self._lines.get(keys)
         return f"{self.path}, line {line}" if line else str(self.path)
 
@@ -208,7 +208,7 @@ class File:
         return found
 
     def _stays_inside(self, name: str, given: Given) -> None:
-        """A folder's file has no say over files elsewhere."""
+        """Refuse paths outside the folder of a project file."""
         if not self._is_project or name not in ("background", "person"):
             return
         plane = parse_plane(given.value)

@@ -103,13 +103,13 @@ class Setting:
 
 
 def row(default: Any, help: str, metavar: str = "", **more: Any) -> Any:
-    """A field of a class of settings, with its row; `Setting` says what more there may be."""
+    """Return a dataclass field with its row. `Setting` documents the other keywords."""
     return dataclasses.field(default=default, metadata={"help": help, "metavar": metavar, **more})
 
 
 @lru_cache
 def rows_of(kind: type) -> dict[str, Setting]:
-    """The rows of a class of settings, by their names."""
+    """Return the rows of a class of settings by name."""
     hints, found = get_type_hints(kind), {}
     for one in fields(kind):
         if one.metadata:
@@ -120,14 +120,14 @@ def rows_of(kind: type) -> dict[str, Setting]:
 
 
 def as_flag(kind: Any, value: Any) -> Any:
-    """A value of a field, as its flag takes it."""
+    """Return the value of a field as its flag takes it."""
     if kind == Size and value is not None:
         return "x".join(map(str, value))
     return list(value) if kind == Texts else value
 
 
 def bare(hint: Any) -> Any:
-    """A type, without the None that it may be."""
+    """Return a type hint without None."""
     return next(part for part in get_args(hint) if part is not NoneType) if isinstance(hint, UnionType) else hint
 
 
@@ -144,14 +144,14 @@ def made(rows: Mapping[str, Setting], kind: type[Made], values: Mapping[str, Any
 
 
 def read_text(value: Any) -> str:
-    """A text that is not empty."""
+    """Read a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError("a text")
     return value
 
 
 def read_source(value: Any) -> str:
-    """A text, or the number of a camera."""
+    """Read a text, or the number of a camera."""
     return read_text(str(value) if type(value) is int else value)
 
 
@@ -178,13 +178,13 @@ def read_size(text: str) -> Size:
 
 
 def read_size_text(value: Any) -> str:
-    """A size, as its flag takes it."""
+    """Read a size such as "640x360"."""
     read_size(read_text(value))
     return str(value)
 
 
 def read_texts(value: Any) -> list[str]:
-    """A list of texts, or one text with commas."""
+    """Read a list of texts, or one text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part.strip() for part in parts):
         raise ValueError('a text, or a list of texts such as ["window", "virtual-camera"]')
@@ -192,7 +192,7 @@ def read_texts(value: Any) -> list[str]:
 
 
 def read_look(value: Any) -> str:
-    """A LOOK whose files are there."""
+    """Read a LOOK. Its files must exist."""
     from livestyle.config.look import parse_plane
 
     parse_plane(read_text(value))
@@ -200,7 +200,7 @@ def read_look(value: Any) -> str:
 
 
 def read_person_look(value: Any) -> str:
-    """A LOOK that a person can have."""
+    """Read a LOOK that a person can have."""
     from livestyle.config.look import LOOK_KINDS, parse_plane
 
     if LOOK_KINDS[parse_plane(read_text(value)).kind].is_background_only:

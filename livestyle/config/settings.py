@@ -100,10 +100,10 @@ SETTINGS: dict[str, Setting] = rows_of(Settings) | rows_of(LiveSettings)
 
 
 def rows_for(kind: type) -> dict[str, Setting]:
-    """The rows of a class of settings, with those that plug-ins added."""
+    """Return the rows of a class of settings, with those that plug-ins added."""
     return {name: one for name, one in SETTINGS.items() if one.room is kind} or rows_of(kind)
 
 
 def defaults_of_extra(kind: type) -> dict[str, Any]:
-    """The defaults of the settings that plug-ins added."""
+    """Return the defaults of the settings that plug-ins added."""
     return {name: one.default for name, one in SETTINGS.items() if one.room is kind and not one.field}

@@ -22,7 +22,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def lines_of(text: str) -> dict[tuple[str, ...], int]:
-    """The line on which each table and key of a TOML text begins, counted from 1; tomllib does not tell.
+    """Return the line of each table and key of a TOML text, counted from 1. tomllib does not tell.
 
     A statement is the least number of whole lines that are TOML by themselves.
     """
@@ -46,7 +46,7 @@ def lines_of(text: str) -> dict[tuple[str, ...], int]:
 
 
 def paths_in(parsed: Any, depth: int = 3) -> Iterator[tuple[str, ...]]:
-    """The tables and keys that one statement names, outermost first; not deeper than a config file goes."""
+    """Yield the tables and keys that one statement names, outermost first, as deep as a config file goes."""
     if isinstance(parsed, dict) and depth:
         for key, value in parsed.items():
             yield (key,)
@@ -54,5 +54,5 @@ def paths_in(parsed: Any, depth: int = 3) -> Iterator[tuple[str, ...]]:
 
 
 def toml(value: Any) -> str:
-    """A value as it is written in TOML; nothing for None. JSON's texts, numbers and lists are TOML, too."""
+    """Return a value as TOML, or "" for None. Texts, numbers and lists of JSON are valid TOML."""
     return "" if value is None else json.dumps(value, ensure_ascii=False)

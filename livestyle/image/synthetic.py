@@ -13,7 +13,7 @@ STRIPE = 8  # pixels
 
 
 def scene(size: Size, seconds: float) -> tuple[Image, Matte]:
-    """A grey person who sways before a striped room, at a time; and the true matte, of 0 and 1."""
+    """Return a grey person who sways before a striped room at a time, and the true matte of 0 and 1."""
     width, height = size
     room = np.where((np.arange(width) // STRIPE % 2 == 0)[None, :, None], *np.array(TELLTALE, np.uint8)[:, None, None])
     image = np.ascontiguousarray(np.broadcast_to(room, (height, width, 3)), np.uint8)
@@ -28,13 +28,13 @@ def scene(size: Size, seconds: float) -> tuple[Image, Matte]:
 
 
 def is_room(image: Image) -> NDArray[np.bool_]:
-    """Which pixels, (H, W), are mostly the room's."""
+    """Return a bool mask (H, W) of the pixels that are mostly the room's."""
     red, green, blue = (image[..., channel] for channel in range(3))
     return np.asarray((red > 144) & (green < 96) & (blue > 192))
 
 
 def seed_of(text: str) -> int:
-    """The seed in "faults:SEED".
+    """Return the seed in "faults:SEED".
 
     Raises:
         UserError: it is no number.

@@ -58,7 +58,7 @@ def _lines(values: Mapping[str, object]) -> str:
 
 
 def _settings() -> str:
-    """What the user set."""
+    """Return what the user set."""
     try:
         given = load_config().values
     except UserError as error:
@@ -67,7 +67,7 @@ def _settings() -> str:
 
 
 def _shown(value: object) -> object:
-    """A value; of files and addresses only that they are there."""
+    """Return a value for the report. Files and addresses become "given"."""
     return "(a path)" if re.search(r"[/\\]|\.[A-Za-z]", str(value)) else value
 
 
@@ -80,7 +80,7 @@ def _parameters() -> dict[str, str]:
 
 
 def names() -> dict[str, str]:
-    """Names of this machine and its user, and what is written in their place."""
+    """Return names of this machine and its user, and what replaces them."""
     found = {str(Path.home()): "~", platform.node(): "HOST", socket.gethostname(): "HOST"}
     with suppress(KeyError, OSError):
         found[getpass.getuser()] = "USER"

@@ -100,7 +100,7 @@ def _engines() -> Iterator[Check]:
 
 
 def _cameras() -> Iterator[Check]:
-    """Formats and rates, rights, and who has it."""
+    """Check the formats and rates of each camera, the rights, and who uses it."""
     found = [device for device in video_devices() if device not in loopbacks()]
     for device in found:
         yield _camera(device)
@@ -125,7 +125,7 @@ def _camera(device: Device) -> Check:
 
 
 def offer(found: list[Mode]) -> str:
-    """The three largest sizes of the usual formats, with their rates."""
+    """Return the three largest sizes of the usual formats, with their rates."""
     words, codes = [], dict.fromkeys(mode.code for mode in found)
     for code in [code for code in USUAL if code in codes] or list(codes)[:2]:
         sizes = sorted((m for m in found if m.code == code), key=lambda m: (m.width * m.height, m.fps), reverse=True)
@@ -134,7 +134,7 @@ def offer(found: list[Mode]) -> str:
 
 
 def _loopback() -> Iterator[Check]:
-    """The module that makes virtual cameras on Linux."""
+    """Check the kernel module that makes virtual cameras on Linux."""
     if not IS_LINUX:
         return
     install = loopback.install_command()
@@ -158,7 +158,7 @@ def _loopback() -> Iterator[Check]:
 
 
 def is_secure_boot() -> bool:
-    """Whether the firmware says that it started the system with Secure Boot."""
+    """Return whether the firmware started the system with Secure Boot."""
     with suppress(OSError):
         return any(f.read_bytes()[4:5] == b"\1" for f in Path("/sys/firmware/efi/efivars").glob("SecureBoot-*"))
     return False
@@ -189,7 +189,7 @@ def _obs() -> Iterator[Check]:
 
 
 def said(*command: str) -> str:
-    """What a program prints; "" where there is none, or it fails."""
+    """Return what a program prints, or "" if it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -198,7 +198,7 @@ def said(*command: str) -> str:
 
 
 def _pipewire() -> Iterator[Check]:
-    """What browsers in sandboxes, and Firefox on some systems, see cameras through."""
+    """Check PipeWire, through which sandboxed browsers see cameras."""
     if not IS_LINUX:
         return
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
@@ -215,7 +215,7 @@ def _pipewire() -> Iterator[Check]:
 
 
 def _microphone() -> Iterator[Check]:
-    """What recordings can hear."""
+    """Check what recordings can hear."""
     try:
         found = microphones()
         yield Check("microphone", True, ", ".join(found) or "none found (optional; for --microphone)")
@@ -225,7 +225,7 @@ def _microphone() -> Iterator[Check]:
 
 
 def processes() -> set[str]:
-    """The names of what runs, as far as Linux tells them: 15 letters."""
+    """Return the names of running processes. Linux gives at most 15 letters of each."""
     found = set()
     for file in Path("/proc").glob("[0-9]*/comm"):
         with suppress(OSError):
@@ -234,7 +234,7 @@ def processes() -> set[str]:
 
 
 def _display() -> Iterator[Check]:
-    """The screen, and whose windows open on it."""
+    """Check the screen, and which toolkits open windows on it."""
     kind = os.environ.get("XDG_SESSION_TYPE", "")
     shown = [f"{name}={value}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if (value := os.environ.get(name))]
     detail = " ".join([kind, *shown]).strip() or sys.platform
@@ -250,7 +250,7 @@ def _display() -> Iterator[Check]:
 
 
 def _gpu() -> Iterator[Check]:
-    """Graphics cards, and whether anything here can use them."""
+    """Check the graphics cards, and whether an installed package can use them."""
     makers = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
     cards = set()
     for file in Path("/sys/class/drm").glob("card[0-9]/device/vendor"):
@@ -311,5 +311,5 @@ CHECKS: dict[str, Callable[[], Iterator[Check]]] = {  # what is checked, by name
 
 
 def examine() -> list[Check]:
-    """Every check of CHECKS."""
+    """Yield the results of every check of CHECKS."""
     return [check for checks in CHECKS.values() for check in checks()]

@@ -103,7 +103,7 @@ def run(arguments: list[str]) -> int:
 
 
 def place_of(error: UserError, session: Session, command: Any, arguments: list[str]) -> str:
-    """Return where the setting of an error was given: a line of a config file, or a flag. Return "" if neither is known."""
+    """Return where the setting of an error was given: a line of a config file, a flag, or "" if neither is known."""
     values = session.config.values
     if error.field in values and error.field not in session.typed:
         origin = values[error.field].origin

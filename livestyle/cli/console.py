@@ -44,11 +44,8 @@ def show(
 
 
 @contextmanager
-def bar(words: str, total: float | None, shown: bool = True) -> Iterator[Progress]:
+def bar(words: str, total: float | None) -> Iterator[Progress]:
     """A progress bar with the time left, on stderr; silent where that is no terminal. A job's progress is recorded."""
-    if not shown:
-        yield lambda done, note: None
-        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,

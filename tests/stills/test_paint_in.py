@@ -18,7 +18,8 @@ from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import composite
 from livestyle.image.types import Image, Matte
 from livestyle.nets.library import find_cards
-from livestyle.stills.paint_in import Cutout, PaintIn, Placement, place, shipped_style, trim
+from livestyle.stills.paint_in import PaintIn, shipped_style
+from livestyle.stills.placement import Cutout, Placement, place, trim
 
 
 def figure(kind: str, size: tuple[int, int] = (120, 160)) -> Matte:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.pictures import draw_card
+from support.server import server as server  # a fixture of several tests
 
 from livestyle.image.types import Image
 from livestyle.video.sources.open import open_source

@@ -82,8 +82,10 @@ class Look:
     """The look of the whole picture. It is replaced whole, never changed.
 
     Args:
-        background, person: the looks of both planes.
-        background_strength, person_strength: in 0..1, the share of the look in a mix with the camera's picture.
+        background: the look of the background.
+        person: the look of the person.
+        background_strength: in 0..1, the share of the look in a mix with the camera's picture.
+        person_strength: the same of the person.
         keep_colors: whether styles keep the camera's colours.
         bypass: whether the camera's own picture is shown.
     """

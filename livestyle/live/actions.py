@@ -229,8 +229,8 @@ def bind(keys: Mapping[str, str]) -> tuple[Action, ...]:
 
 def make_controls(
     look: Look,
-    gallery: Gallery = Gallery(),  # noqa: B008  (frozen)
-    privacy: Privacy = Privacy(),  # noqa: B008  (frozen)
+    gallery: Gallery = Gallery(),
+    privacy: Privacy = Privacy(),
     *,
     quality: str = "auto",
     keys: Mapping[str, str] | None = None,
@@ -246,7 +246,7 @@ def make_controls(
 
 def open_controls(
     settings: Settings,
-    privacy: Privacy = Privacy(),  # noqa: B008  (frozen)
+    privacy: Privacy = Privacy(),
     *,
     keys: Mapping[str, str] | None = None,
     stop: Stop | None = None,

@@ -64,8 +64,8 @@ class Controls:
         self,
         look: Look,
         actions: "tuple[Action, ...]" = (),
-        gallery: Gallery = Gallery(),  # noqa: B008  (frozen)
-        privacy: Privacy = Privacy(),  # noqa: B008  (frozen)
+        gallery: Gallery = Gallery(),
+        privacy: Privacy = Privacy(),
         quality: str = "auto",
         stop: Stop | None = None,
     ) -> None:

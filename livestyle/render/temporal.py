@@ -151,8 +151,8 @@ class MotionEstimator:
         the flow cannot explain in the calmest tenth of the picture.
 
         Returns:
-            The flow back to the memory, the warped memory, the rest of each place in 0..1, the trust in the warped
-            memory there in 0..1, and the noise.
+            The flow back to the memory, and the warped memory. How much each place rests, and the trust in the warped
+            memory there, both in 0..1. The noise.
         """
         places = pixel_grid(size_of(now))
         self._flow.setFinestScale(1 if now.size < 3 * FINE_FLOW_PIXELS else 2)

@@ -1,6 +1,6 @@
 """Distil the compact loss network from VGG-19: narrower, with features that preserve distances.
 
-Each compared layer gets a linear map, a tap. From a start in closed form (`train.narrow`), taps and network learn the
+Each compared layer gets a linear map, a tap. `train.narrow_network` gives the start. Then taps and network learn the
 features of VGG-19 (Collaborative Distillation, Wang et al. 2020), its Gram matrices and their differences. The pictures
 are photos, paintings, and photos on their way to a painting by the narrow network's own gradient. So it learns where
 its gradient misleads.
@@ -24,7 +24,7 @@ from livestyle.nets.tensors import as_batch
 from livestyle.train.checkpoint import Figures, load_checkpoint
 from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
-from livestyle.train.narrow import LAYERS, build_narrow, init_narrow
+from livestyle.train.narrow_network import LAYERS, build_narrow, init_narrow
 from livestyle.train.photos import random_crop
 
 WIDTHS = (32, 64, 128, 256, 256)

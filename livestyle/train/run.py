@@ -3,11 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from livestyle.config.training import (
-    LossNetworkTrainingSettings,
-    SegmenterTrainingSettings,
-    StyleTrainingSettings,
-)
+from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrainingSettings, StyleTrainingSettings
 from livestyle.errors import UserError
 from livestyle.matting.published import SEGMENTERS
 from livestyle.nets.architectures.vgg import LossNetwork

@@ -27,7 +27,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Run:
     """A run that reloads a file, and its messages. The file is written as editors do: beside it, then over it."""
 
-    def __init__(self, file: Path, text: str, privacy: Privacy = Privacy(), **typed_looks: Any) -> None:  # noqa: B008
+    def __init__(self, file: Path, text: str, privacy: Privacy = Privacy(), **typed_looks: Any) -> None:
         self.file, self.said = file, list[str]()
         self.write(text)
         values = {name: one.value for name, one in load_config().values.items() if name in LOOKS}

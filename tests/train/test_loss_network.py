@@ -40,8 +40,9 @@ from livestyle.nets.architectures.vgg import (
 from livestyle.nets.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
 from livestyle.nets.tensors import as_batch
 from livestyle.stills import reference as gatys
-from livestyle.train import curves, loop, narrow
+from livestyle.train import curves, loop
 from livestyle.train import loss_network as distillation
+from livestyle.train import narrow_network as narrow
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
 

@@ -15,8 +15,8 @@ from livestyle.errors import UserError, need_torch
 from livestyle.types import Display
 
 if TYPE_CHECKING:
+    from livestyle.nets.loss_network import OpenedNetwork
     from livestyle.train.checkpoint import Figures
-    from livestyle.train.run import Network
 
 ARCHS_HELP = "unet, deeplabv3plus, cnn-resnet, fcn8s, deeplab-lfov, segnet or deeplabv3-mobilenet."
 DATA_HELP = (
@@ -91,8 +91,9 @@ def train_loss_network_(
 
 
 def judge(
-    network: "Network", teacher: "Network", paintings: list[Path], photos: list[Path], size: int, iterations: int
-) -> "Figures":
+    network: "OpenedNetwork", teacher: "OpenedNetwork", paintings: list[Path], photos: list[Path], size: int,
+    iterations: int,
+) -> "Figures":  # fmt: skip
     """Return how near pictures made with a loss network come to those made with its teacher."""
     from livestyle.evaluate.style import NetworkTest, evaluate_loss_network
 

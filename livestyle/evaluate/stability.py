@@ -2,7 +2,6 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
@@ -27,7 +26,7 @@ from livestyle.image.pixels import at_most, fit, fit_matte, grayscale
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.render.filter import Filter
 from livestyle.render.looks import look_from
-from livestyle.types import Say, Size
+from livestyle.types import FrameProgress, Say, Size
 from livestyle.video.sources.clip import DEMO, ClipSource
 from livestyle.video.sources.open import kind_of
 
@@ -52,9 +51,7 @@ class StyledFrame:
     unsmoothed_matte: Matte
 
 
-def evaluate_stability(
-    settings: Settings, clip: str, frames: int, say: Say, watch: Callable[[int], None]
-) -> dict[str, float]:
+def evaluate_stability(settings: Settings, clip: str, frames: int, say: Say, watch: FrameProgress) -> dict[str, float]:
     """Measure how stable a styled clip and its mattes are.
 
     The whole frame is painted in the background's style. Flow and scores are computed at the clip's size, or at the

@@ -6,11 +6,10 @@ from pathlib import Path
 from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrainingSettings, StyleTrainingSettings
 from livestyle.errors import UserError
 from livestyle.matting.published import SEGMENTERS
-from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import Card
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import user_folder
-from livestyle.nets.loss_network import open_loss_network, quick_network
+from livestyle.nets.loss_network import OpenedNetwork, open_loss_network, quick_network
 from livestyle.train import loss_network as distillation
 from livestyle.train.checkpoint import Figures
 from livestyle.train.loop import TrainingStatus
@@ -22,9 +21,8 @@ from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
 from livestyle.train.style import StyleTraining, load_painting, train_style
 from livestyle.types import Display, OpenProgress
 
-Network = tuple[LossNetwork, Path]  # with its file
 # Takes the network, its teacher, paintings, photos, their side and the iterations. Returns figures for the card.
-Judge = Callable[[Network, Network, list[Path], list[Path], int, int], Figures]
+Judge = Callable[[OpenedNetwork, OpenedNetwork, list[Path], list[Path], int, int], Figures]
 
 
 def run_style_training(

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 Size = tuple[int, int]  # width, height, in pixels
 Status = dict[str, object]  # how a run goes: the JSON object of `livestyle ctl status`
@@ -11,6 +12,18 @@ FrameProgress = Callable[[int], None]  # takes the number of frames done so far
 Progress = Callable[[float, str], None]  # takes the share that is done, in 0..1, and a note
 # Opens a display of progress: a label, and the total or None.
 OpenProgress = Callable[[str, float | None], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Display:
+    """What shows people how work goes.
+
+    Args:
+        say: takes messages; bar: opens a display of progress.
+    """
+
+    say: Say
+    bar: OpenProgress
 
 
 class Stop(threading.Event):

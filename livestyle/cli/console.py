@@ -44,11 +44,8 @@ def show(
 
 
 @contextmanager
-def bar(words: str, total: float | None, shown: bool = True) -> Iterator[Progress]:
+def bar(words: str, total: float | None) -> Iterator[Progress]:
     """Show a progress bar with the time left on stderr, if that is a terminal. Record the progress of a job."""
-    if not shown:
-        yield lambda done, note: None
-        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,

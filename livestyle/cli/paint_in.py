@@ -11,7 +11,7 @@ from livestyle.cli.flags import Profile, with_settings
 from livestyle.cli.running import stopping
 from livestyle.config.painting import PaintInSettings
 from livestyle.config.settings import Settings
-from livestyle.types import Stop
+from livestyle.types import Display, Stop
 
 
 @app.command(
@@ -36,7 +36,7 @@ def paint_in_(
 
     stop = Stop()
     with stopping(stop):
-        seconds = paint_in_files(portrait, painting, out, asked, settings, stop, say, bar)
+        seconds = paint_in_files(portrait, painting, out, asked, settings, stop, Display(say, bar))
     if seconds is None:
         return say(f"Stopped: the same command goes on from there. {out} is not written.")
     parts = ", ".join(f"{name} {value:.2f}" for name, value in seconds.items() if name != "all")

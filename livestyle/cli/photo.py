@@ -14,7 +14,7 @@ from livestyle.cli.running import command_line, frame_count, stopping
 from livestyle.config.painting import PaintingSettings
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError, need_torch
-from livestyle.types import Stop
+from livestyle.types import Display, Stop
 
 if TYPE_CHECKING:
     from livestyle.stills.batch import StylizedStill
@@ -62,7 +62,7 @@ def paint(settings: Settings, painting: PaintingSettings, source: Path, out: Pat
         say("--quality has no say with --method gatys: --long-side has.")
     stop, done = Stop(), []
     with stopping(stop):
-        for still in paint_stills(settings, painting, source, out, command_line(), stop, say, bar):
+        for still in paint_stills(settings, painting, source, out, command_line(), stop, Display(say, bar)):
             if not still.is_finished:
                 return say(f"{still.result}, as far as it came: the same command goes on from there.")
             done.append(still)

@@ -1,6 +1,5 @@
 """`livestyle train ...`."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +12,11 @@ from livestyle.cli.running import command_line
 from livestyle.config.settings import STYLE_ARCHS
 from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrainingSettings, StyleTrainingSettings
 from livestyle.errors import UserError, need_torch
+from livestyle.types import Display
 
 if TYPE_CHECKING:
+    from livestyle.nets.loss_network import OpenedNetwork
     from livestyle.train.checkpoint import Figures
-    from livestyle.train.loop import TrainingStatus
-    from livestyle.train.run import Network
 
 ARCHS_HELP = "unet, deeplabv3plus, cnn-resnet, fcn8s, deeplab-lfov, segnet or deeplabv3-mobilenet."
 DATA_HELP = (
@@ -48,7 +47,7 @@ def train_style_(
     need_torch()
     from livestyle.train.run import run_style_training
 
-    models = run_style_training(picture, name, asked, command_line(), say, follow, bar)
+    models = run_style_training(picture, name, asked, command_line(), Display(say, bar))
     if models:
         say(f"{name} is in {models}; try: livestyle live --background {name}")
 
@@ -68,7 +67,7 @@ def train_segmenter_(
     need_torch()
     from livestyle.train.run import run_segmenter_training
 
-    models = run_segmenter_training(arch, tuple(data), rooms, perceptual, asked, command_line(), say, follow)
+    models = run_segmenter_training(arch, tuple(data), rooms, perceptual, asked, command_line(), Display(say, bar))
     say(f"{arch} is in {models}; try: livestyle live --segmenter {arch}")
 
 
@@ -86,25 +85,18 @@ def train_loss_network_(
     need_torch()
     from livestyle.train.run import run_loss_network_training
 
-    card, file = run_loss_network_training(photos, paintings, asked, command_line(), say, follow, bar, judge)
+    card, file = run_loss_network_training(photos, paintings, asked, command_line(), Display(say, bar), judge)
     ratio = card.figures["gatys_loss_ratio"]
     say(f"{file}: what is made with it has {ratio} times the loss of what is made with {asked.loss_network.name}")
 
 
 def judge(
-    network: "Network", teacher: "Network", paintings: list[Path], photos: list[Path], size: int, iterations: int
-) -> "Figures":
+    network: "OpenedNetwork", teacher: "OpenedNetwork", paintings: list[Path], photos: list[Path], size: int,
+    iterations: int,
+) -> "Figures":  # fmt: skip
     """Return how near pictures made with a loss network come to those made with its teacher."""
     from livestyle.evaluate.style import NetworkTest, evaluate_loss_network
 
     with bar("Gatys", 1.0) as update:
         score = evaluate_loss_network(network, teacher, NetworkTest(paintings, photos, size, iterations), update)
     return {"gatys_loss_ratio": score.ratio, "gatys_iterations": score.gatys_iterations}
-
-
-def follow(reports: "Iterable[TrainingStatus]", shown: bool) -> None:
-    """Run a training, its progress shown or not."""
-    with bar("training", 1.0, shown) as update:
-        for now in reports:
-            losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())
-            update(now.progress, f"{now.images} images, {losses}")

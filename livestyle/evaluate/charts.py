@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Facts = Mapping[str, Any]  # a JSON object, or a row of one
+
 STAGES = {  # label and colour
     "read": ("decode", "#8d99ae"),
     "segment": ("segment", "#2a6f97"),
@@ -54,7 +56,7 @@ def save_chart(figure: "Figure", path: Path) -> None:
         figure.savefig(part, format="png", dpi=130)
 
 
-def draw_baseline(facts: Mapping[str, Any], path: Path) -> None:
+def draw_baseline(facts: Facts, path: Path) -> None:
     """Draw the stage times of the baseline and the filter to one scale, and those of the filter again, larger.
 
     Args:
@@ -131,7 +133,7 @@ def remove_frame(axes: "Axes", grid: Literal["both", "x", "y"] = "both") -> None
     axes.spines[:].set_visible(False)
 
 
-def draw_scaling(facts: Mapping[str, Any], path: Path) -> None:
+def draw_scaling(facts: Facts, path: Path) -> None:
     """Draw the fps over the resolution, and the parts of a frame's CPU time, both beside the bounds.
 
     Args:
@@ -153,10 +155,7 @@ def draw_scaling(facts: Mapping[str, Any], path: Path) -> None:
     save_chart(figure, path)
 
 
-ScalingRow = Mapping[str, Any]
-
-
-def draw_speed(axes: "Axes", rows: Sequence[ScalingRow], most_cores: int) -> None:
+def draw_speed(axes: "Axes", rows: Sequence[Facts], most_cores: int) -> None:
     """Draw fps over the height of the frames, with dotted bounds of `most_cores`."""
     from matplotlib.lines import Line2D
 
@@ -186,7 +185,7 @@ def draw_speed(axes: "Axes", rows: Sequence[ScalingRow], most_cores: int) -> Non
     remove_frame(axes)
 
 
-def draw_parts(axes: "Axes", rows: Sequence[ScalingRow]) -> None:
+def draw_parts(axes: "Axes", rows: Sequence[Facts]) -> None:
     """Draw the parts of a frame's CPU time as bars."""
     names = [f"{row['size'][0]}x{row['size'][1]}, {STYLE_LABELS[row['styles']]}" for row in rows]
     left = [0.0] * len(rows)

@@ -1,6 +1,6 @@
 """How good mattes are, on composites with known mattes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from livestyle.image.io import PICTURE_SUFFIXES, load_image
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.datasets import Pair, list_pairs, read_truth
 from livestyle.render.filter import Filter
+from livestyle.types import Progress
 
 
 def evaluate_mattes(
-    settings: Settings, data: Path, rooms: Path, clips: int, frames: int, seed: int, watch: Callable[[float, str], None]
+    settings: Settings, data: Path, rooms: Path, clips: int, frames: int, seed: int, watch: Progress
 ) -> dict[str, dict[str, Scores]]:
     """Compare mattes of single frames with the temporally smoothed ones of the live filter, for each kind of MOTIONS.
 

@@ -2,7 +2,6 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
@@ -27,7 +26,7 @@ from livestyle.image.pixels import at_most, fit, fit_matte, grayscale
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.render.filter import Filter
 from livestyle.render.looks import look_from
-from livestyle.types import Say, Size
+from livestyle.types import FrameProgress, Say, Size
 from livestyle.video.sources.clip import DEMO, ClipSource
 from livestyle.video.sources.open import kind_of
 
@@ -52,9 +51,7 @@ class StyledFrame:
     unsmoothed_matte: Matte
 
 
-def evaluate_stability(
-    settings: Settings, clip: str, frames: int, say: Say, watch: Callable[[int], None]
-) -> dict[str, float]:
+def evaluate_stability(settings: Settings, clip: str, frames: int, say: Say, watch: FrameProgress) -> dict[str, float]:
     """Measure how stable a styled clip and its mattes are.
 
     The whole frame is painted in the background's style. Flow and scores are computed at the clip's size, or at the
@@ -75,24 +72,22 @@ def evaluate_stability(
     if settings.quality == "auto":
         settings = replace(settings, quality=LIVE_QUALITY)
     look = whole_look(settings)
-    rows, last = list[Scores](), None
     with open_clip(clip) as source, Filter(settings) as live, Filter(settings, live=False) as alone:
         size = at_most(source.info.size, MAX_FLOW_PX)
         if min(size) < MIN_FLOW_SIDE_PX:
             step = f"Give one of {MIN_FLOW_SIDE_PX} pixels and more."
             raise UserError(f"{clip} is too small for optical flow.", step)
         live.prepare(look)
+        rendered, rows = list[StyledFrame](), list[Scores]()  # the last two frames, and the scores of all pairs
         for done, frame in enumerate(islice(source, frames), start=1):
-            rendered = render_frame(frame, look, live, alone, size)
-            if last is not None:
-                rows.append(stability_scores(last, rendered))
-            last = rendered
+            rendered = [*rendered[-1:], render_frame(frame, look, live, alone, size)]
+            rows += [stability_scores(*rendered)] if len(rendered) == 2 else []
             watch(done)
         if source.warning:
             say(source.warning)
-        if not rows or last is None:
+        if not rows:
             raise UserError(f"{clip} holds fewer than two frames.", "Give a longer clip.")
-        still = still_changes(last.image, look, {"still_change": live, "unsmoothed_still_change": alone})
+        still = still_changes(rendered[-1].image, look, {"still_change": live, "unsmoothed_still_change": alone})
     return {"frames": len(rows) + 1, **mean_scores(rows, digits=7), **still}
 
 

@@ -23,12 +23,10 @@ from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import cache_folder
-from livestyle.nets.loss_network import open_loss_network
+from livestyle.nets.loss_network import OpenedNetwork, open_loss_network
 from livestyle.render.stylizer import Stylizer, load_style, style_card
 from livestyle.stills.reference import Goal, measure, paint, painting_grams, set_goal
 from livestyle.types import OpenProgress, Progress, Say
-
-Opened = tuple[LossNetwork, Path]  # a loss network, and its file
 
 IMAGES = 8  # photos that are measured
 METHOD = 1  # raised when the optimization changes, so that cached curves are not used
@@ -329,7 +327,9 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> list[float]:
     return [statistics.fmean(losses) for losses in zip(*curves, strict=True)]
 
 
-def evaluate_loss_network(network: Opened, judge: Opened, test: NetworkTest, watch: Progress) -> NetworkScore:
+def evaluate_loss_network(
+    network: OpenedNetwork, judge: OpenedNetwork, test: NetworkTest, watch: Progress
+) -> NetworkScore:
     """Paint photos by optimization with a loss network and with a judge, and compare the losses that the judge sees.
 
     Args:

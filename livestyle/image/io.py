@@ -4,6 +4,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
@@ -98,20 +99,27 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNo
         UserError: the file is missing, no picture, cut short or over MAX_PIXELS as decoded, or it is HEIC without its
             library.
     """
-    from PIL import Image as Pil
     from PIL import ImageOps
 
+    is_heif = path.suffix.lower() in HEIF_SUFFIXES and path.is_file()
+    if is_heif:
+        _know_heif(path)
+    with _reading(path), _open(path, [*PILLOW_FORMATS, "HEIF"] if is_heif else PILLOW_FORMATS) as file:
+        if short:
+            file.draft(None, (short, short))
+        if file.width * file.height > MAX_PIXELS:
+            raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
+        facts = PictureNotes(_exif(file), _profile(file))  # before rotation, which loses those of a TIFF
+        return _to_rgb(ImageOps.exif_transpose(file)), facts
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the errors of a picture's file into UserError."""
+    from PIL import Image as Pil
+
     try:
-        is_heif = path.suffix.lower() in HEIF_SUFFIXES and path.is_file()
-        if is_heif:
-            _know_heif(path)
-        with _open(path, [*PILLOW_FORMATS, "HEIF"] if is_heif else PILLOW_FORMATS) as file:
-            if short:
-                file.draft(None, (short, short))
-            if file.width * file.height > MAX_PIXELS:
-                raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-            facts = PictureNotes(_exif(file), _profile(file))  # before rotation, which loses those of a TIFF
-            return _to_rgb(ImageOps.exif_transpose(file)), facts
+        yield
     except UserError:
         raise
     except Pil.DecompressionBombError:

@@ -18,11 +18,13 @@ PUBLISHED = {  # torchvision's weights: their URL, and the beginning of their SH
 }
 VGG19, COMPACT = Path("vgg19"), Path("compact")  # names that are accepted instead of a file, as is "vgg16"
 
+OpenedNetwork = tuple[LossNetwork, Path]  # and its file
+
 
 def open_loss_network(
     choice: Path | None, device: str, say: Say, models: Path | None = None, wanted: str = "vgg19",
     progress: OpenProgress = silent_progress,
-) -> tuple[LossNetwork, Path]:  # fmt: skip
+) -> OpenedNetwork:  # fmt: skip
     """Load a loss network on a device, frozen.
 
     Args:

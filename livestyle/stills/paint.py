@@ -15,12 +15,12 @@ from livestyle.stills.batch import StylizedStill, pairs
 from livestyle.stills.gatys import GatysPainter, Outputs
 from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import recipe_from
-from livestyle.types import OpenProgress, Progress, Say, Stop
+from livestyle.types import Display, OpenProgress, Progress, Stop
 
 
 def paint_stills(
-    settings: Settings, painting: PaintingSettings, source: Path, target: Path, command: str, stop: Stop, say: Say,
-    bar: OpenProgress,
+    settings: Settings, painting: PaintingSettings, source: Path, target: Path, command: str, stop: Stop,
+    display: Display,
 ) -> Iterator[StylizedStill]:  # fmt: skip
     """Paint a picture, or every picture of a folder, by optimization.
 
@@ -29,7 +29,7 @@ def paint_stills(
         source: a picture or a folder; target: the result, or a folder, which is created.
         command: as typed, for the notes in the file.
         stop: ends the run after the present iteration. The picture so far is then written.
-        say: takes messages; bar: shows the progress.
+        display: shows the progress.
 
     Yields:
         Each picture when it is done.
@@ -37,19 +37,15 @@ def paint_stills(
     Raises:
         UserError: something cannot be read or written, or the only picture cannot be painted.
     """
-    jobs, kind, curve = pairs(source, target), painting.sheet, painting.curve
-    if kind and kind not in ABLATIONS:
-        raise UserError(f"There is no sheet '{kind}'.", f"Choose {' or '.join(ABLATIONS)}.", "sheet")
-    if curve:
-        check_curve(curve)
-        if len(jobs) > 1 or kind:
-            raise UserError("A curve shows the losses of one picture.", "Leave it away, or give one picture.", "curve")
+    jobs = pairs(source, target)
+    check_options(painting, len(jobs))
+    kind, curve = painting.sheet, painting.curve
     outputs = Outputs({"Software": f"livestyle {__version__}", "livestyle-command": command}, painting.all_parts)
     recipe = recipe_from(settings, asdict(painting))
-    painter = GatysPainter(settings, recipe, painting.loss_network, say, outputs, stoppable(bar, stop))
+    painter = GatysPainter(settings, recipe, painting.loss_network, display.say, outputs, stoppable(display.bar, stop))
     for picture, result in jobs:
         try:
-            with bar(picture.name, 1.0) as update:
+            with display.bar(picture.name, 1.0) as update:
                 if kind:
                     is_finished = paint_ablation(painter, kind, picture, result, stop, update)
                 else:
@@ -62,6 +58,20 @@ def paint_stills(
         yield StylizedStill(picture, result, is_finished=is_finished)
         if not is_finished:
             return
+
+
+def check_options(painting: PaintingSettings, count: int) -> None:
+    """Check the options for a number of pictures.
+
+    Raises:
+        UserError: one is wrong.
+    """
+    if painting.sheet and painting.sheet not in ABLATIONS:
+        raise UserError(f"There is no sheet '{painting.sheet}'.", f"Choose {' or '.join(ABLATIONS)}.", "sheet")
+    if painting.curve:
+        check_curve(painting.curve)
+        if count > 1 or painting.sheet:
+            raise UserError("A curve shows the losses of one picture.", "Leave it away, or give one picture.", "curve")
 
 
 def stoppable(bar: OpenProgress, stop: Event) -> OpenProgress:

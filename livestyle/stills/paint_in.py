@@ -25,18 +25,16 @@ from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
 from livestyle.render.stylizer import load_style
-from livestyle.stills.placement import MIN_CUT_MATTE, Cutout, Placement, lay_out, pixels_around, place, trim
+from livestyle.stills.placement import ANYWHERE, MAX_HEIGHT, MIN_CUT_MATTE, Cutout, Placement, lay_out, place, trim
 from livestyle.types import Progress, Size
 
 if TYPE_CHECKING:
-    from livestyle.stills.gatys import GatysPainter
+    from livestyle.stills.gatys import GatysPainter  # which imports torch
     from livestyle.stills.recipe import Recipe
 
 Stylize = Callable[[Image], Image]
 
-
 MAX_STYLIZED_PX = 800 * 800  # of a portrait
-MAX_HEIGHT, MAX_WIDTH = 0.72, 0.62  # of a person by default, as shares of the painting's sides
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class PaintIn:
         tiny = blank[:8, :8]
         self._blend(tiny, np.ones(tiny.shape[:2], np.float32), tiny, tiny)  # OpenCV initializes its tables of Lab
 
-    def __call__(self, portrait: Image, painting: Image, where: Placement = Placement(), alone: bool = False) -> Result:
+    def __call__(self, portrait: Image, painting: Image, where: Placement = ANYWHERE, alone: bool = False) -> Result:
         """Segment and stylize at the same time, then place and blend.
 
         Args:
@@ -182,6 +180,13 @@ def stylized_size(portrait: Size, painting: Size) -> Size:
     """
     scale = MAX_HEIGHT * painting[1] / portrait[1]
     return at_most((max(16, round(portrait[0] * scale)), max(16, round(portrait[1] * scale))), MAX_STYLIZED_PX)
+
+
+def pixels_around(box: Box, size: Size) -> Box:
+    """Return the box with a quarter of its height around it, inside the painting."""
+    margin = round(0.25 * (box.bottom - box.top))
+    wide = Box(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin)
+    return wide.intersection(Box(0, 0, *size))
 
 
 def gatys_recipe(style: Path, iterations: int, long_side: int) -> "Recipe":

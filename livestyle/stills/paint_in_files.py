@@ -9,12 +9,12 @@ from livestyle.errors import need_torch
 from livestyle.image.io import load_srgb, save_image
 from livestyle.stills import paint_in
 from livestyle.stills.placement import Placement
-from livestyle.types import OpenProgress, Say, Stop
+from livestyle.types import Display, Stop
 
 
 def paint_in_files(
-    portrait: Path, painting: Path, target: Path, asked: PaintInSettings, settings: Settings, stop: Stop, say: Say,
-    bar: OpenProgress,
+    portrait: Path, painting: Path, target: Path, asked: PaintInSettings, settings: Settings, stop: Stop,
+    display: Display,
 ) -> dict[str, float] | None:  # fmt: skip
     """Paint the person of a portrait into a painting.
 
@@ -22,7 +22,7 @@ def paint_in_files(
         portrait, painting: the pictures; target: the result, of the painting's size.
         asked: how to paint; settings: device, models, segmenter.
         stop: ends an optimization after the present iteration.
-        say: takes messages; bar: shows the progress.
+        display: shows the progress.
 
     Returns:
         The seconds by stage, and "all". None where it was stopped: the same call resumes.
@@ -40,8 +40,8 @@ def paint_in_files(
         from livestyle.stills.paint import stoppable
 
         recipe = paint_in.gatys_recipe(source, asked.iterations, asked.long_side)
-        painter = GatysPainter(settings, recipe, asked.loss_network, say, progress=stoppable(bar, stop))
-        with bar(portrait.name, 1.0) as update:
+        painter = GatysPainter(settings, recipe, asked.loss_network, display.say, progress=stoppable(display.bar, stop))
+        with display.bar(portrait.name, 1.0) as update:
             stylize = paint_in.gatys_stylizer(painter, portrait, source, target, stop, update)
         if stylize is None:
             return None

@@ -1,4 +1,4 @@
-"""Where a person stands in a painting: trim the cutout, find a place, lay it out, fade what is cut."""
+"""Where a person stands in a painting: what the picture cuts, where there is room, how the edges end."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from livestyle.errors import UserError
 from livestyle.image.box import Box, bounding_box
 from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.types import Image, Matte, size_of
-from livestyle.stills.paint_in import MAX_HEIGHT, MAX_WIDTH
 from livestyle.types import Size
 
+MAX_HEIGHT, MAX_WIDTH = 0.72, 0.62  # of a person by default, as shares of the painting's sides
 GROUND_HEIGHT = 0.95  # where feet stand, as a share of the painting's height
 MIN_CUT_MATTE = 0.5  # matte at the picture's border from which the border cuts the person
 LOW_CUT = 0.45  # share of the person's height; what a side cuts below is hidden under the painting's edge
@@ -33,6 +33,9 @@ class Placement:
     x: float | None = None
     y: float | None = None
     height: float | None = None
+
+
+ANYWHERE = Placement()
 
 
 @dataclass(frozen=True)
@@ -202,10 +205,3 @@ def fade_cuts(matte: Matte, box: Box, size: Size, cut: frozenset[str]) -> None:
         ramp = np.clip((steps if side in {"left", "top"} else steps[::-1]) / np.float32(reach), 0, 1)
         ramp = ramp * ramp * (3 - 2 * ramp)
         matte *= ramp[None, :] if side in {"left", "right"} else ramp[:, None]
-
-
-def pixels_around(box: Box, size: Size) -> Box:
-    """Return the box with a quarter of its height around it, inside the painting."""
-    margin = round(0.25 * (box.bottom - box.top))
-    wide = Box(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin)
-    return wide.intersection(Box(0, 0, *size))

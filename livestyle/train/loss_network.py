@@ -1,16 +1,15 @@
 """Distil the compact loss network from VGG-19: narrower, with features that preserve distances.
 
-The start is computed in closed form. Of each layer, the channels that explain the others best are kept. The next
-convolution reads all channels from those by least squares (channel pruning, He et al. 2017).
-
-Then each compared layer gets a linear map, a tap. Taps and network learn the features of VGG-19 (Collaborative
-Distillation, Wang et al. 2020), its Gram matrices and their differences. The pictures are photos, paintings, and photos
-on their way to a painting by the narrow network's own gradient. So it learns where its gradient misleads.
+Each compared layer gets a linear map, a tap. `train.narrow_network` gives the start. Then taps and network learn the
+features of VGG-19 (Collaborative Distillation, Wang et al. 2020), its Gram matrices and their differences. The pictures
+are photos, paintings, and photos on their way to a painting by the narrow network's own gradient. So it learns where
+its gradient misleads.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,19 +24,17 @@ from livestyle.nets.tensors import as_batch
 from livestyle.train.checkpoint import Figures, load_checkpoint
 from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
-from livestyle.train.narrow_network import START_PICTURES, build_narrow, init_narrow
+from livestyle.train.narrow_network import LAYERS, build_narrow, init_narrow
 from livestyle.train.photos import random_crop
 
 WIDTHS = (32, 64, 128, 256, 256)
-LAYERS = (*losses.STYLE_LAYERS, losses.CONTENT_LAYER)  # where losses compare features
 CROP_PX = 128
 BATCH = 2  # photos, as many paintings, and as many pictures between them
 INTERMEDIATE_STEPS = (0, 1, 2, 4, 8, 16)  # of gradient descent from a photo towards the painting
 FIRST_STRIDE = 0.04  # mean change of a pixel in the first of them, in brightness of 0..1
+START_PICTURES = 40  # photos, and as many paintings, that give the start
 JUDGED_PHOTOS, JUDGED_SIDE_PX, JUDGED_ITERATIONS = 3, 256, 30  # of the optimization that measures the result
 HOLD_OUT_INTERVAL = 40  # one photo of 40 is held out for validation, and one painting of 10
-MAX_PLACES, REFIT_ROUNDS = 40_000, 5  # of the least squares of a convolution
-RIDGE, REFIT_RIDGE = 1e-2, 1e-3  # regularization, as a share of the mean second moment
 
 
 @dataclass(frozen=True)
@@ -112,17 +109,22 @@ def train_loss_network(job: LossNetworkTraining) -> Iterator[TrainingStatus]:
         optimizer.step()
         return len(batch), {name: float(term.detach()) for name, term in terms.items()}
 
-    def validate() -> Terms:
-        random.seed(job.seed)
-        rows = []
-        for steps in INTERMEDIATE_STEPS:
-            batch = add_intermediate(net, *held_out.sample(job.device), steps)
-            with torch.no_grad():
-                rows.append(compare(net, teacher, batch))
-        return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
-
+    validate = partial(validation_losses, net, teacher, held_out, job)
     training = Training({"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, take_step, validate)
     yield from run_training(training)
+
+
+def validation_losses(
+    net: LossNetwork, teacher: LossNetwork, pictures: Pictures, job: LossNetworkTraining
+) -> Terms:  # fmt: skip
+    """Return the mean losses on the same random squares of pictures each time."""
+    random.seed(job.seed)
+    rows = []
+    for steps in INTERMEDIATE_STEPS:
+        batch = add_intermediate(net, *pictures.sample(job.device), steps)
+        with torch.no_grad():
+            rows.append(compare(net, teacher, batch))
+    return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
 
 
 def split_pictures(job: LossNetworkTraining) -> tuple[Pictures, Pictures]:

@@ -1,14 +1,20 @@
-"""Start a narrow loss network from a wide one: choose channels, and refit weights by least squares."""
+"""The start of the compact loss network, in closed form: channels of the whole one, refitted by least squares.
+
+Of each layer, the channels that explain the others best are kept. The next convolution reads all channels from those
+(channel pruning, He et al. 2017).
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.train.loss_network import LAYERS, MAX_PLACES, REFIT_RIDGE, REFIT_ROUNDS, RIDGE
 
-START_PICTURES = 40  # photos, and as many paintings, that give the start
+LAYERS = (*losses.STYLE_LAYERS, losses.CONTENT_LAYER)  # where losses compare features
+MAX_PLACES, REFIT_ROUNDS = 40_000, 5  # of the least squares of a convolution
+RIDGE, REFIT_RIDGE = 1e-2, 1e-3  # regularization, as a share of the mean second moment
 
 
 def build_narrow(widths: tuple[int, ...], teacher: LossNetwork) -> LossNetwork:

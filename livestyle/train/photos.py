@@ -18,7 +18,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.io import list_pictures, load_image
 from livestyle.image.pixels import fit_matte, fit_short, to_gray
-from livestyle.image.types import Image, Matte, size_of
+from livestyle.image.types import Gray, Image, Segmenter, size_of
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets.engine import choose_engine
 from livestyle.types import Size
@@ -35,8 +35,6 @@ LEAF_RADII_PX = 12.0, 320.0  # smallest and largest
 
 
 Source = tuple[str, Callable[[], Image]]  # a photo's name, and its loader, which may raise UserError
-FindPeople = Callable[[Image], Matte]
-Levels = NDArray[np.uint8]  # (H, W), a matte in 0..255, where 255 is person
 
 
 class Sample(NamedTuple):
@@ -49,7 +47,7 @@ class Sample(NamedTuple):
     """
 
     image: Image
-    people: Levels
+    people: Gray
     seed: int
 
 
@@ -62,11 +60,11 @@ class Photos:
         find_people: makes a matte of a photo; None takes every photo for one without people.
     """
 
-    def __init__(self, sources: list[Source], origin: str, find_people: FindPeople | None = None) -> None:
+    def __init__(self, sources: list[Source], origin: str, find_people: Segmenter | None = None) -> None:
         self.sources, self.origin, self._find = sources, origin, find_people
         self.dropped: dict[int, str] = {}  # names of unreadable photos, by number
         self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._people: dict[int, Levels] = {}  # reduced mattes of all photos that were ever read
+        self._people: dict[int, Gray] = {}  # reduced mattes of all photos that were ever read
         self._free_bytes = MAX_CACHE_BYTES
 
     def pick(self, chance: random.Random) -> NDArray[np.uint8]:
@@ -98,7 +96,7 @@ class Photos:
         self._kept.move_to_end(number)
         return self._kept[number]
 
-    def _people_on(self, number: int, image: Image) -> Levels:
+    def _people_on(self, number: int, image: Image) -> Gray:
         w, h = size_of(image)
         if self._find is None:
             return np.zeros((h, w), np.uint8)
@@ -164,12 +162,12 @@ def random_crop(image: NDArray[np.uint8], side: int, chance: random.Random | Non
     return cv2.flip(crop, 1).astype(np.uint8) if rng.random() < 0.5 else crop
 
 
-def people_finder() -> FindPeople:
+def people_finder() -> Segmenter:
     """Return the default segmenter, on the CPU."""
     return load_segmenter(Settings(), choose_engine("cpu"))[1]
 
 
-def photos_of(folder: Path | None, my_photos: bool = False, find_people: FindPeople | None = None) -> Photos:
+def photos_of(folder: Path | None, my_photos: bool = False, find_people: Segmenter | None = None) -> Photos:
     """Return the photos of a folder, of the user's pictures folder, or the built-in ones.
 
     Args:
@@ -207,7 +205,7 @@ def crop_middle(image: Image, times: int) -> Image:
     return np.ascontiguousarray(image[top : h - top, left : w - left])
 
 
-def builtin_photos(find_people: FindPeople | None = None) -> Photos:
+def builtin_photos(find_people: Segmenter | None = None) -> Photos:
     """Return frames of the demo clip and synthetic pictures, which are better than nothing."""
     frames = [(f"frame {n}", partial(demo_frame, n)) for n in range(DEMO_FRAMES)]
     made_up = [(f"made-up picture {n}", partial(dead_leaves, n)) for n in range(SYNTHETIC_PICTURES)]

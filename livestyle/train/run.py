@@ -6,10 +6,10 @@ from pathlib import Path
 from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrainingSettings, StyleTrainingSettings
 from livestyle.errors import UserError
 from livestyle.matting.published import SEGMENTERS
-from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import Card
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import user_folder
-from livestyle.nets.loss_network import open_loss_network, quick_network
+from livestyle.nets.loss_network import OpenedNetwork, open_loss_network, quick_network
 from livestyle.train import loss_network as distillation
 from livestyle.train.checkpoint import Figures
 from livestyle.train.loop import TrainingStatus
@@ -19,23 +19,21 @@ from livestyle.train.publish import StyleFacts, load_trained, publish, publish_s
 from livestyle.train.ranks import joined, training_device
 from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
 from livestyle.train.style import StyleTraining, load_painting, train_style
-from livestyle.types import OpenProgress, Say
+from livestyle.types import Display, OpenProgress
 
-Follow = Callable[[Iterable[TrainingStatus], bool], None]  # runs a training; the flag shows its progress
-Network = tuple[LossNetwork, Path]  # with its file
 # Takes the network, its teacher, paintings, photos, their side and the iterations. Returns figures for the card.
-Judge = Callable[[Network, Network, list[Path], list[Path], int, int], Figures]
+Judge = Callable[[OpenedNetwork, OpenedNetwork, list[Path], list[Path], int, int], Figures]
 
 
 def run_style_training(
-    picture: Path, name: str, asked: StyleTrainingSettings, command: str, say: Say, follow: Follow, bar: OpenProgress
+    picture: Path, name: str, asked: StyleTrainingSettings, command: str, display: Display
 ) -> Path | None:
     """Train a style and publish it.
 
     Args:
         picture: the painting; name: of the style; asked: how to train.
         command: as typed, for the card.
-        say: takes messages; follow: runs the training; bar: shows a download.
+        display: shows the progress.
 
     Returns:
         The folder of models that holds it. None in the other processes of several.
@@ -48,18 +46,18 @@ def run_style_training(
     load_painting(picture)
     photos = photos_of(asked.photos, asked.my_photos, people_finder() if asked.people != 1 else None)
     with joined(training_device(asked.device)) as ranks:
-        say_first = say if ranks.first else lambda line: None
+        say = display.say if ranks.first else lambda line: None
         if asked.photos is None and not asked.my_photos:
             better = "a few hundred photos give better results, see livestyle train style --help"
-            say_first(f"Trains on {photos.origin}: {better}.")
-        network, _ = open_loss_network(asked.loss_network, ranks.device, say_first, progress=bar)
+            say(f"Trains on {photos.origin}: {better}.")
+        network, _ = open_loss_network(asked.loss_network, ranks.device, say, progress=display.bar)
         job = StyleTraining(
             picture, photos, network, asked.runs / f"{name}.safetensors",
             None if asked.teacher else quick_network(network), asked.arch, asked.minutes, asked.teacher, asked.start,
             people_weight=asked.people, stability_weight=asked.still, learning_rate=asked.rate, batch=asked.batch,
             models=asked.out if asked.out and asked.out.is_dir() else None, ranks=ranks, seed=asked.seed,
         )  # fmt: skip
-        follow(train_style(job, say_first), ranks.first)
+        follow(train_style(job, say), display.bar if ranks.first else silent_progress)
         if not ranks.first:
             return None
     source = asked.origin or str(picture.absolute())
@@ -70,7 +68,7 @@ def run_style_training(
 
 def run_segmenter_training(
     arch: str, data: tuple[Path, ...], rooms: Path, encoders: Path, asked: SegmenterTrainingSettings, command: str,
-    say: Say, follow: Follow,
+    display: Display,
 ) -> Path:  # fmt: skip
     """Train a segmenter and publish it.
 
@@ -78,7 +76,7 @@ def run_segmenter_training(
         arch: one of ARCHS; data: folders of pairs; rooms: a folder of pictures without people.
         encoders: the folder of pretrained networks; asked: how to train.
         command: as typed, for the card.
-        say: takes messages; follow: runs the training.
+        display: shows the progress.
 
     Returns:
         The folder of models that holds it.
@@ -94,7 +92,7 @@ def run_segmenter_training(
         arch, data, rooms, encoders, checkpoint, asked.minutes, asked.start, asked.rate, asked.pixels, asked.width,
         asked.validate, asked.pasted, asked.clean, frozen=asked.frozen, device=asked.device, seed=asked.seed,
     )  # fmt: skip
-    follow(train_segmenter(job, say), True)
+    follow(train_segmenter(job, display.say), display.bar)
     net, facts = load_trained(checkpoint, arch, "mean", asked.width)
     terms = asked.terms or ", ".join(map(str, data))
     card = Card(
@@ -106,15 +104,15 @@ def run_segmenter_training(
 
 
 def run_loss_network_training(
-    photos: Path, paintings: Path, asked: LossNetworkTrainingSettings, command: str, say: Say, follow: Follow,
-    bar: OpenProgress, judge: Judge,
+    photos: Path, paintings: Path, asked: LossNetworkTrainingSettings, command: str, display: Display,
+    judge: Judge,
 ) -> tuple[Card, Path]:  # fmt: skip
     """Distil the compact loss network, measure it, and publish it.
 
     Args:
         photos, paintings: folders; asked: how to train.
         command: as typed, for the card.
-        say: takes messages; follow: runs the training; bar: shows a download.
+        display: shows the progress.
         judge: measures the result on pictures that were held out.
 
     Returns:
@@ -123,12 +121,12 @@ def run_loss_network_training(
     Raises:
         UserError: pictures or the teacher cannot be read, or the folder cannot be written.
     """
-    teacher, file = open_loss_network(asked.loss_network, asked.device, say, progress=bar)
+    teacher, file = open_loss_network(asked.loss_network, asked.device, display.say, progress=display.bar)
     job = LossNetworkTraining(
         photos, paintings, teacher, asked.runs / "compact.safetensors", asked.minutes, asked.rate, distillation.WIDTHS,
         asked.device, asked.seed,
     )  # fmt: skip
-    follow(distillation.train_loss_network(job), True)
+    follow(distillation.train_loss_network(job), display.bar)
     net, facts = distillation.load_distilled(job)
     held_out, networks = distillation.split_pictures(job)[1], ((net.to(asked.device), job.checkpoint), (teacher, file))
     photos_to_judge = held_out.photos[: distillation.JUDGED_PHOTOS]
@@ -139,3 +137,11 @@ def run_loss_network_training(
         asked.license, asked.origin or str(file), asked.data or f"{photos}, {paintings}", command, facts, default=True,
     )  # fmt: skip
     return card, distillation.publish_loss_network(card, net, asked.out or user_folder())
+
+
+def follow(training: Iterable[TrainingStatus], bar: OpenProgress) -> None:
+    """Run a training to its end, and show its progress."""
+    with bar("training", 1.0) as update:
+        for now in training:
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in now.terms.items())
+            update(now.progress, f"{now.images} images, {losses}")

@@ -118,7 +118,7 @@ def train_style(job: StyleTraining, warn: Say = lambda line: None) -> Iterator[T
     net, start = open_net(job, grams, feed, warn)
     net = net.to(device).to(memory_format=torch.channels_last)
     optimizer = Muon(net, job.learning_rate)
-    step = StyleStep(job, net, optimizer, feed, grams, quick_grams, warn)
+    step = StyleStep(job, net, optimizer, feed, (grams, quick_grams), warn)
     preview = partial(save_preview, job.checkpoint.with_suffix(".preview.png"), net, painting, device)
     yield from run_training(Training(
         {"net": net}, optimizer, job.checkpoint, job.minutes, job.seed, step, warn=warn,
@@ -131,7 +131,7 @@ class StyleStep:
 
     Args:
         job: the training; net, optimizer: its own; feed: gives samples.
-        grams, quick_grams: the painting's Gram matrices in `job.network` and `job.quick_network`.
+        grams: the painting's Gram matrices in `job.network`, and in `job.quick_network`.
         warn: takes a message about photos that cannot be read.
 
     Raises:
@@ -140,10 +140,10 @@ class StyleStep:
 
     def __init__(
         self, job: StyleTraining, net: nn.Module, optimizer: torch.optim.Optimizer, feed: Feed,
-        grams: dict[str, Tensor], quick_grams: dict[str, Tensor], warn: Say,
+        grams: tuple[dict[str, Tensor], dict[str, Tensor]], warn: Say,
     ) -> None:  # fmt: skip
         self._job, self._net, self._optimizer, self._feed, self._warn = job, net, optimizer, feed, warn
-        self._grams, self._quick_grams = grams, quick_grams
+        self._grams, self._quick_grams = grams
         self._teacher = load_teacher(job.teacher, job.models, job.ranks.device) if job.teacher else None
         self._named = set[str]()  # photos that were warned of
 

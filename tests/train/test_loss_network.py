@@ -40,11 +40,11 @@ from livestyle.nets.architectures.vgg import (
 from livestyle.nets.loss_network import COMPACT, PUBLISHED, VGG19, find_loss_network, open_loss_network
 from livestyle.nets.tensors import as_batch
 from livestyle.stills import reference as gatys
-from livestyle.train import curves, loop, narrow_network
+from livestyle.train import curves, loop
 from livestyle.train import loss_network as distillation
+from livestyle.train import narrow_network as narrow
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
-from livestyle.train.narrow_network import init_narrow, least_squares, select_channels
 
 TINY, TINIER = (8, 8, 12, 12, 12), (4, 6, 8, 8, 8)  # widths of a teacher and of what is distilled from it
 
@@ -313,22 +313,22 @@ def test_without_a_network_the_compact_one_takes_its_place_and_that_is_said() ->
 
 def test_square_taps_keep_every_distance() -> None:
     teacher = made_up(TINY)
-    net = init_narrow(teacher, TINIER, torch.cat([picture(32), picture(32).flip(1)]))
+    net = narrow.init_narrow(teacher, TINIER, torch.cat([picture(32), picture(32).flip(1)]))
     small = distillation.compact(net)
     one, other = picture(48), picture(48).flip(3, 1)
     with torch.no_grad():
-        wide, narrow = [net(x) for x in (one, other)], [small(x) for x in (one, other)]
+        wide, compact = [net(x) for x in (one, other)], [small(x) for x in (one, other)]
     for layer in net.taps:
-        assert narrow[0][layer].shape[1] == min(TINIER[int(layer[4]) - 1], TINY[int(layer[4]) - 1])
+        assert compact[0][layer].shape[1] == min(TINIER[int(layer[4]) - 1], TINY[int(layer[4]) - 1])
         for measure in (lambda maps: maps[layer], lambda maps: losses.gram(maps[layer])):  # noqa: B023
-            apart = [(measure(a) - measure(b)).square().sum() for a, b in (wide, narrow)]
+            apart = [(measure(a) - measure(b)).square().sum() for a, b in (wide, compact)]
             torch.testing.assert_close(*apart, rtol=1e-3, atol=1e-3)
 
 
 def test_a_network_as_wide_as_the_teacher_starts_as_the_teacher() -> None:
     teacher = made_up(TINY)
     batch = torch.rand(6, 3, 48, 48)
-    whole, half = (init_narrow(teacher, widths, batch) for widths in (TINY, TINIER))
+    whole, half = (narrow.init_narrow(teacher, widths, batch) for widths in (TINY, TINIER))
     with torch.no_grad(), patch.object(torch, "autocast", lambda *_, **__: torch.enable_grad()):
         near, far = (distillation.compare(net, teacher, batch) for net in (whole, half))
     assert max(near.values()) < 1e-3
@@ -336,11 +336,11 @@ def test_a_network_as_wide_as_the_teacher_starts_as_the_teacher() -> None:
 
 
 def test_the_channels_that_tell_most_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(narrow_network, "RIDGE", 1e-6)
+    monkeypatch.setattr(narrow, "RIDGE", 1e-6)
     base = torch.rand(2, 2, 8, 8)
     features = torch.cat([5 * base, 0.1 * torch.rand(2, 1, 8, 8), 4 * base[:, 1:], base[:, :1] + base[:, 1:]], 1)
-    chosen = select_channels(features, 2)
-    lift = least_squares(features[:, chosen], features)
+    chosen = narrow.select_channels(features, 2)
+    lift = narrow.least_squares(features[:, chosen], features)
     assert lift.shape == (5, 2)
     told = torch.einsum("ts,nsyx->ntyx", lift, features[:, chosen])
     torch.testing.assert_close(told[:, [0, 1, 3, 4]], features[:, [0, 1, 3, 4]], rtol=0.01, atol=0.01)
@@ -374,7 +374,7 @@ def folders(tmp_path: Path) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distillation, "CROP_PX", 32)
     monkeypatch.setattr(distillation, "START_PICTURES", 2)
-    monkeypatch.setattr(narrow_network, "MAX_PLACES", 500)
+    monkeypatch.setattr(narrow, "MAX_PLACES", 500)
     monkeypatch.setattr(distillation, "INTERMEDIATE_STEPS", (0, 2))
     monkeypatch.setattr(gatys, "STYLE_SIDE_PX", 48)
 

@@ -110,16 +110,7 @@ def bench(settings: Settings, job: BenchOptions, stop: Stop, say: Say, update: U
         UserError: the clip cannot be read, a size is odd, there are too few cores, or a package is missing.
         KeyboardInterrupt: it was stopped before anything was measured.
     """
-    if job.busy:
-        check_cores(job.busy)
-    if job.baseline:
-        check_baseline(job.model_file)
-        if job.pace:
-            raise UserError("The comparison tells how fast both can be.", "Leave the pace away.", "pace")
-    if job.profile:
-        check_flame(job.profile)
-    if job.peak or job.profile:
-        check_peak(choose_engine(settings.device))
+    check_options(settings, job)
     jpegs, firsts = load_jpegs(job.source, job.size), []
     for done in range(job.children):
         update(done * CHILD_S, "first styled frame")
@@ -137,6 +128,24 @@ def bench(settings: Settings, job: BenchOptions, stop: Stop, say: Say, update: U
         if job.profile:
             more["profile"] = run.profile(settings, job.profile)
     return {**asdict(result), "first_frame_s": round(statistics.median(firsts or [0.0]), 3), **more}
+
+
+def check_options(settings: Settings, job: BenchOptions) -> None:
+    """Check, before the work, that all of it can be done.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if job.busy:
+        check_cores(job.busy)
+    if job.baseline:
+        check_baseline(job.model_file)
+        if job.pace:
+            raise UserError("The comparison tells how fast both can be.", "Leave the pace away.", "pace")
+    if job.profile:
+        check_flame(job.profile)
+    if job.peak or job.profile:
+        check_peak(choose_engine(settings.device))
 
 
 class BenchRun:

@@ -98,6 +98,7 @@ def test_ctrl_c_leaves_a_whole_file(tmp_path: Path) -> None:
 
 STUCK_NET = """
 import ctypes, itertools, threading
+from unittest.mock import patch
 from livestyle.cli import main as cli, running
 from livestyle.nets import openvino_net as engine
 from livestyle.render import filter
@@ -112,7 +113,10 @@ def rendered(self, *given):
     if stuck.is_set():
         print("waits", flush=True)
     return render(self, *given)
-engine.OpenVinoNet.__call__, filter.Filter.__call__, running.STOP = call, rendered, 0.2
+for owner, name, value in (
+    (engine.OpenVinoNet, "__call__", call), (filter.Filter, "__call__", rendered), (running, "STOP", 0.2)
+):
+    patch.object(owner, name, value).start()  # fails if there is no such name
 cli.main()
 """
 

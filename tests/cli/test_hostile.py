@@ -289,3 +289,16 @@ def test_a_clip_names_no_other_files(text: str, place: str, tmp_path: Path) -> N
     (tmp_path / "clip.mp4").write_text(text.format(DEMO if place == "file" else place))
     with pytest.raises(UserError, match=r"clip\.mp4 is not a video that can be read"):
         open_source(str(tmp_path / "clip.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [((8000, 5000), "has 8000x5000 pixels"), ((40_000, 40_000), "cannot|can be")]
+)
+def test_a_clip_of_huge_pictures_is_refused(size: tuple[int, int], words: str, tmp_path: Path) -> None:
+    """Its header alone says so."""
+    header = b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\nFRAME\n"
+    (tmp_path / "clip.mp4").write_bytes(header % (64, 48) + bytes(64 * 48 * 3 // 2))
+    open_source(str(tmp_path / "clip.mp4")).close()
+    (tmp_path / "clip.mp4").write_bytes(header % size + bytes(9))
+    with pytest.raises(UserError, match=rf"clip\.mp4 .*({words})"):
+        open_source(str(tmp_path / "clip.mp4"))

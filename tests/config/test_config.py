@@ -245,6 +245,15 @@ def test_a_folders_file_stays_inside_its_folder(home: Home) -> None:
             home.load()
 
 
+def test_what_a_folders_file_sets_is_said(home: Home) -> None:
+    home.user.write_text("fps = 20\n")
+    home.project.write_text('strength = 0.5\nbackground = "blur"\n')
+    said = home.run("live", "--source", "demo", "--sink", "null", "--frames", 1).stderr
+    assert f"Settings of this folder ({home.project}): strength, background\n" in said
+    home.project.unlink()
+    assert "this folder" not in home.run("live", "--source", "demo", "--sink", "null", "--frames", 1).stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away")
 def test_a_folders_file_of_somebody_else_is_not_read(home: Home) -> None:
     home.project.write_text("strength = 0.5\n")

@@ -19,6 +19,7 @@ from livestyle.nets.fetch import MAX_DOWNLOAD_BYTES
 from livestyle.nets.library import find_cards
 from livestyle.nets.onnx_check import check_onnx
 from livestyle.nets.openvino_net import OpenVinoNet
+from livestyle.render import stylizer
 from livestyle.render.stylizer import style_card
 from livestyle.video.sources.open import open_source
 
@@ -117,12 +118,13 @@ def test_a_hostile_net_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
-def test_a_file_larger_than_any_net_is_refused(suffix: str, tmp_path: Path) -> None:
+def test_a_file_larger_than_any_net_is_refused(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / f"large{suffix}"
     with file.open("wb") as opened:
         opened.truncate(MAX_DOWNLOAD_BYTES + 1)  # takes no room
-    with pytest.raises(UserError, match="large"):
-        style_card(str(file)).path(suffix)
+    monkeypatch.setattr(stylizer, "sha256", lambda _: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"large\.\w+ has more than 1024 MB"):
+        style_card(str(file))
 
 
 def header(**entries: object) -> bytes:

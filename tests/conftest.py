@@ -1,6 +1,7 @@
 """Shared pictures, and `--update-golden`."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,19 @@ from support.server import server as server  # a fixture of several tests
 from livestyle.image.types import Image
 from livestyle.video.sources.open import open_source
 
-os.environ["LIVESTYLE_CONFIG"] = "none"  # whoever runs the tests may have a config of their own
+# Whoever runs the tests may have a config, a last look, jobs and running filters of their own.
+OWN = tempfile.TemporaryDirectory(prefix="livestyle-", ignore_cleanup_errors=True)
+os.environ |= {"LIVESTYLE_CONFIG": "none", "XDG_RUNTIME_DIR": OWN.name, "XDG_STATE_HOME": f"{OWN.name}/state"}
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread in each of several processes is faster than several in each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden pictures anew")
+
+
+def pytest_unconfigure() -> None:
+    OWN.cleanup()
 
 
 @pytest.fixture(scope="session")

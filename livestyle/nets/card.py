@@ -95,6 +95,16 @@ def tensor_names(path: Path) -> tuple[dict[str, str], set[str]]:
     return facts, set(header)
 
 
+def check_file_size(path: Path) -> None:
+    """Check that a model file is not larger than any network.
+
+    Raises:
+        UserError: it is.
+    """
+    if path.stat().st_size > MAX_DOWNLOAD_BYTES:
+        raise UserError(f"The model file {path} has more than {MAX_DOWNLOAD_BYTES >> 20} MB.", REPAIR_HINT)
+
+
 def verify_file(path: Path, digest: str) -> Path:
     """Return the path, once the file is there and has the SHA-256.
 
@@ -105,8 +115,7 @@ def verify_file(path: Path, digest: str) -> Path:
         raise UserError(f"The model file {path} is missing.", REPAIR_HINT)
     if path.resolve().parent != path.parent.resolve():
         raise UserError(f"The model file {path} is a link that leads out of its folder.", "Copy the file there.")
-    if path.stat().st_size > MAX_DOWNLOAD_BYTES:
-        raise UserError(f"The model file {path} has more than {MAX_DOWNLOAD_BYTES >> 20} MB.", REPAIR_HINT)
+    check_file_size(path)
     if sha256(path) != digest:
         raise UserError(f"The model file {path} is damaged: its SHA-256 is not its card's.", REPAIR_HINT)
     return path

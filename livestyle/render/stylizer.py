@@ -10,7 +10,7 @@ from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image.pixels import at_most, fit, pad_to
 from livestyle.image.types import Image, size_of
-from livestyle.nets.card import Card, load_card, tensor_names
+from livestyle.nets.card import Card, check_file_size, load_card, tensor_names
 from livestyle.nets.engine import Engine, Net
 from livestyle.nets.library import find_card
 from livestyle.types import Size
@@ -37,7 +37,10 @@ def style_card(style: str, models: Path | None = None) -> Card:
             raise not_a_style(path, card.kind)
         return card
     onnx, weights = path.with_suffix(".onnx"), path.with_suffix(".safetensors")
-    files = {file.name: sha256(file) for file in (onnx, weights) if file.is_file()}
+    there = [file for file in (onnx, weights) if file.is_file()]
+    for file in there:
+        check_file_size(file)
+    files = {file.name: sha256(file) for file in there}
     net = net_in_file(weights) if weights.is_file() else "?"
     return Card(path.stem, "style", path.stem, net, files, "?", str(path), "?", "?",
                 multiple=DEFAULT_MULTIPLE, folder=path.parent)  # fmt: skip

@@ -19,6 +19,7 @@ from livestyle.nets.fetch import MAX_DOWNLOAD_BYTES
 from livestyle.nets.library import find_cards
 from livestyle.nets.onnx_check import check_onnx
 from livestyle.nets.openvino_net import OpenVinoNet
+from livestyle.render import stylizer
 from livestyle.render.stylizer import style_card
 from livestyle.video.sources.open import open_source
 
@@ -117,12 +118,13 @@ def test_a_hostile_net_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
-def test_a_file_larger_than_any_net_is_refused(suffix: str, tmp_path: Path) -> None:
+def test_a_file_larger_than_any_net_is_refused(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / f"large{suffix}"
     with file.open("wb") as opened:
         opened.truncate(MAX_DOWNLOAD_BYTES + 1)  # takes no room
-    with pytest.raises(UserError, match="large"):
-        style_card(str(file)).path(suffix)
+    monkeypatch.setattr(stylizer, "sha256", lambda _: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"large\.\w+ has more than 1024 MB"):
+        style_card(str(file))
 
 
 def header(**entries: object) -> bytes:
@@ -288,4 +290,17 @@ def test_a_clip_names_no_other_files(text: str, place: str, tmp_path: Path) -> N
 
     (tmp_path / "clip.mp4").write_text(text.format(DEMO if place == "file" else place))
     with pytest.raises(UserError, match=r"clip\.mp4 is not a video that can be read"):
+        open_source(str(tmp_path / "clip.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [((8000, 5000), "has 8000x5000 pixels"), ((40_000, 40_000), "cannot|can be")]
+)
+def test_a_clip_of_huge_pictures_is_refused(size: tuple[int, int], words: str, tmp_path: Path) -> None:
+    """Its header alone says so."""
+    header = b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\nFRAME\n"
+    (tmp_path / "clip.mp4").write_bytes(header % (64, 48) + bytes(64 * 48 * 3 // 2))
+    open_source(str(tmp_path / "clip.mp4")).close()
+    (tmp_path / "clip.mp4").write_bytes(header % size + bytes(9))
+    with pytest.raises(UserError, match=rf"clip\.mp4 .*({words})"):
         open_source(str(tmp_path / "clip.mp4"))

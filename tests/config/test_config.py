@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.cli import HEADLESS
+from support.cli import HEADLESS, run_here
 
 from livestyle.config.load import Config, File, load_config
 from livestyle.config.settings import SETTINGS, LiveSettings, Settings
@@ -54,13 +54,7 @@ class Home:
         return found
 
     def run(self, *arguments: object, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "livestyle", *map(str, arguments)], capture_output=True, text=True, check=False,
-            env=HEADLESS | self.variables | {"XDG_STATE_HOME": str(self.state)} | variables, timeout=120,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        return done
+        return run_here(*arguments, code=code, **(self.variables | {"XDG_STATE_HOME": str(self.state)} | variables))
 
 
 @pytest.fixture
@@ -125,7 +119,8 @@ def test_the_nearest_place_wins(home: Home, places: dict[str, dict[str, int]]) -
 
 
 def test_a_flag_goes_before_all(home: Home) -> None:
-    home.user.write_text('background = "blur"\nkeep-colors = true\nsource = "demo"\nsink = "null"\nframes = 1\n')
+    plain = 'segmenter = "faults:0"\nsource = "demo"\nsink = "null"\n'
+    home.user.write_text(f'background = "blur"\nkeep-colors = true\nframes = 1\n{plain}')
     facts = json.loads(home.run("live", "--json").stdout)
     assert (facts["background"], facts["frames"]) == ("blur", 1)
     shown = home.run("live", "--json", "--background", "color:#102030", "--frames", 2, LIVESTYLE_BACKGROUND="bokeh")
@@ -243,6 +238,16 @@ def test_a_folders_file_stays_inside_its_folder(home: Home) -> None:
         home.project.write_text(f'background = "image:{text}"\n')
         with pytest.raises(UserError, match="not inside"):
             home.load()
+
+
+def test_what_a_folders_file_sets_is_said(home: Home) -> None:
+    home.user.write_text("fps = 20\n")
+    home.project.write_text('strength = 0.5\nbackground = "blur"\n')
+    plain = ("live", "--source", "demo", "--sink", "null", "--frames", 1, "--segmenter", "faults:0")
+    said = home.run(*plain).stderr
+    assert f"Settings of this folder ({home.project}): strength, background\n" in said
+    home.project.unlink()
+    assert "this folder" not in home.run(*plain).stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away")

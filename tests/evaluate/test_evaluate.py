@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.cli import livestyle
+from support.cli import run_here
 from support.pictures import draw_card
 
 from livestyle.config.settings import TRAINABLE, Settings
@@ -98,13 +98,13 @@ def test_a_chart_is_drawn(tmp_path: Path, table: dict[str, Scores | str]) -> Non
 def test_segmenters_as_typed(pairs: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     command = ["evaluate", "segmenters", "--data", pairs, "--only", ",".join(["kmeans", *UNTRAINED])]
-    found = json.loads(livestyle(*command, "--chart", tmp_path / "c.png", "--json").stdout)
+    found = json.loads(run_here(*command, "--chart", tmp_path / "c.png", "--json").stdout)
     assert list(found["segmenters"]) == ["kmeans", *UNTRAINED]
     assert (tmp_path / "c.png").is_file()
-    shown = livestyle(*command)
+    shown = run_here(*command)
     assert "published" in shown.stdout
     assert all(f"{name}: " in shown.stderr for name in UNTRAINED)
-    assert ".pdf" in livestyle(*command, "--chart", tmp_path / "c.pdf", code=2).stderr
+    assert ".pdf" in run_here(*command, "--chart", tmp_path / "c.pdf", code=2).stderr
 
 
 @pytest.mark.parametrize("name", UNTRAINED)
@@ -114,7 +114,7 @@ def test_an_untrained_segmenter_says_how_to_train_it(name: str) -> None:
 
 
 def test_untrained_segmenters_are_listed() -> None:
-    rows = {row["name"]: row for row in json.loads(livestyle("list", "segmenters", "--json").stdout)}
+    rows = {row["name"]: row for row in json.loads(run_here("list", "segmenters", "--json").stdout)}
     assert set(TRAINABLE) < set(rows)
     for name in UNTRAINED:
         assert rows[name]["title"] == "not trained here"
@@ -148,7 +148,7 @@ def test_a_still_clip_is_steady(still: Path) -> None:
 
 
 def test_smoothing_steadies_the_demo() -> None:
-    shown = livestyle("evaluate", "stability", "demo", "--frames", "12", "--background", "great_wave", "--json")
+    shown = run_here("evaluate", "stability", "demo", "--frames", "12", "--background", "great_wave", "--json")
     row = json.loads(shown.stdout)
     assert list(row) == STABILITY
     assert 0 < row["input_warp_error"] < row["warp_error"] < 0.6 * row["unsmoothed_warp_error"]
@@ -188,10 +188,10 @@ def test_mattes_are_scored_by_kind(pairs: Path, rooms: Path) -> None:
 
 def test_mattes_as_typed(pairs: Path, rooms: Path) -> None:
     command = ["evaluate", "mattes", "--data", pairs, "--rooms", rooms, "--clips", "1", "--frames", "2"]
-    found = json.loads(livestyle(*command, "--json").stdout)
+    found = json.loads(run_here(*command, "--json").stdout)
     assert list(found["kinds"]) == ["calm", "all"]
     assert found["kinds"]["calm"] == found["kinds"]["all"]
-    assert "calm, ratio" in livestyle(*command).stdout
-    assert "no pictures" in livestyle(*command[:5], rooms / "none", code=2).stderr
+    assert "calm, ratio" in run_here(*command).stdout
+    assert "no pictures" in run_here(*command[:5], rooms / "none", code=2).stderr
     save_image(pairs / "a.png", np.full((360, 640), 255, np.uint8))
-    assert "cuts everybody" in livestyle(*command, code=2).stderr
+    assert "cuts everybody" in run_here(*command, code=2).stderr

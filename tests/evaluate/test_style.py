@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save, save_file
 from support.pictures import draw_card
 
+from livestyle import errors
 from livestyle.cli import main as cli
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -21,8 +23,7 @@ from livestyle.evaluate.style import StyleScore, StyleTest, equal_iterations, sp
 from livestyle.files import sha256
 from livestyle.image.io import save_image
 from livestyle.image.types import Image
-from livestyle.nets import engine
-from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS, load_loss_network
+from livestyle.nets.architectures.vgg import LossNetwork, load_loss_network
 from livestyle.nets.library import find_card
 from livestyle.stills import reference as gatys
 from livestyle.stills.reference import Goal, Pastiche, measure, paint, painting_grams, set_goal
@@ -41,16 +42,14 @@ def small_paintings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a loss network of the real shape, its weights made up."""
+    """A folder with a loss network of few channels, its weights made up. A tap makes it one of livestyle's own."""
     folder = tmp_path_factory.mktemp("nets")
     torch.manual_seed(0)
-    weights, channels = {}, 3
-    for stage, (width, count) in enumerate(zip(WIDTHS, CONVOLUTIONS, strict=True), start=1):
-        for i in range(1, count + 1):
-            weights[f"conv{stage}_{i}.weight"] = torch.randn(width, channels, 3, 3) * (2 / (channels * 9)) ** 0.5
-            weights[f"conv{stage}_{i}.bias"] = torch.zeros(width)
-            channels = width
-    save_file(weights, folder / "vgg19.safetensors")
+    net = LossNetwork((8, 8, 12, 12, 12), {"relu1_1": 8})
+    torch.nn.init.dirac_(net.colours.weight)
+    for conv in net.convs.values():
+        torch.nn.init.kaiming_normal_(conv.weight)
+    save_file(net.state_dict(), folder / "vgg19.safetensors")
     return folder
 
 
@@ -83,13 +82,18 @@ def silent(*_: object) -> None:
 
 
 def evaluate(
-    place: Path, nets: Path | None, iterations: int = 2, models: Path | None = None, **other: object
+    place: Path,
+    nets: Path | None,
+    iterations: int = 2,
+    models: Path | None = None,
+    watch: Any = silent,
+    **other: object,
 ) -> tuple[StyleScore, list[str]]:
     """The score of a shipped style, and what was said."""
     said: list[str] = []
     test = StyleTest("great_wave", place / "painting.png", place / "photos", SIZE, iterations)
     test = replace(test, **other)  # type: ignore[arg-type]
-    score = evaluate_style.evaluate_style(Settings(device="cpu", models=models), test, nets, said.append, silent)
+    score = evaluate_style.evaluate_style(Settings(device="cpu", models=models), test, nets, said.append, watch)
     return score, said
 
 
@@ -281,6 +285,6 @@ def test_a_style_as_typed(
     assert cli.run([*map(str, command + more)]) == 0
     table = capsys.readouterr().out
     assert all(word in table for word in ("total loss", f"{found['total_loss']}", found["loss_network"]["sha256"]))
-    monkeypatch.setattr(engine, "has_package", lambda name: name != "torch")
+    monkeypatch.setattr(errors, "has_package", lambda name: name != "torch")
     assert cli.run([*map(str, command + more)]) == 2
     assert "Measuring a style needs the package torch.\nRun: pip install" in capsys.readouterr().err

@@ -354,12 +354,13 @@ def test_frames_without_memory_are_hidden_and_the_run_goes_on(eat: Callable[[Ima
 
 STUCK = """
 import ctypes, sys
+from unittest.mock import patch
 from livestyle.cli import main
 from livestyle.render import filter
 def stuck(image):
     ctypes.CDLL(None).pause()  # in native code, for ever
-filter.THREAD_END_TIMEOUT_S = 0.1
-filter.load_segmenter = lambda *_: ("stuck", stuck)
+patch.object(filter, "THREAD_END_TIMEOUT_S", 0.1).start()
+patch.object(filter, "load_segmenter", lambda *_: ("stuck", stuck)).start()
 sys.argv = ["livestyle", *sys.argv[1:]]
 main.main()
 """

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import livestyle
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.video import sound
@@ -153,6 +154,22 @@ def test_a_microphone_that_goes_leaves_silence_and_a_sentence(tmp_path: Path) ->
     file.close()
     with av.open(str(path)) as container:
         assert float(container.streams.audio[0].duration * container.streams.audio[0].time_base) > 2.9  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("asked", [None, "headset"])
+def test_no_microphone_is_opened_unless_it_is_asked_for(
+    asked: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def opening(name: str, *_: object) -> Callable[[], None]:
+        opened.append(name)
+        return lambda: None
+
+    monkeypatch.setattr(sound, "open_input", opening)
+    settings = {"background": "color:#102030", "segmenter": "faults:0", "size": SIZE, "frames": 2}
+    livestyle.run("faults:0", sinks=[f"file:{tmp_path / 'a.mkv'}"], microphone=asked, **settings)
+    assert opened == ([asked] if asked else [])
 
 
 def test_nothing_is_heard_while_hidden(tmp_path: Path) -> None:

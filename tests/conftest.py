@@ -1,8 +1,11 @@
 """Shared pictures, and `--update-golden`."""
 
 import os
+import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.pictures import draw_card
@@ -41,3 +44,18 @@ def card(tmp_path: Path) -> Path:
     path = tmp_path / "card.png"
     save_image(path, draw_card(64, 48))
     return path
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start processes that do not outlive their test, even if it fails."""
+    started = list["subprocess.Popen[str]"]()
+
+    def begin(command: list[str], **options: Any) -> "subprocess.Popen[str]":
+        started.append(subprocess.Popen(command, text=True, **options))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()

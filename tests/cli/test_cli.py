@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from livestyle.evaluate.speed import bench
 from livestyle.image.io import load_image, save_image
 from livestyle.video.sources.open import open_source
 
+Start = Callable[..., "subprocess.Popen[str]"]
 COMMANDS = (
     "",
     "live",
@@ -86,37 +88,49 @@ def test_no_command_means_live() -> None:
     assert json.loads(done.stdout)["background"] == "blur"
 
 
-def test_ctrl_c_leaves_a_whole_file(tmp_path: Path) -> None:
+TELLS_FRAMES = """
+from unittest.mock import patch
+from livestyle.cli import main as cli
+from livestyle.video.sinks.clip import ClipSink
+send = ClipSink.send
+def sent(self, frame):
+    send(self, frame)
+    print("sent", flush=True)
+patch.object(ClipSink, "send", sent).start()
+cli.main()
+"""
+
+
+def test_ctrl_c_leaves_a_whole_file(tmp_path: Path, start: Start) -> None:
     out = tmp_path / "out.mp4"
-    command = [sys.executable, "-m", "livestyle", "live", "--source", "demo", "--sink", f"file:{out}"]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=HEADLESS)
-    assert running.stderr is not None
-    assert "demo ->" in running.stderr.readline()  # it is running
+    command = [sys.executable, "-c", TELLS_FRAMES, "live", "--source", "demo", "--background", "blur"]
+    running = start([*command, "--sink", f"file:{out}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=HEADLESS)
+    assert running.stdout is not None
+    for _ in range(3):
+        assert running.stdout.readline() == "sent\n"
     running.send_signal(signal.SIGINT)
-    assert running.wait(60) == 0
-    if out.exists():  # at least one frame was done
-        with open_source(str(out)) as source:
-            assert list(source)
-    assert not [p for p in tmp_path.iterdir() if "part" in p.name]
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    with open_source(str(out)) as source:
+        assert len(list(source)) >= 3
+    assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 
 
 STUCK_NET = """
-import ctypes, itertools, threading
+import ctypes, itertools
 from unittest.mock import patch
 from livestyle.cli import main as cli, running
 from livestyle.nets import openvino_net as engine
 from livestyle.render import filter
-calls, real, render, stuck = itertools.count(), engine.OpenVinoNet.__call__, filter.Filter.__call__, threading.Event()
+calls, real, render = itertools.count(), engine.OpenVinoNet.__call__, filter.Filter.__call__
 def call(self, images):
     if next(calls) < 30:
         return real(self, images)
-    stuck.set()
+    print("waits", flush=True)
     while True:
         ctypes.CDLL(None).pause()
-def rendered(self, *given):
-    if stuck.is_set():
-        print("waits", flush=True)
-    return render(self, *given)
+def rendered(self, frame, look, *_):
+    return render(self, frame, look)  # without the next frame: what is stuck is waited for
 for owner, name, value in (
     (engine.OpenVinoNet, "__call__", call), (filter.Filter, "__call__", rendered), (running, "STOP", 0.2)
 ):
@@ -125,10 +139,10 @@ cli.main()
 """
 
 
-def test_ctrl_c_ends_a_run_whose_net_is_stuck_and_keeps_its_clip(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_run_whose_net_is_stuck_and_keeps_its_clip(tmp_path: Path, start: Start) -> None:
     out = tmp_path / "out.mp4"
     command = [sys.executable, "-c", STUCK_NET, "live", "--source", "demo", "--sink", f"file:{out}", "--private"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=HEADLESS)
+    running = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=HEADLESS)
     assert running.stdout is not None
     assert running.stdout.readline() == "waits\n"
     running.send_signal(signal.SIGINT)

@@ -155,8 +155,9 @@ def same(one: list[dict[str, float]], two: list[dict[str, float]]) -> bool:
 def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
     whole = figures(short_training(tmp_path, "whole"))
     assert [row["images"] for row in whole] == [16 * (n + 1) for n in range(STEPS)]
-    code = f"import pathlib, test_train; test_train.short_training(pathlib.Path({str(tmp_path)!r}), 'killed', 9)"
-    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, timeout=120, check=False)
+    code = f"import pathlib, test_segmenter as t; t.short_training(pathlib.Path({str(tmp_path)!r}), 'killed', 9)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert same(figures(short_training(tmp_path, "killed")), whole[7:])
     one, two = (json.loads((tmp_path / runs / "unet.curves.json").read_text()) for runs in ("whole", "killed"))

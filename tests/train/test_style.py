@@ -122,7 +122,8 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(folder: Path) -> None:
     whole = losses_of(short_training(job_in(folder, "whole")))
     code = "import pathlib, test_style as t; "
     code += f"t.short_training(t.job_in(pathlib.Path({str(folder)!r}), 'killed'), die_after=9)"
-    killed = subprocess.run([sys.executable, "-c", code], cwd=HERE, timeout=120, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert_same(losses_of(short_training(job_in(folder, "killed"))), whole[7:])
 
@@ -407,7 +408,8 @@ def test_a_full_disk_is_said(folder: Path) -> None:
     code += f"job = t.job_in(pathlib.Path({str(folder)!r})); "
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
     code += "t.short_training(job)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=HERE, timeout=120, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, capture_output=True, text=True)
     assert "UserError" in done.stderr
     assert "tiny.safetensors cannot be written: " in done.stderr
     assert not list((folder / "runs").iterdir())

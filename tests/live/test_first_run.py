@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import HEADLESS
+from support.cli import HEADLESS, run_here
 
 from livestyle.config.settings import LiveSettings
 from livestyle.live import first_run as module
@@ -64,14 +64,16 @@ def frames_of(path: Path) -> int:
 
 
 def test_without_a_screen_the_demo_goes_into_a_clip(tmp_path: Path) -> None:
-    for name in ("livestyle-demo.mp4", "livestyle-demo-2.mp4"):
+    for name, words, frames in (
+        ("livestyle-demo.mp4", (), frames_of(DEMO)), ("livestyle-demo-2.mp4", ("--frames", "3"), 3),
+    ):  # fmt: skip
         done = subprocess.run(
-            [sys.executable, "-m", "livestyle"], cwd=tmp_path, env=HEADLESS | {"LIVESTYLE_CONFIG": "none"},
+            [sys.executable, "-m", "livestyle", *words], cwd=tmp_path, env=HEADLESS | {"LIVESTYLE_CONFIG": "none"},
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stderr.startswith(f"No window opens here: the demo goes into {name}.")
-        assert frames_of(tmp_path / name) == frames_of(DEMO)
+        assert frames_of(tmp_path / name) == frames
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -81,21 +83,18 @@ def test_without_a_screen_the_demo_goes_into_a_clip(tmp_path: Path) -> None:
         (("--sink", "window"), {}, "no screen"),
         (("--source", "demo"), {}, "no screen"),
         ((), {"LIVESTYLE_SINK": "window", "LIVESTYLE_SOURCE": "demo"}, "no screen"),
-        (("--sink", "window", "--sink", "virtual-camera:/dev/video99"), {}, ""),
+        (("--sink", "window", "--sink", "virtual-camera:/dev/video99"), {}, "no screen"),
         (("--private", "--source", "demo"), {}, "no screen"),
     ],
 )
 def test_what_was_asked_for_is_an_error_where_it_cannot_be(
-    words: tuple[str, ...], variables: dict[str, str], said: str, tmp_path: Path
+    words: tuple[str, ...], variables: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.toml").touch()
     if words[:1] == ("--sink",) and not Path("/dev/video0").exists():
         said = "no camera"
-    done = subprocess.run(
-        [sys.executable, "-m", "livestyle", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env=HEADLESS | {"LIVESTYLE_CONFIG": str(tmp_path / "empty.toml")} | variables, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 2
+    done = run_here("live", *words, code=2, LIVESTYLE_CONFIG=str(tmp_path / "empty.toml"), **variables)
     assert said in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["empty.toml"]
 

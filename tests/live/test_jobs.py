@@ -85,6 +85,12 @@ def wait_until_running(jobs: Jobs, number: int) -> Job:
     return jobs.find(number)
 
 
+def send(number: signal.Signals, job: Job) -> None:
+    """Send a signal to a job. To no process ID the tests themselves would get it."""
+    assert job.pid, job.state
+    os.kill(job.pid, number)
+
+
 def test_waiting_jobs_run_oldest_first_and_record_how_they_ended(jobs: Jobs, picture: Path) -> None:
     first = jobs.add(*copy_command(picture, "first.png"))
     broken = jobs.add(("photo", "gone.png", str(picture.with_name("never.png"))), picture.with_name("never.png"))
@@ -113,7 +119,7 @@ def test_a_killed_job_can_be_resumed_and_others_go_on(jobs: Jobs, picture: Path)
     jobs.run()  # a second runner ends at once
     assert jobs.find(1).pid == first.pid
     assert jobs.find(2).state == WAITING
-    os.kill(first.pid or 0, signal.SIGKILL)
+    send(signal.SIGKILL, first)
     runner.join(TIMEOUT_S)
     assert [job.state for job in jobs.all()] == [STOPPED, DONE]
     assert "signal 9" in jobs.find(1).note
@@ -133,12 +139,12 @@ def test_a_child_whose_runner_is_killed_goes_on_alone(jobs: Jobs, picture: Path)
     jobs.add(ENDLESS, picture)
     jobs.add(QUICK, picture)
     runner = subprocess.Popen([*RUNNER, str(jobs.folder)], stderr=subprocess.DEVNULL)
-    child = wait_until_running(jobs, 1).pid or 0
+    child = wait_until_running(jobs, 1)
     runner.kill()
     runner.wait()
     jobs.run()  # the child still holds the turn
     assert [job.state for job in jobs.all()] == [RUNNING, WAITING]
-    os.kill(child, signal.SIGKILL)
+    send(signal.SIGKILL, child)
     wait_for(lambda: jobs.find(1).state != RUNNING)
     assert jobs.find(1).state == STOPPED
     jobs.run()
@@ -184,7 +190,7 @@ def test_a_reused_process_id_is_not_mistaken_for_the_job(jobs: Jobs, picture: Pa
 def test_a_process_that_is_asked_to_end_has_stopped_and_is_not_done(jobs: Jobs, picture: Path) -> None:
     jobs.add(ENDLESS, picture)
     runner = start(jobs)
-    os.kill(wait_until_running(jobs, 1).pid or 0, signal.SIGTERM)
+    send(signal.SIGTERM, wait_until_running(jobs, 1))
     runner.join(TIMEOUT_S)
     assert jobs.find(1).state == STOPPED
 

@@ -58,6 +58,7 @@ ENDLESS = Limits()
 
 
 COLOUR = look_of(Settings(background="color:#804020"), "")
+QUICK = Settings(segmenter="kmeans")  # no network to load
 
 
 def go(
@@ -72,7 +73,7 @@ def go(
     """Run the driver, and return the report and the messages."""
     said: list[str] = []
     controls = controls or make_controls(COLOUR, privacy=Privacy(private or sink.info.is_call))
-    with filter or Filter(Settings()) as ready:
+    with filter or Filter(QUICK) as ready:
         preview = sink if isinstance(sink, Preview) else None
         session = Session(
             source, ready, sink, controls, limits, said.append, lambda _: None, snapshots=snapshots, preview=preview

@@ -11,6 +11,7 @@ import pytest
 from support.pictures import draw_card
 from support.server import server as server  # a fixture of several tests
 
+from livestyle.errors import has_package
 from livestyle.image.types import Image
 from livestyle.video.sources.open import open_source
 
@@ -23,6 +24,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one thread in each of several process
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden pictures anew")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files that are all about PyTorch, which they import, where it is missing or not wanted."""
+    if collection_path.suffix != ".py" or (has_package("torch") and "not torch" not in config.option.markexpr):
+        return None
+    return "pytestmark = pytest.mark.torch" in collection_path.read_text("utf-8") or None
 
 
 def pytest_unconfigure() -> None:

@@ -111,6 +111,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert is_here or name in {"runs/", "cost/"}, name
 
 
+@pytest.mark.readme
 def test_the_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     livestyle.run("demo", sinks=["file:talk.mp4"], background="none", frames=10)
@@ -124,6 +125,7 @@ def test_the_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "painted.mp4").exists()
 
 
+@pytest.mark.readme
 def test_the_rows_of_adding_things_work() -> None:
     page = (ROOT / "docs" / "adding-things.md").read_text("utf-8")
     blocks = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import" in block]

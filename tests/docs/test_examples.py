@@ -15,6 +15,7 @@ from livestyle.image.types import Image
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+pytestmark = pytest.mark.readme
 
 
 def run(folder: Path, *words: object, prefix: tuple[str, ...] = ()) -> str:

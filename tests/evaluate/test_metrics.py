@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
 
 from livestyle.evaluate.metrics import (
     accuracies,
@@ -95,6 +94,8 @@ def test_three_by_three_by_hand() -> None:
 
 @given(hnp.arrays(np.bool_, (2, 12, 9)))
 def test_the_scores_are_those_of_scikit_learn(both) -> None:  # type: ignore[no-untyped-def]
+    from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
+
     truth, found = both[0].ravel(), both[1].ravel()
     scores = accuracies(confusion(*both))
     jaccard = partial(jaccard_score, truth, found, labels=[False, True], zero_division=1.0)

@@ -4,16 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from support.pictures import draw_card
-from torch.utils.flop_counter import FlopCounterMode
 
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.speed import roofline as peak
 from livestyle.evaluate.speed.bench import BenchOptions, bench
 from livestyle.nets.engine import Engine, choose_engine
-from livestyle.nets.export.shipped import load_shipped
 from livestyle.nets.library import find_card, find_cards
 from livestyle.nets.openvino_net import import_openvino
 from livestyle.types import Stop
@@ -26,6 +23,11 @@ CPU = choose_engine("cpu")
 )
 def test_operations_are_those_that_torch_counts(card: object) -> None:
     """torch runs the float net, OpenVINO reads the shipped file: they may differ by what was folded, not by more."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from livestyle.nets.export.shipped import load_shipped
+
     shipped = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width)  # type: ignore[attr-defined]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shipped.net(torch.rand(1, 3, 96, 160))

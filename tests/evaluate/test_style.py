@@ -28,6 +28,8 @@ from livestyle.nets.library import find_card
 from livestyle.stills import reference as gatys
 from livestyle.stills.reference import Goal, Pastiche, measure, paint, painting_grams, set_goal
 
+pytestmark = pytest.mark.torch
+
 KEYS = [
     "style", "style_loss", "content_loss", "total_loss", "gatys_iterations", "images", "size", "loss_network",
     "reference",

@@ -63,6 +63,7 @@ def frames_of(path: Path) -> int:
         return sum(1 for _ in clip)
 
 
+@pytest.mark.readme
 def test_without_a_screen_the_demo_goes_into_a_clip(tmp_path: Path) -> None:
     for name, words, frames in (
         ("livestyle-demo.mp4", (), frames_of(DEMO)), ("livestyle-demo-2.mp4", ("--frames", "3"), 3),

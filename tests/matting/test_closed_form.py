@@ -11,13 +11,13 @@ from support.cli import livestyle
 from support.pictures import draw_card
 
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError
+from livestyle.errors import UserError, has_package
 from livestyle.image.io import save_image
 from livestyle.image.types import Image, Matte
 from livestyle.matting import closed_form as matting
 from livestyle.render.filter import Filter
 
-pytest.importorskip("pymatting")
+pytestmark = pytest.mark.skipif(not has_package("pymatting"), reason="needs pymatting")
 
 PERSON, ROOM = np.array((70.0, 40.0, 20.0)), np.array((150.0, 190.0, 210.0))
 

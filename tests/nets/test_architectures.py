@@ -20,6 +20,8 @@ from livestyle.nets.openvino_net import OpenVinoNet
 from livestyle.train.segmenter import ARCHS
 from livestyle.train.style import ARCHS as STYLES
 
+pytestmark = pytest.mark.torch
+
 KINDS = {name: "style" if name in STYLES else "segmenter" for name in NETS}
 IN_INT8 = ("unet", "deeplabv3plus")  # the costly convolutions of their ONNX
 NARROW = (16, 32, 64, 128, 128)  # of a loss network

@@ -29,6 +29,8 @@ from livestyle.nets.library import find_cards
 from livestyle.render.stylizer import load_style
 from livestyle.train.publish import MIN_INT8_PSNR_DB, least_psnr, publish
 
+pytestmark = pytest.mark.torch
+
 PACKAGE = Path(__file__).parents[2] / "models"
 STYLES = find_cards("style", PACKAGE)
 

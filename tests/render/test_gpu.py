@@ -32,6 +32,8 @@ from livestyle.render.kinds import Scene, register, unregister
 from livestyle.render.temporal import Motion, PaintingHistory
 from livestyle.video.sources.open import open_source
 
+pytestmark = pytest.mark.torch
+
 STYLES = list(find_cards("style"))
 SIZES = [(160, 90), (161, 91), (97, 64), (5, 3), (1, 1)]
 
@@ -131,9 +133,11 @@ LOOKS: list[dict[str, object]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def ready():  # type: ignore[no-untyped-def]
-    with Filter(settings("torch:cpu")) as filter:
+@pytest.fixture(scope="module", params=["torch:cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def ready(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    with Filter(settings(request.param)) as filter:
         yield filter
 
 

@@ -21,6 +21,8 @@ from livestyle.nets.library import find_card
 from livestyle.render.stylizer import NET_SIGNATURES, load_style, style_card
 from livestyle.train.style import ARCHS
 
+pytestmark = pytest.mark.torch
+
 PIXELS = 640 * 360
 
 

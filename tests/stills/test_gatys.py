@@ -24,6 +24,8 @@ from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import PRESETS, Recipe, recipe_from, scales_of
 from livestyle.stills.style_images import match_colors, parse_blend, style_pictures
 
+pytestmark = pytest.mark.torch
+
 COMPACT = Path("compact")
 
 

@@ -11,6 +11,8 @@ from livestyle.stills import memory
 from livestyle.stills.memory import MEMORY_SHARE, fit_memory, free_bytes, needed_bytes
 from livestyle.stills.recipe import Recipe, scales_of
 
+pytestmark = pytest.mark.torch
+
 GB = 10**9
 OURS = 800_000_000  # bytes of the program with PyTorch and VGG-19
 

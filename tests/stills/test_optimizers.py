@@ -29,6 +29,8 @@ from livestyle.stills.masked_loss import (
 from livestyle.stills.optimizers import OPTIMIZERS, Lbfgs, PictureOptimizer
 from livestyle.stills.reference import painting_grams, set_goal
 
+pytestmark = pytest.mark.torch
+
 TINY, SIDE = (8, 8, 12, 12, 12), 64
 IMAGE = draw_card(SIDE, SIDE)
 STRIPES = np.ascontiguousarray(np.tile((np.arange(SIDE) // 4 % 2 * 200).astype(np.uint8)[:, None, None], (1, SIDE, 3)))

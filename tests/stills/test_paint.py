@@ -7,6 +7,8 @@ import pytest
 from livestyle.nets.fetch import silent_progress
 from livestyle.stills.paint import stoppable
 
+pytestmark = pytest.mark.torch
+
 
 def test_a_download_ends_once_the_run_is_stopped() -> None:
     stop = Event()

@@ -46,6 +46,8 @@ from livestyle.train import narrow_network as narrow
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
 
+pytestmark = pytest.mark.torch
+
 TINY, TINIER = (8, 8, 12, 12, 12), (4, 6, 8, 8, 8)  # widths of a teacher and of what is distilled from it
 
 

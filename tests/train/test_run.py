@@ -15,6 +15,8 @@ pytest.importorskip("torch")
 
 from livestyle.train import run
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.mark.parametrize(("teacher", "quick"), [("", "the compact network"), ("another style", None)])
 def test_a_style_begins_with_the_compact_network_or_a_teacher(

@@ -31,6 +31,8 @@ from livestyle.train.checkpoint import load_checkpoint, save_checkpoint
 from livestyle.train.loop import Clock, TrainingStatus, one_cycle
 from livestyle.train.publish import load_trained
 
+pytestmark = pytest.mark.torch
+
 NARROW = (16, 32, 64, 128, 128)  # widths of a published quarter of VGG-19, from which segmenters start
 
 

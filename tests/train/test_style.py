@@ -39,6 +39,8 @@ from livestyle.train.publish import load_trained, publish, reserve
 from livestyle.train.ranks import Ranks, joined
 from livestyle.train.style import QUICK_SHARE, TEACHER_SHARE, StyleTraining, load_painting, train_style
 
+pytestmark = pytest.mark.torch
+
 HERE = Path(__file__).parent
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from support.pictures import draw_card
 from support.server import server as server  # a fixture of several tests
 
@@ -15,6 +16,8 @@ from livestyle.errors import has_package
 from livestyle.image.types import Image
 from livestyle.video.sources.open import open_source
 
+settings.register_profile("suite", deadline=None, max_examples=40)  # on a slow machine nothing fails for its time
+settings.load_profile("suite")
 # Whoever runs the tests may have a config, a last look, jobs and running filters of their own.
 OWN = tempfile.TemporaryDirectory(prefix="livestyle-", ignore_cleanup_errors=True)
 os.environ |= {"LIVESTYLE_CONFIG": "none", "XDG_RUNTIME_DIR": OWN.name, "XDG_STATE_HOME": f"{OWN.name}/state"}

@@ -1,5 +1,6 @@
 """The parser of looks, and the actions."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_files_must_be_there(kind: str, card: Path) -> None:
     "text", ["", "color:red", "color:", "blur:x", "blur:2", "bokeh:2", "a+b@3", "a+", "none:1", "image:", "a b"]
 )
 def test_bad_looks_are_refused(text: str) -> None:
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=rf"look '{re.escape(text)}'"):
         parse_plane(text)
 
 

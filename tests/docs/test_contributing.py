@@ -12,7 +12,9 @@ NAMED = re.compile(r"\]\((?!https:)([^)]+)\)|`((?:\.ci|\.github|docs|livestyle|m
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CODE_OF_CONDUCT.md", ".github/pull_request_template.md"])
 def test_every_file_that_is_named_exists(page: str) -> None:
     file = ROOT / page
-    for link, path in NAMED.findall(file.read_text("utf-8")):
+    found = NAMED.findall(file.read_text("utf-8"))
+    assert found
+    for link, path in found:
         assert (file.parent / link if link else ROOT / path).exists(), link or path
 
 

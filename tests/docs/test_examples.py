@@ -1,11 +1,13 @@
 """Every example runs as a user would run it, on the demo clip."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,9 +69,24 @@ def test_a_sink_of_ones_own_gets_every_frame(tmp_path: Path) -> None:
     assert all(0 < float(mean) < 255 for _, mean in rows)
 
 
+def test_a_webcam_loop_shows_painted_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it hands to OpenCV's window."""
+    clip, shown = Path(livestyle.__file__).parent / "demo.mp4", list[Image]()
+    monkeypatch.setattr(cv2, "imshow", lambda name, bgr: shown.append(bgr.copy()))
+    monkeypatch.setattr(cv2, "waitKey", lambda delay: -1)
+    monkeypatch.setattr(sys, "argv", ["webcam.py", str(clip), "3"])
+    runpy.run_path(str(EXAMPLES / "webcam.py"), run_name="__main__")
+    capture = cv2.VideoCapture(str(clip))
+    frames = [capture.read()[1] for _ in range(3)]
+    assert len(shown) == 3
+    for frame, image in zip(frames, shown, strict=True):
+        assert np.abs(frame[:100, :150].astype(int) - image[:100, :150]).mean() > 10  # the room
+        assert np.abs(frame[130:200, 305:355].astype(int) - image[130:200, 305:355]).mean() < 8  # the face
+
+
 @pytest.mark.window
 @pytest.mark.skipif(not shutil.which("xvfb-run"), reason="needs Xvfb")
-def test_a_webcam_loop_shows_painted_frames(tmp_path: Path) -> None:
+def test_a_webcam_loop_opens_a_window(tmp_path: Path) -> None:
     clip = Path(livestyle.__file__).parent / "demo.mp4"
     run(tmp_path, EXAMPLES / "webcam.py", clip, 3, prefix=("xvfb-run", "-a"))
 

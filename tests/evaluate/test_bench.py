@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,10 +19,20 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.charts import draw_baseline
 from livestyle.evaluate.speed import baseline as naive
+from livestyle.evaluate.speed import cores, jpeg_frames
 from livestyle.evaluate.speed.baseline import RANDOM, STAGES, Baseline, Timings
 from livestyle.evaluate.speed.bench import BenchOptions, bench, compare, merge
-from livestyle.evaluate.speed.cores import OtherLoad, allowed_cores, limited_to, occupied
-from livestyle.evaluate.speed.jpeg_frames import MIN_FRAMES, JpegFrames, decode, encode, load_jpegs, there_and_back
+from livestyle.evaluate.speed.cores import OtherLoad, allowed_cores, idle_seconds, limited_to, occupied
+from livestyle.evaluate.speed.jpeg_frames import (
+    MIN_FRAMES,
+    Jpeg,
+    JpegFrames,
+    decode,
+    encode,
+    load_jpegs,
+    there_and_back,
+)
+from livestyle.image.types import Image
 from livestyle.live.report import Report
 from livestyle.types import Stop
 
@@ -50,33 +58,63 @@ def test_frames_are_the_clips_own_as_a_webcam_sends_them() -> None:
     assert len(load_jpegs("demo", (32, 18))) == 120
 
 
-def test_a_camera_sends_no_frame_early() -> None:
-    start = time.monotonic()
-    frames = list(islice(JpegFrames([encode(draw_card(16, 16))], (16, 16), pace=100), 5))
-    assert [frame.time >= index / 100 for index, frame in enumerate(frames)] == [True] * 5
-    assert all(frame.captured >= start + frame.time for frame in frames)
+class Clock:
+    """A clock that moves while somebody sleeps, and 4 ms while a frame is decoded."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def decode(self, jpeg: Jpeg) -> Image:
+        self.now += 0.004
+        return decode(jpeg)
 
 
-def test_frames_end_after_their_time_but_for_the_least() -> None:
-    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), seconds=0))) == MIN_FRAMES
-    assert len(list(JpegFrames([encode(draw_card(16, 16))], (16, 16), pace=50, seconds=0.1))) in {MIN_FRAMES, 4, 5}
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(jpeg_frames, "time", clock)
+    monkeypatch.setattr(jpeg_frames, "decode", clock.decode)
+    return clock
+
+
+JPEG = encode(draw_card(16, 16))
+
+
+def test_a_camera_sends_frames_at_its_pace_and_latency_counts_from_before_the_decoding(clock: Clock) -> None:
+    frames = list(islice(JpegFrames([JPEG], (16, 16), pace=100), 5))
+    assert [frame.time for frame in frames] == pytest.approx([index / 100 for index in range(5)])
+    assert [frame.captured for frame in frames] == pytest.approx([100 + index / 100 for index in range(5)])
+    without = next(iter(JpegFrames([JPEG], (16, 16))))
+    assert clock.now - without.captured == pytest.approx(0.004)
+
+
+def test_frames_end_after_their_time_but_for_the_least(clock: Clock) -> None:
+    for pace, seconds, count in ((None, 0, MIN_FRAMES), (None, 0.1, 25), (50, 0.099, 5)):
+        assert len(list(JpegFrames([JPEG], (16, 16), pace=pace, seconds=seconds))) == count
+
+
+def test_the_load_of_other_processes_is_what_neither_idled_nor_was_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"monotonic": 10.0, "process_time": 5.0, "idle": 100.0}
+    times = {name: lambda name=name: now[name] for name in ("monotonic", "process_time")}
+    monkeypatch.setattr(cores, "time", SimpleNamespace(**times))
+    monkeypatch.setattr(cores, "idle_seconds", lambda: now["idle"])
+    monkeypatch.setattr(cores, "allowed_cores", lambda: [0, 1])
+    others = OtherLoad()
+    now |= {"monotonic": 12.0, "process_time": 6.0, "idle": 101.0}  # of four seconds one was ours, and one nobody's
+    assert others.share() == 0.5
+    now["idle"] = None  # type: ignore[assignment]
+    assert others.share() is None
 
 
 @on_linux
-def test_other_processes_are_told() -> None:
-    others = OtherLoad()
-    end = time.process_time() + 0.2
-    while time.process_time() < end:
-        pass
-    assert 0 <= (others.share() or 0.0) <= 1
-    with patch("livestyle.evaluate.speed.cores.idle_seconds", lambda: None):
-        assert OtherLoad().share() is None
-
-
-def test_latency_counts_from_before_the_decoding() -> None:
-    before = time.monotonic()
-    frame = next(iter(JpegFrames([encode(draw_card(640, 480))], (640, 480))))
-    assert before <= frame.captured < time.monotonic()
+def test_the_system_says_how_long_cores_idled() -> None:
+    assert (idle_seconds() or 0.0) > 0
 
 
 @on_linux

@@ -266,7 +266,7 @@ def test_recordings_that_fail_while_others_start_never_stop_the_newest() -> None
 def test_controls_start_with_the_default_style() -> None:
     controls = open_controls(Settings())
     assert controls.look.background.text in controls.gallery.names
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="color:nope"):
         open_controls(Settings(person="color:nope"))
 
 
@@ -289,5 +289,5 @@ def test_any_text_is_done_or_refused_with_a_user_error(text: str) -> None:
 
 def test_digits_other_than_0_to_9_are_refused() -> None:
     for text in ("①", "²", "style ²"):
-        with pytest.raises(UserError):
+        with pytest.raises(UserError, match=f"no (action|style) '{text[-1]}'"):
             make_controls(Look(NONE), Gallery(("alpha",))).press(text)

@@ -159,13 +159,13 @@ def test_on_demand_the_camera_is_on_while_somebody_watches_or_records(tmp_path: 
 
 
 def test_a_lasting_fault_ends_the_call() -> None:
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="segmenter broke"):
         go(Cards(), Collect(is_call=True), filter=Faulty(range(5, 10**9)))
 
 
 def test_outside_a_call_a_fault_ends_the_run_at_once() -> None:
     sink = Collect()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="segmenter broke"):
         go(Cards(), sink, filter=Faulty(range(5, 10**9)))
     assert len(sink.frames) == 5 < MAX_FAILED_FRAMES
 

@@ -219,7 +219,7 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
 
     def segment(image: Image) -> Matte:
         if next(calls) == 1:
-            raise RuntimeError
+            raise RuntimeError("on purpose")
         return np.zeros((24, 32), np.float32)
 
     def linger() -> None:
@@ -229,7 +229,7 @@ def test_a_frame_that_failed_leaves_nothing_to_the_next() -> None:
     with Filter(Settings()) as filter:
         filter.matting = Matting(segment)
         filter(frame(0), COLOUR)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(RuntimeError, match="on purpose"):
             filter(frame(1), COLOUR)
         assert not filter._mattes._newest
         filter._current = Pending(frame(1), COLOUR, None, filter._pool.submit(linger))  # type: ignore[arg-type]

@@ -128,5 +128,7 @@ def test_a_last_look_is_not_used_if_a_style_is_missing_or_it_shows_the_room(
 
 def test_a_folder_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    monkeypatch.delenv("LIVESTYLE_CONFIG")
     monkeypatch.setattr(reload_module, "last_file", lambda: tmp_path / "file" / "last.json")
     save_last(Look(parse_plane("blur")))
+    assert load_last() == {}

@@ -1,5 +1,6 @@
 """Portraits as each collection lays them out, and what happens where some are broken: one reader for all commands."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,9 @@ def test_faulty_pairs_are_named_once_and_left_out(tmp_path: Path) -> None:
 def test_a_pair_cut_short_is_an_error(tmp_path: Path, lay: Lay, broken: str) -> None:
     lay(tmp_path, "a")
     pair = list_pairs(tmp_path)[0]
-    cut(getattr(pair, broken))
-    with pytest.raises(UserError):
+    file = getattr(pair, broken)
+    cut(file)
+    with pytest.raises(UserError, match=re.escape(str(file))):
         read_pair(pair)
 
 

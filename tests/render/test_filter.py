@@ -131,7 +131,7 @@ def test_any_size_comes_back_whole(ready: Filter, person: Image, size: tuple[int
 
 @pytest.mark.parametrize("flags", [{"quality": "ultra"}, {"device": "tpu"}, {"segmenter": "nobody"}])
 def test_bad_settings_get_one_sentence(flags: dict[str, str]) -> None:
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=rf"There is no \w+ '{next(iter(flags.values()))}'"):
         Filter(Settings(**flags))  # type: ignore[arg-type]
 
 

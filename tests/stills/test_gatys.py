@@ -168,8 +168,8 @@ def test_a_result_tells_how_it_was_made(paint: Run, painting: Path, tmp_path: Pa
 def test_the_curve_is_drawn(paint: Run, painting: Path, tmp_path: Path) -> None:
     paint({"person": painting}, curve=tmp_path / "curve.png")
     assert load_image(tmp_path / "curve.png").shape == (400, 600, 3)
-    for wrong in (tmp_path / "curve.jpg", tmp_path / "gone" / "curve.png"):
-        with pytest.raises(UserError):
+    for wrong, words in ((tmp_path / "curve.jpg", "is no PNG"), (tmp_path / "gone" / "curve.png", "no folder .*gone")):
+        with pytest.raises(UserError, match=words):
             check_curve(wrong)
 
 

@@ -95,8 +95,11 @@ def test_a_place_in_pixels_or_shares() -> None:
     pixels = place(cutout, painting(), Placement(30, 20, 100))
     assert pixels == Box(30, 20, 30 + round(wide * 100 / high), 120)
     assert place(cutout, painting(), Placement(0.1, 0.1, 0.5)) == pixels
-    for where in (Placement(x=400), Placement(y=-300, height=50), Placement(height=0.001), Placement(height=-5)):
-        with pytest.raises(UserError):
+    for where, words in (
+        (Placement(x=400), "outside"), (Placement(y=-300, height=50), "outside"),
+        (Placement(height=0.001), "height of 0.001"), (Placement(height=-5), "height of -5"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=words):
             place(cutout, painting(), where)
 
 

@@ -221,7 +221,7 @@ def test_a_virtual_camera_is_even_gets_copies_and_is_freed(fake: None, machine: 
     assert (sink._camera.images[-1] == draw_card(65, 47)[:46, :64]).all()
     assert sink._camera.closed
     assert machine.freed == ["/dev/video10"]
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="/dev/video4"):
         open_sink("virtual-camera:OBS", Stream((64, 48), 25))
 
 

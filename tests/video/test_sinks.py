@@ -1,5 +1,6 @@
 """Contract over every sink; clips that are whole or not there."""
 
+import re
 import resource
 from dataclasses import Field, fields
 from pathlib import Path
@@ -43,9 +44,16 @@ def test_several_sinks_at_once(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "b.mkv"}
 
 
-@pytest.mark.parametrize("text", ["", "bogus", "file", "file:", "file:a.xyz", "file:no/such/folder/a.mp4", "file:."])
-def test_bad_sinks_get_one_sentence(text: str) -> None:
-    with pytest.raises(UserError):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no sink ''"), ("bogus", "no sink 'bogus'"), ("file", "no sink 'file'"), ("file:", "no sink 'file:'"),
+        ("file:a.xyz", "a.xyz does not say"), ("file:no/such/folder/a.mp4", "no folder no/such/folder"),
+        ("file:.", ". does not say"),
+    ],
+)  # fmt: skip
+def test_bad_sinks_get_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(UserError, match=re.escape(words)):
         open_sinks(parse_sinks(["null", text]), Stream(SIZE, 25), is_live=False)
 
 
@@ -56,15 +64,15 @@ def test_every_kind_of_sink_is_named_in_the_error() -> None:
 
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+    with pytest.raises(RuntimeError, match="on purpose"), ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
         for frame in frames():
             sink.send(frame)
-        raise RuntimeError
+        raise RuntimeError("on purpose")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_was_recorded_until_the_camera_went_away_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(UserError), ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
+    with pytest.raises(UserError, match="is gone"), ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:
         for frame in frames(5):
             sink.send(frame)
         raise UserError("The camera is gone.")

@@ -230,7 +230,7 @@ def test_a_comparison_that_is_ended_tells_of_whole_rounds(monkeypatch: pytest.Mo
         (["--against", "theirs"], "theirs"),
         (["--against", "naive", "--pace", "30"], "--pace"),
         (["--against", "naive", "--model-file", "gone.tflite"], "gone.tflite"),
-        (["--chart", "c.png"], "--against naive"),
+        (["--chart", "c.png"], "--against"),
         (["--against", "naive", "--chart", "none/c.png"], "none"),
         (["--cores", "1000000"], "1000000 cores"),
         (["--busy-cores", "1000000"], "1000000 cores"),

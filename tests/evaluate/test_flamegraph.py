@@ -40,10 +40,10 @@ def test_work_counts_and_waiting_does_not() -> None:
     spent = time.process_time() - start
     over.set()
     waiter.join()
-    work = sum(seconds for stack, seconds in sampler.costs.items() if "segment.refine" in stack)
+    work = sum(seconds for stack, seconds in sampler.costs.items() if "refine.refine" in stack)
     assert 0 < work <= sum(sampler.costs.values()) <= spent + 0.1  # what the sampler itself and others took is left out
-    lines = [stack[-1] for stack in sampler.costs if "segment.refine" in stack]
-    assert any(line in (Path(flame.PACKAGE) / "segment.py").read_text("utf-8") for line in lines)
+    lines = [stack[-1] for stack in sampler.costs if "refine.refine" in stack]
+    assert any(line in (Path(flame.PACKAGE) / "matting" / "refine.py").read_text("utf-8") for line in lines)
 
 
 def test_short_work_is_not_told_as_waiting() -> None:
@@ -108,5 +108,5 @@ def test_a_profile_of_a_bench(tmp_path: Path) -> None:
     assert sum(row["share"] for row in told["profile"]) > 0.5
     drawn = (tmp_path / "f.svg").read_text("utf-8")
     assert "of unet" in drawn
-    assert "live.drive" in drawn
-    assert "flame." not in drawn
+    assert "driver.Session.run" in drawn or "driver.run" in drawn  # Python 3.10 knows no qualified names
+    assert "flamegraph." not in drawn

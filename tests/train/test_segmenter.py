@@ -209,7 +209,7 @@ def test_pictures_that_break_while_training_are_named(tmp_path: Path, perceptual
 def test_with_nothing_left_training_ends_with_a_sentence(tmp_path: Path) -> None:
     for workers in (0, 1):
         batches = segmenter.Batches(data.Scenes([], []), ((64, 64),), seed=0)
-        with pytest.raises(UserError, match=r"^None of the training pictures can be read\. Check"):
+        with pytest.raises(UserError, match=r"^None of the training pictures can be read\. Give other folders"):
             next(segmenter.load_batches(batches, 0, workers, print))
 
 

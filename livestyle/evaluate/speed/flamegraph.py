@@ -26,7 +26,7 @@ from livestyle.nets.openvino_net import openvino_core
 SAMPLE_INTERVAL_S = 0.001
 PACKAGE = str(Path(livestyle.__file__).parent)
 THREADS_FOLDER = Path("/proc/self/task")
-DRIVER = "driver.Session.run"  # its callers are left out, because they are the same for all
+DRIVER = ("driver.Session.run", "driver.run")  # with and without qualified names (Python 3.10); its callers are left out, because they are the same for all
 NATIVE, WAITING = "threads of libraries", "threads that wait"
 NET = "OpenVINO"
 LAYER_RUNS = 8
@@ -118,7 +118,7 @@ def stack_of(frame: FrameType) -> Stack:
         elif code.co_filename.startswith(PACKAGE):
             name = getattr(code, "co_qualname", code.co_name).replace("<locals>.", "")
             calls.append(f"{Path(code.co_filename).stem}.{name}")
-            if calls[-1] == DRIVER:
+            if calls[-1] in DRIVER:
                 break
             if not line and NET not in calls:
                 line = linecache.getline(code.co_filename, current.f_lineno).strip()

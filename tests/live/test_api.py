@@ -51,7 +51,7 @@ def test_a_single_picture_and_the_frames_of_a_clip_are_painted(person: Image) ->
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"backgroud": "blur"}, "background"),
+        ({"backgroundd": "blur"}, "background"),
         ({"background": "stary_night"}, "starry_night"),
         ({"segmenter": "unett"}, "unet"),
         ({"quality": "bests"}, "best"),

@@ -26,7 +26,7 @@ from livestyle.nets.openvino_net import openvino_core
 SAMPLE_INTERVAL_S = 0.001
 PACKAGE = str(Path(livestyle.__file__).parent)
 THREADS_FOLDER = Path("/proc/self/task")
-DRIVER = ("driver.Session.run", "driver.run")  # with and without qualified names (Python 3.10); its callers are left out, because they are the same for all
+DRIVER = ("driver.Session.run", "driver.run")  # as Python 3.11 and 3.10 name it; its callers are left out
 NATIVE, WAITING = "threads of libraries", "threads that wait"
 NET = "OpenVINO"
 LAYER_RUNS = 8

@@ -88,6 +88,9 @@ def trouble(name: str) -> tuple[str, str]:
     if path and os.path.exists(path) and not wanted:
         paths = ", ".join(device.path for device in made)
         return f"{path} is no virtual camera.", f"Choose from: {paths}." if made else f"Make one: {MODPROBE}"
+    if name and wanted:
+        problem = f"The virtual camera {wanted[0].path} takes no pictures: another program may hold it."
+        return problem, f"Close that, or run: {RELOAD}"
     problem = f"There is no virtual camera{name and ' '}{name} to write to."
     if MODULE.exists():
         return problem, f"Make one: {RELOAD}"

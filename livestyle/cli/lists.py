@@ -42,7 +42,7 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
         f"Training data{'' if len(names) == len(rows) else ' of ' + ', '.join(names)}: {data}"
         for data, names in terms.items() if data
     ]  # fmt: skip
-    columns = [key for key in rows[0] if key not in {"default", "data"}]
+    columns = [key for key in rows[0] if key not in {"default", "data", "painting"}]
     starred = [row | {"name": row["name"] + " *" * row.get("default", False)} for row in rows]
     show([{key: str(row[key]) for key in columns} for row in starred], notes=notes, align="left")
 
@@ -52,6 +52,13 @@ def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:
 
     shown = ("name", "title", "default", "license", "source", "data")
     return [{key: getattr(card, key) for key in shown} for card in find_cards(kind, models).values()]
+
+
+def _styles(models: Path | None) -> list[dict[str, Any]]:
+    from livestyle.nets.library import find_cards
+
+    cards = find_cards("style", models)
+    return [row | {"painting": cards[row["name"]].painting} for row in _cards("style", models)]
 
 
 def _segmenters(models: Path | None) -> list[dict[str, Any]]:
@@ -93,7 +100,7 @@ def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
 
 
 LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
-    "styles": lambda models: _cards("style", models), "segmenters": _segmenters,
+    "styles": _styles, "segmenters": _segmenters,
     "loss-networks": lambda models: _cards("loss-network", models), "cameras": _camera_rows,
     "microphones": _microphone_rows, "sinks": _sink_rows,
 }  # fmt: skip

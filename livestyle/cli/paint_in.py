@@ -16,7 +16,7 @@ from livestyle.types import Display, Stop
 
 @app.command(
     "paint-in",
-    epilog="""Examples: livestyle paint-in me.jpg starry_night.jpg me_there.jpg  |
+    epilog="""Examples: livestyle paint-in me.jpg starry_night me_there.jpg  |
     livestyle paint-in me.jpg wheat_field.jpg out.png --x 0.6 --height 0.5 --blend poisson --auto-light  |
     livestyle paint-in me.jpg my_painting.jpg out.png --style great_wave""",
 )
@@ -25,7 +25,10 @@ from livestyle.types import Display, Stop
 )  # fmt: skip
 def paint_in_(
     portrait: Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a person.")],
-    painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="The picture to be in.")],
+    painting: Annotated[
+        Path,
+        typer.Argument(metavar="PAINTING", help="The picture to be in, or a style, which stands for its painting."),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, of the painting's size.")],
     asked: PaintInSettings,
     settings: Settings,

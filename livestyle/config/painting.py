@@ -19,7 +19,7 @@ class PaintingSettings:
     method: str = row(
         "fast",
         "fast: feed-forward; gatys: by optimisation, in minutes, in the style of any picture: a LOOK is then "
-        "none or the file of a painting.",
+        "none, the file of a painting, or a style for its painting.",
         choices=("fast", "gatys"),
     )
     preset: str = row("masked", "masked (masks in the loss, coarse to fine), gatys2016 or background2017.", panel=PANEL)

@@ -87,7 +87,7 @@ class LiveSettings:
         choices="microphones",
     )
     gatys_style: Path | None = row(
-        None, "What the key g paints from: the shipped styles come without their paintings.", "PICTURE"
+        None, "What the key g paints from where a style has no painting on this machine.", "PICTURE"
     )
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 

@@ -14,12 +14,11 @@ import platformdirs
 from livestyle.config.look import Look, Plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError, need_torch
-from livestyle.files import sha256
 from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.jobs import Jobs
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_painting
 from livestyle.video.worker import Worker
 
 MAX_QUEUED_STILLS = 3  # 8 MB each at 1280x720
@@ -232,16 +231,10 @@ def look_to_paint(plane: Plane, default: Path | None, models: Path | None) -> st
 
 
 def style_image_of(style: str, default: Path | None, models: Path | None) -> Path:
-    """Return the picture that a style was trained from, if it is unchanged on this machine, else the default."""
-    card = find_cards("style", models).get(style)
-    digest = card.figures.get("painting_sha256") if card else None
-    with suppress(OSError):  # the source may be any text
-        if card and digest and Path(card.source).is_file() and sha256(Path(card.source)) == digest:
-            return Path(card.source).absolute()
-    if default is None:
-        raise UserError(
-            f"The painting of '{style}' is not on this machine.",
-            "Set gatys-style to a picture to paint from.",
-            "gatys_style",
-        )
+    """Return the picture of a style's painting, if it is on this machine, else the default."""
+    try:
+        return find_painting(style, models)
+    except UserError as error:
+        if default is None:
+            raise UserError(error.problem, "Set gatys-style to a picture to paint from.", "gatys_style") from None
     return default.absolute()

@@ -37,6 +37,7 @@ class Card:
         width: multiplier of the network's channels.
         default: whether it is used where no name is given.
         painting_sha256: of a style, the SHA-256 of the picture that it was made from; "" where that is not known.
+        painting: of a style, a picture of its painting beside the card: PAINTING_FACTS, in words; {} for none.
         folder: of the files; None in the written card.
     """
 
@@ -55,6 +56,7 @@ class Card:
     width: float = 1.0
     default: bool = False
     painting_sha256: str = ""
+    painting: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
 
     def path(self, suffix: str) -> Path:
@@ -68,10 +70,22 @@ class Card:
                 return verify_file(self.folder / name, digest)
         raise UserError(f"The {self.kind} '{self.name}' has no {suffix} file.", "Choose another device or model.")
 
+    def painting_file(self) -> Path | None:
+        """Return the picture of its painting that lies beside the card, its SHA-256 verified; None where there is none.
 
+        Raises:
+            UserError: it is missing or altered.
+        """
+        if not self.painting or self.folder is None:
+            return None
+        return verify_file(self.folder / self.painting["file"], self.painting["sha256"])
+
+
+# Of a painting: its file and that file's digest, and why the picture may be passed on.
+PAINTING_FACTS = ("file", "sha256", "title", "artist", "year", "source", "public_domain")
 FIELD_TYPES: dict[str, Any] = {
-    "files": dict, "figures": dict, "multiple": int, "pixels": int, "width": (int, float), "default": bool,
-    "folder": Path,
+    "files": dict, "figures": dict, "painting": dict, "multiple": int, "pixels": int, "width": (int, float),
+    "default": bool, "folder": Path,
 }  # fmt: skip
 FIELD_BOUNDS = {"multiple": (1, 256), "pixels": (0, 1 << 24), "width": (1 / 64, 4)}
 
@@ -151,10 +165,13 @@ def check_card(card: Card) -> None:
         value, known = getattr(card, one.name), FIELD_TYPES.get(one.name, str)
         if not isinstance(value, known) or (isinstance(value, bool) and known is not bool):
             raise ValueError(f"its {one.name} is of another type")
-    words = [card.name, card.kind, card.title, card.net, *card.files, *card.figures]
+    words = [card.name, card.kind, card.title, card.net, *card.files, *card.figures, *card.painting.values()]
     if card.kind not in KIND_FOLDERS or not all(isinstance(word, str) and word.isprintable() for word in words):
         raise ValueError("it holds what no card may hold")
-    for name, digest in card.files.items():
+    if card.painting and card.painting.keys() != set(PAINTING_FACTS):
+        raise ValueError(f"its painting has not just {', '.join(PAINTING_FACTS)}")
+    beside = {**card.files, **({card.painting["file"]: card.painting["sha256"]} if card.painting else {})}
+    for name, digest in beside.items():
         if not 0 < len(name) < 200 or name.startswith(".") or any(sign in name for sign in "/\\:"):
             raise ValueError(f"it names {printable(name[:40])}, which is not beside it")
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):

@@ -3,11 +3,13 @@
 import difflib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from livestyle.errors import UserError
+from livestyle.files import sha256
 from livestyle.nets.card import KIND_FOLDERS, Card, load_card
 
 
@@ -69,3 +71,19 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
         hint = f"Near it: {', '.join(near)}; all: livestyle list {KIND_FOLDERS[kind]}."
         raise UserError(f"There is no {kind} '{name}'.", hint)
     return cards[name]
+
+
+def find_painting(style: str, models: Path | None = None) -> Path:
+    """Return the picture of a style's painting: the one beside its card, or else the one that it was trained from.
+
+    Raises:
+        UserError: there is no such style, its picture is damaged, or none is on this machine.
+    """
+    card = find_card("style", style, models)
+    shipped = card.painting_file()
+    if shipped is not None:
+        return shipped
+    with suppress(OSError):  # the source may be any text
+        if Path(card.source).is_file() and sha256(Path(card.source)) == card.painting_sha256:
+            return Path(card.source).absolute()
+    raise UserError(f"The painting of '{style}' is not on this machine.", "Give the file of a painting.")

@@ -51,9 +51,9 @@ class Result:
 
 
 def shipped_style(painting: Path, models: Path | None = None) -> str | None:
-    """Return the style that was trained on this very file; None where there is none."""
-    digest = sha256(painting)
-    return next((name for name, card in find_cards("style", models).items() if card.painting_sha256 == digest), None)
+    """Return the style that was trained on this very file, or that ships it; None where there is none."""
+    digest, cards = sha256(painting), find_cards("style", models)
+    return next((n for n, c in cards.items() if digest in (c.painting_sha256, c.painting.get("sha256"))), None)
 
 
 def is_picture(path: Path) -> bool:

@@ -9,6 +9,7 @@ from livestyle.errors import need_torch
 from livestyle.image.io import load_srgb, save_image
 from livestyle.stills import paint_in
 from livestyle.stills.placement import Placement
+from livestyle.stills.style_images import painting_named
 from livestyle.types import Display, Stop
 
 
@@ -19,7 +20,8 @@ def paint_in_files(
     """Paint the person of a portrait into a painting.
 
     Args:
-        portrait, painting: the pictures; target: the result, of the painting's size.
+        portrait: a picture; painting: a picture, or the name of a style that has one.
+        target: the result, of the painting's size.
         asked: how to paint; settings: device, models, segmenter.
         stop: ends an optimization after the present iteration.
         display: shows the progress.
@@ -30,6 +32,7 @@ def paint_in_files(
     Raises:
         UserError: something cannot be read or written, or the portrait shows nobody.
     """
+    painting = painting_named(str(painting), settings.models)
     paint_in.check(portrait, painting, target, Path(asked.style) if asked.style else None, asked.blend, asked.rgba)
     pictures = load_srgb(portrait), load_srgb(painting)
     stylize: Any = asked.style or paint_in.shipped_style(painting, settings.models)

@@ -121,7 +121,7 @@ def recipe_from(settings: Settings, flags: Mapping[str, Any]) -> Recipe:
             layers = replace(layers, **{kind: parse_layers(named)})
     strengths = {"background": settings.background_strength, "person": settings.person_strength}
     return Recipe(**chosen | {
-        "styles": style_pictures(settings.background, settings.person),
+        "styles": style_pictures(settings.background, settings.person, settings.models),
         "weights": Weights(flags["content_weight"], flags["style_weight"], flags["tv_weight"]),
         "layers": layers,
         "keep_colors": flags["keep_colors_by"] if settings.keep_colors else "",

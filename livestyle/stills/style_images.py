@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.config.look import STYLE, STYLE_FILES, parse_plane
 from livestyle.errors import UserError
 from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.pixels import fit
 from livestyle.image.types import Image, Matte, size_of
+from livestyle.nets.library import find_painting
 from livestyle.types import Size
 
 Blend = tuple[tuple[Path, float], ...]  # pictures and their weights, which sum to 1
@@ -17,29 +19,36 @@ MIN_SIDE_PX = 32  # the loss network needs so much
 MIN_VARIANCE = 1e-3  # of colours in 0..1, so that the covariance can be inverted
 
 
-def style_pictures(background: str | None, person: str) -> dict[str, Blend]:
+def style_pictures(background: str | None, person: str, models: Path | None = None) -> dict[str, Blend]:
     """Return the style pictures of two looks, by plane; nothing for a look that is none.
 
+    Args:
+        background, person: the looks; models: a folder of models that goes before all others.
+
     Raises:
-        UserError: a look is neither none nor the name of pictures.
+        UserError: as `parse_blend`.
     """
     looks = {"background": background or "none", "person": person}
-    return {plane: parse_blend(look) for plane, look in looks.items() if look != "none"}
+    return {plane: parse_blend(look, models) for plane, look in looks.items() if look != "none"}
 
 
-def parse_blend(look: str) -> Blend:
-    """Return pictures parted by +, each with @WEIGHT or an equal share of the rest: a.jpg+b.jpg@0.3.
+def parse_blend(look: str, models: Path | None = None) -> Blend:
+    """Return pictures parted by +, each with @WEIGHT or an equal share of the rest: a.jpg+starry_night@0.3.
+
+    Args:
+        look: files of pictures, or names of styles, which stand for their paintings.
+        models: a folder of models that goes before all others.
 
     Raises:
-        UserError: a file is missing or no picture, or the weights do not sum to 1.
+        UserError: a file is missing or no picture, a style has no picture, or the weights do not sum to 1.
     """
     look = look.removeprefix("image:")
     if Path(look).is_file():
-        return ((check_picture(look), 1.0),)
+        return ((painting_named(look, models), 1.0),)
     pictures, weights = [], []
     for part in look.split("+"):
         name, at, weight = part.rpartition("@")
-        pictures.append(check_picture(name if at else part))
+        pictures.append(painting_named(name if at else part, models))
         weights.append(_weight(look, weight) if at else None)
     rest, open_ = 1 - sum(weight or 0 for weight in weights), weights.count(None)
     if rest < -1e-9 or (not open_ and abs(rest) > 1e-9):
@@ -47,18 +56,24 @@ def parse_blend(look: str) -> Blend:
     return tuple((p, rest / open_ if w is None else w) for p, w in zip(pictures, weights, strict=True))
 
 
-def check_picture(name: str) -> Path:
+def painting_named(name: str, models: Path | None = None) -> Path:
     """Return the path of a picture.
 
+    Args:
+        name: its file, or a style, which stands for its painting.
+        models: a folder of models that goes before all others.
+
     Raises:
-        UserError: it is missing, or of another kind.
+        UserError: the file is missing or of another kind, there is no such style, or it has no picture.
     """
     path = Path(name)
-    if path.suffix.lower() not in READABLE_SUFFIXES:
-        raise UserError(f"'{name}' is not a picture to paint from.", "Give the file of a painting, or none.")
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.", "Check the name.")
-    return path
+    if path.suffix.lower() in READABLE_SUFFIXES:
+        if not path.is_file():
+            raise UserError(f"There is no file {path}.", "Check the name.")
+        return path
+    if path.exists() or parse_plane(name).kind != STYLE or name.lower().endswith(STYLE_FILES):
+        raise UserError(f"'{name}' is not a picture to paint from.", "Give the file of a painting, a style, or none.")
+    return find_painting(name, models)
 
 
 def _weight(look: str, text: str) -> float:

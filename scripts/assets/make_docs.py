@@ -79,9 +79,12 @@ def project() -> str:
 
 def styles() -> str:
     """The styles that ship."""
-    cards = find_cards("style", ROOT / "models").values()
-    rows = ((f"`{one.name}`{' (the default)' if one.default else ''}", one.title, one.source) for one in cards)
-    return table(("name", "painting", "artist"), rows)
+    rows = []
+    for card in find_cards("style", ROOT / "models").values():
+        title, artist, year, source = (card.painting.get(fact, "") for fact in ("title", "artist", "year", "source"))
+        name = f"`{card.name}`{' (the default)' if card.default else ''}"
+        rows.append((name, title or card.title, artist, year, source.partition(";")[0]))
+    return table(("name", "painting", "artist", "year", "where it is"), rows)
 
 
 def rooms() -> str:

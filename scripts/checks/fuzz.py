@@ -85,6 +85,8 @@ def card(path: Path) -> None:
     for suffix in (".onnx", ".safetensors"):
         with suppress(UserError):
             found.path(suffix)
+    with suppress(UserError):
+        found.painting_file()
 
 
 def look(path: Path) -> None:

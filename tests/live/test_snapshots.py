@@ -143,10 +143,10 @@ def test_the_end_of_a_job_is_reported_while_the_filter_runs(
 def test_a_missing_style_image_is_asked_for_and_the_still_is_kept(tmp_path: Path, jobs: Jobs) -> None:
     pytest.importorskip("torch")
     with Snapshots(Settings(), tmp_path / "stills", jobs=jobs) as snapshots:
-        snapshots.take(shot(), paint=True)
+        snapshots.take(shot(Look(parse_plane("mine"))), paint=True)
     saved, refused = snapshots.messages()
     assert "Saved" in saved
-    assert "great_wave" in refused
+    assert "mine" in refused
     assert "gatys-style" in refused
     assert jobs.all() == []
     assert len(list((tmp_path / "stills").iterdir())) == 3
@@ -158,10 +158,10 @@ def test_which_style_images_a_look_is_painted_from(
     own = tmp_path / "own.png"
     save_image(own, draw_card(30, 40))
     cards = {
-        name: Card(name, "style", name, "transform", {}, "", source, "", "", {"painting_sha256": sha256(own)})
+        name: Card(name, "style", name, "transform", {}, "", source, "", "", painting_sha256=sha256(own))
         for name, source in {"mine": str(own), "moved": str(style_image), "words": "Hokusai, c. 1831 " * 40}.items()
     }
-    monkeypatch.setattr("livestyle.live.snapshots.find_cards", lambda *_: cards)
+    monkeypatch.setattr("livestyle.nets.library.find_cards", lambda *_: cards)
 
     def looks(background: str, person: str = "none", default: Path | None = None) -> tuple[str, str]:
         return looks_to_paint(Look(parse_plane(background), parse_plane(person)), default, None)
@@ -172,11 +172,17 @@ def test_which_style_images_a_look_is_painted_from(
     assert looks("mine", "moved", style_image) == (str(own), str(style_image))
     assert looks(f"image:{style_image}", "mine") == (str(style_image), str(own))
     assert looks("blur", default=style_image) == (str(style_image), "none")
+    assert looks("gone", default=style_image) == (str(style_image), "none")
     for names in (("moved",), ("mine", "words"), ("mine+words",), ("gone",)):
-        with pytest.raises(UserError, match="not on this machine"):
+        with pytest.raises(UserError, match=r"not on this machine|no style 'gone'"):
             looks(*names)
     with pytest.raises(UserError, match="Nothing in this look"):
         looks_to_paint(Look(NONE), None, None)
+
+
+def test_a_shipped_style_brings_its_painting() -> None:
+    background, person = looks_to_paint(Look(parse_plane("starry_night"), parse_plane("the_scream")), None, None)
+    assert (Path(background).name, Path(person).name) == ("starry_night.jpg", "the_scream.jpg")
 
 
 def test_a_style_image_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:

@@ -229,11 +229,14 @@ def test_looks_name_pictures_and_weights(painting: Path, tmp_path: Path) -> None
         (f"{painting}@0.4+{painting}@0.6", (0.4, 0.6)),
     ):
         assert [weight for _, weight in parse_blend(text)] == pytest.approx(weights)
+    assert [path.name for path, _ in parse_blend("great_wave+starry_night")] == ["great_wave.jpg", "starry_night.jpg"]
     odd = tmp_path / "a+b@2.png"
     odd.write_bytes(painting.read_bytes())
     assert parse_blend(str(odd)) == ((odd, 1.0),)
     for look, words in (
-        ("great_wave", "great_wave"),
+        ("grate_wave", "Near it: great_wave|no style 'grate_wave'"),
+        ("blur", "not a picture"),
+        (str(tmp_path), "not a picture"),
         ("gone.jpg", "gone.jpg"),
         (f"{painting}@2", "between 0 and 1"),
         (f"{painting}+{painting}@much", "much"),

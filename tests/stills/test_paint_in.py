@@ -14,12 +14,13 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image import blending
 from livestyle.image.box import Box
-from livestyle.image.io import load_image, save_image
+from livestyle.image.io import NO_NOTES, load_image, load_picture, save_image
 from livestyle.image.pixels import composite
-from livestyle.image.types import Image, Matte
-from livestyle.nets.library import find_cards
+from livestyle.image.types import Image, Matte, size_of
+from livestyle.nets.library import find_cards, find_painting
 from livestyle.stills.paint_in import PaintIn, shipped_style
 from livestyle.stills.placement import Cutout, Placement, place, trim
+from livestyle.stills.style_images import painting_named
 
 
 def figure(kind: str, size: tuple[int, int] = (120, 160)) -> Matte:
@@ -154,12 +155,26 @@ def test_a_harmonic_patch_is_what_it_should_be() -> None:
     assert np.abs(blending.harmonic(known, inside, 0.3)[20, 20:40]).max() < 12
 
 
-def test_every_shipped_style_knows_its_painting(tmp_path: Path) -> None:
+def test_every_shipped_style_has_its_painting(tmp_path: Path) -> None:
     cards = find_cards("style")
     assert len({card.painting_sha256 for card in cards.values()}) == len(cards)
-    assert all(len(card.painting_sha256) == 64 for card in cards.values())
+    for name, card in cards.items():
+        file = card.painting_file()
+        assert file is not None
+        assert shipped_style(file) == name
+        assert find_painting(name) == painting_named(name) == file
+        assert 100_000 < file.stat().st_size < 250_000
+        assert max(size_of(load_image(file))) <= 1024
+        assert load_picture(file)[1] == NO_NOTES
+        assert "more than 70 years ago" in card.painting["public_domain"] or card.painting["year"] == "11th century"
     (tmp_path / "other.png").write_bytes(b"no painting of theirs")
     assert shipped_style(tmp_path / "other.png") is None
+
+
+def test_a_painting_may_be_a_style(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Without a style, so that the one of the painting is taken: nothing is optimised."""
+    livestyle("paint-in", files[0], "bayeux_tapestry", tmp_path / "out.jpg")
+    assert load_image(tmp_path / "out.jpg").shape == (521, 1024, 3)
 
 
 def test_the_painted_person_is_in_the_painting_and_alone_on_request(person: Image) -> None:

@@ -73,8 +73,9 @@ NONE = Plane("none", "none")
 
 
 def described(plane: Plane, strength: float) -> str:
-    """Return a plane's look in words, with its strength if that is below 1."""
-    return plane.text if strength == 1 or plane == NONE else f"{plane.text} {strength:.0%}"
+    """Return a plane's look in words, with the name of its file, and with its strength if that is below 1 and counts."""
+    words = f"{plane.kind}:{os.path.basename(plane.path)}" if plane.path else plane.text
+    return f"{words} {strength:.0%}" if strength < 1 and LOOK_KINDS[plane.kind].is_mixed else words
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Look:
     def __str__(self) -> str:
         if self.bypass:
             return "bypassed"
-        kept = ", colours kept" if self.keep_colors else ""
+        kept = ", colours kept" if self.keep_colors and self.styled_planes else ""
         behind = described(self.background, self.background_strength)
         return f"background {behind}, person {described(self.person, self.person_strength)}{kept}"
 

@@ -7,7 +7,7 @@ from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_loo
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
-from livestyle.live.gallery import Gallery, open_gallery
+from livestyle.live.gallery import Gallery, open_gallery, plane_of_file
 from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
@@ -27,7 +27,11 @@ def _step(by: int, planes: tuple[str, ...] = ()) -> Do:
 
 def _strength(by: float) -> Do:
     def do(controls: Controls, _: str) -> str:
-        names = [f"{plane}_strength" for plane in controls.planes]
+        mixed = [plane for plane in controls.planes if LOOK_KINDS[getattr(controls.look, plane).kind].is_mixed]
+        if not mixed:
+            looks = " and ".join(f"'{getattr(controls.look, plane).text}'" for plane in controls.planes)
+            raise UserError(f"There is no strength to {looks}.", "Choose a style or a blur first.")
+        names = [f"{plane}_strength" for plane in mixed]
         changed = {name: min(1.0, max(0.0, round(getattr(controls.look, name) + by, 2))) for name in names}
         return controls.show(replace(controls.look, **changed))
 
@@ -110,6 +114,23 @@ def _look_of(name: str) -> Do:
     return do
 
 
+def _open_picture(controls: Controls, argument: str) -> str:
+    if argument:
+        return controls.show(controls.look.with_planes({"background": plane_of_file(argument)}))
+    if not controls.preview.is_shown:
+        raise UserError("There is no window to choose a picture in.", "Name one: livestyle ctl open-picture FILE")
+    controls.preview.wants_file = True
+    return ""
+
+
+def _undo(controls: Controls, _: str) -> str:
+    return controls.undo()
+
+
+def _reset(controls: Controls, _: str) -> str:
+    return controls.reset()
+
+
 def _plane(controls: Controls, argument: str) -> str:
     controls.plane = _next("plane", controls.plane, PLANES, argument)
     return f"keys change: {controls.plane}"
@@ -155,6 +176,8 @@ def _blur(controls: Controls, _: str) -> str:
 
 
 def _keep_colors(controls: Controls, _: str) -> str:
+    if not controls.look.styled_planes:
+        raise UserError("Only styles can keep the original colours.", "Choose a style first.")
     return controls.show(replace(controls.look, keep_colors=not controls.look.keep_colors))
 
 
@@ -179,7 +202,12 @@ ACTIONS = [
     Action("stronger", "=", "more style", _strength(0.1)),
     Action("weaker", "-", "less style", _strength(-0.1)),
     Action("keep-colors", "c", "keep the original colours", _keep_colors),
+    Action("undo", "z", "undo the last change, and the one before it", _undo),
+    Action("reset", "a", "all back to the default look", _reset),
     Action("quality", "y", "quality: auto, fast, balanced, best", _quality, "|".join(QUALITY_NAMES)),
+    Action(
+        "open-picture", "l", "a picture or clip of yours as the background (or drag it here)", _open_picture, "FILE"
+    ),
     Action("still", "s", "save a still: the original, its matte and the styled picture", _still(paint=False)),
     Action("paint-still", "g", "save a still, and paint it by optimisation in the background", _still(paint=True)),
     Action("record", "r", "start or stop recording", _record),
@@ -235,13 +263,14 @@ def make_controls(
     quality: str = "auto",
     keys: Mapping[str, str] | None = None,
     stop: Stop | None = None,
+    default: Look | None = None,
 ) -> Controls:
     """Return controls with ACTIONS, some keys changed.
 
     Raises:
         UserError: a key cannot be bound.
     """
-    return Controls(look, bind(keys or {}), gallery, privacy, quality, stop)
+    return Controls(look, bind(keys or {}), gallery, privacy, quality, stop, default)
 
 
 def open_controls(
@@ -250,11 +279,18 @@ def open_controls(
     *,
     keys: Mapping[str, str] | None = None,
     stop: Stop | None = None,
+    default: Settings | None = None,
 ) -> Controls:
     """Return controls with the look that settings ask for, and the styles that are installed.
+
+    Args:
+        default: settings of the look that `reset` goes back to; None is `settings`.
 
     Raises:
         UserError: a look cannot be parsed, or a key cannot be bound.
     """
     gallery = open_gallery(settings.models)
-    return make_controls(look_from(settings), gallery, privacy, quality=settings.quality, keys=keys, stop=stop)
+    look, quality = look_from(settings), settings.quality
+    return make_controls(
+        look, gallery, privacy, quality=quality, keys=keys, stop=stop, default=default and look_from(default)
+    )

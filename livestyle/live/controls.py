@@ -22,6 +22,7 @@ PLANES = ("background", "person", BOTH)
 VIEWS = ("split", "matte", "inset")
 QUALITY_NAMES = ("auto", *QUALITIES)
 CONFIRM_TIMEOUT_S = 5.0
+MAX_UNDOS = 100
 
 
 @dataclass
@@ -32,11 +33,25 @@ class PreviewState:
         view: one of VIEWS, or "" for the picture alone.
         panels: what is open: "hud", "help", "strip", "full-screen".
         is_mirrored: left and right are swapped.
+        is_shown: there is a window.
+        wants_file: a dialog that asks for a picture is to be opened.
     """
 
     view: str = ""
     panels: frozenset[str] = frozenset({"hud"})
     is_mirrored: bool = False
+    is_shown: bool = False
+    wants_file: bool = False
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What `undo` brings back and `reset` clears: the attributes of `Controls` and `PreviewState` of these names."""
+
+    look: Look
+    plane: str = "background"
+    quality: str = "auto"
+    view: str = ""
 
 
 class Controls:
@@ -49,6 +64,7 @@ class Controls:
         privacy: decides which looks have to be confirmed.
         quality: the first quality, one of QUALITY_NAMES.
         stop: set by the action that ends the run.
+        default: the look that `reset` goes back to; None is the first look.
 
     Attributes:
         look: of both planes. Read it once a frame, since any thread may replace it.
@@ -68,6 +84,7 @@ class Controls:
         privacy: Privacy = Privacy(),
         quality: str = "auto",
         stop: Stop | None = None,
+        default: Look | None = None,
     ) -> None:
         self.look, self.actions, self.gallery, self.privacy, self.quality = look, actions, gallery, privacy, quality
         self.stop = stop or Stop()
@@ -77,7 +94,8 @@ class Controls:
         self._lock = threading.RLock()
         self.pace: Status = {}
         self._on_panic: Callable[[], None] = lambda: None
-        self._previous = look  # the one before `self.look`
+        self._default = Choices(default or look, quality=quality)
+        self._past = deque([self._choices()], MAX_UNDOS + 1)  # the newest are the present ones
         self._asked: tuple[float, Look] | None = None  # deadline, and look to confirm
         self._last_painted: dict[str, Plane] = {}  # by plane
         self._stills: deque[bool] = deque()  # whether each is to be painted too
@@ -106,6 +124,7 @@ class Controls:
             raise UserError(f"'{action.name}' takes no argument.", f"Write: {action.name}")
         with self._lock:
             answer = action.do(self, argument.strip())
+            self._note_choices()
             if answer:
                 self._notices.append(answer)
             return answer
@@ -192,11 +211,13 @@ class Controls:
                 if isinstance(part, Plane):
                     self.gallery.find(part.text)
             answer = self.show(replace(self.look, **changes))  # type: ignore[arg-type]
+            self._default = replace(self._default, look=replace(self._default.look, **changes))  # type: ignore[arg-type]
+            self._note_choices()
             self._notices.append(answer)
             return answer
 
     def refuse(self, look: Look, good: Look, why: str) -> None:
-        """Replace a look that cannot be rendered by the one before it, unless it was replaced already.
+        """Replace a look that cannot be rendered by the one before it, unless it was replaced already. Forget it.
 
         If that would show the room in a call where `look` would not, the placeholder is shown.
 
@@ -206,9 +227,46 @@ class Controls:
         """
         with self._lock:
             if self.look is look:
-                self.look = good if self._previous is look else self._previous
+                while len(self._past) > 1 and self._past[-1].look is look:
+                    self._past.pop()
+                before = self._past[-1].look
+                self.look = good if before is look else before
+                self._remember(self.look)
                 self.panicked |= self.privacy.must_ask(self.look, look)
             self.notice(why)
+
+    def undo(self) -> str:
+        """Bring back what was chosen before the last change, and return it in words.
+
+        Raises:
+            UserError: nothing was changed, or the look has to be confirmed.
+        """
+        with self._lock:
+            if len(self._past) < 2:
+                raise UserError("There is nothing to undo.", "Change something first.")
+            answer = self._choose(self._past[-2])
+            self._past.pop()
+            return f"Undone: {answer}"
+
+    def reset(self) -> str:
+        """Go back to the default look, plane and quality and to the picture alone. Return the look in words.
+
+        Raises:
+            UserError: the look has to be confirmed.
+        """
+        return f"All back: {self._choose(self._default)}"
+
+    def _choices(self) -> Choices:
+        return Choices(self.look, self.plane, self.quality, self.preview.view)
+
+    def _choose(self, wanted: Choices) -> str:
+        answer = self.show(wanted.look)
+        self.plane, self.quality, self.preview.view = wanted.plane, wanted.quality, wanted.view
+        return answer
+
+    def _note_choices(self) -> None:
+        if self._choices() != self._past[-1]:
+            self._past.append(self._choices())
 
     @property
     def planes(self) -> tuple[str, ...]:
@@ -239,7 +297,7 @@ class Controls:
         return self._last_painted.get("background", self.gallery.first)
 
     def _take_look(self, look: Look) -> None:
-        self._previous, self.look = self.look, look
+        self.look = look
         self._remember(look)
 
     def _remember(self, look: Look) -> None:

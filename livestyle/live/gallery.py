@@ -1,6 +1,8 @@
 """The styles to choose from, in order."""
 
 import difflib
+import mimetypes
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +62,23 @@ class Gallery:
             raise UserError("There are no styles.", "Install livestyle again, or train one.")
         index = names.index(now) + by if now in names else 0 if by > 0 else -1
         return parse_plane(names[index % len(names)])
+
+
+def plane_of_file(path: str) -> Plane:
+    """Return the look that shows a user's file: a picture, a clip, or the first picture of a folder.
+
+    Raises:
+        UserError: there is no such file, or no picture in the folder.
+    """
+    from livestyle.image.io import READABLE_SUFFIXES, list_pictures  # which the table of actions does not need
+
+    if os.path.isdir(path):
+        path = str(list_pictures(Path(path))[0])
+    elif "://" in path:
+        raise UserError(f"{path} is not on this computer.", "Save it first, and open the file.")
+    is_picture = path.lower().endswith(READABLE_SUFFIXES) or "image" in (mimetypes.guess_type(path)[0] or "")
+    kind = "image" if is_picture and not path.lower().endswith(".gif") else "video"  # most of which move
+    return parse_plane(f"{kind}:{path}")
 
 
 def open_gallery(models: Path | None) -> Gallery:

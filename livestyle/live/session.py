@@ -48,7 +48,7 @@ def run_session(
     privacy = privacy_of(live)
     is_named = bool(set(typed) or config.values.keys() & set(LOOKS))
     start = settings if is_named else remembered(settings, privacy)
-    controls = open_controls(start, privacy, keys=checked_keys(config.keys), stop=stop)
+    controls = open_controls(start, privacy, keys=checked_keys(config.keys), stop=stop, default=settings)
     if start != settings:
         controls.notice(f"As you left it: {controls.look}")
     before = replace(controls.look, bypass=False)

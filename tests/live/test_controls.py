@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -177,6 +178,87 @@ def test_esc_closes_panels_before_it_ends_the_run() -> None:
     assert controls.preview.panels == {"hud"}
     controls.press("esc")
     assert controls.stop.is_set()
+
+
+CHANGES = ["]", "[", "3", "}", "x", "b", "w", "tab", "y", "=", "-", "c", "o", "d", "m", "n"]
+
+
+@given(st.lists(st.sampled_from(CHANGES), max_size=12))
+def test_undo_goes_back_through_every_change_and_reset_to_the_start(names: list[str]) -> None:
+    controls = new_controls("alpha", "beta")
+
+    def state() -> tuple[object, ...]:
+        return controls.look, controls.plane, controls.quality, controls.preview.view
+
+    past = [state()]
+    for name in names:
+        controls.press_key(name)
+        past += [state()] if state() != past[-1] else []
+    controls.press("reset")
+    assert state() == past[0]
+    if past[-1] != past[0]:
+        controls.press("undo")
+    for before in reversed(past):
+        assert state() == before
+        controls.press_key("undo")
+    with pytest.raises(UserError, match="nothing to undo"):
+        controls.press("undo")
+
+
+def test_reset_goes_back_to_the_default_and_not_to_the_look_of_the_last_run() -> None:
+    default = Look(parse_plane("gamma"))
+    controls = make_controls(Look(parse_plane("alpha")), GALLERY, default=default)
+    assert controls.press("reset") == "All back: background gamma, person none"
+    controls.adopt({"background": parse_plane("beta")})  # a config file was changed
+    controls.press("[")
+    controls.press("reset")
+    assert planes(controls) == ("beta", "none")
+
+
+def test_a_look_that_could_not_be_rendered_is_not_undone() -> None:
+    controls = new_controls()
+    for name in "23":
+        controls.press(name)
+    controls.refuse(controls.look, controls.look, "damaged")
+    assert planes(controls)[0] == "beta"
+    controls.press("undo")
+    assert planes(controls)[0] == "alpha"
+
+
+def test_in_a_call_undo_and_reset_ask_before_they_show_the_room() -> None:
+    controls = new_controls("none", is_call=True)
+    controls.press("1")
+    for name in ("undo", "reset"):
+        with pytest.raises(UserError, match="see your room"):
+            controls.press(name)
+        assert planes(controls)[0] == "alpha"
+
+
+def test_what_has_no_effect_is_refused_and_not_told() -> None:
+    controls = make_controls(Look(parse_plane("color:#102030"), background_strength=0.5, keep_colors=True), GALLERY)
+    assert str(controls.look) == "background color:#102030, person none"
+    for name, words in (("stronger", "no strength to 'color:#102030'"), ("keep-colors", "Only styles")):
+        with pytest.raises(UserError, match=words):
+            controls.press(name)
+    assert controls.press("1") == "background alpha 50%, person none, colours kept"
+
+
+def test_a_file_becomes_the_background(tmp_path: Path) -> None:
+    controls = new_controls()
+    for name in ("b.jfif", "a.PNG", "clip.mp4", "moving.gif"):
+        (tmp_path / name).touch()
+    for name, kind, shown in (
+        ("b.jfif", "image", "b.jfif"), ("clip.mp4", "video", "clip.mp4"), ("moving.gif", "video", "moving.gif"),
+        ("", "image", "a.PNG"),
+    ):  # fmt: skip
+        assert controls.press(f"open-picture {tmp_path / name}") == f"background {kind}:{shown}, person none"
+    for name, words in (("gone.jpg", "no file"), ("https://a.b/c.jpg", "not on this computer"), ("", "no window")):
+        with pytest.raises(UserError, match=words):
+            controls.press(f"open-picture {name}")
+    assert planes(controls)[0] == f"image:{tmp_path}/a.PNG"
+    controls.preview.is_shown = True
+    controls.press("open-picture")
+    assert controls.preview.wants_file
 
 
 def test_views_are_one_at_a_time() -> None:

@@ -73,8 +73,8 @@ NONE = Plane("none", "none")
 
 
 def described(plane: Plane, strength: float) -> str:
-    """Return a plane's look in words, with the name of its file, and with its strength if that is below 1 and counts."""
-    words = f"{plane.kind}:{os.path.basename(plane.path)}" if plane.path else plane.text
+    """Return a plane's look in words: with its file's name, and with a strength below 1 where that has an effect."""
+    words = f"{plane.kind}:{Path(plane.path).name}" if plane.path else plane.text
     return f"{words} {strength:.0%}" if strength < 1 and LOOK_KINDS[plane.kind].is_mixed else words
 
 

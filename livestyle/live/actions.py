@@ -290,7 +290,5 @@ def open_controls(
         UserError: a look cannot be parsed, or a key cannot be bound.
     """
     gallery = open_gallery(settings.models)
-    look, quality = look_from(settings), settings.quality
-    return make_controls(
-        look, gallery, privacy, quality=quality, keys=keys, stop=stop, default=default and look_from(default)
-    )
+    look, start = look_from(settings), look_from(default or settings)
+    return make_controls(look, gallery, privacy, quality=settings.quality, keys=keys, stop=stop, default=start)

@@ -2,7 +2,6 @@
 
 import difflib
 import mimetypes
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +71,7 @@ def plane_of_file(path: str) -> Plane:
     """
     from livestyle.image.io import READABLE_SUFFIXES, list_pictures  # which the table of actions does not need
 
-    if os.path.isdir(path):
+    if Path(path).is_dir():
         path = str(list_pictures(Path(path))[0])
     elif "://" in path:
         raise UserError(f"{path} is not on this computer.", "Save it first, and open the file.")

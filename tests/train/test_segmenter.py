@@ -6,6 +6,8 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.cli import run_here
 from support.pictures import draw_card
 
 from livestyle.config.settings import TRAINABLE
@@ -22,7 +25,7 @@ from livestyle.errors import UserError
 from livestyle.image.io import load_image, save_image
 from livestyle.matting.datasets import Pair, list_pairs
 from livestyle.nets.architectures.mobilenet import MobileNetV2
-from livestyle.nets.architectures.vgg import CONVOLUTIONS, WIDTHS
+from livestyle.nets.architectures.vgg import CONVOLUTIONS
 from livestyle.nets.export.shipped import build
 from livestyle.train import curves, loop, segmenter
 from livestyle.train import scenes as data
@@ -36,23 +39,18 @@ pytestmark = pytest.mark.torch
 NARROW = (16, 32, 64, 128, 128)  # widths of a published quarter of VGG-19, from which segmenters start
 
 
-@pytest.fixture
-def perceptual(tmp_path: Path) -> Path:
-    """Loss networks and an encoder of the real shapes, with made-up weights."""
-    folder = tmp_path / "nets"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def perceptual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A narrow loss network and an encoder of the real shapes, with made-up weights."""
+    folder = tmp_path_factory.mktemp("nets")
     torch.manual_seed(0)
-    for name, widths in (("vgg19", WIDTHS), ("vgg19_16x", NARROW)):
-        weights, channels = {}, 3
-        for stage, (width, count) in enumerate(zip(widths, CONVOLUTIONS, strict=True), start=1):
-            for i in range(1, count + 1):
-                key = f"conv{stage}_{i}" if name == "vgg19" else f"conv{stage}{i}"
-                weights[f"{key}.weight"] = torch.randn(width, channels, 3, 3) * (2 / (channels * 9)) ** 0.5
-                weights[f"{key}.bias"] = torch.zeros(width)
-                channels = width
-        if name != "vgg19":
-            weights |= {"conv0.weight": torch.eye(3).view(3, 3, 1, 1), "conv0.bias": torch.zeros(3)}
-        save_file(weights, folder / f"{name}.safetensors")
+    weights, channels = {"conv0.weight": torch.eye(3).view(3, 3, 1, 1), "conv0.bias": torch.zeros(3)}, 3
+    for stage, (width, count) in enumerate(zip(NARROW, CONVOLUTIONS, strict=True), start=1):
+        for i in range(1, count + 1):
+            weights[f"conv{stage}{i}.weight"] = torch.randn(width, channels, 3, 3) * (2 / (channels * 9)) ** 0.5
+            weights[f"conv{stage}{i}.bias"] = torch.zeros(width)
+            channels = width
+    save_file(weights, folder / "vgg19_16x.safetensors")
     encoder = {}
     for key, value in MobileNetV2().state_dict().items():
         encoder[key.replace(".conv.", ".0.").replace(".norm.", ".1.")] = value
@@ -60,10 +58,8 @@ def perceptual(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    """Two portraits with mattes; also photos and rooms."""
-    folder = tmp_path / "pairs"
+def lay_pairs(folder: Path) -> Path:
+    """Write two portraits with mattes, which are photos and rooms, too."""
     folder.mkdir()
     for n in range(2):
         save_image(folder / f"p{n}.jpg", draw_card(320, 400, seed=n))
@@ -73,60 +69,25 @@ def pairs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_style_trains_resumes_and_ships(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
-    from support.cli import livestyle
-
-    save_image(tmp_path / "painting.png", draw_card(400, 400))
-    command = ["train", "style", tmp_path / "painting.png", "tiny", "--photos", pairs, "--perceptual", perceptual,
-               "--out", tmp_path / "models", "--runs", tmp_path / "runs"]  # fmt: skip
-    livestyle(*command, "--minutes", "0.1")
-    card = json.loads((tmp_path / "models/styles/tiny/card.json").read_text())
-    assert card["figures"]["images"] >= 2
-    assert card["command"].startswith("livestyle train style")
-    livestyle(*command, "--minutes", "0.3")
-    more = json.loads((tmp_path / "models/styles/tiny/card.json").read_text())
-    assert more["figures"]["images"] > card["figures"]["images"]
-    names = {p.name for p in (tmp_path / "models/styles/tiny").iterdir()}
-    assert names == {"card.json", "tiny.onnx", "tiny.safetensors", "thumbnail.png"}
-    out = tmp_path / "painted.png"
-    livestyle("photo", pairs / "p0.jpg", out, "--background", "tiny", "--models", tmp_path / "models")
-    assert out.exists()
-
-
-def test_a_segmenter_trains_and_ships(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
-    from support.cli import livestyle
-
-    save_image(pairs / "alone.jpg", draw_card(320, 400))
-    command = ["train", "segmenter", "unet", "--data", pairs, "--rooms", pairs, "--perceptual", perceptual,
-               "--minutes", "0.05", "--out", tmp_path / "models"]  # fmt: skip
-    done = livestyle(*command, "--runs", tmp_path / "runs", "--validate", pairs)
-    assert "Left out, no matte: 1 (alone.jpg)" in done.stderr
-    livestyle("matte", pairs / "p0.jpg", tmp_path / "m.png", "--models", tmp_path / "models")
-    assert (tmp_path / "m.png").exists()
-    livestyle(*command, "--runs", tmp_path / "more", "--from", tmp_path / "runs/unet.safetensors", "--rate", "1e-4")
-    card = json.loads((tmp_path / "models/segmenters/unet/card.json").read_text())
-    assert "--from" in card["command"]
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    return lay_pairs(tmp_path / "pairs")
 
 
 def test_an_empty_folder_of_pairs_is_an_error_of_the_user(tmp_path: Path, pairs: Path) -> None:
-    from support.cli import livestyle
-
     (tmp_path / "empty").mkdir()
-    done = livestyle("train", "segmenter", "unet", "--data", tmp_path / "empty", "--rooms", pairs,
-                     "--perceptual", tmp_path, code=2)  # fmt: skip
+    done = run_here("train", "segmenter", "unet", "--data", tmp_path / "empty", "--rooms", pairs,
+                    "--perceptual", tmp_path, code=2)  # fmt: skip
     assert "no pairs" in done.stderr
 
 
 STEPS, SECONDS = 10, 10  # of a short training: saved after the seventh step and at the end
 
 
-def short_training(folder: Path, runs: str, die_after: int = 0, **flags: object) -> list[TrainingStatus]:
-    """What a segmenter's training of tiny pictures reports after each step, by a clock that only its steps move."""
-    job = segmenter.SegmenterTraining(
-        "unet", (folder / "pairs",), folder / "pairs", folder / "nets", folder / runs / "unet.safetensors",
-        STEPS * SECONDS / 60, pixels=64 * 64, workers=0, **{"validate": str(folder / "pairs"), **flags},
-    )  # fmt: skip
-    time, step, reports = SimpleNamespace(now=0.0), segmenter.step, []
+@contextmanager
+def counted_steps() -> Iterator[None]:
+    """Have the clock of trainings moved by their steps alone."""
+    time, step = SimpleNamespace(now=0.0), segmenter.step
 
     def timed(*arguments: object) -> dict[str, float]:
         time.now += SECONDS
@@ -139,11 +100,53 @@ def short_training(folder: Path, runs: str, die_after: int = 0, **flags: object)
         patch.object(curves, "time", stopped),
         patch.object(segmenter, "step", timed),
     ):
+        yield
+
+
+def short_training(
+    folder: Path, perceptual: Path, runs: str, die_after: int = 0, **flags: object
+) -> list[TrainingStatus]:
+    """What a segmenter's training of tiny pictures reports after each step, by a clock that only its steps move."""
+    job = segmenter.SegmenterTraining(
+        "unet", (folder / "pairs",), folder / "pairs", perceptual, folder / runs / "unet.safetensors",
+        STEPS * SECONDS / 60, pixels=64 * 64, workers=0, **{"validate": str(folder / "pairs"), **flags},
+    )  # fmt: skip
+    reports = []
+    with counted_steps():
         for report in segmenter.train_segmenter(job):
             reports.append(report)
             if len(reports) == die_after:
                 os.kill(os.getpid(), signal.SIGKILL)
     return reports
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pairs, and of the trainings with them."""
+    folder = tmp_path_factory.mktemp("trainings")
+    lay_pairs(folder / "pairs")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, perceptual: Path) -> list[TrainingStatus]:
+    """What a training reported that was never stopped. Its files are in `folder / "whole"`."""
+    return short_training(folder, perceptual, "whole")
+
+
+def test_a_segmenter_trains_and_ships(tmp_path: Path, perceptual: Path, pairs: Path, whole: object) -> None:
+    save_image(pairs / "alone.jpg", draw_card(320, 400))
+    command = ["train", "segmenter", "unet", "--data", pairs, "--rooms", pairs, "--perceptual", perceptual,
+               "--minutes", 0.5, "--pixels", 64 * 64, "--out", tmp_path / "models"]  # fmt: skip
+    with counted_steps():
+        done = run_here(*command, "--runs", tmp_path / "runs", "--validate", pairs)
+    assert "Left out, no matte: 1 (alone.jpg)" in done.stderr
+    run_here("matte", pairs / "p0.jpg", tmp_path / "m.png", "--models", tmp_path / "models")
+    assert load_image(tmp_path / "m.png").shape == (400, 320, 3)
+    with counted_steps():
+        run_here(*command, "--runs", tmp_path / "more", "--from", tmp_path / "runs/unet.safetensors", "--rate", "1e-4")
+    card = json.loads((tmp_path / "models/segmenters/unet/card.json").read_text())
+    assert card["figures"]["images"] == 3 * 16
 
 
 def figures(reports: list[TrainingStatus]) -> list[dict[str, float]]:
@@ -154,25 +157,27 @@ def same(one: list[dict[str, float]], two: list[dict[str, float]]) -> bool:
     return len(one) == len(two) and all(a == pytest.approx(b, rel=1e-3) for a, b in zip(one, two, strict=True))
 
 
-def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
-    whole = figures(short_training(tmp_path, "whole"))
-    assert [row["images"] for row in whole] == [16 * (n + 1) for n in range(STEPS)]
-    code = f"import pathlib, test_segmenter as t; t.short_training(pathlib.Path({str(tmp_path)!r}), 'killed', 9)"
+def test_a_killed_training_goes_on_as_if_it_had_not_been(
+    folder: Path, perceptual: Path, whole: list[TrainingStatus]
+) -> None:
+    rows = figures(whole)
+    assert [row["images"] for row in rows] == [16 * (n + 1) for n in range(STEPS)]
+    code = "import pathlib, test_segmenter as t; "
+    code += f"t.short_training(pathlib.Path({str(folder)!r}), pathlib.Path({str(perceptual)!r}), 'killed', 9)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     killed = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert same(figures(short_training(tmp_path, "killed")), whole[7:])
-    one, two = (json.loads((tmp_path / runs / "unet.curves.json").read_text()) for runs in ("whole", "killed"))
+    assert same(figures(short_training(folder, perceptual, "killed")), rows[7:])
+    one, two = (json.loads((folder / runs / "unet.curves.json").read_text()) for runs in ("whole", "killed"))
     assert [point["images"] for point in one] == [point["images"] for point in two] == [7 * 16, STEPS * 16]
     for line in ("training", "validation"):
         assert same([point[line] for point in one], [point[line] for point in two])
 
 
-def test_frozen_norms_keep_their_statistics(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
-    short_training(tmp_path, "first")
-    first = tmp_path / "first/unet.safetensors"
-    short_training(tmp_path, "more", init=first, frozen=True)
-    before, after = (load_file(tmp_path / runs / "unet.safetensors") for runs in ("first", "more"))
+def test_frozen_norms_keep_their_statistics(folder: Path, perceptual: Path, whole: object) -> None:
+    first = folder / "whole/unet.safetensors"
+    short_training(folder, perceptual, "more", init=first, frozen=True)
+    before, after = load_file(first), load_file(folder / "more/unet.safetensors")
     statistics = [key for key in before if key.startswith("mean.") and "running_" in key]
     assert statistics
     for key in statistics:
@@ -180,21 +185,20 @@ def test_frozen_norms_keep_their_statistics(tmp_path: Path, perceptual: Path, pa
     assert not torch.equal(before["mean.classify.weight"], after["mean.classify.weight"])
 
 
-def test_validation_is_drawn_and_leaves_no_trace(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
-    with_it = short_training(tmp_path, "with")
-    assert same(figures(with_it), figures(short_training(tmp_path, "without", validate="none")))
-    one, two = (json.loads((tmp_path / runs / "unet.curves.json").read_text()) for runs in ("with", "without"))
+def test_validation_is_drawn_and_leaves_no_trace(folder: Path, perceptual: Path, whole: list[TrainingStatus]) -> None:
+    assert same(figures(whole), figures(short_training(folder, perceptual, "without", validate="none")))
+    one, two = (json.loads((folder / runs / "unet.curves.json").read_text()) for runs in ("whole", "without"))
     assert [point["validation"] for point in two] == [{}, {}]
     for point in one:
         assert point["validation"].keys() == point["training"].keys() == {"bce", "dice", "l1", "laplacian", "mean_iu"}
         assert 0 <= point["validation"]["mean_iu"] <= 1
-    assert load_image(tmp_path / "with/unet.curves.png").std() > 1
-    _, facts = load_trained(tmp_path / "with/unet.safetensors", "unet", "mean")
+    assert load_image(folder / "whole/unet.curves.png").std() > 1
+    _, facts = load_trained(folder / "whole/unet.safetensors", "unet", "mean")
     assert {"minutes", "images", "bce_loss", "validation_loss", "validation_mean_iu"} <= facts.keys()
     assert all(isinstance(value, float | int | str) for value in facts.values())
 
 
-def test_pictures_that_break_while_training_are_named(tmp_path: Path, perceptual: Path, pairs: Path) -> None:
+def test_pictures_that_break_while_training_are_named(pairs: Path) -> None:
     whole = (pairs / "p0.jpg").read_bytes()
     (pairs / "p0.jpg").write_bytes(whole[: len(whole) // 2])
     told: list[str] = []

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import warnings
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import PIL.Image
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.cli import run_here
 from support.pictures import draw_card
 
 from livestyle.errors import UserError
@@ -76,13 +78,13 @@ def job_in(folder: Path, name: str = "tiny", **flags: Any) -> StyleTraining:
     return StyleTraining(**{**found, **flags})
 
 
-def short_training(job: StyleTraining, told: list[str] | None = None, die_after: int = 0, spoil: Any = None,
-                   ) -> list[TrainingStatus]:  # fmt: skip
-    """What a training on small squares reports after each step, by a clock that only its steps move.
+@contextmanager
+def counted_steps(spoil: Any = None) -> Iterator[None]:
+    """Train on small squares, by a clock that only steps move.
 
     `spoil` is called after each step with its number, the net and the losses, and returns the losses.
     """
-    time, reports = SimpleNamespace(now=0.0), list[TrainingStatus]()
+    time = SimpleNamespace(now=0.0)
 
     def timed(step: Any, net: torch.nn.Module, *arguments: Any) -> dict[str, float]:
         time.now += SECONDS
@@ -96,6 +98,14 @@ def short_training(job: StyleTraining, told: list[str] | None = None, die_after:
                                     *((style, name, partial(timed, getattr(style, name)))
                                       for name in ("paint_step", "imitate"))):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+def short_training(job: StyleTraining, told: list[str] | None = None, die_after: int = 0, spoil: Any = None,
+                   ) -> list[TrainingStatus]:  # fmt: skip
+    """What a training reports after each step."""
+    reports = list[TrainingStatus]()
+    with counted_steps(spoil):
         for report in train_style(job, (told if told is not None else []).append):
             reports.append(report)
             if len(reports) == die_after:
@@ -128,6 +138,24 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(folder: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert_same(losses_of(short_training(job_in(folder, "killed"))), whole[7:])
+
+
+def test_a_style_trains_resumes_and_ships(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command, and under its name by another command."""
+    command = ["train", "style", folder / "painting.png", "tiny", "--photos", folder / "photos", "--from", "none",
+               "--loss-network", "compact", "--out", folder / "models", "--runs", folder / "runs"]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["livestyle", *map(str, command)])
+    for minutes, steps in ((0.5, 3), (1, 6)):
+        with counted_steps():
+            run_here(*command, "--minutes", minutes)
+        card = json.loads((folder / "models/styles/tiny/card.json").read_text())
+        assert card["figures"]["images"] == 2 * steps
+    assert card["command"].startswith("livestyle train style")
+    names = {path.name for path in (folder / "models/styles/tiny").iterdir()}
+    assert names == {"card.json", "tiny.onnx", "tiny.safetensors", "thumbnail.png"}
+    photo, out = folder / "photos/0.jpg", folder / "painted.png"
+    run_here("photo", photo, out, "--background", "tiny", "--person", "tiny", "--models", folder / "models")
+    assert np.abs(load_image(out).astype(int) - load_image(photo)).mean() > 5
 
 
 def test_the_preview_and_the_curves_are_whole_pictures(folder: Path) -> None:
@@ -565,14 +593,12 @@ def test_a_painting_that_is_too_small_is_named(tmp_path: Path) -> None:
 
 
 def test_bad_input_gets_a_sentence_on_the_command_line(folder: Path) -> None:
-    from support.cli import livestyle
-
     save_image(folder / "dot.png", draw_card(20, 20))
     (folder / "empty").mkdir()
     for picture, found, words in (("dot.png", "photos", "20x20"), ("painting.png", "empty", "no pictures"),
                                   ("missing.png", "photos", "no file")):  # fmt: skip
-        done = livestyle("train", "style", folder / picture, "tiny", "--photos", folder / found, "--runs",
-                         folder / "runs", "--out", folder / "models", code=2)  # fmt: skip
+        done = run_here("train", "style", folder / picture, "tiny", "--photos", folder / found, "--runs",
+                        folder / "runs", "--out", folder / "models", code=2)  # fmt: skip
         assert words in done.stderr
         assert len(done.stderr.strip().splitlines()) <= 3
 

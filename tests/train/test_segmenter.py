@@ -134,27 +134,22 @@ def whole(folder: Path, perceptual: Path) -> list[TrainingStatus]:
     return short_training(folder, perceptual, "whole")
 
 
-def test_a_segmenter_trains_and_ships(tmp_path: Path, perceptual: Path, pairs: Path, whole: object) -> None:
+def test_a_segmenter_trains_from_another_and_ships(
+    tmp_path: Path, folder: Path, perceptual: Path, pairs: Path, whole: object
+) -> None:
+    """By the command, and under its name by another command."""
     save_image(pairs / "alone.jpg", draw_card(320, 400))
-    command = ["train", "segmenter", "unet", "--data", pairs, "--rooms", pairs, "--perceptual", perceptual,
-               "--minutes", 0.5, "--pixels", 64 * 64, "--out", tmp_path / "models"]  # fmt: skip
     with counted_steps():
-        done = run_here(*command, "--runs", tmp_path / "runs", "--validate", pairs)
+        done = run_here(
+            "train", "segmenter", "unet", "--data", pairs, "--rooms", pairs, "--perceptual", perceptual, "--validate",
+            pairs, "--minutes", 0.5, "--pixels", 64 * 64, "--from", folder / "whole/unet.safetensors", "--rate", 1e-4,
+            "--runs", tmp_path / "runs", "--out", tmp_path / "models",
+        )  # fmt: skip
     assert "Left out, no matte: 1 (alone.jpg)" in done.stderr
-    run_here("matte", pairs / "p0.jpg", tmp_path / "m.png", "--models", tmp_path / "models")
-    assert load_image(tmp_path / "m.png").shape == (400, 320, 3)
-    with counted_steps():
-        run_here(*command, "--runs", tmp_path / "more", "--from", tmp_path / "runs/unet.safetensors", "--rate", "1e-4")
     card = json.loads((tmp_path / "models/segmenters/unet/card.json").read_text())
     assert card["figures"]["images"] == 3 * 16
-
-
-def figures(reports: list[TrainingStatus]) -> list[dict[str, float]]:
-    return [{"images": report.images, **report.terms} for report in reports]
-
-
-def same(one: list[dict[str, float]], two: list[dict[str, float]]) -> bool:
-    return len(one) == len(two) and all(a == pytest.approx(b, rel=1e-3) for a, b in zip(one, two, strict=True))
+    run_here("matte", pairs / "p0.jpg", tmp_path / "m.png", "--models", tmp_path / "models")
+    assert load_image(tmp_path / "m.png").shape == (400, 320, 3)
 
 
 def test_a_killed_training_goes_on_as_if_it_had_not_been(

@@ -152,6 +152,14 @@ def test_a_segmenter_trains_from_another_and_ships(
     assert load_image(tmp_path / "m.png").shape == (400, 320, 3)
 
 
+def figures(reports: list[TrainingStatus]) -> list[dict[str, float]]:
+    return [{"images": report.images, **report.terms} for report in reports]
+
+
+def same(one: list[dict[str, float]], two: list[dict[str, float]]) -> bool:
+    return len(one) == len(two) and all(a == pytest.approx(b, rel=1e-3) for a, b in zip(one, two, strict=True))
+
+
 def test_a_killed_training_goes_on_as_if_it_had_not_been(
     folder: Path, perceptual: Path, whole: list[TrainingStatus]
 ) -> None:

@@ -74,6 +74,13 @@ class LiveSettings:
     size: Size | None = row(None, "Size of the frames.", "WxH", in_project=True)
     fps: float | None = row(None, "Rate asked of the camera.", "1..240", low=1, high=240, in_project=True)
     mirror: bool | None = row(None, "Mirror the preview only.", in_project=True)
+    hud: str = row(
+        "below",
+        "Where the window writes: below the picture, over its lower edge, or off.",
+        choices=("below", "over", "off"),
+        in_project=True,
+    )
+    loop: bool | None = row(None, "Play a clip over and over (default: where a window shows it).", in_project=True)
     private: bool = row(False, "A fault shows a placeholder.")
     on_demand: bool = row(False, "Camera off while nobody watches the virtual one (Linux).")
     frames: int | None = row(None, "End after so many frames.", "N", low=1)

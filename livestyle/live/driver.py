@@ -14,7 +14,7 @@ from livestyle.config.settings import LiveSettings, Settings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.live.autoquality import AutoQuality
-from livestyle.live.controls import Controls
+from livestyle.live.controls import Controls, PreviewState
 from livestyle.live.guard import Guard
 from livestyle.live.preview import scene_of
 from livestyle.live.report import Pace, Report, make_report, process_age
@@ -109,6 +109,8 @@ class Session:
         stop.is_driving = True
         while not stop.is_set() and sent < self._limits.frames:
             frame = self._frames.take()
+            if frame is None:
+                self._tell_end()
             if frame is None or frame.time >= self._limits.seconds:
                 break
             shown = self._render(frame)
@@ -136,7 +138,15 @@ class Session:
         quality = self._filter.describe(self._source.info.size)
         self._controls.pace = pace | {"dropped": self._source.dropped, "quality": quality}
 
+    def _tell_end(self) -> None:
+        if self._source.info.is_live:  # somebody looks on
+            self._say(f"{self._source.info.name} has ended. To play it over and over: --loop")
+
     def _take_input(self) -> None:
+        preview = self._controls.preview
+        if preview.wants_file:
+            preview.wants_file = False
+            self._preview.ask_file()
         for key in self._preview.events():
             self._controls.press_key(key)
         for line in self._controls.notices():
@@ -230,7 +240,9 @@ def run_live(
         )
     with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
-        controls.preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
+        prepare_preview(controls.preview, live, specs)
+        if loops(live, specs):
+            source.loop()
         stream = _stream(source, live, specs, controls)
         with (
             open_sinks(specs, stream, source.info.is_live) as outputs,
@@ -261,10 +273,25 @@ def run_live(
         return result
 
 
+def prepare_preview(preview: PreviewState, live: LiveSettings, specs: Sequence[SinkSpec]) -> None:
+    """Have the preview begin as the settings say."""
+    preview.is_mirrored = is_camera(live.source) if live.mirror is None else live.mirror
+    preview.is_shown = any(spec.kind.is_window for spec in specs)
+    if live.hud == "off":
+        preview.panels -= {"hud"}
+
+
+def loops(live: LiveSettings, specs: Sequence[SinkSpec]) -> bool:
+    """Return whether a clip begins again at its end: where it is asked for, or where a window shows it and no file."""
+    shows = any(spec.kind.is_window for spec in specs) and all(spec.kind.is_live for spec in specs)
+    return shows if live.loop is None else live.loop
+
+
 def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls) -> Stream:
     """Return what the sinks will get."""
     info = source.info
-    stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709)
+    has_bar = live.hud == "below"
+    stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709, has_bar=has_bar)
     if live.microphone and (info.is_live or any(spec.kind.is_live for spec in specs)):
         return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
     return stream

@@ -7,10 +7,11 @@ from livestyle.config.look import described
 from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Controls
 from livestyle.live.shown import Shown
-from livestyle.video.window.drawing import BACKGROUND, GRAY, PERSON, Line
+from livestyle.video.window.drawing import BACKGROUND, PERSON, Line
 from livestyle.video.window.overlay import Scene
 
 MARK = "> "  # before the planes that the keys change
+BUTTONS = {"strip": "styles", "open-picture": "picture", "undo": "undo", "help": "keys"}  # words by action
 PACE_UNITS = {"fps": "fps", "latency_ms": "ms", "dropped": "dropped"}
 
 
@@ -27,9 +28,11 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
             view_matte = matte(shown.frame)
     return Scene(
         title="hidden" if shown.hidden else str(controls.look),
-        lines=(*lines(controls), (about, GRAY)),
+        lines=tuple(lines(controls)),
+        facts=", ".join((*facts(controls), about)),
         pace=", ".join(f"{float(str(pace[name])):.0f} {unit}" for name, unit in PACE_UNITS.items() if name in pace),
         badges=tuple(badges(controls, shown)),
+        buttons=tuple((name, controls.key(name), words) for name, words in BUTTONS.items()),
         view=controls.preview.view,
         showing=controls.preview.panels,
         original=None if shown.hidden else shown.frame.image,
@@ -42,18 +45,24 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
 
 
 def lines(controls: Controls) -> Iterator[Line]:
-    """Yield the lines of the HUD on the look and the quality."""
+    """Yield the words of the display on the look of each plane."""
     look = controls.look
     for name, plane, strength, color in (
         ("background", look.background, look.background_strength, BACKGROUND),
         ("person", look.person, look.person_strength, PERSON),
     ):
         yield (MARK if name in controls.planes else "") + f"{name}: {described(plane, strength)}", color
-    kept = ", original colours" if look.keep_colors else ""
-    used = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
-    yield f"quality {controls.quality}{used}{kept}", GRAY
+
+
+def facts(controls: Controls) -> Iterator[str]:
+    """Yield what else holds, as far as it has an effect."""
+    if controls.look.styled_planes:
+        used = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
+        yield f"quality {controls.quality}{used}"
+        if controls.look.keep_colors:
+            yield "original colours"
     if controls.preview.is_mirrored:
-        yield "mirrored in this window only", GRAY
+        yield "mirrored in this window only"
 
 
 def badges(controls: Controls, shown: Shown) -> Iterator[tuple[str, str]]:

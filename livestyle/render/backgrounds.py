@@ -40,8 +40,9 @@ class Backgrounds:
             UserError: the clip cannot be read.
         """
         if self._clip is None or self._clip.path != path:
+            clip = LoopingClip(path)  # if that fails, the one before goes on
             self.close()
-            self._clip = LoopingClip(path)
+            self._clip = clip
         return cover(self._clip.image_at(time), size)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from livestyle.live.shown import Shown
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
 from livestyle.video.sources.open import open_source
+from livestyle.video.window.layout import first_size
 from livestyle.video.window.overlay import Overlay
 
 LOOKS = {
@@ -88,12 +89,13 @@ def save_gallery(path: Path) -> None:
 def preview(frames: list[Frame]) -> Image:
     """The window: HUD, styles, and a line between before and after."""
     controls = open_controls(Settings(background="starry_night"))
+    controls.pace = {"fps": 30, "latency_ms": 31, "dropped": 0, "quality": "480x270"}
     for action in ("strip", "split"):
         controls.press(action)
     with Filter(Settings()) as filter:
         picture = [filter(frame, controls.look) for frame in frames][-1]
         scene = scene_of(controls, Shown(frames[-1], picture, controls.look), filter.segmenter, filter.matte)
-    return Overlay().draw(picture, scene, (960, 540))
+    return Overlay(is_below=True).draw(picture, scene, first_size((960, 540), True, (1920, 1080)))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def test_texts_are_parsed_in_one_place() -> None:
 def test_several_windows_are_one_preview_and_no_sink(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = list[str]()
     monkeypatch.setattr(
-        preview, "open_canvas", lambda size, name: SimpleNamespace(name=name, close=lambda: closed.append(name))
+        preview,
+        "open_canvas",
+        lambda size, name, is_below: SimpleNamespace(name=name, close=lambda: closed.append(name)),
     )
     with open_sinks(parse_sinks(["window:qt", "null", "window:opencv"]), STREAM, is_live=False) as outputs:
         assert outputs.name == "window (qt), window (opencv), null"

@@ -14,11 +14,13 @@ from livestyle.image.pixels import fit
 from livestyle.image.types import Frame
 from livestyle.live.actions import ACTIONS, make_controls
 from livestyle.live.controls import VIEWS
+from livestyle.live.gallery import Gallery
 from livestyle.live.preview import scene_of
 from livestyle.live.shown import Shown
 from livestyle.nets.library import find_cards
 from livestyle.video.window import overlay
 from livestyle.video.window.drawing import broken, font
+from livestyle.video.window.layout import MIN_WIDTH_PT, TITLE_BAR_PT, bar_height, first_size, letters_of
 from livestyle.video.window.overlay import FADE_S, MAX_NOTICE_S, PACE_HOLD_S, Overlay, Scene
 
 SIZE = 320, 180
@@ -28,8 +30,9 @@ MATTE[:, 160:] = 1
 KEYS = tuple((action.key, action.words) for action in ACTIONS if action.key)
 STYLES = tuple((name, (card.folder or Path()) / "thumbnail.png") for name, card in find_cards("style").items())
 FULL = Scene(
-    "title", (("background: starry_night", (255, 205, 90)),), "36 fps", (("HIDDEN", "alert"),), "",
-    frozenset({"hud", "strip"}), ORIGINAL, MATTE, False, KEYS, STYLES, ("starry_night", "the_scream"),
+    "title", (("background: starry_night", (255, 205, 90)),), "a device", "36 fps", (("HIDDEN", "alert"),),
+    (("strip", "t", "styles"),), "", frozenset({"hud", "strip"}), ORIGINAL, MATTE, False, KEYS, STYLES,
+    ("starry_night", "the_scream"),
 )  # fmt: skip
 BARE = Scene(original=ORIGINAL, matte=MATTE)
 
@@ -41,15 +44,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["", *VIEWS]), st.sets(st.sampled_from(["hud", "help", "strip"])), st.booleans(), st.booleans(),
     st.tuples(st.integers(1, 900), st.integers(1, 700)), st.sampled_from([1.0, 1.5, 2.0]), st.floats(0, 1),
+    st.booleans(),
 )  # fmt: skip
 def test_any_scene_fits_any_window_and_leaves_what_others_see(
-    view: str, showing: set[str], mirror: bool, hidden: bool, size: tuple[int, int], scale: float, divide: float
-) -> None:
-    drawn = Overlay()
+    view: str, showing: set[str], mirror: bool, hidden: bool, size: tuple[int, int], scale: float, divide: float,
+    is_below: bool,
+) -> None:  # fmt: skip
+    drawn = Overlay(is_below)
+    drawn.hover(size[0] // 2, size[1] - 4)
     drawn.divide = divide
     drawn.notice("Saved ~/pictures/2026-11-21_12-00-00-original.png, with -matte and -styled beside it.")
     scene = replace(
@@ -85,12 +91,67 @@ def test_before_is_left_and_after_right_of_a_line_that_is_dragged(mirror: bool) 
         assert drawn.at(10, 10) == "split"
 
 
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("size", [(960, 597), (960, 700), (546, 1030)])
+def test_all_that_is_written_stays_below_the_picture(view: str, size: tuple[int, int]) -> None:
+    """The strip and a long notice, too. What compares with the original is no writing."""
+    drawn, scene = Overlay(is_below=True), replace(FULL, view=view)
+    drawn.notice("There is no style 'pointillism_of_the_south'. Choose from: great_wave, starry_night, the_scream.")
+    written = drawn.draw(PICTURE, scene, size)
+    silent = Overlay(is_below=True).draw(PICTURE, replace(scene, badges=(), lines=(), chosen=("", "")), size)
+    _, top, width, height = drawn._frame
+    assert width >= 0.85 * min(size[0], 1.5 * size[1])
+    assert (written[: top + height] == silent[: top + height]).all()
+    assert (written[top + height :] != silent[top + height :]).any()
+
+
+def test_over_the_picture_the_upper_two_thirds_stay_free() -> None:
+    drawn = Overlay()
+    for n in range(3):
+        drawn.notice(f"There is no style number {n}. Choose from: great_wave, starry_night, the_scream and others.")
+    image = drawn.draw(PICTURE, replace(FULL, badges=FULL.badges * 3), (960, 540))
+    assert (image[:360] == fit(PICTURE, (960, 540))[:360]).all()
+    assert (image[400:] != fit(PICTURE, (960, 540))[400:]).any()
+
+
+def test_buttons_and_names_below_the_mouse_stand_out() -> None:
+    drawn, size = Overlay(is_below=True), (960, 597)
+    plain = drawn.draw(PICTURE, FULL, size)
+    found = {drawn.at(x, y): (x, y) for y in range(0, 597, 9) for x in range(0, 960, 9)}
+    assert found.keys() == {"", "strip", *(f"style {name}" for name, _ in STYLES)}
+    for name, (x, y) in found.items():
+        drawn.hover(x, y)
+        changed = (drawn.draw(PICTURE, FULL, size) != plain).any(axis=2)
+        assert changed.any() == (name.startswith("style"))  # the strip is open, so its button is lit already
+        assert not changed[: drawn._frame[3]].any()
+    closed = replace(FULL, showing=frozenset({"hud"}))
+    drawn.hover(-1, -1)
+    plain = drawn.draw(PICTURE, closed, size)
+    drawn.hover(*found["strip"])
+    assert (drawn.draw(PICTURE, closed, size) != plain).any()
+
+
+@given(
+    st.tuples(st.integers(16, 4096), st.integers(16, 4096)), st.booleans(),
+    st.tuples(st.integers(320, 5120), st.integers(320, 2880)),
+)  # fmt: skip
+@settings(max_examples=100)
+def test_a_window_suits_the_screen(picture: tuple[int, int], is_below: bool, screen: tuple[int, int]) -> None:
+    width, height = first_size(picture, is_below, screen)
+    assert width <= screen[0]
+    assert height <= screen[1]
+    bar = bar_height(letters_of(width)) if is_below else 0
+    assert abs(width / (height - bar) / (picture[0] / picture[1]) - 1) < 0.51 / min(width, height - bar) * 3
+    is_full = height + TITLE_BAR_PT + 60 > screen[1] or width == screen[0]
+    assert is_full or width >= max(MIN_WIDTH_PT, picture[0])
+
+
 def test_the_matte_and_the_original_in_a_corner() -> None:
     assert (Overlay().draw(PICTURE, replace(BARE, view="matte"), SIZE) == (MATTE * 255)[..., None]).all()
     image = Overlay().draw(PICTURE, replace(BARE, view="inset"), SIZE)
     corner = fit(ORIGINAL, (80, 45))
     places = [
-        (image[y : y + 45, x : x + 80] == corner).all() for y in range(20) for x in range(220, 241)
+        (image[y : y + 45, x : x + 80] == corner).all() for y in range(110, 136) for x in range(220, 241)
     ]  # fmt: skip
     assert any(places)
     assert (image[:, :200] == PICTURE[:, :200]).all()
@@ -129,6 +190,14 @@ def test_a_thumbnail_is_what_the_strip_shows() -> None:
     rows = [y for y in range(720) if drawn.at(int(1280 * 0.05), y)]
     other = Overlay().draw(PICTURE, replace(scene, styles=STYLES[1:]), (1280, 720))
     assert (first[rows] != other[:, : first.shape[1]][rows]).mean() > 0.5
+
+
+def test_a_notice_stands_in_place_of_the_facts(clock: list[float]) -> None:
+    drawn, silent, size = Overlay(is_below=True), Overlay(is_below=True), (960, 597)
+    drawn.notice("Saved")
+    assert (drawn.draw(PICTURE, FULL, size) != silent.draw(PICTURE, FULL, size)).any()
+    clock[0] += MAX_NOTICE_S
+    assert (drawn.draw(PICTURE, FULL, size) == silent.draw(PICTURE, FULL, size)).all()
 
 
 def test_notices_fade_and_go(clock: list[float]) -> None:
@@ -183,17 +252,22 @@ def test_long_lines_are_broken() -> None:
 
 
 def test_a_scene_says_what_must_not_be_missed() -> None:
-    controls = make_controls(Look(parse_plane("color:#804020"), person_strength=0.5, person=parse_plane("blur")))
+    look = Look(parse_plane("color:#804020"), background_strength=0.3, person_strength=0.5, person=parse_plane("blur"))
+    controls = make_controls(look, Gallery(("wave",)))
     frame = Frame(PICTURE, 0, 0.0)
 
     def scene(hidden: bool = False) -> Scene:
         return scene_of(controls, Shown(frame, PICTURE, controls.look, hidden), "a device", lambda _: MATTE)
 
     assert scene().badges == ()
-    assert [line for line, _ in scene().lines[:2]] == ["> background: color:#804020", "person: blur 50%"]
+    assert [line for line, _ in scene().lines] == ["> background: color:#804020", "person: blur 50%"]
+    assert scene().facts == "a device"  # no style, so no quality that it is painted in
+    assert {"strip", "open-picture"} <= {name for name, _, _ in scene().buttons}
+    controls.press("background wave")
     for name, words in (("mirror", "mirrored in this window only"), ("keep-colors", "original colours")):
         controls.press(name)
-        assert any(words in line for line, _ in scene().lines)
+        assert words in scene().facts
+    assert "quality auto" in scene().facts
     for name, words in (("freeze", "FROZEN"), ("record", "REC"), ("bypass", "NOT PAINTED"), ("panic", "HIDDEN")):
         controls.press(name)
         assert any(words in badge for badge, _ in scene(hidden=name == "panic").badges)

@@ -8,14 +8,15 @@ import pytest
 
 CODE = """
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication
+from livestyle.video.window.canvas import Drop
 from livestyle.video.window.toolkits import open_canvas
 
 canvas = open_canvas((320, 180), "qt")
 widget = canvas._widget
-assert (canvas.name, canvas.size) == ("Qt", (640, 360))
+assert (canvas.name, canvas.size) == ("Qt", (800, 450))  # the whole width of the offscreen platform's screen
 
 
 def key(code, text="", again=False):
@@ -30,7 +31,17 @@ def click(kind, button, buttons=None):
     QApplication.sendEvent(widget, QMouseEvent(kind, at, at, button, button if buttons is None else buttons, none))
 
 
-picture = np.full((360, 640, 3), (200, 100, 50), np.uint8)
+def drag(kind, at, *addresses):
+    dragged = QMimeData()
+    if addresses:
+        dragged.setUrls([QUrl(address) for address in addresses])
+    keys, move = Qt.KeyboardModifier.NoModifier, Qt.DropAction.MoveAction | Qt.DropAction.CopyAction
+    event = kind(at, move, dragged, Qt.MouseButton.LeftButton, keys)
+    QApplication.sendEvent(widget, event)
+    print("taken" if event.isAccepted() else "left", event.dropAction().name)
+
+
+picture = np.full((450, 800, 3), (200, 100, 50), np.uint8)
 canvas.show(picture)
 shown = widget.grab().toImage().pixelColor(5, 5)
 assert (shown.red(), shown.green(), shown.blue()) == (200, 100, 50)
@@ -42,9 +53,13 @@ click(QEvent.Type.MouseButtonPress, Qt.MouseButton.LeftButton)
 click(QEvent.Type.MouseButtonDblClick, Qt.MouseButton.LeftButton)
 click(QEvent.Type.MouseButtonPress, Qt.MouseButton.RightButton)
 click(QEvent.Type.MouseMove, Qt.MouseButton.NoButton)
+QApplication.sendEvent(widget, QEvent(QEvent.Type.Leave))
+drag(QDragEnterEvent, QPoint(9, 9))
+drag(QDragEnterEvent, QPoint(9, 9), "file:///a%20b.jpg")
+drag(QDropEvent, QPointF(9, 9), "file:///a%20b.jpg", "https://c.d/e.png")
 widget.close()
 for event in canvas.events():
-    print(event if isinstance(event, str) else f"{event.kind} {event.x} {event.y}")
+    print(event if isinstance(event, str | Drop) else f"{event.kind} {event.x} {event.y}")
 canvas.close()
 """
 
@@ -53,5 +68,7 @@ def test_keys_clicks_and_the_cross_are_noted() -> None:
     pytest.importorskip("PySide6.QtWidgets")
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, timeout=60)
-    noted = ["tab", "x", "press 12 34", "double 12 34", "second 12 34", "quit"]
-    assert done.stdout.splitlines() == noted, done.stderr
+    taken = ["left MoveAction", "taken CopyAction", "taken CopyAction"]  # never moved: the file stays
+    drops = ["Drop(paths=())", "Drop(paths=('/a b.jpg', 'https://c.d/e.png'))"]
+    pointers = ["press 12 34", "double 12 34", "second 12 34", "hover 12 34", "hover -1 -1"]
+    assert done.stdout.splitlines() == [*taken, "tab", "x", *pointers, *drops, "quit"], done.stderr

@@ -105,10 +105,10 @@ def test_keys_and_clicks_reach_the_filter(
         wait_for(screen, title)
         press("Insert")  # which has no character, and does nothing
     press("t")
-    until, places = time.monotonic() + 60, cycle(("12", "48"))  # too far apart for a double click
+    until, places = time.monotonic() + 60, cycle(("12", "68"))  # too far apart for a double click
     while gallery[0] not in xdotool(screen, "getwindowname", window) and time.monotonic() < until:
         # The strip may take a frame to be there.
-        xdotool(screen, "mousemove", "--window", window, next(places), "345", "click", "1")
+        xdotool(screen, "mousemove", "--window", window, next(places), "510", "click", "1")
     wait_for(screen, f"{gallery[0]}, person none$")
     press("p")
     wait_for(screen, "livestyle - hidden")

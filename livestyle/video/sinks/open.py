@@ -47,7 +47,7 @@ class SinkKind:
 
 SINKS = {
     "window": SinkKind(
-        f"window[:{'|'.join(TOOLKITS)}]", "a preview with keys", lambda rest, stream: Window(stream.size, rest),
+        f"window[:{'|'.join(TOOLKITS)}]", "a preview with keys", lambda rest, to: Window(to.size, rest, to.has_bar),
         is_live=True, is_window=True, license="Apache-2.0", source="OpenCV",
     ),
     "virtual-camera": SinkKind(

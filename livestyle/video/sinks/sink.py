@@ -26,6 +26,7 @@ class Stream:
         audio_start: time of the first frame on the clock of that file, in seconds.
         is_bt709: whether the colour space is BT.709; None leaves it to the size.
         is_matte: whether frames are grey mattes. They are kept visually lossless and full range.
+        has_bar: whether a window has a bar for words below the picture.
         microphone: opens the microphone that is heard in a clip without another sound; None for silence.
     """
 
@@ -35,6 +36,7 @@ class Stream:
     audio_start: float = 0.0
     is_bt709: bool | None = None
     is_matte: bool = False
+    has_bar: bool = False
     microphone: Callable[[], Microphone] | None = None
 
 

@@ -156,6 +156,9 @@ class ClipSource(Source):
             self._container = self._open()
             self._images = self._decode(self._container)
 
+    def loop(self) -> None:
+        self._loop, self.info = True, replace(self.info, total=None, audio=None)
+
     def _check_whole(self, shown: int) -> None:
         if shown < self._least and not self._warning:
             self._warning = f"{self._path} ends early: {shown} of {self.info.total} frames could be read."

@@ -66,6 +66,9 @@ class Source:
     def end(self) -> None:
         """Give no more frames. Unlike `close`, this may be called at any time and from any thread."""
 
+    def loop(self) -> None:
+        """Begin again at each end, where there is one. Call this before the first frame is taken."""
+
     def rest(self, resting: bool) -> None:
         """Let go of the device while nobody wants frames, where that is possible. Any thread may call this."""
 

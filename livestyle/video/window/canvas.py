@@ -1,5 +1,6 @@
 """What every toolkit's window can do, and what happens to one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from livestyle.image.types import Image
@@ -13,8 +14,8 @@ class Pointer:
     """What the mouse did.
 
     Args:
-        kind: "press", "move" with the button down, "double", or "second" for a press of the right button.
-        x, y: where, in pixels of the content.
+        kind: "press", "move" with the button down, "double", "second" for a press of the right button, or "hover".
+        x, y: where, in pixels of the content; negative where it left the window.
     """
 
     kind: str
@@ -22,7 +23,19 @@ class Pointer:
     y: int
 
 
-Event = str | Pointer  # a key: one character, or a word for one that is none; "quit": the window was closed
+@dataclass(frozen=True)
+class Drop:
+    """Files were dragged onto the window.
+
+    Args:
+        paths: of the files, or their addresses; () while they are not let go yet.
+    """
+
+    paths: tuple[str, ...] = ()
+
+
+Fit = Callable[[Size], Size]  # from the size of the screen to that of the content at first, in points
+Event = str | Pointer | Drop  # a key: one character, or a word for one that is none; "quit": the window was closed
 
 
 class Canvas:

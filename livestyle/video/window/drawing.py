@@ -13,6 +13,7 @@ from livestyle.image.io import load_image
 from livestyle.image.pixels import fit
 from livestyle.image.types import Image
 from livestyle.types import Size
+from livestyle.video.window.layout import leading_of
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
 
 Color = tuple[int, int, int]
 Line = tuple[str, Color]
+Piece = tuple[str, Color, Color | None]  # words, their colour, and that of the pill that they stand in
 WHITE, GRAY, BACKGROUND, PERSON = (245, 245, 245), (175, 175, 175), (255, 205, 90), (120, 215, 255)
 NUMBERED_STYLES = 10  # that have a digit
-LETTERS_PER_HEIGHT = 44  # how many letters, one above the other, a window is high
 MIN_LETTER_PX = 9
-MAX_LETTER_PT = 22
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def boxed(lines: Sequence[Line], letters: int, width: int, ground: int | Color) 
     from PIL import Image as Pil
     from PIL import ImageDraw
 
-    face, pad, leading = font(letters), letters // 2, round(letters * 1.4)
+    face, pad, leading = font(letters), letters // 2, leading_of(letters)
     rows = [(row, color) for text, color in lines for row in broken(text, face, width - 2 * pad)]
     w = 2 * pad + round(max((face.getlength(row) for row, _ in rows), default=0))
     picture = Pil.new("RGBA", (w, pad + leading * len(rows)))
@@ -95,6 +95,62 @@ def boxed(lines: Sequence[Line], letters: int, width: int, ground: int | Color) 
     pen.rounded_rectangle((0, 0, w - 1, picture.height - 1), pad, fill)
     for at, (row, color) in enumerate(rows):
         pen.text((pad, pad // 2 + at * leading), row, (*color, 255), face)
+    return picture
+
+
+def drawn_rows(rows: Sequence[Sequence[Piece]], letters: int, width: int) -> "Pil.Image":
+    """Return rows of words, each as far as it fits a width.
+
+    Args:
+        rows: of pieces that stand side by side.
+        letters: height of a letter in pixels.
+        width: of the picture, in pixels.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    face, leading, pad = font(letters), leading_of(letters), letters // 2
+    picture = Pil.new("RGBA", (max(1, width), leading * len(rows)))
+    pen = ImageDraw.Draw(picture)
+    for at, row in enumerate(rows):
+        left, top = 0, at * leading
+        for text, color, pill in row:
+            inset = pad if pill else 0
+            words = cut(text, face, width - left - 2 * inset)
+            wide = round(face.getlength(words)) + 2 * inset
+            if pill and words:
+                pen.rounded_rectangle((left, top, left + wide - 1, top + leading - 2), pad, (*pill, 235))
+            pen.text((left + inset, top + leading // 2), words, (*color, 255), face, anchor="lm")
+            left += wide + letters
+    return picture
+
+
+def cut(text: str, face: "ImageFont.FreeTypeFont", width: int) -> str:
+    """Return a text, or as much of it as fits a width in pixels, with dots behind it."""
+    if face.getlength(text) <= width:
+        return text
+    fits = next((n for n in range(len(text) - 1, 0, -1) if face.getlength(f"{text[:n]}...") <= width), 0)
+    return f"{text[:fits].rstrip()}..." if fits else ""
+
+
+def draw_button(key: str, words: str, letters: int, is_lit: bool) -> "Pil.Image":
+    """Return a button: a key, and what it does.
+
+    Args:
+        letters: height of a letter in pixels.
+        is_lit: the mouse is over it, or what it opens is open.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    face, pad = font(letters), letters // 2
+    behind = round(face.getlength(f"{key} ")) + pad // 2 if key else 0
+    picture = Pil.new("RGBA", (behind + round(face.getlength(words)) + 2 * pad, 2 * letters))
+    pen, middle = ImageDraw.Draw(picture), letters
+    ground = (95, 95, 95, 255) if is_lit else (58, 58, 58, 235)
+    pen.rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), pad, ground)
+    pen.text((pad, middle), key, (*BACKGROUND, 255), face, anchor="lm")
+    pen.text((pad + behind, middle), words, (*WHITE, 255), face, anchor="lm")
     return picture
 
 
@@ -117,7 +173,7 @@ def broken(text: str, face: "ImageFont.FreeTypeFont", width: int) -> list[str]:
 
 
 def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, ...]) -> "Pil.Image":
-    """Return a style to click on: its thumbnail, its number, and its name if it is chosen.
+    """Return a style to click on: its thumbnail, its number, and its name if it is chosen or has no thumbnail.
 
     Args:
         path: of the thumbnail.

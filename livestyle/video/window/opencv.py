@@ -3,8 +3,8 @@
 import cv2
 
 from livestyle.image.types import Image
-from livestyle.types import Size
-from livestyle.video.window.canvas import TITLE, Canvas, Event, Pointer
+from livestyle.video.window.canvas import TITLE, Canvas, Event, Fit, Pointer
+from livestyle.video.window.display import screen_size
 
 KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}  # by code
 
@@ -13,24 +13,24 @@ class OpenCvCanvas(Canvas):
     """A window of OpenCV. It works everywhere, and its pixels are points.
 
     Args:
-        size: of the content at first, in pixels.
+        fit: chooses the size of the content at first.
     """
 
     name = "OpenCV"
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, fit: Fit) -> None:
         self._shown, self._events = False, list[Event]()
-        self.size = size
+        self.size = fit(screen_size())
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
-        cv2.resizeWindow(TITLE, *size)
+        cv2.resizeWindow(TITLE, *self.size)
         cv2.setMouseCallback(TITLE, self._pointed)
 
     def _pointed(self, event: int, x: int, y: int, flags: int, _: object) -> None:
         kinds = {
             cv2.EVENT_LBUTTONDOWN: "press", cv2.EVENT_LBUTTONDBLCLK: "double", cv2.EVENT_RBUTTONDOWN: "second",
         }  # fmt: skip
-        dragged = event == cv2.EVENT_MOUSEMOVE and flags & cv2.EVENT_FLAG_LBUTTON
-        if kind := "move" if dragged else kinds.get(event):
+        moved = "move" if flags & cv2.EVENT_FLAG_LBUTTON else "hover"
+        if kind := moved if event == cv2.EVENT_MOUSEMOVE else kinds.get(event):
             self._events.append(Pointer(kind, x, y))
 
     def show(self, image: Image) -> None:

@@ -16,28 +16,31 @@ from livestyle.types import Size
 from livestyle.video.window.drawing import (
     BACKGROUND,
     GRAY,
-    LETTERS_PER_HEIGHT,
-    MAX_LETTER_PT,
     NUMBERED_STYLES,
     PERSON,
     WHITE,
-    Color,
     Line,
+    Piece,
     Stamp,
     boxed,
+    draw_button,
     draw_tile,
+    drawn_rows,
     help_page,
     stamp,
 )
+from livestyle.video.window.layout import MAX_LETTER_PT, bar_height, letters_of
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
 
 Rect = tuple[int, int, int, int]  # left, top, width, height, in pixels
 PILLS = {"alert": (200, 30, 40), "note": (185, 120, 0)}
+BAR = 32, 32, 32  # colour of the ground below the picture
 SHADE = 165  # opacity of the ground behind words, of 255
 MAX_STAMPS = 64  # boxes that are kept once drawn
 PACE_HOLD_S = 0.5  # for which numbers stand, so that they can be read
+MIDDLE = 0.5  # where the picture is divided at first
 FADE_S = 0.6  # in which a notice fades
 MIN_NOTICE_S, MAX_NOTICE_S = 1.6, 6.0  # for which a notice stands
 LETTERS_PER_S = 20  # that are read
@@ -49,9 +52,11 @@ class Scene:
 
     Args:
         title: of the window.
-        lines: of the HUD, with their colours.
-        pace: the numbers of the HUD.
+        lines: of the display, with their colours, side by side.
+        facts: of the display, in gray below them.
+        pace: the numbers before the facts.
         badges: words with their kind, one of PILLS.
+        buttons: actions to click on, each with its key and a word.
         view: "split", "matte", "inset", or "" for the picture alone.
         showing: what lies over it, of "hud", "help" and "strip"; and "full-screen".
         original: the camera's own picture, uint8 (H, W, 3) RGB; None where it must not be seen.
@@ -64,8 +69,10 @@ class Scene:
 
     title: str = ""
     lines: tuple[Line, ...] = ()
+    facts: str = ""
     pace: str = ""
     badges: tuple[tuple[str, str], ...] = ()
+    buttons: tuple[tuple[str, str, str], ...] = ()
     view: str = ""
     showing: frozenset[str] = frozenset()
     original: Image | None = None
@@ -77,14 +84,17 @@ class Scene:
 
 
 class Overlay:
-    """Draw scenes. It keeps what was drawn, the notices, and where the picture is divided.
+    """Draw scenes. It keeps what was drawn, the notices, where the mouse is, and where the picture is divided.
+
+    Args:
+        is_below: the bar and the styles lie below the picture, as far as there is room, and not over it.
 
     Attributes:
         divide: where before ends and after begins, in 0..1 of the picture's width.
     """
 
-    def __init__(self) -> None:
-        self.divide = 0.5
+    def __init__(self, is_below: bool = False) -> None:
+        self.divide, self._is_below, self._mouse = MIDDLE, is_below, (-1, -1)
         self._stamps: OrderedDict[tuple[object, ...], Stamp] = OrderedDict()
         self._notices: list[tuple[float, str]] = []  # until when
         self._pace, self._paced = "", 0.0
@@ -100,8 +110,12 @@ class Overlay:
         self._notices = [*[note for note in self._notices if note[1] != text][-2:], (until, text)]
 
     def at(self, x: int, y: int) -> str:
-        """Return what lies at a pixel to be clicked on: "style NAME", "split" for the dividing line, or ""."""
+        """Return what lies at a pixel to be clicked on: an action such as "style NAME", "split" for the line, or ""."""
         return next((name for (l, t, w, h), name in reversed(self._hits) if l <= x < l + w and t <= y < t + h), "")  # noqa: E741
+
+    def hover(self, x: int, y: int) -> None:
+        """Have what lies at a pixel stand out. It may lie outside."""
+        self._mouse = x, y
 
     def drag(self, x: int) -> None:
         """Divide the picture at a column of the window, in pixels."""
@@ -118,38 +132,36 @@ class Overlay:
             scale: pixels per point, above 1 on fine screens.
         """
         width, height = size
-        letters = round(min(max(height / LETTERS_PER_HEIGHT, 13 * scale), MAX_LETTER_PT * scale))
-        margin = letters // 2
+        letters = letters_of(width, scale)
         self._hits = []
-        canvas = self._place(picture, scene, size)
         if "help" in scene.showing:
+            self._hits.append(((0, 0, width, height), "help"))
+            canvas = self._place(picture, scene, size, height)
             self._stamp("help", help_page, scene.keys, size, round(MAX_LETTER_PT * scale)).onto(canvas, 0, 0)
             return canvas
-        if scene.original is not None:
-            if scene.view == "split":
-                self._divide(canvas, scene.original, scene.mirror, letters)
-            elif scene.view == "inset":
-                self._inset(canvas, scene.original, scene.mirror, margin)
-        top, foot = margin, height - margin
-        if "strip" in scene.showing and scene.styles:
-            foot = self._strip(canvas, scene, letters) - margin
-        if "hud" in scene.showing:
-            pace = self._steady(scene.pace)
-            lines = (*scene.lines, (pace, GRAY)) if pace else scene.lines
-            top += self._box(canvas, margin, top, lines, letters, width, SHADE) + margin
-        for text, kind in scene.badges:
-            top += self._box(canvas, margin, top, ((text, WHITE),), letters, width, PILLS[kind]) + margin
-        self._notes(canvas, foot, letters)
+        bar = bar_height(letters) if "hud" in scene.showing else 0
+        tile = tile_size(len(scene.styles), size, letters) if "strip" in scene.showing and scene.styles else (0, 0)
+        gap = gap_of(letters)
+        foot = height - bar - (tile[1] + 2 * gap if tile[1] else 0)
+        is_below = self._is_below and 2 * foot >= height
+        canvas = self._place(picture, scene, size, foot if is_below else height)
+        if is_below:
+            canvas[foot:] = BAR
+        if scene.original is not None and foot > 0:
+            self._views(canvas, scene, foot, letters)
+        if tile[1]:
+            self._strip(canvas, scene, height - bar - tile[1] - gap, tile, letters)
+        self._write(canvas, scene, bar, foot, letters)
         return canvas
 
-    def _place(self, picture: Image, scene: Scene, size: Size) -> Image:
-        """Return the picture as large as fits, in the middle. It is a copy in any case."""
+    def _place(self, picture: Image, scene: Scene, size: Size, room: int) -> Image:
+        """Return the picture as large as fits, in the middle of the upper `room` rows. It is a copy in any case."""
         if scene.view == "matte" and scene.matte is not None and scene.original is not None:
             picture = np.asarray(cv2.cvtColor(to_gray(scene.matte), cv2.COLOR_GRAY2RGB), np.uint8)
         (width, height), (w, h) = size, size_of(picture)
-        share = min(width / w, height / h)
-        w, h = min(width, round(w * share)), min(height, round(h * share))
-        left, top = (width - w) // 2, (height - h) // 2
+        share = min(width / w, room / h)
+        w, h = min(width, max(1, round(w * share))), min(room, max(1, round(h * share)))
+        left, top = (width - w) // 2, (room - h) // 2
         self._frame = left, top, w, h
         laid = self._lay(picture, (w, h), scene.mirror)
         if (w, h) == size:
@@ -163,74 +175,138 @@ class Overlay:
         laid = fit(picture, size)
         return np.asarray(cv2.flip(laid, 1), np.uint8) if mirror else laid
 
-    def _divide(self, canvas: Image, original: Image, mirror: bool, letters: int) -> None:
+    def _views(self, canvas: Image, scene: Scene, foot: int, letters: int) -> None:
+        """Draw what compares the picture with the original. Their words stay away from heads, near the lower edge.
+
+        Args:
+            foot: row above which they stay.
+        """
+        if scene.view != "split":
+            self.divide = MIDDLE
+        if scene.view == "split":
+            self._divide(canvas, scene, foot, letters)
+        elif scene.view == "inset":
+            self._inset(canvas, scene, foot, letters // 2)
+
+    def _divide(self, canvas: Image, scene: Scene, foot: int, letters: int) -> None:
         """Draw the original left of a line that can be dragged."""
         left, top, width, height = self._frame
         x = left + round(self.divide * width)
-        canvas[top : top + height, left:x] = self._lay(original, (width, height), mirror)[:, : x - left]
+        if scene.original is not None:
+            before = self._lay(scene.original, (width, height), scene.mirror)
+            canvas[top : top + height, left:x] = before[:, : x - left]
         canvas[top : top + height, max(left, x - 1) : x + 1] = WHITE
-        cv2.circle(canvas, (x, top + height // 2), letters // 2, WHITE, -1, cv2.LINE_AA)
+        middle = max(0, min(foot, top + height) - 2 * letters)
+        cv2.circle(canvas, (x, middle), letters // 2, WHITE, -1, cv2.LINE_AA)
         for words, at in (("before", -1), ("after", 1)):
             label = self._stamp("box", boxed, ((words, WHITE),), letters, width, SHADE)
             h, w = label.color.shape[:2]
-            label.onto(canvas, x + letters if at > 0 else x - letters - w, top + (height - h) // 2)
+            label.onto(canvas, x + letters if at > 0 else x - letters - w, middle - h // 2)
         self._hits.append((self._frame, "split"))
 
-    def _inset(self, canvas: Image, original: Image, mirror: bool, margin: int) -> None:
-        """Draw the original in the upper right corner."""
+    def _inset(self, canvas: Image, scene: Scene, foot: int, margin: int) -> None:
+        """Draw the original in the lower right corner."""
         left, top, width, height = self._frame
         w, h = width // 4, height // 4
-        x, y = left + width - w - margin, top + margin
-        if w and h and x > left and y + h < top + height:
+        x, y = left + width - w - margin, min(foot, top + height) - h - margin
+        if scene.original is not None and w and h and x > left and y > top:
             canvas[y - 1 : y + h + 1, x - 1 : x + w + 1] = WHITE
-            canvas[y : y + h, x : x + w] = self._lay(original, (w, h), mirror)
+            canvas[y : y + h, x : x + w] = self._lay(scene.original, (w, h), scene.mirror)
 
-    def _strip(self, canvas: Image, scene: Scene, letters: int) -> int:
-        """Draw the styles along the lower edge, and return their upper edge.
+    def _strip(self, canvas: Image, scene: Scene, top: int, tile: Size, letters: int) -> None:
+        """Draw the styles in a row, and the name of the one below the mouse.
 
         Where there is no room for all, draw those around the chosen one.
         """
-        height, width = size_of(canvas)[::-1]
-        gap = max(2, letters // 5)
-        w = max(3 * letters, min(height // 5, width // min(len(scene.styles), NUMBERED_STYLES) - gap))
-        h = w * 9 // 16
+        width, (w, h), gap = canvas.shape[1], tile, gap_of(letters)
         room = max(1, width // (w + gap))
         names = [name for name, _ in scene.styles]
         now = next((names.index(name) for name in scene.chosen if name in names), 0)
         first = min(max(0, now - room // 2), max(0, len(names) - room))
         shown = scene.styles[first : first + room]
-        left, top = (width - len(shown) * (w + gap) + gap) // 2, height - h - gap
+        start = (width - len(shown) * (w + gap) + gap) // 2
+        named: tuple[int, str] | None = None
         for at, (name, path) in enumerate(shown):
+            left = start + at * (w + gap)
             rim = tuple(c for c, chosen in zip((BACKGROUND, PERSON), scene.chosen, strict=True) if chosen == name)
-            tile = self._stamp("tile", draw_tile, name, first + at + 1, path, (w, h), rim)
-            tile.onto(canvas, left + at * (w + gap), top)
-            self._hits.append(((left + at * (w + gap), top, w, h), f"style {name}"))
-        return top
+            self._stamp("tile", draw_tile, name, first + at + 1, path, tile, rim).onto(canvas, left, top)
+            if self._offer((left, top, w, h), f"style {name}"):
+                named = left + w // 2, name
+        if named:
+            label = self._stamp("box", boxed, ((named[1].replace("_", " "), WHITE),), letters, width, (0, 0, 0))
+            high, wide = label.color.shape[:2]
+            label.onto(canvas, min(max(0, named[0] - wide // 2), width - wide), top + h - high)
 
-    def _notes(self, canvas: Image, foot: int, letters: int) -> None:
-        """Draw the notices, the newest lowest. They fade at their end."""
-        now, width = time.monotonic(), canvas.shape[1]
+    def _offer(self, place: Rect, action: str) -> bool:
+        """Have an action done at a click on a place, and return whether the mouse is there."""
+        self._hits.append((place, action))
+        return self.at(*self._mouse) == action
+
+    def _write(self, canvas: Image, scene: Scene, bar: int, foot: int, letters: int) -> None:
+        """Draw the bar, badges and notices.
+
+        Args:
+            bar: height of the bar in pixels, 0 for none.
+            foot: row above which the badges and notices stay, where there is no bar.
+        """
+        height, width = canvas.shape[:2]
+        pad, room, now = letters // 2, width - letters, time.monotonic()
         self._notices = [(until, text) for until, text in self._notices if until > now]
-        for until, text in reversed(self._notices):
-            note = self._stamp("box", boxed, ((text, WHITE),), letters, round(width * 0.9), 210)
-            h, w = note.color.shape[:2]
-            foot -= h
-            note.onto(canvas, (width - w) // 2, foot, (until - now) / FADE_S)
-            foot -= letters // 3
+        rows: list[tuple[Piece, ...]] = [tuple((text, WHITE, PILLS[kind]) for text, kind in scene.badges)]
+        if bar:
+            if not self._is_below:
+                canvas[height - bar :] = canvas[height - bar :] // 4
+            room = self._buttons(canvas, scene, letters) - 2 * pad
+            facts = ", ".join(words for words in (self._steady(scene.pace), scene.facts) if words)
+            lines = tuple((*line, None) for line in scene.lines)
+            rows = [rows[0] + lines, () if self._notices else ((facts, GRAY, None),)]
+            foot = height
+        elif not scene.badges:
+            rows = []
+        if rows:
+            words = self._stamp("rows", drawn_rows, tuple(rows), letters, room)
+            foot -= words.color.shape[0] + pad
+            words.onto(canvas, pad, foot)
+        self._notes(canvas, height if bar else foot, foot if bar else foot - 4 * letters, room, letters)
+
+    def _buttons(self, canvas: Image, scene: Scene, letters: int) -> int:
+        """Draw the buttons from the right end of the bar on, as far as half of it goes. Return their left edge."""
+        height, width = canvas.shape[:2]
+        left, pad = width - letters // 2, letters // 2
+        for action, key, words in scene.buttons:
+            plain = self._stamp("button", draw_button, key, words, letters, False)
+            h, w = plain.color.shape[:2]
+            if left - w < width // 2:
+                break
+            left -= w
+            place = left, height - (bar_height(letters) + h) // 2, w, h
+            is_lit = self._offer(place, action) or action in scene.showing
+            lit = self._stamp("button", draw_button, key, words, letters, True) if is_lit else plain
+            lit.onto(canvas, *place[:2])
+            left -= pad
+        return left
+
+    def _notes(self, canvas: Image, foot: int, head: int, room: int, letters: int) -> None:
+        """Draw the notices, the newest lowest: that one whole, and others where there is room. They fade at their end.
+
+        Args:
+            foot: row above which they stay.
+            head: row below which they stay, but for the newest.
+            room: how wide they may be, in pixels.
+        """
+        now = time.monotonic()
+        for number, (until, text) in enumerate(reversed(self._notices)):
+            note = self._stamp("box", boxed, ((text, WHITE),), letters, room, (64, 64, 64))
+            foot -= note.color.shape[0]
+            if number and foot < head:
+                break
+            note.onto(canvas, 0, foot, (until - now) / FADE_S)
 
     def _steady(self, pace: str) -> str:
         now = time.monotonic()
         if now > self._paced + PACE_HOLD_S:
             self._pace, self._paced = pace, now
         return self._pace
-
-    def _box(
-        self, canvas: Image, left: int, top: int, lines: tuple[Line, ...], letters: int, width: int, ground: int | Color
-    ) -> int:
-        """Draw words in a box, and return its height."""
-        box = self._stamp("box", boxed, lines, letters, width - 2 * left, ground)
-        box.onto(canvas, left, top)
-        return size_of(box.color)[1]
 
     def _stamp(self, kind: str, make: "Callable[..., Pil.Image]", *facts: object) -> Stamp:
         """Return what `make` draws of the facts. What was drawn before is kept."""
@@ -241,3 +317,21 @@ class Overlay:
                 self._stamps.popitem(last=False)
         self._stamps.move_to_end(key)
         return self._stamps[key]
+
+
+def gap_of(letters: int) -> int:
+    """Return the distance of two tiles in pixels, for letters of a height in pixels."""
+    return max(2, letters // 5)
+
+
+def tile_size(count: int, window: Size, letters: int) -> Size:
+    """Return the width and height of the picture of a style in the strip.
+
+    Args:
+        count: of styles.
+        window: its width and height in pixels.
+        letters: height of a letter in pixels.
+    """
+    wide = window[0] // min(count, NUMBERED_STYLES) - gap_of(letters)
+    width = max(3 * letters, min(window[1] // 5, wide))
+    return width, width * 9 // 16

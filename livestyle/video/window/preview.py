@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
+from livestyle.errors import UserError
+from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.types import Image
 from livestyle.types import Size
-from livestyle.video.window.canvas import TITLE, Event
+from livestyle.video.window.canvas import TITLE, Drop, Event
+from livestyle.video.window.dialog import FileDialog
 from livestyle.video.window.overlay import Overlay, Scene
 from livestyle.video.window.toolkits import open_canvas
 
@@ -29,6 +33,9 @@ class Preview:
 
     def notice(self, text: str) -> None:
         """Show a line for a moment, over the next pictures."""
+
+    def ask_file(self) -> None:
+        """Open a dialog that asks for a picture. What is chosen becomes an event, once it is."""
 
     def events(self) -> list[str]:
         """Return the keys pressed since the last call, and what clicks stand for, as `Controls.press_key` takes them.
@@ -64,6 +71,10 @@ class Previews(Preview):
         for preview in self.previews:
             preview.notice(text)
 
+    def ask_file(self) -> None:
+        for preview in self.previews[:1]:
+            preview.ask_file()
+
     def events(self) -> list[str]:
         return [event for preview in self.previews for event in preview.events()]
 
@@ -82,15 +93,17 @@ class Window(Preview):
     Args:
         size: of the pictures, in pixels.
         toolkit: one of TOOLKITS, or "" for the first that works here.
+        is_below: words and styles stand below the picture, and not over it.
 
     Raises:
         UserError: there is no screen, no such toolkit, or it does not work here.
     """
 
-    def __init__(self, size: Size, toolkit: str = "") -> None:
-        self._canvas = open_canvas(size, toolkit)
-        self._overlay, self._scene = Overlay(), Scene()
+    def __init__(self, size: Size, toolkit: str = "", is_below: bool = False) -> None:
+        self._canvas = open_canvas(size, toolkit, is_below)
+        self._overlay, self._scene = Overlay(is_below), Scene()
         self._is_dragging = False
+        self._dialog: FileDialog | None = None
         self.name = f"window ({self._canvas.name})"
 
     def show(self, image: Image, scene: Scene) -> None:
@@ -104,8 +117,18 @@ class Window(Preview):
     def notice(self, text: str) -> None:
         self._overlay.notice(text)
 
+    def ask_file(self) -> None:
+        try:
+            self._dialog = self._dialog or FileDialog()
+        except (UserError, OSError) as error:
+            self.notice(str(error))
+
     def events(self) -> list[str]:
-        return [key for event in self._canvas.events() for key in self._keys(event)]
+        keys = [key for event in self._canvas.events() for key in self._keys(event)]
+        if self._dialog and not self._dialog.is_open:
+            path, self._dialog = self._dialog.close(), None
+            keys += [f"open-picture {path}"] if path else []
+        return keys
 
     def is_watched(self) -> bool:
         return True
@@ -114,6 +137,9 @@ class Window(Preview):
         """Return what an event asks for, as keys or actions with their arguments."""
         if isinstance(event, str):
             return [event]
+        if isinstance(event, Drop):
+            return self._dropped(event.paths)
+        self._overlay.hover(event.x, event.y)
         target = self._overlay.at(event.x, event.y)
         if event.kind == "second":
             name = target.removeprefix("style ")
@@ -122,9 +148,21 @@ class Window(Preview):
             self._is_dragging = target == "split"
         if event.kind == "double" and target in ("", "split"):
             return ["full-screen"]
-        if self._is_dragging:
+        if self._is_dragging and event.kind != "hover":
             self._overlay.drag(event.x)
         return [target] if event.kind == "press" and target not in ("", "split") else []
 
+    def _dropped(self, paths: tuple[str, ...]) -> list[str]:
+        """Return what dropped files ask for: the first picture among them, or else the first folder, or file."""
+        if not paths:
+            self.notice("Let go: it becomes the background.")
+            return []
+        pictures = [path for path in paths if path.lower().endswith(READABLE_SUFFIXES)]
+        folders = [path for path in paths if Path(path).is_dir()]
+        return [f"open-picture {(pictures or folders or paths)[0]}"]
+
     def close(self) -> None:
+        if self._dialog:
+            self._dialog.close()
+            self._dialog = None
         self._canvas.close()

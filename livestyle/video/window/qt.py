@@ -10,12 +10,20 @@ from contextlib import contextmanager
 
 import numpy as np
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QCloseEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+)
 from PySide6.QtWidgets import QApplication, QWidget
 
 from livestyle.image.types import Image
-from livestyle.types import Size
-from livestyle.video.window.canvas import TITLE, Canvas, Event, Pointer
+from livestyle.video.window.canvas import TITLE, Canvas, Drop, Event, Fit, Pointer
 from livestyle.video.window.display import qt_platform
 
 KEYS = {
@@ -31,16 +39,17 @@ class QtCanvas(Canvas):
     """A window of Qt.
 
     Args:
-        size: of the content at first, in points.
+        fit: chooses the size of the content at first.
     """
 
     name = "Qt"
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, fit: Fit) -> None:
         with qt_of_its_own():
             self._app = QApplication.instance() or QApplication([TITLE])
         self._widget = Widget()
-        self._widget.resize(*size)
+        screen = self._app.primaryScreen().availableGeometry()
+        self._widget.resize(*fit((screen.width(), screen.height())))
         self._widget.setWindowTitle(TITLE)
         self._widget.show()
         self._app.processEvents()
@@ -80,6 +89,8 @@ class Widget(QWidget):
         self._image, self._events, self._scale = QImage(), list[Event](), 1.0
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 135)
+        self.setMouseTracking(True)
+        self.setAcceptDrops(True)
 
     def put(self, image: Image, scale: float) -> None:
         """Show a picture.
@@ -118,12 +129,31 @@ class Widget(QWidget):
             self._events.append(word)
 
     def _pointed(self, event: QMouseEvent) -> None:
-        is_second = event.button() == Qt.MouseButton.RightButton
-        if is_second or event.buttons() & Qt.MouseButton.LeftButton:
-            at, kind = event.position() * self._scale, "second" if is_second else POINTER_KINDS[event.type()]
-            self._events.append(Pointer(kind, int(at.x()), int(at.y())))
+        at, kind = event.position() * self._scale, POINTER_KINDS[event.type()]
+        if event.button() == Qt.MouseButton.RightButton:
+            kind = "second"
+        elif not event.buttons() & Qt.MouseButton.LeftButton:
+            kind = "hover"
+        self._events.append(Pointer(kind, int(at.x()), int(at.y())))
 
     mousePressEvent = mouseMoveEvent = mouseDoubleClickEvent = _pointed
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._events.append(Pointer("hover", -1, -1))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            self._take(event)
+            self._events.append(Drop())
+
+    @staticmethod
+    def _take(event: QDropEvent) -> None:
+        event.setDropAction(Qt.DropAction.CopyAction)  # a move would let the other program delete the file
+        event.accept()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self._take(event)
+        self._events.append(Drop(tuple(url.toLocalFile() or url.toString() for url in event.mimeData().urls())))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._events.append("quit")

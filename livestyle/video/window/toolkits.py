@@ -2,15 +2,16 @@
 
 import ctypes
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from livestyle.errors import UserError
 from livestyle.types import Size
-from livestyle.video.window.canvas import Canvas
+from livestyle.video.window.canvas import Canvas, Fit
 from livestyle.video.window.display import XCB, has_display, has_x_display, needs_display, qt_platform
+from livestyle.video.window.layout import first_size
 from livestyle.video.window.opencv import OpenCvCanvas
 
-MIN_WIDTH_PX = 640  # of a window at first
 QT = "pip install 'livestyle[window]'"
 QT_LIBRARIES = (  # of X, which Qt does not bring
     "sudo apt install libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxkbcommon-x11-0"
@@ -41,15 +42,11 @@ def why_no_qt() -> str:
     return reason
 
 
-def open_qt(size: Size) -> Canvas:
-    """Open a window of Qt.
-
-    Args:
-        size: of the content, in points.
-    """
+def open_qt(fit: Fit) -> Canvas:
+    """Open a window of Qt. `fit` chooses the size of its content."""
     from livestyle.video.window.qt import QtCanvas
 
-    return QtCanvas(size)
+    return QtCanvas(fit)
 
 
 def why_no_opencv() -> str:
@@ -57,32 +54,31 @@ def why_no_opencv() -> str:
     return "" if not needs_display() or has_x_display() else "it needs an X server"
 
 
-TOOLKITS: dict[str, tuple[Callable[[], str], Callable[[Size], Canvas]]] = {  # why one does not work, and its window
+TOOLKITS: dict[str, tuple[Callable[[], str], Callable[[Fit], Canvas]]] = {  # why one does not work, and its window
     "qt": (why_no_qt, open_qt),
     "opencv": (why_no_opencv, OpenCvCanvas),
 }
 
 
-def open_canvas(size: Size, toolkit: str = "") -> Canvas:
+def open_canvas(size: Size, toolkit: str = "", is_below: bool = False) -> Canvas:
     """Open a window.
 
     Args:
-        size: of the pictures in pixels. The window is at least MIN_WIDTH_PX wide.
+        size: of the pictures in pixels. The window suits them and the screen.
         toolkit: one of TOOLKITS, or "" for the first of them that works here.
+        is_below: there is a bar below the pictures.
 
     Raises:
         UserError: there is no screen, no such toolkit, or it does not work here.
     """
     if toolkit and toolkit not in TOOLKITS:
         raise UserError(f"There is no toolkit '{toolkit}'.", f"Choose from: {', '.join(TOOLKITS)}.")
-    grown = max(1.0, MIN_WIDTH_PX / size[0])
-    size = round(size[0] * grown), round(size[1] * grown)
     reasons = {}
     for name in [toolkit] if toolkit else TOOLKITS:
         why, opened = TOOLKITS[name]
         reasons[name] = why()
         if not reasons[name]:
-            return opened(size)
+            return opened(partial(first_size, size, is_below))
     if not has_display():
         raise UserError(
             "There is no screen to open a window on.",

@@ -253,7 +253,8 @@ def run_live(
             for note in filter.notes:
                 say(note)
             if any(spec.kind.is_window for spec in specs):
-                hint = f"Keys: {controls.key('help')} shows them, {controls.key('panic')} hides you from everybody."
+                strip, keys, panic = map(controls.key, ("strip", "help", "panic"))
+                hint = f"Keys: {strip} shows the styles, {keys} all keys, {panic} hides you from everybody."
                 say(hint)
                 controls.notice(hint)
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.cameras import write_clip
 from support.driver import COLOUR, QUICK, Cards, Collect, go
 from support.pictures import draw_card
 
 from livestyle.config.look import NONE, Look, look_of, parse_plane
 from livestyle.config.quality import QUALITIES
-from livestyle.config.settings import Settings
+from livestyle.config.settings import LiveSettings, Settings
 from livestyle.image.io import load_image
 from livestyle.image.types import Frame, Image
 from livestyle.live.actions import make_controls
-from livestyle.live.driver import Limits, Lookahead
+from livestyle.live.driver import Limits, Lookahead, loops, run_live
 from livestyle.live.guard import Guard
 from livestyle.live.jobs import Jobs
 from livestyle.live.privacy import Privacy
@@ -26,8 +27,10 @@ from livestyle.matting.matte import Matting
 from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter, NextFrame, no_next_frame
 from livestyle.render.meter import Meter
+from livestyle.video.sinks.open import SINKS, parse_sinks
 from livestyle.video.sinks.recording import Recorder
 from livestyle.video.sinks.sink import Stream, Tee
+from livestyle.video.window.preview import Preview
 
 
 class Faulty(Filter):
@@ -337,3 +340,39 @@ def test_an_error_of_a_frame_ahead_is_raised_at_its_turn() -> None:
     assert frames.after(first) is None
     with pytest.raises(RuntimeError, match="unplugged"):
         frames.take()
+
+
+@pytest.mark.parametrize(("sinks", "loop", "does"), [
+    (("window",), None, True), (("window", "virtual-camera"), None, True), (("window", "file:a.mp4"), None, False),
+    (("null",), None, False), (("virtual-camera",), None, False), (("null",), True, True), (("window",), False, False),
+])  # fmt: skip
+def test_a_clip_loops_where_a_window_shows_it_and_no_file(
+    sinks: tuple[str, ...], loop: bool | None, does: bool
+) -> None:
+    assert loops(LiveSettings("a.mp4", sinks, loop=loop), parse_sinks(sinks)) == does
+
+
+def test_a_clip_plays_over_and_over_or_its_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, said = write_clip(tmp_path / "clip.mp4", 5, fps=100), list[str]()
+    monkeypatch.setitem(SINKS, "window", replace(SINKS["window"], open=lambda *_: Preview()))
+    for loop, frames in ((None, 12), (False, None)):
+        live = LiveSettings(str(clip), ("window",), loop=loop, frames=frames, hud="off")
+        controls = make_controls(COLOUR)
+        report = run_live(QUICK, live, controls, said.append, lambda _: None)
+        assert report.frames == 12 if frames else report.frames <= 5
+        assert sum("has ended" in line for line in said) == (0 if frames else 1)
+        assert not controls.preview.panels
+        assert controls.preview.is_shown
+
+
+def test_a_file_is_asked_for_where_the_window_is() -> None:
+    class Asked(Collect):
+        asked = 0
+
+        def ask_file(self) -> None:
+            self.asked += 1
+
+    sink, controls = Asked({2: "open-picture"}), make_controls(COLOUR)
+    controls.preview.is_shown = True
+    go(Cards(5), sink, controls=controls)
+    assert sink.asked == 1

@@ -101,6 +101,15 @@ def test_a_clip_moves_and_loops(ready: Filter, frame: Frame, tmp_path: Path) -> 
     assert abs(again[corner].mean() - first[corner].mean()) < 3
 
 
+def test_a_clip_that_cannot_be_read_leaves_the_one_before(ready: Filter, frame: Frame, tmp_path: Path) -> None:
+    good, bad = look(background=f"video:{write_clip(tmp_path / 'loop.mp4')}"), tmp_path / "notes.mp4"
+    bad.write_text("no clip")
+    first = ready(frame, good)
+    with pytest.raises(UserError, match=r"notes\.mp4 is not a video"):
+        ready(frame, look(background=f"video:{bad}"))
+    assert (ready(frame, good) == first).all()
+
+
 def test_strength_goes_from_the_camera_to_the_painting(ready: Filter, frame: Frame) -> None:
     none, half, full = (ready(frame, look(strength=s)) for s in (0.0, 0.5, 1.0))
     assert (none == frame.image).all()

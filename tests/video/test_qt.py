@@ -68,7 +68,7 @@ def test_keys_clicks_and_the_cross_are_noted() -> None:
     pytest.importorskip("PySide6.QtWidgets")
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, timeout=60)
-    taken = ["left MoveAction", "taken CopyAction", "taken CopyAction"]  # never moved: the file stays
+    taken = ["left CopyAction", "taken CopyAction", "taken CopyAction"]  # never moved: the file stays
     drops = ["Drop(paths=())", "Drop(paths=('/a b.jpg', 'https://c.d/e.png'))"]
     pointers = ["press 12 34", "double 12 34", "second 12 34", "hover 12 34", "hover -1 -1"]
     assert done.stdout.splitlines() == [*taken, "tab", "x", *pointers, *drops, "quit"], done.stderr

@@ -265,17 +265,17 @@ class Overlay:
             rows = []
         if rows:
             words = self._stamp("rows", drawn_rows, tuple(rows), letters, room)
-            foot -= words.color.shape[0] + pad
+            foot -= size_of(words.color)[1] + pad
             words.onto(canvas, pad, foot)
         self._notes(canvas, height if bar else foot, foot if bar else foot - 4 * letters, room, letters)
 
     def _buttons(self, canvas: Image, scene: Scene, letters: int) -> int:
         """Draw the buttons from the right end of the bar on, as far as half of it goes. Return their left edge."""
-        height, width = canvas.shape[:2]
+        width, height = size_of(canvas)
         left, pad = width - letters // 2, letters // 2
         for action, key, words in scene.buttons:
             plain = self._stamp("button", draw_button, key, words, letters, False)
-            h, w = plain.color.shape[:2]
+            w, h = size_of(plain.color)
             if left - w < width // 2:
                 break
             left -= w
@@ -297,7 +297,7 @@ class Overlay:
         now = time.monotonic()
         for number, (until, text) in enumerate(reversed(self._notices)):
             note = self._stamp("box", boxed, ((text, WHITE),), letters, room, (64, 64, 64))
-            foot -= note.color.shape[0]
+            foot -= size_of(note.color)[1]
             if number and foot < head:
                 break
             note.onto(canvas, 0, foot, (until - now) / FADE_S)

@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
+    QGuiApplication,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -48,7 +49,7 @@ class QtCanvas(Canvas):
         with qt_of_its_own():
             self._app = QApplication.instance() or QApplication([TITLE])
         self._widget = Widget()
-        screen = self._app.primaryScreen().availableGeometry()
+        screen = QGuiApplication.primaryScreen().availableGeometry()
         self._widget.resize(*fit((screen.width(), screen.height())))
         self._widget.setWindowTitle(TITLE)
         self._widget.show()

@@ -36,13 +36,13 @@ class Session:
 
 
 def settle(context: typer.Context, profile: str | None) -> str | None:
-    """Make what files and variables say the defaults of a command's flags. Where frames come from and go is `live`'s
-    alone."""
+    """Make what files and variables say the defaults of a command's flags. Where frames come from and go is for `live`
+    and `booth` alone."""
     if not context.resilient_parsing:
         session: Session = context.obj
         session.config = load_config(profile)
         values = session.config.values
-        heeded = [name for name in values if context.info_name == "live" or SETTINGS[name].room is Settings]
+        heeded = [name for name in values if context.info_name in ("live", "booth") or SETTINGS[name].room is Settings]
         context.default_map = {name: values[name].value for name in heeded}
         found = [SETTINGS[name].key for name, one in values.items() if one.origin.startswith(str(project_file()))]
         if found:

@@ -19,7 +19,7 @@ from livestyle.errors import Stuck, UserError
 
 # Each registers its commands, and the help lists them in this order.
 # isort: off
-from livestyle.cli import live, photo, paint_in, bench, lists, doctor, train, evaluate  # noqa: F401
+from livestyle.cli import live, booth, photo, paint_in, bench, lists, doctor, train, evaluate  # noqa: F401
 # isort: on
 
 GRACE = 0.5  # seconds that a thread may take to end

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from livestyle.config.booth import MAX_PICTURES
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -12,6 +13,7 @@ from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
 
+ANIMATION_NAMES = ("gif", "webp")
 KEY_WORDS = ("space", "tab", "enter", "esc")  # keys of more than one character
 
 
@@ -98,6 +100,19 @@ def _still(paint: bool) -> Do:
         return ""
 
     return do
+
+
+def _booth(controls: Controls, argument: str) -> str:
+    if argument and not (argument.isdecimal() and 1 <= int(argument) <= MAX_PICTURES):
+        raise UserError(f"'{argument}' is no number of pictures.", f"Choose from 1 to {MAX_PICTURES}.")
+    return "photo booth" if controls.toggle_booth(int(argument or 0)) else ""
+
+
+def _animation(controls: Controls, argument: str) -> str:
+    if argument not in ("", *ANIMATION_NAMES):
+        raise UserError(f"There is no animation '{argument}'.", f"Choose from: {', '.join(ANIMATION_NAMES)}.")
+    controls.order_animation(argument or ANIMATION_NAMES[0])
+    return ""
 
 
 def _style(controls: Controls, argument: str) -> str:
@@ -210,6 +225,8 @@ ACTIONS = [
     ),
     Action("still", "s", "save a still: the original, its matte and the styled picture", _still(paint=False)),
     Action("paint-still", "g", "save a still, and paint it by optimisation in the background", _still(paint=True)),
+    Action("booth", "k", "photo booth: a countdown, some pictures, a strip", _booth, "PICTURES"),
+    Action("gif", "l", "save the last seconds as a GIF, or a WebP", _animation, "|".join(ANIMATION_NAMES)),
     Action("record", "r", "start or stop recording", _record),
     Action("split", "d", "before and after, divided: drag the line", _view("split")),
     Action("matte", "m", "the matte", _view("matte")),

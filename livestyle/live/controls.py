@@ -74,6 +74,8 @@ class Controls:
         panicked: a placeholder is shown everywhere.
         preview: the state of the preview.
         pace: facts such as "fps", which the driver replaces after each frame.
+        booth: how many pictures the photo booth is to take, 0 for its own number; None for none.
+        countdown: what the preview counts before the next of them; "" for nothing.
     """
 
     def __init__(
@@ -98,6 +100,9 @@ class Controls:
         self._past = deque([self._choices()], MAX_UNDOS + 1)  # the newest are the present ones
         self._asked: tuple[float, Look] | None = None  # deadline, and look to confirm
         self._last_painted: dict[str, Plane] = {}  # by plane
+        self.booth: int | None = None
+        self.countdown = ""
+        self._animations: deque[str] = deque()  # the kind of each
         self._stills: deque[bool] = deque()  # whether each is to be painted too
         self._takes, self._take = count(1), None  # type: tuple[count[int], int | None]
         self._notices: deque[str] = deque()
@@ -315,7 +320,9 @@ class Controls:
         """Show a placeholder everywhere, at once. Drop the stills that were ordered."""
         self.panicked = True
         self._on_panic()
+        self.booth, self.countdown = None, ""
         self._stills.clear()
+        self._animations.clear()
 
     # Stills and recordings.
 
@@ -328,9 +335,42 @@ class Controls:
         Raises:
             UserError: the placeholder is shown.
         """
+        self._check_shown()
+        self._stills.append(paint)
+
+    def order_animation(self, kind: str) -> None:
+        """Have the last seconds saved.
+
+        Args:
+            kind: "gif" or "webp".
+
+        Raises:
+            UserError: the placeholder is shown.
+        """
+        self._check_shown()
+        self._animations.append(kind)
+
+    def toggle_booth(self, pictures: int = 0) -> bool:
+        """Start a series of the photo booth, or end the present one. Return whether one is wanted now.
+
+        Args:
+            pictures: how many; 0 for the booth's own number.
+
+        Raises:
+            UserError: the placeholder is shown.
+        """
+        self._check_shown()
+        self.booth = pictures if self.booth is None else None
+        return self.booth is not None
+
+    def _check_shown(self) -> None:
         if self.panicked:
             raise UserError("Nothing is saved while you are hidden.", "Come back first.")
-        self._stills.append(paint)
+
+    def ordered_animations(self) -> Iterator[str]:
+        """Yield the kind of each animation ordered since the last call."""
+        while self._animations:
+            yield self._animations.popleft()
 
     def ordered_stills(self) -> Iterator[bool]:
         """Yield, for each still ordered since the last call, whether it is to be painted."""

@@ -18,7 +18,7 @@ from livestyle.live.controls import Controls, PreviewState
 from livestyle.live.guard import Guard
 from livestyle.live.preview import scene_of
 from livestyle.live.report import Pace, Report, make_report, process_age
-from livestyle.live.shown import Shown, placeholder
+from livestyle.live.shown import Follower, Shown, placeholder
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.render.meter import MAX_TIMINGS, Meter
@@ -67,6 +67,7 @@ class Session:
         auto: chooses the quality while that of the controls is "auto"; None leaves it as it is.
         snapshots: saves the stills that are ordered; None saves none.
         preview: shows the pictures here once the sinks have them, and takes keys; None for no window.
+        followers: look at what is shown, and keep some of it.
 
     Raises:
         ValueError: a sink reaches strangers, and the controls do not know that this is a call.
@@ -84,11 +85,13 @@ class Session:
         auto: AutoQuality | None = None,
         snapshots: Snapshots | None = None,
         preview: Preview | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         if sink.info.is_call and not controls.privacy.is_call:
             raise ValueError(f"{sink.info.name} reaches strangers, so the session must be private")
         self._source, self._filter, self._sink, self._controls, self._limits = source, filter, sink, controls, limits
         self._say, self._watch, self._snapshots, self._preview = say, watch, snapshots, preview or Preview()
+        self._followers = followers
         self._frames, self._pace = Lookahead(source, filter.meter), Pace()
         self._render = Guard(filter, source.info.size, controls, say, auto, source.info.is_live, self._frames.after)
         self._latencies_ms: deque[float] = deque(maxlen=MAX_TIMINGS)
@@ -153,7 +156,8 @@ class Session:
             self._preview.notice(line)
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
-        for line in (*self._save_stills(shown), *self._sink.messages(), *self._camera_messages(frame)):
+        kept = (line for one in self._followers for line in one.follow(frame, shown, self._controls))
+        for line in (*self._save_stills(shown), *kept, *self._sink.messages(), *self._camera_messages(frame)):
             self._preview.notice(line)
             self._say(line)
 
@@ -218,7 +222,7 @@ class Lookahead:
 
 def run_live(
     settings: Settings, live: LiveSettings, controls: Controls, say: Say, watch: FrameProgress,
-    snapshots: Snapshots | None = None,
+    snapshots: Snapshots | None = None, followers: Sequence[Follower] = (),
 ) -> Report:  # fmt: skip
     """Run the live filter.
 
@@ -229,6 +233,7 @@ def run_live(
         say: takes messages for people.
         watch: takes the number of frames sent, after each.
         snapshots: saves the stills that are ordered; None saves none.
+        followers: look at what is shown, and keep some of it.
 
     Raises:
         UserError: something cannot be opened, or the camera went away.
@@ -260,7 +265,7 @@ def run_live(
             limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
             make = partial(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
-                snapshots=snapshots, preview=outputs.preview,
+                snapshots=snapshots, preview=outputs.preview, followers=followers,
             )  # fmt: skip
             if not (source.info.is_live or outputs.is_live):
                 result = make(source).run()

@@ -33,6 +33,7 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
         pace=", ".join(f"{float(str(pace[name])):.0f} {unit}" for name, unit in PACE_UNITS.items() if name in pace),
         badges=tuple(badges(controls, shown)),
         buttons=tuple((name, controls.key(name), words) for name, words in BUTTONS.items()),
+        countdown=controls.countdown,
         view=controls.preview.view,
         showing=controls.preview.panels,
         original=None if shown.hidden else shown.frame.image,

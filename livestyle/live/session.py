@@ -8,16 +8,19 @@ from livestyle.config.look import look_of, parse_plane
 from livestyle.config.settings import LOOKS, LiveSettings, Settings
 from livestyle.errors import UserError
 from livestyle.live.actions import open_controls
+from livestyle.live.booth import Booth
 from livestyle.live.driver import run_live
 from livestyle.live.keys import checked_keys
 from livestyle.live.privacy import Privacy, privacy_of
 from livestyle.live.reload import Reload, load_last, save_last
+from livestyle.live.replay import Replay
 from livestyle.live.report import Report
 from livestyle.live.server import Server
 from livestyle.live.snapshots import Snapshots
 from livestyle.nets.library import find_card
 from livestyle.render.stylizer import style_card
 from livestyle.types import FrameProgress, Say, Stop
+from livestyle.video.sinks.open import parse_sinks
 
 
 def run_session(
@@ -29,6 +32,7 @@ def run_session(
     stop: Stop,
     say: Say,
     watch: FrameProgress,
+    booth: Booth | None = None,
 ) -> Report:
     """Run the live filter with everything around it, and return the report.
 
@@ -41,6 +45,7 @@ def run_session(
         stop: set it to end the run.
         say: takes messages for people.
         watch: takes the number of frames sent, after each.
+        booth: takes pictures; None for the usual one, which waits for its key.
 
     Raises:
         UserError: something cannot be opened, or the camera went away.
@@ -53,19 +58,24 @@ def run_session(
         controls.notice(f"As you left it: {controls.look}")
     before = replace(controls.look, bypass=False)
     reload = Reload(controls, settings, find_card("style", None, settings.models).name, profile, typed, say)
+    booth = booth or Booth(settings, folder=live.stills)
+    booth.has_window = any(spec.kind.is_window for spec in parse_sinks(live.sinks))
+    booth.begin(controls)
     with (
         Snapshots(settings, live.stills, live.gatys_style) as snapshots,
+        booth,
+        Replay(live.gif_seconds, live.stills) as replay,
         Server(controls.press, controls.status, reload) as server,
     ):
         if server.endpoint is None:
             say(f"'livestyle ctl' does not reach this run: {server.problem}.")
         elif server.endpoint.name != "1":
             say(f"Another filter runs; this one answers to: livestyle ctl --filter {server.endpoint.name}")
-        result = run_live(settings, live, controls, say, watch, snapshots)
+        result = run_live(settings, live, controls, say, watch, snapshots, (booth, replay))
     after = replace(controls.look, bypass=False)
     if not is_named and after != before:
         save_last(after)
-    for line in snapshots.messages():
+    for line in (*snapshots.messages(), *booth.messages(), *replay.messages()):
         say(line)
     return result
 

@@ -1,12 +1,15 @@
 """What everybody is shown for a frame: its picture, an older one with a sign, or a placeholder."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from livestyle.config.look import Look
 from livestyle.image.types import Frame, Image
+from livestyle.live.controls import Controls
 from livestyle.types import Size
 
 DARK, LIGHT = 32, 200  # gray levels of the placeholder and the pause sign
@@ -29,6 +32,17 @@ class Shown:
     look: Look
     hidden: bool = False
     is_old: bool = False
+
+
+class Follower(Protocol):
+    """What looks at a run beside its sinks, and keeps some of it."""
+
+    def follow(self, frame: Frame, shown: Shown, controls: Controls) -> Iterable[str]:
+        """Take what is shown for a frame, and return lines for people.
+
+        Args:
+            frame: as the source gave it; shown: what everybody sees of it; controls: of the run.
+        """
 
 
 def placeholder(size: Size) -> Image:

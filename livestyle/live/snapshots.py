@@ -63,7 +63,7 @@ class Snapshots:
         if style_image is not None:
             load_image(style_image, 32)
         self._settings, self._style_image, self._jobs = settings, style_image, jobs or Jobs()
-        self._folder = (folder or Path(platformdirs.user_pictures_dir()) / "livestyle").absolute()
+        self._folder = stills_folder(folder)
         self._messages: deque[str] = deque()
         self._worker = Worker(self._work, "snapshots", MAX_QUEUED_STILLS, self._report_jobs, JOBS_POLL_S)
 
@@ -159,6 +159,11 @@ class Snapshots:
             if value != getattr(Settings(), name):
                 words += [flag(name), str(value.absolute() if isinstance(value, Path) else value)]
         return words
+
+
+def stills_folder(folder: Path | None = None) -> Path:
+    """Return a folder of stills as an absolute path; for None that in the user's pictures."""
+    return (folder or Path(platformdirs.user_pictures_dir()) / "livestyle").absolute()
 
 
 def flag(name: str) -> str:

@@ -1,6 +1,6 @@
 """A source, a sink, and runs of the driver."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from livestyle.config.look import look_of
 from livestyle.config.settings import Settings
@@ -10,6 +10,7 @@ from livestyle.live.controls import Controls
 from livestyle.live.driver import Limits, Session
 from livestyle.live.privacy import Privacy
 from livestyle.live.report import Report
+from livestyle.live.shown import Follower
 from livestyle.live.snapshots import Snapshots
 from livestyle.render.filter import Filter
 from livestyle.video.sinks.sink import Sink, SinkInfo
@@ -69,6 +70,7 @@ def go(
     filter: Filter | None = None,
     snapshots: Snapshots | None = None,
     private: bool = False,
+    followers: Sequence[Follower] = (),
 ) -> tuple[Report, list[str]]:
     """Run the driver, and return the report and the messages."""
     said: list[str] = []
@@ -76,6 +78,7 @@ def go(
     with filter or Filter(QUICK) as ready:
         preview = sink if isinstance(sink, Preview) else None
         session = Session(
-            source, ready, sink, controls, limits, said.append, lambda _: None, snapshots=snapshots, preview=preview
-        )
+            source, ready, sink, controls, limits, said.append, lambda _: None, snapshots=snapshots, preview=preview,
+            followers=followers,
+        )  # fmt: skip
         return session.run(), said

@@ -10,6 +10,7 @@ from livestyle.errors import UserError
 from livestyle.files import PartialFile, write_error
 from livestyle.image.pixels import pad_to
 from livestyle.image.types import Frame
+from livestyle.video.sinks.animation import ANIMATIONS, AnimationWriter
 from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.sound import CopiedSound, Microphone, MicrophoneSound, Sound
 from livestyle.video.sources.clip import HD_HEIGHT_PX
@@ -34,12 +35,12 @@ CLOCK_HZ = 90_000  # ticks per second of written clips: fine enough for any came
 
 
 class ClipSink(Sink):
-    """A clip: H.264 with the source's sound copied, and each frame at its own time.
+    """A clip: H.264 with the source's sound copied, and each frame at its own time; or an animation.
 
     It is written beside its path, and renamed when it is whole.
 
     Args:
-        path: of the clip. Its ending says the kind, one of CLIPS.
+        path: of the clip. Its ending says the kind, one of CLIPS or ANIMATIONS.
         stream: what it is about to get.
 
     Raises:
@@ -48,12 +49,14 @@ class ClipSink(Sink):
 
     def __init__(self, path: Path, stream: Stream) -> None:
         self.info, self._path = SinkInfo(str(path), folder=path.absolute().parent), path
-        self._writer: ClipWriter | None = None
-        if path.suffix.lower() not in CLIPS:
-            raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
+        self._writer: ClipWriter | AnimationWriter | None = None
+        if path.suffix.lower() not in (*CLIPS, *ANIMATIONS):
+            kinds = ", ".join((*CLIPS, *ANIMATIONS))
+            raise UserError(f"{path} does not say what kind of clip to write.", f"End it in {kinds}.")
         self._partial = PartialFile(path)
         with self._discarding():
-            self._writer = ClipWriter(self._partial.part, stream)
+            kind = AnimationWriter if path.suffix.lower() in ANIMATIONS else ClipWriter
+            self._writer = kind(self._partial.part, stream)
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:

@@ -55,7 +55,7 @@ SINKS = {
         is_live=True, is_call=True, license="GPL-2.0", source="pyvirtualcam",
     ),
     "file": SinkKind(
-        "file:PATH", "a video file", lambda rest, stream: ClipSink(Path(rest), stream),
+        "file:PATH", "a video file, or a GIF or WebP", lambda rest, stream: ClipSink(Path(rest), stream),
         license="BSD-3-Clause", source="PyAV",
     ),
     "null": SinkKind("null", "nowhere", lambda rest, stream: Null()),

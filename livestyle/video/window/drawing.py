@@ -204,6 +204,23 @@ def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, 
     return picture
 
 
+def draw_number(text: str, letters: int) -> "Pil.Image":
+    """Return a number with a dark rim, to be seen over any picture.
+
+    Args:
+        text: the number; letters: its height in pixels.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    face, rim = font(letters), max(2, letters // 24)
+    left, top, right, bottom = face.getbbox(text, stroke_width=rim)
+    picture = Pil.new("RGBA", (round(right - left), round(bottom - top)))
+    pen = ImageDraw.Draw(picture)
+    pen.text((-left, -top), text, (*WHITE, 235), face, stroke_width=rim, stroke_fill=(0, 0, 0, 170))
+    return picture
+
+
 def help_page(keys: Sequence[tuple[str, str]], size: Size, largest: int) -> "Pil.Image":
     """Return all keys over a dark ground, as large as fits and in as many columns.
 

@@ -24,6 +24,7 @@ from livestyle.video.window.drawing import (
     Stamp,
     boxed,
     draw_button,
+    draw_number,
     draw_tile,
     drawn_rows,
     help_page,
@@ -65,6 +66,7 @@ class Scene:
         keys: with what they do, for the help.
         styles: names with the paths of their thumbnails, for the strip.
         chosen: the styles of background and person, "" for none.
+        countdown: drawn large at the right; "" for nothing.
     """
 
     title: str = ""
@@ -81,6 +83,7 @@ class Scene:
     keys: tuple[tuple[str, str], ...] = ()
     styles: tuple[tuple[str, Path], ...] = ()
     chosen: tuple[str, str] = ("", "")
+    countdown: str = ""
 
 
 class Overlay:
@@ -151,6 +154,10 @@ class Overlay:
             self._views(canvas, scene, foot, letters)
         if tile[1]:
             self._strip(canvas, scene, height - bar - tile[1] - gap, tile, letters)
+        if scene.countdown:
+            number = self._stamp("number", draw_number, scene.countdown, max(letters, foot // 3))
+            wide, high = size_of(number.color)
+            number.onto(canvas, width - letters // 2 - max(wide, foot // 3), (foot - high) // 2)
         self._write(canvas, scene, bar, foot, letters)
         return canvas
 

@@ -36,7 +36,7 @@ def test_a_series_becomes_pictures_and_a_strip(tmp_path: Path) -> None:
     asked = BoothSettings(countdown=0.5, pictures=3, layout="grid", date=False)
     with Booth(QUICK, asked, tmp_path / "new") as booth:
         booth.has_window = False
-        said, sink = run((booth,), {5: "k"}, 3 * SECOND)
+        said, sink = run((booth,), {5: "e"}, 3 * SECOND)
     *counted, saved = (*said, *booth.messages())
     assert counted == [line for number in (1, 2, 3) for line in ("1 ...", f"Picture {number} of 3")]
     assert sink.notices.count("photo booth") == 1
@@ -63,7 +63,7 @@ def test_only_the_preview_counts() -> None:
 
 
 def test_a_key_of_its_own_ends_a_series_and_so_does_hiding(tmp_path: Path) -> None:
-    for key in ("k", "p"):
+    for key in ("e", "p"):
         with Booth(QUICK, BoothSettings(countdown=1), tmp_path / key) as booth:
             said, _ = run((booth,), {2: "booth 2", 40: key}, 3 * SECOND)
         assert said == ["Picture 1 of 2", "The photo booth ended after 1 of 2 pictures."]
@@ -80,7 +80,7 @@ def test_nothing_is_taken_while_the_picture_is_hidden_or_old(tmp_path: Path) -> 
     assert list(booth.follow(frame, Shown(frame, frame.image, COLOUR), controls)) == ["Picture 1 of 4"]
     booth.close()
     controls.panic()
-    for press in ("k", "l"):
+    for press in ("e", "l"):
         with pytest.raises(UserError, match="hidden"):
             controls.press(press)
 
@@ -93,7 +93,7 @@ def test_a_picture_that_fails_is_said_and_never_saved_raw(tmp_path: Path) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("livestyle.live.booth.Filter", Broken)
         with Booth(QUICK, BoothSettings(countdown=0, pictures=2), tmp_path) as booth:
-            said, _ = run((booth,), {2: "k"}, SECOND)
+            said, _ = run((booth,), {2: "e"}, SECOND)
     assert [*said, *booth.messages()].count("The picture was not saved: the segmenter broke") == 2
     assert list(tmp_path.iterdir()) == []
 

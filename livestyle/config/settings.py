@@ -85,9 +85,9 @@ class LiveSettings:
     on_demand: bool = row(False, "Camera off while nobody watches the virtual one (Linux).")
     frames: int | None = row(None, "End after so many frames.", "N", low=1)
     seconds: float | None = row(None, "End after so many seconds.", "S", low=0)
-    stills: Path | None = row(None, "Where the keys s, g, e and l save (default: livestyle in your pictures).", "DIR")
+    stills: Path | None = row(None, "Where the keys s, g, e and u save (default: livestyle in your pictures).", "DIR")
     gif_seconds: float = row(
-        5.0, "How many last seconds the key l saves as a GIF; 0 keeps none.", "0..20", low=0, high=20
+        5.0, "How many last seconds the key u saves as a GIF; 0 keeps none.", "0..20", low=0, high=20
     )
     recordings: Path | None = row(None, "Where the key r records to (default: livestyle in your videos).", "DIR")
     microphone: str | None = row(

@@ -226,7 +226,7 @@ ACTIONS = [
     Action("still", "s", "save a still: the original, its matte and the styled picture", _still(paint=False)),
     Action("paint-still", "g", "save a still, and paint it by optimisation in the background", _still(paint=True)),
     Action("booth", "e", "photo booth: a countdown, some pictures, a strip", _booth, "PICTURES"),
-    Action("gif", "l", "save the last seconds as a GIF, or a WebP", _animation, "|".join(ANIMATION_NAMES)),
+    Action("gif", "u", "save the last seconds as a GIF, or a WebP", _animation, "|".join(ANIMATION_NAMES)),
     Action("record", "r", "start or stop recording", _record),
     Action("split", "d", "before and after, divided: drag the line", _view("split")),
     Action("matte", "m", "the matte", _view("matte")),

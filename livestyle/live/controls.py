@@ -4,17 +4,16 @@ In a call, an action that would show the room has to be confirmed. Panic never h
 """
 
 import difflib
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, Plane, check_person_look
 from livestyle.config.quality import QUALITIES
 from livestyle.errors import UserError
 from livestyle.live.gallery import Gallery
+from livestyle.live.orders import Orders
 from livestyle.live.privacy import Privacy
 from livestyle.types import Status, Stop
 
@@ -54,7 +53,7 @@ class Choices:
     view: str = ""
 
 
-class Controls:
+class Controls(Orders):
     """The wanted look and all other state of a run. Any thread may call any method.
 
     Args:
@@ -71,11 +70,8 @@ class Controls:
         plane: which of PLANES the keys change.
         quality: one of QUALITY_NAMES.
         frozen: the picture stands still for everybody.
-        panicked: a placeholder is shown everywhere.
         preview: the state of the preview.
         pace: facts such as "fps", which the driver replaces after each frame.
-        booth: how many pictures the photo booth is to take, 0 for its own number; None for none.
-        countdown: what the preview counts before the next of them; "" for nothing.
     """
 
     def __init__(
@@ -88,23 +84,18 @@ class Controls:
         stop: Stop | None = None,
         default: Look | None = None,
     ) -> None:
+        super().__init__()
         self.look, self.actions, self.gallery, self.privacy, self.quality = look, actions, gallery, privacy, quality
         self.stop = stop or Stop()
         self.preview = PreviewState()
         self.plane = "background"
-        self.frozen = self.panicked = False
-        self._lock = threading.RLock()
+        self.frozen = False
         self.pace: Status = {}
         self._on_panic: Callable[[], None] = lambda: None
         self._default = Choices(default or look, quality=quality)
         self._past = deque([self._choices()], MAX_UNDOS + 1)  # the newest are the present ones
         self._asked: tuple[float, Look] | None = None  # deadline, and look to confirm
         self._last_painted: dict[str, Plane] = {}  # by plane
-        self.booth: int | None = None
-        self.countdown = ""
-        self._animations: deque[str] = deque()  # the kind of each
-        self._stills: deque[bool] = deque()  # whether each is to be painted too
-        self._takes, self._take = count(1), None  # type: tuple[count[int], int | None]
         self._notices: deque[str] = deque()
         self._remember(look)
 
@@ -320,89 +311,7 @@ class Controls:
         """Show a placeholder everywhere, at once. Drop the stills that were ordered."""
         self.panicked = True
         self._on_panic()
-        self.booth, self.countdown = None, ""
-        self._stills.clear()
-        self._animations.clear()
-
-    # Stills and recordings.
-
-    def order_still(self, paint: bool) -> None:
-        """Have the next frame saved.
-
-        Args:
-            paint: also have it painted by optimisation.
-
-        Raises:
-            UserError: the placeholder is shown.
-        """
-        self._check_shown()
-        self._stills.append(paint)
-
-    def order_animation(self, kind: str) -> None:
-        """Have the last seconds saved.
-
-        Args:
-            kind: "gif" or "webp".
-
-        Raises:
-            UserError: the placeholder is shown.
-        """
-        self._check_shown()
-        self._animations.append(kind)
-
-    def toggle_booth(self, pictures: int = 0) -> bool:
-        """Start a series of the photo booth, or end the present one. Return whether one is wanted now.
-
-        Args:
-            pictures: how many; 0 for the booth's own number.
-
-        Raises:
-            UserError: the placeholder is shown.
-        """
-        self._check_shown()
-        self.booth = pictures if self.booth is None else None
-        return self.booth is not None
-
-    def _check_shown(self) -> None:
-        if self.panicked:
-            raise UserError("Nothing is saved while you are hidden.", "Come back first.")
-
-    def ordered_animations(self) -> Iterator[str]:
-        """Yield the kind of each animation ordered since the last call."""
-        while self._animations:
-            yield self._animations.popleft()
-
-    def ordered_stills(self) -> Iterator[bool]:
-        """Yield, for each still ordered since the last call, whether it is to be painted."""
-        while self._stills:
-            yield self._stills.popleft()
-
-    @property
-    def recording(self) -> bool:
-        """Whether a recording is wanted."""
-        return self._take is not None
-
-    @recording.setter
-    def recording(self, wanted: bool) -> None:
-        if wanted != self.recording:
-            self.toggle_recording()
-
-    @property
-    def take(self) -> int | None:
-        """The number of the recording that is wanted, or None. Each recording has a new number."""
-        return self._take
-
-    def toggle_recording(self) -> bool:
-        """Start a recording, or stop the present one. Return whether one is wanted now."""
-        with self._lock:
-            self._take = next(self._takes) if self._take is None else None
-            return self.recording
-
-    def end_take(self, number: int) -> None:
-        """Stop a recording, such as one that failed. A newer one goes on."""
-        with self._lock:
-            if self._take == number:
-                self._take = None
+        self.drop_orders()
 
 
 Do = Callable[[Controls, str], str]  # takes the argument or "", and returns the result in words

@@ -80,7 +80,7 @@ def test_nothing_is_taken_while_the_picture_is_hidden_or_old(tmp_path: Path) -> 
     assert list(booth.follow(frame, Shown(frame, frame.image, COLOUR), controls)) == ["Picture 1 of 4"]
     booth.close()
     controls.panic()
-    for press in ("e", "l"):
+    for press in ("e", "u"):
         with pytest.raises(UserError, match="hidden"):
             controls.press(press)
 

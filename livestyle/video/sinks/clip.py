@@ -13,7 +13,7 @@ from livestyle.image.types import Frame
 from livestyle.video.sinks.animation import ANIMATIONS, AnimationWriter
 from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.sound import CopiedSound, Microphone, MicrophoneSound, Sound
-from livestyle.video.sources.clip import HD_HEIGHT_PX
+from livestyle.video.sources.pictures import HD_HEIGHT_PX
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream

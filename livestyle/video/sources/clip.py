@@ -3,39 +3,41 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from livestyle.errors import UserError
 from livestyle.image.pixels import cover
 from livestyle.image.types import Frame, Image, size_of
 from livestyle.types import Size
+from livestyle.video.sources.hdr import HLG_PEAK, brightest
+from livestyle.video.sources.pictures import MAX_CLIP_PX, Pictures
 from livestyle.video.sources.source import Source, SourceInfo
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av.codec import CodecContext
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
-HD_HEIGHT_PX = 720  # from which clips are BT.709 by custom
-UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
-MAX_CLIP_PX = 36_000_000  # of a clip's picture: 8K
 PLAYLISTS = {
     "concat", "dash", "hls", "applehttp", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest", "lavfi",
     "image2", "image2pipe", "tty", "txd",
 }  # fmt: skip
 MAX_BROKEN_PACKETS = 100  # after which a clip ends
+MIN_INDEXED = 0.9  # of the frames that a header promises, from which an index counts as whole
+CLEAR = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # by codec: the decoder that knows its transparency
 DEMO = Path(__file__).parents[2] / "demo.mp4"
 
 
 class ClipSource(Source):
     """A video file, or a URL that FFmpeg reads: every frame, with the time at which it is shown.
 
-    Broken frames are left out. Where one ends the clip early, `warning` says so.
+    Frames are as players show them, see `Pictures`. Broken ones are left out. Where one ends the clip early, `warning`
+    says so.
 
     Args:
         path: of the file, or a URL.
@@ -48,25 +50,27 @@ class ClipSource(Source):
 
     def __init__(self, path: str, size: Size | None = None, loop: bool = False) -> None:
         self._path, self._loop = path, loop
-        self._is_bt709: bool | None = None
+        self._is_url = "://" in path and not os.path.isfile(path)
+        self._peak: float | None = None
         self._container: InputContainer | None = self._open()
         video = self._container.streams.video[0]
-        self._images = self._decode(self._container)
+        pictures = Pictures(video, self._brightest)
+        self._images = self._decode(self._container, pictures)
         first = next(self._images, None)
         if first is None:
             self.close()
             raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
         self._images = chain([first], self._images)
         fps = float(video.average_rate or video.guessed_rate or 30)
-        has_sound = bool(self._container.streams.audio) and os.path.isfile(path)
+        has_sound = bool(self._container.streams.audio) and not self._is_url
         self.info = SourceInfo(
             name=path,
             size=size or size_of(first[0]),
             fps=fps,
             total=None if loop else promised_frames(self._container, fps),
-            audio=Path(path) if has_sound else None,
+            audio=Path(os.path.abspath(path)) if has_sound else None,
             start=first[1],
-            is_bt709=self._is_bt709,
+            is_bt709=pictures.is_bt709,
         )
         # Rates are averages, so a number of frames from the duration is a guess.
         self._least = (self.info.total or 0) * (1.0 if video.frames else 0.9)
@@ -75,16 +79,15 @@ class ClipSource(Source):
         import av
 
         av.logging.set_level(None)
-        if "://" not in self._path and not os.path.isfile(self._path):
+        is_url = self._is_url
+        if not is_url and not os.path.isfile(self._path):
             raise UserError(f"There is no file {self._path}.", "Check the name.")
-        is_url = "://" in self._path
         options = {"max_pixels": str(MAX_CLIP_PX)} | ({} if is_url else {"format_whitelist": single_files()})
+        address = self._path if is_url else os.path.abspath(self._path)  # in which a colon names no protocol
         try:
             # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
             more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
-            container: InputContainer = av.open(
-                self._path, options=options, timeout=(10, 10) if is_url else None, **more
-            )
+            container: InputContainer = av.open(address, options=options, timeout=(10, 10) if is_url else None, **more)
         except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
             is_list = getattr(error, "errno", 0) == errno.EINVAL and not is_url
             reason = "it lists other files" if is_list else getattr(error, "strerror", None) or str(error)
@@ -107,14 +110,26 @@ class ClipSource(Source):
         if width * height > MAX_CLIP_PX:
             raise UserError(f"{self._path} has {width}x{height} pixels.", "Scale it down first.")
 
-    def _decode(self, container: "InputContainer") -> Iterator[tuple[Image, float]]:
+    def _brightest(self) -> float:
+        """Return the light of the clip's brightest parts in cd/m2. An address is read once, and taken for bright."""
+        if self._peak is None and self._is_url:
+            self._peak = HLG_PEAK
+        elif self._peak is None:
+            with closing(self._open()) as container:
+                self._peak = brightest(container)
+        return self._peak or 0.0
+
+    def _decode(self, container: "InputContainer", pictures: Pictures) -> Iterator[tuple[Image, float]]:
         import av
 
         broken, shown = 0, 0
+        decoder = decoder_of(container.streams.video[0])
         packets = container.demux(container.streams.video[0])
         while broken <= MAX_BROKEN_PACKETS:
             try:
-                images = [(self._picture(frame), frame.time) for frame in next(packets).decode()]
+                packet = next(packets)
+                images = [done for frame in decoder.decode(packet) for done in pictures.take(frame)]
+                images += pictures.flush() if packet.size == 0 else []
             except StopIteration:
                 break
             except av.error.EOFError:
@@ -127,16 +142,6 @@ class ClipSource(Source):
                 shown += 1
         if broken:
             self._warning = f"{self._path}: {broken} broken frames were left out."
-
-    def _picture(self, frame: "VideoFrame") -> Image:
-        from av.video.reformatter import Colorspace
-
-        # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
-        guess = Colorspace.ITU709 if frame.colorspace == UNMARKED and frame.height >= HD_HEIGHT_PX else None
-        image = np.asarray(frame.to_ndarray(format="rgb24", src_colorspace=guess), np.uint8)
-        turns = round(-frame.rotation / 90) % 4
-        self._is_bt709 = None if frame.colorspace == UNMARKED else frame.colorspace == Colorspace.ITU709
-        return np.ascontiguousarray(np.rot90(image, -turns)) if turns else image
 
     def __iter__(self) -> Iterator[Frame]:
         index, offset = 0, 0.0
@@ -154,7 +159,7 @@ class ClipSource(Source):
             offset += last + 1 / self.info.fps
             self.close()
             self._container = self._open()
-            self._images = self._decode(self._container)
+            self._images = self._decode(self._container, Pictures(self._container.streams.video[0], self._brightest))
 
     def loop(self) -> None:
         self._loop, self.info = True, replace(self.info, total=None, audio=None)
@@ -173,16 +178,32 @@ class ClipSource(Source):
 def promised_frames(container: "InputContainer", fps: float) -> int | None:
     """Return how many frames the header of a clip promises, or None.
 
-    The header gives the number, or a duration. The duration counts only where it is that of the pictures.
+    The index or the header gives the number, or a duration. The duration counts only where it is that of the pictures.
+    Frames that an edit list hides are not promised.
     """
     video = container.streams.video[0]
     if video.frames:
-        return video.frames
+        index = video.index_entries
+        is_whole = len(index) >= video.frames * MIN_INDEXED
+        return sum(not entry.is_discard for entry in index) if is_whole else video.frames
     if video.duration and video.time_base:
         return round(float(video.duration * video.time_base) * fps)
     if container.duration and not container.streams.audio:
         return round(container.duration / 1e6 * fps)
     return None
+
+
+def decoder_of(video: "VideoStream") -> "CodecContext":
+    """Return what decodes a stream with its transparency, if it has any."""
+    import av
+
+    context = video.codec_context
+    name = CLEAR.get(context.name)
+    if video.metadata.get("alpha_mode") != "1" or name is None:
+        return context
+    decoder = av.CodecContext.create(name, "r")
+    decoder.thread_type, decoder.options = "AUTO", {"max_pixels": str(MAX_CLIP_PX)}
+    return decoder
 
 
 @lru_cache(1)

@@ -1,10 +1,12 @@
 """Atomic file writes, and file locks that the system releases when their process ends."""
 
+import errno
 import glob
 import hashlib
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +19,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MIN_FREE_BYTES = 300 << 20  # that recordings leave on a disk
+NAME_BYTES = 255  # of a file's name, where the system does not tell its limit
+TOKEN_DIGITS = 8  # of a temporary file's name
+STEPS = {  # what helps against an error of the system, by its number
+    **dict.fromkeys((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)), "Free space, or write elsewhere."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Choose a folder that you may write to."),
+    errno.EFBIG: "Write to a disk, or as a user, that allows larger files.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.EIO: "Check the disk, or write elsewhere.",
+    errno.EINVAL: "Give another kind of file.",
+    errno.ENOENT: "The folder was removed: create it, and try again.",
+}
 
 
 def is_disk_full(folder: Path) -> bool:
@@ -28,12 +41,25 @@ def check_target(path: Path) -> None:
     """Check that a file could be written there.
 
     Raises:
-        UserError: the folder is missing, or the path is a folder.
+        UserError: the folder is missing, the name is too long, or the path is a folder, a device or a pipe.
     """
-    if not path.parent.is_dir():
-        raise UserError(f"There is no folder {path.parent}.", "Create it first.")
-    if path.is_dir():
+    target = real_path(path)
+    try:
+        if not target.parent.is_dir():
+            folder = (target if path.is_symlink() else path).parent
+            raise UserError(f"There is no folder {folder}.", "Create it first.")
+        kind = target.stat().st_mode if target.exists() else stat.S_IFREG
+    except OSError as error:
+        raise write_error(path, error) from None
+    if stat.S_ISDIR(kind):
         raise UserError(f"{path} is a folder.", "Give a file name.")
+    if not stat.S_ISREG(kind):
+        raise UserError(f"{path} is a device or a pipe, which cannot hold a whole file.", "Give a file name.")
+
+
+def real_path(path: Path) -> Path:
+    """Return the absolute path of the file that a path names, behind symbolic links."""
+    return Path(os.path.realpath(path))
 
 
 def write_error(path: Path, error: Exception) -> UserError:
@@ -43,14 +69,15 @@ def write_error(path: Path, error: Exception) -> UserError:
         path: the file, as the user named it.
         error: what the system raised.
     """
-    if isinstance(error, PermissionError):
-        return UserError(f"{path} cannot be written.", "Choose a folder that you may write to.")
     reason = getattr(error, "strerror", None) or str(error)
-    return UserError(f"{path} cannot be written: {reason}.", "Free space, or write elsewhere.")
+    number = getattr(error, "errno", None)
+    other = "Write elsewhere." if number in errno.errorcode else "Give another kind of file."
+    step = STEPS.get(number or 0, other)
+    return UserError(f"{path} cannot be written: {reason}.", step)
 
 
 class PartialFile:
-    """A temporary file in the folder of the file that it will replace.
+    """A temporary file in the folder of the file that it will replace. Of a symbolic link it replaces the target.
 
     It is locked while it is written. What a killed process left behind is therefore recognized, and removed when the
     same file is next written.
@@ -59,19 +86,19 @@ class PartialFile:
         path: the file to create or replace.
 
     Attributes:
-        part: the temporary file, empty at first.
+        part: the temporary file, empty at first. Its path is absolute, so that FFmpeg takes no colon for a protocol.
 
     Raises:
-        UserError: the folder is missing or not writable, or the path is a folder.
+        UserError: as `check_target`, or the folder is not writable.
     """
 
     def __init__(self, path: Path) -> None:
         check_target(path)
-        self._path = path
+        self._path = target = real_path(path)
         with suppress(OSError):
-            remove_leftovers(path)
+            remove_leftovers(target)
         try:
-            while not self._create(path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")):
+            while not self._create(part_path(target, secrets.token_hex(TOKEN_DIGITS // 2))):
                 pass
         except OSError as error:
             raise write_error(path, error) from None
@@ -109,11 +136,31 @@ class PartialFile:
                 os.close(self._descriptor)
 
 
+def beside(path: Path, text: str, end: str) -> Path:
+    """Return the path of a file beside another one, named by a text and an end.
+
+    The text is cut where the name would be longer than the folder takes.
+    """
+    try:
+        limit = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        limit = NAME_BYTES
+    name, room = os.fsencode(text), max(0, limit - len(os.fsencode(end)))
+    return path.with_name((text if len(name) <= room else name[:room].decode(errors="ignore")) + end)
+
+
+def part_path(path: Path, token: str) -> Path:
+    """Return the path of a temporary file for a path. The token, of TOKEN_DIGITS, makes it like no other."""
+    return beside(path, f".{path.stem}", f".{token}.part{path.suffix}")
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that processes which have ended left beside a path."""
     if sys.platform == "win32":
         return
-    for old in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+    token = "0" * TOKEN_DIGITS
+    begin = part_path(path, token).name.removesuffix(f"{token}.part{path.suffix}")
+    for old in path.parent.glob(f"{glob.escape(begin)}*.part{glob.escape(path.suffix)}"):
         with locked(old, wait=False) as lock:
             if lock is not None:
                 old.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """What commands share while they run: stopping, and the command line as typed."""
 
 import _thread
+import os
 import shlex
 import signal
 import sys
@@ -13,6 +14,7 @@ from livestyle.cli.console import recorder
 from livestyle.errors import Stuck
 from livestyle.types import Stop
 
+HANG_UP = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
 STOP = 5.0  # seconds after Ctrl-C for which a frame may still be in the making
 
 
@@ -31,16 +33,22 @@ def frame_count(source: str) -> int | None:
 
 @contextmanager
 def stopping(stop: Stop) -> Iterator[None]:
-    """End the run in good order at Ctrl-C or termination, and at once at a second one. A stuck filter is abandoned."""
+    """End the run in good order at Ctrl-C, termination or hang-up. A stuck filter is abandoned.
+
+    A second Ctrl-C or termination ends it at once. A second hang-up does not: shells send one beside the system's.
+    """
     late = threading.Event()
 
     def handle(number: int, _: Any) -> None:
+        if number == HANG_UP:
+            leave_terminal()
         if late.is_set():
             late.clear()
             if stop.is_driving:
                 raise Stuck(f"The filter did not answer for {STOP:g} s and was left; what was written is whole.")
         elif stop.is_set():
-            raise KeyboardInterrupt
+            if number != HANG_UP:
+                raise KeyboardInterrupt
         else:
             stop.set()
             recorder.stopped()
@@ -56,10 +64,24 @@ def stopping(stop: Stop) -> Iterator[None]:
     timer = threading.Timer(STOP, nudge)
     timer.daemon = True
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # nohup ignores it
+        heeded.append(HANG_UP)
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     finally:
         timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_terminal() -> None:
+    """Send nowhere what would go to a terminal that is gone: it fails whoever writes to it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.write(stream.fileno(), b"")
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -75,7 +75,7 @@ def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[P
 def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[StylizedStill]:
     """Read, render and write each picture, with the notes of its file.
 
-    A picture among several that cannot be read is yielded with its problem, and the others are processed.
+    A picture among several that cannot be read or written is yielded with its problem, and the others are processed.
 
     Args:
         jobs: pictures and results; render: makes one of the other.
@@ -84,19 +84,19 @@ def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Sty
         Each picture when it is done.
 
     Raises:
-        UserError: the only picture cannot be read, or a result cannot be written.
+        UserError: the only picture cannot be read or written.
     """
     for picture, result in jobs:
         if picture.resolve() == result.resolve():
             raise UserError(f"{result} is the picture itself.", "Give another name for the result.")
         try:
             image, facts = load_picture(picture)
+            save_image(result, render(Frame(image, 0, 0.0)), facts)
         except UserError as problem:
             if len(jobs) == 1:
                 raise
             yield StylizedStill(picture, result, problem)
             continue
-        save_image(result, render(Frame(image, 0, 0.0)), facts)
         yield StylizedStill(picture, result)
 
 

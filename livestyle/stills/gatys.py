@@ -243,7 +243,9 @@ class GatysPainter:
         found = {name: join(image, matte, {name: picture}, self.recipe) for name, picture in planes.items()}
         blurred = pixels.blur_plane(image, 1 - matte, BLUR)
         found["blur"] = pixels.composite(pixels.fast_foreground(image, matte), blurred, matte)
-        return {target.with_name(f"{target.stem}-{name}{target.suffix}"): picture for name, picture in found.items()}
+        return {
+            files.beside(target, target.stem, f"-{name}{target.suffix}"): picture for name, picture in found.items()
+        }
 
     def _matte_options(self) -> list[object]:
         """Return the settings that the matte depends on."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.files import check_target, sha256
+from livestyle.files import beside, check_target, sha256
 from livestyle.image import pixels
 from livestyle.image.blending import BLENDS
 from livestyle.image.box import Box
@@ -219,7 +219,7 @@ def gatys_stylizer(
     Raises:
         UserError: as `GatysPainter.paint`.
     """
-    painted = target.with_name(f".{target.stem}.{sha256(style)[:8]}.png")
+    painted = beside(target, f".{target.stem}", f".{sha256(style)[:8]}.png")
     if not painter.paint(portrait, painted, stop, watch):
         return None
     image = load_image(painted)

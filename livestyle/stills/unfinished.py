@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from livestyle.files import save_tensors
+from livestyle.files import beside, save_tensors
 from livestyle.image.types import Image
 from livestyle.stills.loss_curve import LossRow
 
@@ -41,7 +41,7 @@ class Unfinished:
     """
 
     def __init__(self, target: Path, digest: str) -> None:
-        self.path, self._digest = target.with_name(f"{target.name}.part.safetensors"), digest
+        self.path, self._digest = beside(target, target.name, ".part.safetensors"), digest
 
     def load(self) -> PaintState:
         """Return the saved state; the initial one where none is saved, or one of another digest."""

@@ -132,6 +132,11 @@ class ClipWriter:
             "format": self._video.pix_fmt, "dst_colorspace": Colorspace.ITU709 if is_bt709 else Colorspace.ITU601,
             "dst_color_range": ColorRange.JPEG if full else ColorRange.MPEG,
         }  # fmt: skip
+        try:
+            context.open()
+        except (av.error.ExternalError, ValueError):
+            size = f"{self._video.width}x{self._video.height}"
+            raise UserError(f"{codec} cannot encode pictures of {size}.", "Give a smaller clip or --size.") from None
         if stream.audio:
             self._sound = CopiedSound(stream.audio, stream.audio_start, self._container)
         elif stream.microphone:

@@ -68,7 +68,7 @@ class ClipSource(Source):
             size=size or size_of(first[0]),
             fps=fps,
             total=None if loop else promised_frames(self._container, fps),
-            audio=Path(os.path.abspath(path)) if has_sound else None,
+            audio=Path(path).absolute() if has_sound else None,
             start=first[1],
             is_bt709=pictures.is_bt709,
         )
@@ -83,7 +83,7 @@ class ClipSource(Source):
         if not is_url and not os.path.isfile(self._path):
             raise UserError(f"There is no file {self._path}.", "Check the name.")
         options = {"max_pixels": str(MAX_CLIP_PX)} | ({} if is_url else {"format_whitelist": single_files()})
-        address = self._path if is_url else os.path.abspath(self._path)  # in which a colon names no protocol
+        address = self._path if is_url else str(Path(self._path).absolute())  # in which a colon names no protocol
         try:
             # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
             more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}

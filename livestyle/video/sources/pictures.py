@@ -56,7 +56,14 @@ class Pictures:
         is_mapped = needs_mapping(frame.color_trc, frame.color_primaries)
         if not (self._is_interlaced or is_mapped):
             return [(self._picture(frame, frame), frame.time)]
-        key = (frame.width, frame.height, frame.format.name, frame.color_trc, frame.color_primaries, self._is_interlaced)
+        key = (
+            frame.width,
+            frame.height,
+            frame.format.name,
+            frame.color_trc,
+            frame.color_primaries,
+            self._is_interlaced,
+        )
         done = [] if key == self._made_for else self.flush()
         try:
             if self._graph is None:

@@ -184,7 +184,7 @@ def promised_frames(container: "InputContainer", fps: float) -> int | None:
     video = container.streams.video[0]
     if video.frames:
         index = video.index_entries
-        is_whole = len(index) >= video.frames * MIN_INDEXED
+        is_whole = "mov" in container.format.name or len(index) >= video.frames * MIN_INDEXED
         return sum(not entry.is_discard for entry in index) if is_whole else video.frames
     if video.duration and video.time_base:
         return round(float(video.duration * video.time_base) * fps)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ SDR_GAMMA = 2.4  # of BT.1886
 HLG_PEAK, HLG_GAMMA = 1000.0, 1.2  # of the display that BT.2100 means
 HDR_FROM = 110.0  # cd/m2 of its brightest parts, from which a clip is not graded as SDR
 BRIGHT_PERCENTILE = 99.5  # of a frame's pixels, which small lights do not reach
-TABLE_POINTS = 33  # along each axis
+TABLE_POINTS = 49  # along each axis
 SAMPLE_PX = 160  # width at which brightness is measured
 SAMPLES = 8  # frames of a clip that are measured
 TO_BT709 = {  # by FFmpeg's number for the primaries: the matrix to those of BT.709
@@ -114,10 +114,11 @@ def rolled_off(light: Values, white: float, peak: float) -> Values:
     return light * decode_pq(np.where(value < knee, value, bent) * full) / largest
 
 
-def write_table(path: Path, transfer: int, primaries: int, peak: float) -> None:
-    """Write the mapping of `to_sdr` as a .cube file."""
+@lru_cache(4)
+def table(transfer: int, primaries: int, peak: float) -> str:
+    """Return the mapping of `to_sdr` as the text of a .cube file."""
     axis = np.linspace(0, 1, TABLE_POINTS)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")  # red changes fastest
     values = to_sdr(np.stack([red, green, blue], axis=-1).reshape(-1, 3), transfer, primaries, peak)
     lines = (f"{r:.5f} {g:.5f} {b:.5f}" for r, g, b in values.tolist())
-    path.write_text("\n".join([f"LUT_3D_SIZE {TABLE_POINTS}", *lines, ""]), "ascii")
+    return "\n".join([f"LUT_3D_SIZE {TABLE_POINTS}", *lines, ""])

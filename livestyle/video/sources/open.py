@@ -1,5 +1,6 @@
 """The table of sources, and how they are opened."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ class SourceKind:
 SOURCES = [  # the first that matches is opened, so the last matches all
     SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
     SourceKind(
-        "faults", "for tests: a camera that fails, by a seed", lambda t: t.startswith("faults:"),
+        "faults", "for tests: a camera that fails, by a seed",
+        lambda t: t.startswith("faults:") and not os.path.isfile(t),
         lambda t, s, f: Faults(camera_faults(seed_of(t)), s, f),
     ),
     SourceKind("camera", "an index or a device path", is_camera, Reconnecting),

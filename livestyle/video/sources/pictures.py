@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.image.types import Image
-from livestyle.video.sources.hdr import needs_mapping, write_table
+from livestyle.video.sources.hdr import needs_mapping, table
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HD_HEIGHT_PX = 720  # from which clips are BT.709 by custom
 UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
 MAX_CLIP_PX = 36_000_000  # of a clip's picture: 8K
+FIXED = ("width", "height", "colorspace", "color_range", "color_trc", "color_primaries")  # of a graph's frames
 MAX_STRETCH = 8  # of a pixel's sides; more is a damaged header
 
 Timed = tuple[Image, float | None]  # a picture and its time in seconds
@@ -56,14 +57,7 @@ class Pictures:
         is_mapped = needs_mapping(frame.color_trc, frame.color_primaries)
         if not (self._is_interlaced or is_mapped):
             return [(self._picture(frame, frame), frame.time)]
-        key = (
-            frame.width,
-            frame.height,
-            frame.format.name,
-            frame.color_trc,
-            frame.color_primaries,
-            self._is_interlaced,
-        )
+        key = (self._is_interlaced, frame.format.name, *(getattr(frame, name) for name in FIXED))
         done = [] if key == self._made_for else self.flush()
         try:
             if self._graph is None:
@@ -101,9 +95,10 @@ class Pictures:
             nodes.append(graph.add("bwdif", mode="send_frame", deint="interlaced"))
         with tempfile.TemporaryDirectory() as folder:
             if is_mapped:
-                table = Path(folder, "sdr.cube")
-                write_table(table, frame.color_trc, frame.color_primaries, self._peak())
-                nodes += [graph.add("format", "gbrp16le"), graph.add("lut3d", file=table.as_posix())]
+                file = Path(folder, "sdr.cube")
+                file.write_text(table(frame.color_trc, frame.color_primaries, self._peak()), "ascii")
+                deep = "gbrap16le" if is_clear(frame) else "gbrp16le"
+                nodes += [graph.add("format", deep), graph.add("lut3d", file=file.as_posix())]
             graph.link_nodes(*nodes, graph.add("buffersink")).configure()
         return graph
 
@@ -127,10 +122,9 @@ class Pictures:
         guess = Colorspace.ITU709 if is_unmarked and frame.height >= HD_HEIGHT_PX else None
         is_mapped = needs_mapping(coded.color_trc, coded.color_primaries)
         self.is_bt709 = True if is_mapped else None if is_unmarked else frame.colorspace == Colorspace.ITU709
-        is_clear = any(component.is_alpha for component in frame.format.components)
-        kind = "rgba" if is_clear else "rgb24"
+        kind = "rgba" if is_clear(frame) else "rgb24"
         image = np.asarray(frame.to_ndarray(format=kind, width=self._width(frame), src_colorspace=guess), np.uint8)
-        return upright(on_white(image) if is_clear else image, coded)
+        return upright(on_white(image) if is_clear(frame) else image, coded)
 
     def _width(self, frame: "VideoFrame") -> int:
         """Return the width of a frame with square pixels."""
@@ -139,8 +133,13 @@ class Pictures:
         aspect = self._video.sample_aspect_ratio or 1
         aspect = now or 1 if aspect == self._coded_aspect else aspect
         width = 2 * round(frame.width * aspect / 2)
-        is_sound = 1 / MAX_STRETCH <= aspect <= MAX_STRETCH and 0 < width * frame.height <= MAX_CLIP_PX
-        return width if is_sound and aspect != 1 else frame.width
+        is_likely = 1 / MAX_STRETCH <= aspect <= MAX_STRETCH and 0 < width * frame.height <= MAX_CLIP_PX
+        return width if is_likely and aspect != 1 else frame.width
+
+
+def is_clear(frame: "VideoFrame") -> bool:
+    """Return whether a frame has transparency."""
+    return any(component.is_alpha for component in frame.format.components)
 
 
 def on_white(image: Image) -> Image:

@@ -101,14 +101,19 @@ cli.main()
 """
 
 
-def test_ctrl_c_leaves_a_whole_file(tmp_path: Path, start: Start) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_an_end_from_outside_leaves_a_whole_file(tmp_path: Path, start: Start, name: str) -> None:
+    """Shells send a second hang-up beside the system's."""
+    if not hasattr(signal, name):
+        pytest.skip("Windows has no such signal")
     out = tmp_path / "out.mp4"
     command = [sys.executable, "-c", TELLS_FRAMES, "live", "--source", "demo", "--background", "blur"]
     running = start([*command, "--sink", f"file:{out}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=HEADLESS)
     assert running.stdout is not None
     for _ in range(3):
         assert running.stdout.readline() == "sent\n"
-    running.send_signal(signal.SIGINT)
+    for _ in range(2 if name == "SIGHUP" else 1):
+        running.send_signal(getattr(signal, name))
     _, said = running.communicate(timeout=60)
     assert running.returncode == 0, said
     with open_source(str(out)) as source:

@@ -1,5 +1,6 @@
 """Files are written atomically and durably, also with two writers; folders that fail are reported."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -209,3 +210,58 @@ def test_a_file_can_be_read_while_its_replacement_is_written(tmp_path: Path) -> 
         save_image(tmp_path / "b.png", load_image(tmp_path / "a.png"))
         part.write_bytes((tmp_path / "b.png").read_bytes())
     assert load_image(tmp_path / "a.png").mean() == 7
+
+
+@needs_posix
+@pytest.mark.parametrize("stem", ["a" * 251, "é" * 125 + "a", "画" * 83 + "aa"], ids=["ascii", "latin", "chinese"])
+def test_names_as_long_as_the_system_takes_are_written_and_cleaned_up(tmp_path: Path, stem: str) -> None:
+    path = tmp_path / f"{stem}.txt"
+    assert len(os.fsencode(path.name)) == 255
+    left = PartialFile(path)
+    os.close(left._descriptor)  # as if its process had been killed
+    write(path, "whole")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(path.name, "whole")]
+    left.part = tmp_path / "none"
+    with pytest.raises(UserError, match="too long") as caught:
+        write(tmp_path / f"{stem}b.txt", "x")
+    assert "shorter" in caught.value.step
+
+
+@needs_posix
+def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("there/a.txt")
+    write(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert [(file.name, file.read_text()) for file in (tmp_path / "there").iterdir()] == [("a.txt", "new")]
+    (tmp_path / "nowhere.txt").symlink_to(tmp_path / "gone/a.txt")
+    with pytest.raises(UserError, match=r"no folder .*gone"):
+        write(tmp_path / "nowhere.txt", "x")
+
+
+@needs_posix
+def test_pipes_and_devices_are_refused_and_stay(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    for path in (tmp_path / "pipe.txt", Path("/dev/null")):
+        with pytest.raises(UserError, match="is a device or a pipe"):
+            write(path, "x")
+    assert (tmp_path / "pipe.txt").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (errno.ENOSPC, "Free space"), (errno.EACCES, "may write"), (errno.EROFS, "may write"), (errno.EFBIG, "larger"),
+        (errno.EINVAL, "another kind"), (errno.EIO, "Check the disk"), (errno.EBUSY, "elsewhere"),
+    ],
+)  # fmt: skip
+def test_the_cause_of_a_failed_write_is_told_with_what_helps(number: int, step: str) -> None:
+    import av
+
+    with pytest.raises(av.FFmpegError) as caught:
+        av.error.err_check(-number)
+    for error in (OSError(number, os.strerror(number)), caught.value):
+        told = files.write_error(Path("a.mp4"), error)
+        assert told.problem == f"a.mp4 cannot be written: {os.strerror(number)}."
+        assert step in told.step

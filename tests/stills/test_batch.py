@@ -15,7 +15,7 @@ from support.pictures import draw_card
 from livestyle.errors import UserError
 from livestyle.image.io import PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image, load_picture, save_image
 from livestyle.image.types import Image
-from livestyle.stills.batch import pairs
+from livestyle.stills.batch import pairs, render_stills
 
 PLAIN = ("--background", "color:#204060", "--person", "none", "--segmenter", "kmeans")
 ORIENTATION, MAKE, EXPOSURE, TAKEN = 0x0112, 0x010F, 0x829A, 0x9003
@@ -158,3 +158,12 @@ def test_a_cutout_keeps_its_colours_profile(tmp_path: Path) -> None:
 
 def test_only_pictures_that_can_be_written_are_promised() -> None:
     assert set(PICTURE_SUFFIXES) < set(READABLE_SUFFIXES)
+
+
+def test_a_result_that_cannot_be_written_stops_no_folder(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        save_image(tmp_path / name, draw_card(8, 8))
+    (tmp_path / "out/b.png").mkdir(parents=True)
+    done = list(render_stills(pairs(tmp_path, tmp_path / "out"), lambda frame: frame.image))
+    assert [still.picture.name for still in done if still.problem] == ["b.png"]
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_file()} == {"a.png", "c.png"}

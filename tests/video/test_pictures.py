@@ -121,17 +121,17 @@ def hdr_clip(path: Path, transfer: int, white: float, colours: NDArray[np.float6
 
 
 def stripes(path: Path) -> NDArray[np.float64]:
-    shown = frames_of(path)[1].image
+    with open_source(str(path)) as source:
+        assert source.info.is_bt709
+        _, shown = (frame.image for frame in source)
     return np.array([shown[8:24, left + 4 : left + 12].mean((0, 1)) for left in range(0, shown.shape[1], WIDTH_PX)])
 
 
 @pytest.mark.parametrize("white", [hdr.SDR_WHITE, hdr.HDR_WHITE])
 @pytest.mark.parametrize("transfer", [hdr.PQ, hdr.HLG], ids=["pq", "hlg"])
 def test_hdr_becomes_its_sdr_original(tmp_path: Path, transfer: int, white: float) -> None:
-    path = hdr_clip(tmp_path / "a.mkv", transfer, white, COLOURS.astype(float))
-    with open_source(str(path)) as source:
-        assert source.info.is_bt709
-    assert np.abs(stripes(path) - COLOURS).max() < 10
+    shown = stripes(hdr_clip(tmp_path / "a.mkv", transfer, white, COLOURS.astype(float)))
+    assert np.abs(shown - COLOURS).max() < 10
 
 
 def test_highlights_of_hdr_are_told_apart(tmp_path: Path) -> None:

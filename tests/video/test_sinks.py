@@ -104,6 +104,13 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_size_that_the_encoder_refuses_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot encode pictures of 70000x16") as caught:
+        ClipSink(tmp_path / "a.mp4", Stream((70_000, 16), 25))
+    assert "smaller" in caught.value.step
+    assert not list(tmp_path.iterdir())
+
+
 def test_frames_keep_their_own_times(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.1, 0.5, 0.51, 1.2]
     with ClipSink(tmp_path / "a.mp4", Stream(SIZE, 25)) as sink:

@@ -279,26 +279,6 @@ def test_paced_frames_keep_their_order_and_end(texts: dict[str, str]) -> None:
         assert paced.info.is_live
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_turned_clips_are_shown_upright(tmp_path: Path, degrees: int) -> None:
-    import shutil
-    import subprocess
-
-    if not shutil.which("ffmpeg"):
-        pytest.skip("ffmpeg is not installed")
-    plain, turned = write_clip(tmp_path / "plain.mp4", size=(96, 64)), tmp_path / "turned.mp4"
-    quiet = ["ffmpeg", "-v", "error", "-y"]
-    subprocess.run([*quiet, "-i", plain, "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}", turned], check=True)
-    subprocess.run([*quiet, "-i", turned, "-frames:v", "1", tmp_path / "truth.png"], check=True)
-    from livestyle.image.io import load_image
-
-    with open_source(str(turned)) as source:
-        ours = next(iter(source)).image
-    truth = load_image(tmp_path / "truth.png")
-    assert ours.shape == truth.shape
-    assert np.abs(ours.astype(int) - truth).mean() < 5
-
-
 def test_urls_are_read(tmp_path: Path) -> None:
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from livestyle.errors import UserError
 from livestyle.image.pixels import cover
@@ -19,8 +19,8 @@ from livestyle.video.sources.pictures import MAX_CLIP_PX, Pictures
 from livestyle.video.sources.source import Source, SourceInfo
 
 if TYPE_CHECKING:
-    from av.codec import CodecContext
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 PLAYLISTS = {
@@ -184,7 +184,7 @@ def promised_frames(container: "InputContainer", fps: float) -> int | None:
     video = container.streams.video[0]
     if video.frames:
         index = video.index_entries
-        is_whole = "mov" in container.format.name or len(index) >= video.frames * MIN_INDEXED
+        is_whole = len(index) >= (1 if "mov" in container.format.name else video.frames * MIN_INDEXED)
         return sum(not entry.is_discard for entry in index) if is_whole else video.frames
     if video.duration and video.time_base:
         return round(float(video.duration * video.time_base) * fps)
@@ -193,15 +193,15 @@ def promised_frames(container: "InputContainer", fps: float) -> int | None:
     return None
 
 
-def decoder_of(video: "VideoStream") -> "CodecContext":
+def decoder_of(video: "VideoStream") -> "VideoCodecContext":
     """Return what decodes a stream with its transparency, if it has any."""
     import av
 
     context = video.codec_context
-    name = CLEAR.get(context.name)
-    if video.metadata.get("alpha_mode") != "1" or name is None:
+    name = CLEAR.get(context.name, "")
+    if video.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
         return context
-    decoder = av.CodecContext.create(name, "r")
+    decoder = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
     decoder.thread_type, decoder.options = "AUTO", {"max_pixels": str(MAX_CLIP_PX)}
     return decoder
 

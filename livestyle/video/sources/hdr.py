@@ -74,11 +74,11 @@ def brightest(container: "InputContainer") -> float:
     """Return the light of the brightest parts of a clip, in cd/m2, from frames all along it."""
     import av
 
-    found = []
-    for share in range(SAMPLES if container.duration else 1):
+    found, length = [], container.duration or 0
+    for share in range(SAMPLES if length else 1):
         with suppress(av.FFmpegError, OSError, ValueError, MemoryError, StopIteration):
             if share:
-                container.seek(container.duration * share // SAMPLES)
+                container.seek(length * share // SAMPLES)
             found.append(brightness(next(container.decode(video=0))))
     return max(found, default=HLG_PEAK)
 
@@ -107,11 +107,13 @@ def to_sdr(coded: Values, transfer: int, primaries: int, peak: float) -> Values:
 def rolled_off(light: Values, white: float, peak: float) -> Values:
     """Return light whose largest channel reaches `white` where it reached `peak` before; see BT.2390, 5.4.1."""
     largest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
-    full, top = encode_pq(np.float64(peak)), encode_pq(np.float64(white)) / encode_pq(np.float64(peak))
+    full, end = encode_pq(np.array([peak, white]))
+    top = end / full
     value, knee = np.minimum(encode_pq(largest) / full, 1), 1.5 * top - 0.5
     t = np.maximum(value - knee, 0) / max(1 - knee, 1e-6)
     bent = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * top
-    return light * decode_pq(np.where(value < knee, value, bent) * full) / largest
+    shown: Values = light * decode_pq(np.where(value < knee, value, bent) * full) / largest
+    return shown
 
 
 @lru_cache(4)

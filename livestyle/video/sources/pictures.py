@@ -4,7 +4,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -152,7 +152,7 @@ def on_white(image: Image) -> Image:
 
 def upright(image: Image, frame: "VideoFrame") -> Image:
     """Turn and mirror a picture as the display matrix of its frame says: eight ways, the nearest one."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return image
     right, down, _, across, along = np.frombuffer(data, np.int32, 5).tolist()

@@ -6,17 +6,20 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.errors import UserError
 from livestyle.files import atomic_write
+from livestyle.image import deep, profiles
 from livestyle.image.types import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that can be written
 OPAQUE_SUFFIXES = (".jpg", ".jpeg", ".bmp")
@@ -43,12 +46,14 @@ class PictureNotes:
     Args:
         exif: when, where and with what it was taken, upright.
         icc: the colour profile of its RGB values.
+        own: these values, uint8 (H, W, 3), where they differ from sRGB.
         notes: text by name that livestyle wrote; PNG and JPEG hold it.
     """
 
     exif: bytes = b""
     icc: bytes = b""
     notes: Mapping[str, str] = field(default_factory=dict)
+    own: Image | None = field(default=None, repr=False, compare=False)
 
 
 NO_NOTES = PictureNotes()
@@ -59,33 +64,10 @@ def load_image(path: Path, short: int | None = None) -> Image:
     return load_picture(path, short)[0]
 
 
-def load_srgb(path: Path) -> Image:
-    """Load a picture in sRGB, to combine it with another one.
-
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        UserError: as `load_picture`.
-    """
-    from PIL import Image as Pil
-    from PIL import ImageCms
-
-    image, facts = load_picture(path)
-    if not facts.icc:
-        return image
-    try:
-        own = ImageCms.ImageCmsProfile(BytesIO(facts.icc))
-        converted = ImageCms.profileToProfile(Pil.fromarray(image), own, ImageCms.createProfile("sRGB"))
-        return np.asarray(converted, np.uint8)
-    except (ImageCms.PyCMSError, OSError):
-        return image
-
-
 def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNotes]:
-    """Read a picture of any kind as RGB.
+    """Read a picture of any kind in sRGB.
 
-    It is turned upright. Grey, CMYK and 16-bit pictures are converted, and transparency is laid on white.
+    It is turned upright. Other colours are converted by the file's profile, and transparency is laid on white.
 
     Args:
         path: of the file.
@@ -109,8 +91,11 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNo
             file.draft(None, (short, short))
         if file.width * file.height > MAX_PIXELS:
             raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-        facts = PictureNotes(_exif(file), _profile(file))  # before rotation, which loses those of a TIFF
-        return _to_rgb(ImageOps.exif_transpose(file)), facts
+        exif, profile = _exif(file), file.info.get("icc_profile") or b""  # before rotation, which loses those of a TIFF
+        opaque = _opaque(ImageOps.exif_transpose(file))
+        is_rgb = profile[16:20] == b"RGB "
+        own = np.array(opaque.convert("RGB"), np.uint8) if is_rgb and profiles.differs(profile) else None
+        return profiles.to_srgb(opaque, profile), PictureNotes(exif, profile if is_rgb else b"", own=own)
 
 
 @contextmanager
@@ -133,7 +118,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise UserError(f"{path} {reason}.", f"Give a whole picture ({', '.join(PICTURE_SUFFIXES)}).") from None
 
 
-def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: ignore[name-defined]  # noqa: F821
+def _open(path: Path, kinds: Iterable[str]) -> "PilImage":
     """Open a picture as `PIL.Image.open` does, but without its limit of pixels, which holds for the whole process.
 
     Raises:
@@ -154,6 +139,8 @@ def _open(path: Path, kinds: Iterable[str]) -> "ImageFile.ImageFile":  # type: i
                 return make(str(path), "")  # type: ignore[arg-type]  # it takes a path, too, and closes the file
             except (SyntaxError, IndexError, TypeError, struct.error):
                 continue
+    if "TIFF" in kinds and prefix[:2] in (b"II", b"MM"):
+        return deep.open_tiff(path, MAX_PIXELS)
     raise UnidentifiedImageError(str(path))
 
 
@@ -165,40 +152,19 @@ def _know_heif(path: Path) -> None:
     register_heif_opener()
 
 
-def _to_rgb(picture: "Pil.Image") -> Image:  # type: ignore[name-defined]  # noqa: F821
+def _opaque(picture: "PilImage") -> "PilImage":
+    """Return a picture of 8 bits a value, laid on white where it is transparent."""
     from PIL import Image as Pil
 
-    if picture.mode.startswith(("I", "F")):  # grey of 16 bits and more, which `convert` would clip
-        deep = np.asarray(picture, np.float64)
-        top = 65535 if deep.max() > 255 or picture.mode.startswith("I;16") else 255
-        gray = np.clip(deep * (255 / top) + 0.5, 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(np.repeat(gray[..., None], 3, axis=2))
-    if picture.mode == "CMYK":
-        picture = _printed(picture)
-    if "A" in picture.mode or "transparency" in picture.info:
-        paper = Pil.new("RGBA", picture.size, "white")
-        picture = Pil.alpha_composite(paper, picture.convert("RGBA"))
-    return np.array(picture.convert("RGB"), np.uint8)
-
-
-def _printed(picture: "Pil.Image") -> "Pil.Image":  # type: ignore[name-defined]  # noqa: F821
-    """Convert CMYK to sRGB, by the profile of the inks where the file has one."""
-    from PIL import ImageCms
-
-    try:
-        inks = ImageCms.ImageCmsProfile(BytesIO(picture.info.get("icc_profile") or b""))
-        return ImageCms.profileToProfile(picture, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
+    if picture.mode.startswith(("I", "F")):
+        return deep.to_grey(picture)
+    if not picture.has_transparency_data:
         return picture
+    paper = Pil.new("RGBA", picture.size, "white")
+    return Pil.alpha_composite(paper, picture.convert("RGBA")).convert("L" if picture.mode.startswith("L") else "RGB")
 
 
-def _profile(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa: F821
-    """Return the colour profile, where it is one of RGB values."""
-    profile = picture.info.get("icc_profile") or b""
-    return profile if profile[16:20] == b"RGB " else b""
-
-
-def _exif(picture: "Pil.Image") -> bytes:  # type: ignore[name-defined]  # noqa: F821
+def _exif(picture: "PilImage") -> bytes:
     from PIL import ExifTags
     from PIL import Image as Pil
 
@@ -219,8 +185,9 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NO
 
     Args:
         path: of the file.
-        image: uint8 (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
-        facts: written, too. A grey picture has no use for a profile of RGB.
+        image: uint8 (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, in sRGB.
+        facts: written, too, of the picture that it was made from. It is converted to the profile of that, whose pixels
+            return as they were. A grey picture has no use for a profile of RGB.
 
     Raises:
         UserError: the suffix is unknown, or the file cannot be written.
@@ -234,8 +201,8 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NO
     options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in {".jpg", ".jpeg", ".webp"} else {}
     if facts.exif:
         options["exif"] = facts.exif
-    if facts.icc and image.ndim == 3:
-        options["icc_profile"] = facts.icc
+    if image.ndim == 3:
+        image, options["icc_profile"] = _in_own_profile(image, facts)
     if facts.notes and path.suffix.lower() == ".png":
         options["pnginfo"] = PngInfo()
         for name, text in facts.notes.items():
@@ -244,6 +211,16 @@ def save_image(path: Path, image: NDArray[np.uint8], facts: PictureNotes = NO_NO
         options["comment"] = json.dumps(dict(facts.notes))
     with atomic_write(path) as part:
         Pil.fromarray(image).save(part, **options)
+
+
+def _in_own_profile(image: NDArray[np.uint8], facts: PictureNotes) -> tuple[NDArray[np.uint8], bytes | None]:
+    """Return the values to write, and the profile that they are of. sRGB needs none."""
+    if facts.own is None:
+        return image, facts.icc or None
+    try:
+        return profiles.in_profile(image, facts.own, facts.icc), facts.icc
+    except ValueError:  # it can only be read
+        return image, None
 
 
 def load_notes(path: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 from livestyle.config.painting import PaintInSettings
 from livestyle.config.settings import Settings
 from livestyle.errors import need_torch
-from livestyle.image.io import load_srgb, save_image
+from livestyle.image.io import load_image, save_image
 from livestyle.stills import paint_in
 from livestyle.stills.placement import Placement
 from livestyle.stills.style_images import painting_named
@@ -34,7 +34,7 @@ def paint_in_files(
     """
     painting = painting_named(str(painting), settings.models)
     paint_in.check(portrait, painting, target, Path(asked.style) if asked.style else None, asked.blend, asked.rgba)
-    pictures = load_srgb(portrait), load_srgb(painting)
+    pictures = load_image(portrait), load_image(painting)
     stylize: Any = asked.style or paint_in.shipped_style(painting, settings.models)
     source = painting if stylize is None else Path(stylize)
     if paint_in.is_picture(source):

@@ -46,14 +46,15 @@ WORDS = (
 def picture(path: Path) -> None:
     """A photo, as the commands for stills read it."""
     from livestyle.errors import UserError
-    from livestyle.image.io import load_image, load_notes, load_picture, load_srgb
+    from livestyle.image.io import load_image, load_notes, load_picture, save_image
 
     load_notes(path)
     with suppress(UserError):
         load_image(path, 8)
-    image, _ = load_picture(path)
+    image, notes = load_picture(path)
     assert image.ndim == 3
-    load_srgb(path)
+    if notes.own is not None:
+        save_image(path.with_name("saved.png"), image, notes)
 
 
 def video(path: Path) -> None:

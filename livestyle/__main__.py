@@ -5,11 +5,12 @@ import sys
 
 def main() -> None:
     """Run the command line. What goes to a running filter takes a short way: somebody waits for what a key does."""
+    from livestyle.cli.process import open_streams, prepare_process
+
+    open_streams()
     words = [word for word in sys.argv[2:] if word != "--json"]
     if sys.argv[1:2] == ["ctl"] and words and words[0] not in ("list", "watch") and "-" not in {w[:1] for w in words}:
         sys.exit(press(words, "--json" in sys.argv))
-    from livestyle.cli.process import prepare_process
-
     prepare_process()
     from livestyle.cli.main import main
 

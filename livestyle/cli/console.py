@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from livestyle.live.job_process import PROGRESS_VARIABLE, ProgressFile
@@ -15,8 +15,9 @@ recorder = ProgressFile(os.environ.get(PROGRESS_VARIABLE))  # of the job that th
 
 
 def say(line: str) -> None:
-    """Print a line for people on stderr."""
-    print(line, file=sys.stderr)
+    """Print a line for people on stderr, if that takes it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 def show(

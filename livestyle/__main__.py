@@ -23,7 +23,7 @@ def press(words: list[str], as_json: bool) -> int:
     from livestyle.live import client as remote
 
     try:
-        print(remote.press(words, as_json=as_json))
+        print(remote.press(words, as_json=as_json), flush=True)
     except UserError as error:
         print(f"{error.problem}\n{error.step}".strip(), file=sys.stderr)
         return 2

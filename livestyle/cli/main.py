@@ -14,6 +14,7 @@ from livestyle.cli import jobs as cli_jobs
 from livestyle.cli.app import app, evaluate_app, train_app
 from livestyle.cli.console import recorder, say
 from livestyle.cli.flags import Session
+from livestyle.cli.process import NO_MEMORY, is_scarce, tell_end
 from livestyle.config.settings import STAGE
 from livestyle.errors import Stuck, UserError
 
@@ -32,15 +33,12 @@ for group, name in (
     (cli_config.app, "config"),
 ):
     app.add_typer(group, name=name)
-ALONE = {"-h", "--help", "--install-completion", "--show-completion"}  # flags that stand without a command
+ALONE = {"-h", "--help", "--version", "--install-completion", "--show-completion"}  # flags that stand without a command
 
 
 def main() -> None:
     """Run the command line; the only place that turns errors into sentences and exit codes."""
     arguments = sys.argv[1:]
-    if "--version" in arguments[:1]:
-        print(f"livestyle {__version__}")
-        sys.exit(0)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ALONE):
         arguments.insert(0, "live")
     code = run(arguments)
@@ -61,6 +59,7 @@ def leave(code: int) -> NoReturn:
     left = [t for t in threading.enumerate() if (t.daemon or t.name.startswith(STAGE)) and not is_foreign(t)]
     for thread in left:
         thread.join(GRACE)
+    tell_end()
     if any(thread.is_alive() for thread in left):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -72,7 +71,11 @@ def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code: 0 for success, 2 for a user's error, 1 for a fault of ours."""
     session, command = Session(), get_command(app)
     try:
+        if arguments[:1] == ["--version"]:
+            print(f"livestyle {__version__}", flush=True)
+            return 0
         code = int(command(arguments, prog_name="livestyle", standalone_mode=False, obj=session) or 0)
+        sys.stdout.flush()
         if code == 128 + signal.SIGINT:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         return code
@@ -84,14 +87,17 @@ def run(arguments: list[str]) -> int:
         say("Stopped.")
         return 0
     except UserError as error:
+        if is_scarce(error):
+            say("\n".join(NO_MEMORY))
+            return 2
         say("\n".join(filter(None, (error.problem, error.step, place_of(error, session, command, arguments)))))
         return 2
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Rich makes one of the other
         return 0
-    except MemoryError:
-        say("There is not enough memory for this.\nGive a smaller picture or size.")
-        return 2
     except Exception as error:
+        if is_scarce(error):
+            say("\n".join(NO_MEMORY))
+            return 2
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # a wrong option
             words = f"livestyle {arguments[0]}" if arguments[0] in commands_of(command) else "livestyle"
             say(f"{error.format_message()}\nSee: {words} --help")

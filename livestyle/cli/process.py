@@ -1,10 +1,16 @@
 """What `livestyle` changes for its whole process. `__main__` alone calls this: `import livestyle` has no effects."""
 
 import codecs
+import errno
 import io
+import math
 import os
+import re
+import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from livestyle.errors import UserError
@@ -22,14 +28,25 @@ VARIABLES = {
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1",
 }
 
-PLAIN = str.maketrans({"…": "...", **dict.fromkeys("─━", "-"), **dict.fromkeys("│┃", "|"), **dict.fromkeys("╭╮╰╯", "+")})
+PLAIN = str.maketrans(
+    {"…": "...", **dict.fromkeys("─━", "-"), **dict.fromkeys("│┃", "|"), **dict.fromkeys("╭╮╰╯", "+")}
+)
+NO_MEMORY = "There is not enough memory for this.", "Allow more (see: ulimit -a), or give a smaller picture or size."
+NEAR_LIMIT = 0.85  # of the memory allowed: with so much in use, a fault comes of that
+SCARCE = re.compile(  # how libraries say that they got no memory, or no thread, which needs some
+    r"MemoryError|bad_alloc|can(no|')t alloc|[Ff]ailed to (map|alloc)|[Ii]nsufficient memory|[Oo]ut of memory"
+    r"|[Mm]emory allocation|start new thread|Resource temporarily unavailable|error return without exception"
+)
+HANDED_ON = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))  # Windows has no SIGHUP
+ENDED: list[int] = []  # the pipe of `tell_end`
 
 
 def prepare_process() -> None:
-    """Set the variables that libraries read, unless the user set them, and have freed memory kept."""
+    """Set the variables that libraries read, unless the user set them, and see to memory and home."""
     warnings.filterwarnings("ignore", module="PIL")  # about pictures whose notes are damaged
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
+    watch_child()
     find_home()
     keep_memory()
 
@@ -42,29 +59,41 @@ def open_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         os.set_inheritable(number, True)
     os.close(number)
-    codecs.register_error("plain", plain)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        stream = getattr(sys, name)
-        if stream is None:
+        if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
-        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plain")
+    codecs.register_error("plain", plain)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = Printed(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="plain")
 
 
-def flush_streams() -> None:
-    """Write what was printed.
+class Printed(io.TextIOWrapper):
+    """stdout, whose faults the user can fix. A reader that went away is none."""
 
-    Raises:
-        UserError: stdout takes no more: its disk is full, for example.
-    """
-    for stream in (sys.stderr, sys.stdout):
+    def __init__(self, stdout: io.TextIOWrapper) -> None:
+        line, through = stdout.line_buffering, stdout.write_through
+        super().__init__(stdout.buffer, stdout.encoding, "plain", line_buffering=line, write_through=through)
+        self._owner = stdout  # which would close what it shares
+
+    def write(self, text: str) -> int:
+        with self._told():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._told():
+            super().flush()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            stream.flush()
+            yield
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            number = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(number, stream.fileno())  # Python's end would try again
-            if stream is sys.stdout and not isinstance(error, BrokenPipeError):
-                raise UserError(f"stdout takes nothing: {error.strerror}.", "Send it elsewhere, or free space.") from None
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # Python's end would try again
+            raise UserError(f"stdout takes nothing: {error.strerror}.", "Free space, or send it elsewhere.") from None
 
 
 def plain(error: UnicodeError) -> tuple[str, int]:
@@ -107,3 +136,64 @@ def keep_memory() -> None:
         libc.mallopt(mmap_max, 0)
         libc.mallopt(trim_threshold, -1)
         libc.mallopt(arena_max, 2)  # each arena keeps its own: 40 MB less than with one for each thread
+
+
+def memory_limit() -> float:
+    """Return how many bytes this process may have (`ulimit -v`, `ulimit -d`)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.inf
+    found = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    return min((limit for limit in found if limit != resource.RLIM_INFINITY), default=math.inf)
+
+
+def is_scarce(error: BaseException) -> bool:
+    """Return whether an error came of too little memory, or the error that it was made from, and does not say so."""
+    before = error.__cause__ or error.__context__
+    if isinstance(error, UserError):
+        return before is not None and "memory" not in error.problem and is_scarce(before)
+    is_said = getattr(error, "errno", None) == errno.ENOMEM or SCARCE.search(f"{type(error).__name__}: {error}")
+    return bool(is_said) or (before is not None and is_scarce(before)) or is_near_limit()
+
+
+def is_near_limit() -> bool:
+    """Return whether this process has had nearly all memory that it may have."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmPeak"))
+        return peak * 1024 > NEAR_LIMIT * memory_limit()
+    return False
+
+
+def watch_child() -> None:
+    """Go on in a child process where memory is limited, and return there alone.
+
+    A native library that gets no memory may end its process. This one waits, hands signals on, and says so.
+    """
+    if memory_limit() == math.inf:
+        return
+    told, tells = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)  # until somebody can take them
+    child = os.fork()
+    if not child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
+        os.close(told)
+        os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which hands it on
+        ENDED.append(tells)
+        return
+    os.close(tells)
+    for number in HANDED_ON:
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code and not os.read(told, 1):
+        print(*NO_MEMORY, file=sys.stderr, flush=True)
+        code = 2
+    os._exit(code)
+
+
+def tell_end() -> None:
+    """Tell the process that watches this one that it ends in good order."""
+    while ENDED:
+        os.write(ENDED.pop(), b".")

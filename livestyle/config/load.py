@@ -180,7 +180,7 @@ class File:
                 data = file.read(LARGEST + 1)
             if len(data) > LARGEST:
                 raise UserError(f"{self.path} is too large for a config file.", "Make it smaller than 64 KB.")
-            return data.decode("utf-8")
+            return data.decode("utf-8-sig")  # editors of Windows begin with a mark
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror}.", "Check its rights.") from None
         except UnicodeDecodeError:

@@ -110,7 +110,7 @@ class Session:
         stop, sent, first = self._controls.stop, 0, 0.0
         started, cpu = time.monotonic(), time.process_time()
         stop.is_driving = True
-        while not stop.is_set() and sent < self._limits.frames:
+        while not stop.is_set() and sent < self._limits.frames and self._limits.seconds:
             frame = self._frames.take()
             if frame is None:
                 self._tell_end()
@@ -262,7 +262,8 @@ def run_live(
                 hint = f"Keys: {strip} shows the styles, {keys} all keys, {panic} hides you from everybody."
                 say(hint)
                 controls.notice(hint)
-            limits = Limits(live.frames or math.inf, live.seconds or math.inf, live.on_demand)
+            frames, seconds = (math.inf if most is None else most for most in (live.frames, live.seconds))
+            limits = Limits(frames, seconds, live.on_demand)
             make = partial(
                 Session, filter=filter, sink=sink, controls=controls, limits=limits, say=say, watch=watch,
                 snapshots=snapshots, preview=outputs.preview, followers=followers,

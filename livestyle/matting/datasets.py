@@ -91,7 +91,7 @@ def find_eg1800(folder: Path, held_out: bool) -> Iterator[tuple[Path, Path]]:
 def listed(folder: Path, name: str) -> set[str]:
     """Return the names of pictures, without suffix, in a list of EG1800; none if there is no such file."""
     lists = [file for file in (folder / name, folder / name.replace("eg", "EG")) if file.is_file()]
-    return {Path(line.strip()).stem for line in lists[0].read_text().splitlines()} if lists else set()
+    return {Path(line.strip()).stem for line in lists[0].read_text("utf-8-sig").splitlines()} if lists else set()
 
 
 def find_supervisely(folder: Path, _: bool) -> Iterator[tuple[Path, Path]]:
@@ -136,13 +136,13 @@ def read_mask(path: Path) -> Gray:
 
 def notes_size(path: Path) -> Size:
     """Return the width and height in a Supervisely annotation."""
-    size = json.loads(path.read_text())["size"]
+    size = json.loads(path.read_text("utf-8-sig"))["size"]
     return int(size["width"]), int(size["height"])
 
 
 def read_notes(path: Path) -> Gray:
     """Draw all people of a Supervisely annotation: bitmaps and polygons whose class begins with "person"."""
-    notes = json.loads(path.read_text())
+    notes = json.loads(path.read_text("utf-8-sig"))
     matte = np.zeros((notes["size"]["height"], notes["size"]["width"]), np.uint8)
     for thing in notes["objects"]:
         if thing["classTitle"].lower().startswith("person"):

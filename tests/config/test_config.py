@@ -136,6 +136,11 @@ def test_stills_by_optimisation_take_no_look_from_files(home: Home, card: Path) 
     assert "blur" not in done.stderr
 
 
+def test_a_byte_order_mark_is_no_text(home: Home) -> None:
+    home.user.write_text('background = "blur"\n', "utf-8-sig")
+    assert home.load().values["background"].value == "blur"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

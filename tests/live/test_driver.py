@@ -1,5 +1,6 @@
 """The driver: limits, keys, faults, and the report."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cameras import write_clip
+from support.cli import run_here
 from support.driver import COLOUR, QUICK, Cards, Collect, go
 from support.pictures import draw_card
 
@@ -57,6 +59,15 @@ def test_every_frame_of_a_clip_is_sent_in_order_with_its_time() -> None:
 def test_limits_end_a_run() -> None:
     assert go(Cards(), Collect(), Limits(frames=3))[0].frames == 3
     assert go(Cards(), Collect(), Limits(seconds=0.1))[0].frames == 3
+
+
+def test_no_seconds_at_all_end_a_run_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    done = run_here(
+        "live", "--source", "demo", "--sink", f"file:{out}", "--background", "blur", "--seconds", "0", "--json"
+    )
+    assert json.loads(done.stdout)["frames"] == 0
+    assert not out.exists()
 
 
 def test_keys_change_the_look_and_quit_ends() -> None:

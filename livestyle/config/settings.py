@@ -45,6 +45,7 @@ class Settings:
     model_file: Path | None = row(None, "Weights of a segmenter that is not ours.", "FILE")
     refine: str = row("guided", "guided; crf or matting for stills: what draws the matte's edge.", in_project=True)
     auto_light: bool = row(False, "Put the person into a new background's light.", in_project=True)
+    keep_location: bool = row(False, "Keep the place where a clip or picture was taken, which is left out otherwise.")
     device: str = row("auto", "auto, cpu, cuda, cuda:N, mps or torch:cpu.")
     quality: str = row(
         "auto",

@@ -5,7 +5,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,18 @@ class PictureNotes:
     icc: bytes = b""
     notes: Mapping[str, str] = field(default_factory=dict)
     own: Image | None = field(default=None, repr=False, compare=False)
+
+    def without_place(self) -> "PictureNotes":
+        """Return them without the place where it was taken."""
+        from PIL import ExifTags
+        from PIL import Image as Pil
+
+        found = Pil.Exif()
+        found.load(self.exif)
+        if ExifTags.IFD.GPSInfo not in found:
+            return self
+        del found[ExifTags.IFD.GPSInfo]
+        return replace(self, exif=found.tobytes())
 
 
 NO_NOTES = PictureNotes()

@@ -248,7 +248,7 @@ def run_live(
         prepare_preview(controls.preview, live, specs)
         if loops(live, specs):
             source.loop()
-        stream = _stream(source, live, specs, controls)
+        stream = _stream(source, settings, live, specs, controls)
         with (
             open_sinks(specs, stream, source.info.is_live) as outputs,
             Recorder(live.recordings, stream, controls) as recorder,
@@ -294,11 +294,15 @@ def loops(live: LiveSettings, specs: Sequence[SinkSpec]) -> bool:
     return shows if live.loop is None else live.loop
 
 
-def _stream(source: Source, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls) -> Stream:
+def _stream(
+    source: Source, settings: Settings, live: LiveSettings, specs: Sequence[SinkSpec], controls: Controls
+) -> Stream:
     """Return what the sinks will get."""
     info = source.info
-    has_bar = live.hud == "below"
-    stream = Stream(info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709, has_bar=has_bar)
+    stream = Stream(
+        info.size, live.fps or info.fps, info.audio, info.start, info.is_bt709,
+        keep_location=settings.keep_location, ending=lambda: source.ending, has_bar=live.hud == "below",
+    )  # fmt: skip
     if live.microphone and (info.is_live or any(spec.kind.is_live for spec in specs)):
         return replace(stream, microphone=partial(Microphone, live.microphone, lambda: controls.panicked))
     return stream

@@ -72,13 +72,16 @@ def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[P
     return [(picture, result) for result, picture in taken.items()]
 
 
-def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[StylizedStill]:
+def render_stills(
+    jobs: list[tuple[Path, Path]], render: Render, keep_location: bool = False
+) -> Iterator[StylizedStill]:
     """Read, render and write each picture, with the notes of its file.
 
     A picture among several that cannot be read or written is yielded with its problem, and the others are processed.
 
     Args:
         jobs: pictures and results; render: makes one of the other.
+        keep_location: keep the place where each was taken.
 
     Yields:
         Each picture when it is done.
@@ -91,7 +94,7 @@ def render_stills(jobs: list[tuple[Path, Path]], render: Render) -> Iterator[Sty
             raise UserError(f"{result} is the picture itself.", "Give another name for the result.")
         try:
             image, facts = load_picture(picture)
-            save_image(result, render(Frame(image, 0, 0.0)), facts)
+            save_image(result, render(Frame(image, 0, 0.0)), facts if keep_location else facts.without_place())
         except UserError as problem:
             if len(jobs) == 1:
                 raise
@@ -115,7 +118,7 @@ def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[i
     jobs = pairs(source, target)
     filter = Filter(settings, live=False)
     filter.prepare(look)
-    return len(jobs), render_stills(jobs, lambda frame: filter(frame, look))
+    return len(jobs), render_stills(jobs, lambda frame: filter(frame, look), settings.keep_location)
 
 
 def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[StylizedStill]]:

@@ -186,6 +186,7 @@ class GatysPainter:
         """Return what is to be done; None where the result is there already."""
         check_target(source, target)
         image, notes = load_picture(source)
+        notes = notes if self._settings.keep_location else notes.without_place()
         digest = self.recipe.digest(sha256(source), self._network_hash, self._matte_options(), self._outputs.has_planes)
         if load_notes(target).get(DIGEST_NOTE) == digest:
             return None

@@ -1,4 +1,4 @@
-"""The sound of a clip, in time with the picture: a file's own, copied, or what the microphone hears."""
+"""The sound of a clip, in time with the picture, and what the microphone hears."""
 
 import sys
 import threading
@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,14 +16,12 @@ from livestyle.errors import UserError
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
-    from av.packet import Packet
 
 Samples = NDArray[np.int16]  # (N,), mono, at SAMPLE_RATE_HZ
 Hear = Callable[[float, Samples], None]  # takes when a block begins, by `time.monotonic`, and the block
 Close = Callable[[], None]
 
-PORTABLE_CODECS = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}  # sound that players expect in MP4 and MOV
-PREROLL_S = 0.05  # before the first frame, whose sound is kept: codecs warm up in packets before zero
+AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 SAMPLE_RATE_HZ = 48_000  # of the microphone
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 50  # that come at once
 MAX_BLOCKS = 500  # that may wait to be written: ten seconds
@@ -42,79 +39,65 @@ class Sound(Protocol):
         """Write what is heard before a time of the clip, in seconds."""
 
     def finish(self, seconds: float) -> None:
-        """Write the rest, up to a time of the clip in seconds, and close."""
+        """Write the rest, up to a time of the clip in seconds, and close. `math.inf` is all of it."""
 
     def close(self) -> None:
         """Release where it comes from. Nothing more is written."""
 
 
-class CopiedSound:
-    """Copy a file's first sound track, packet by packet. Where the clip cannot hold its codec, make it AAC.
+class AacTrack:
+    """Sound as AAC. Samples are counted from time 0 of the clip, each is put where it belongs, and gaps are silence.
 
     Args:
-        path: of the file.
-        start: where in the file the clip begins, in seconds.
         output: the clip.
+        rate_hz: of the samples; one of AAC_RATES_HZ.
+        layout: of the channels, as FFmpeg names it.
+        max_drift: by how many samples sound may be early or late before it is moved.
+
+    Attributes:
+        written: the number of samples so far.
+        end: the number of the sample before which the sound ends.
     """
 
-    def __init__(self, path: Path, start: float, output: "OutputContainer") -> None:
+    def __init__(self, output: "OutputContainer", rate_hz: int, layout: str, max_drift: int) -> None:
+        self.stream: AudioStream = output.add_stream("aac", rate=rate_hz, layout=layout)
+        self.written, self.end = 0, sys.maxsize
+        self._output, self._rate_hz, self._layout, self._max_drift = output, rate_hz, layout, max_drift
+        self._flows = False  # the next block follows the last
+
+    def place(self, start: int, samples: NDArray[np.float32]) -> None:
+        """Write a block at a sample's number. Clocks that differ are made up for where it could be noticed.
+
+        Args:
+            start: the number of its first sample; below 0 it begins before the clip.
+            samples: float32 (channels, N) in -1..1.
+        """
+        if not self._flows or abs(start - self.written) > self._max_drift:
+            self.fill(start)
+            samples = samples[:, max(0, self.written - start) :]
+        samples = samples[:, : max(0, self.end - self.written)]
+        if samples.size:
+            self._write(samples)
+            self._flows = True
+
+    def fill(self, end: int) -> None:
+        """Write silence up to a sample's number."""
+        channels = self.stream.codec_context.channels
+        while (lack := min(end, self.end) - self.written) > 0:
+            self._write(np.zeros((channels, min(lack, self._rate_hz)), np.float32))
+            self._flows = False
+
+    def _write(self, samples: NDArray[np.float32]) -> None:
         import av
 
-        self._input = av.open(str(path))
-        source = self._source = self._input.streams.audio[0]
-        self._output = output
-        self._start = start
-        name = source.codec_context.name
-        self._copies = name in PORTABLE_CODECS or ("matroska" in output.format.name and name in output.supported_codecs)
-        self._packets = self._input.demux(source)
-        self._next: Packet[Any] | None = None
-        self._ended = False
-        self._track: AudioStream
-        if self._copies:
-            self._track = output.add_stream_from_template(source)
-        else:
-            layout = "mono" if source.codec_context.channels == 1 else "stereo"
-            self._track = output.add_stream("aac", rate=source.codec_context.sample_rate, layout=layout)
+        heard = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+        heard.sample_rate, heard.pts = self._rate_hz, self.written
+        self.written += samples.shape[1]
+        self._output.mux(self.stream.encode(heard))
 
-    def begin(self, zero: float) -> None:
-        """Do nothing: a file has a time of its own."""
-
-    def write_until(self, seconds: float) -> None:
-        import av
-
-        while not self._ended:
-            if self._next is None:
-                self._next = next(self._packets, None)
-                if self._next is None or self._next.dts is None:
-                    self._ended = True
-                    break
-            at = float((self._next.pts or 0) * (self._next.time_base or 1)) - self._start
-            if at > seconds:
-                break
-            packet, self._next = self._next, None
-            if at > -PREROLL_S:
-                with suppress(av.error.InvalidDataError):
-                    self._write(packet)
-
-    def _write(self, packet: "Packet[Any]") -> None:
-        if self._copies:
-            ticks = round(self._start / (packet.time_base or 1))
-            packet.pts, packet.dts = (packet.pts or 0) - ticks, (packet.dts or 0) - ticks
-            packet.stream = self._track
-            self._output.mux(packet)
-            return
-        for heard in self._source.decode(packet):
-            self._output.mux(self._track.encode(heard))
-
-    def finish(self, seconds: float) -> None:
-        self.write_until(seconds)
-        if not self._copies:
-            with suppress(Exception):
-                self._output.mux(self._track.encode(None))
-        self.close()
-
-    def close(self) -> None:
-        self._input.close()
+    def flush(self) -> None:
+        """Write what the encoder still holds. Nothing may follow."""
+        self._output.mux(self.stream.encode(None))
 
 
 class Microphone:
@@ -186,51 +169,23 @@ class MicrophoneSound:
     """
 
     def __init__(self, microphone: Microphone, output: "OutputContainer") -> None:
-        self._microphone, self._output = microphone, output
-        self._track: AudioStream = output.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
-        self._zero = 0.0
-        self._written = 0  # samples
-        self._end = sys.maxsize  # of the picture, in samples
-        self._flows = False  # the next block follows the last
+        self._microphone, self._zero = microphone, 0.0
+        self._track = AacTrack(output, SAMPLE_RATE_HZ, "mono", MAX_DRIFT_SAMPLES)
 
     def begin(self, zero: float) -> None:
         self._zero = zero
 
     def write_until(self, seconds: float) -> None:
         for at, samples in self._microphone.take():
-            self._place(round((at - self._zero) * SAMPLE_RATE_HZ), samples)
-        self._fill(round((seconds - MAX_LAG_S) * SAMPLE_RATE_HZ))
-
-    def _place(self, start: int, samples: Samples) -> None:
-        """Write a block at a sample's number. The clocks' difference is made up for where it could be noticed."""
-        if not self._flows or abs(start - self._written) > MAX_DRIFT_SAMPLES:
-            self._fill(start)
-            samples = samples[max(0, self._written - start) :]
-        samples = samples[: max(0, self._end - self._written)]
-        if samples.size:
-            self._write(samples)
-            self._flows = True
-
-    def _fill(self, end: int) -> None:
-        """Write silence up to a sample's number."""
-        while (lack := min(end, self._end) - self._written) > 0:
-            self._write(np.zeros(min(lack, SAMPLE_RATE_HZ), np.int16))
-            self._flows = False
-
-    def _write(self, samples: Samples) -> None:
-        import av
-
-        heard = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        heard.sample_rate, heard.pts = SAMPLE_RATE_HZ, self._written
-        self._written += samples.size
-        self._output.mux(self._track.encode(heard))
+            self._track.place(round((at - self._zero) * SAMPLE_RATE_HZ), (samples[None] / 32768).astype(np.float32))
+        self._track.fill(round((seconds - MAX_LAG_S) * SAMPLE_RATE_HZ))
 
     def finish(self, seconds: float) -> None:
         self.close()
-        self._end = round(seconds * SAMPLE_RATE_HZ)
+        self._track.end = round(seconds * SAMPLE_RATE_HZ)
         self.write_until(seconds)
-        self._fill(self._end)
-        self._output.mux(self._track.encode(None))
+        self._track.fill(self._track.end)
+        self._track.flush()
 
     def close(self) -> None:
         self._microphone.close()

@@ -55,6 +55,18 @@ def test_what_a_file_says_is_kept_from_any_kind_to_any(tmp_path: Path, kind: str
     assert np.abs(load_image(target).astype(int) - np.rot90(draw_card(60, 40), -1)).mean() < 9
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_place_is_kept_only_where_it_is_asked_for(tmp_path: Path, kept: bool) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    Pil.fromarray(draw_card(60, 40)).save(source, exif=exif().tobytes())
+    list(render_stills([(source, target)], lambda frame: frame.image, keep_location=kept))
+    with Pil.open(target) as written:
+        found = written.getexif()
+        assert bool(found.get_ifd(ExifTags.IFD.GPSInfo)) == kept
+        assert found[MAKE] == "A camera"
+        assert found.get_ifd(ExifTags.IFD.Exif)[TAKEN] == "2026:11:21 10:00:00"
+
+
 def test_damaged_exif_does_not_stop_a_picture(tmp_path: Path) -> None:
     noise = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff" + bytes(range(200))
     Pil.fromarray(draw_card(60, 40)).save(tmp_path / "odd.jpg", exif=noise)
@@ -137,6 +149,7 @@ def test_broken_pictures_are_named_and_the_rest_is_done(folder: Path, tmp_path: 
     with Pil.open(tmp_path / "out" / made[0]) as upright:
         assert upright.size == (40, 60)
         assert upright.getexif()[MAKE] == "A camera"
+        assert not upright.getexif().get_ifd(ExifTags.IFD.GPSInfo)
         assert ("icc_profile" in upright.info) == (command[0] == "photo")  # a grey matte has no RGB profile
 
 

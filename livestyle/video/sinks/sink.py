@@ -22,12 +22,14 @@ class Stream:
     Args:
         size: width and height of the frames, in pixels.
         fps: nominal rate in frames per second.
-        audio: a file whose sound is copied, or None.
+        audio: a file whose sound, subtitles and notes are carried over, or None.
         audio_start: time of the first frame on the clock of that file, in seconds.
         is_bt709: whether the colour space is BT.709; None leaves it to the size.
         is_matte: whether frames are grey mattes. They are kept visually lossless and full range.
         has_bar: whether a window has a bar for words below the picture.
         microphone: opens the microphone that is heard in a clip without another sound; None for silence.
+        keep_location: carry over the place where the file was taken, too.
+        ending: says when the last picture ends, in seconds; None where the frames were cut short, or do not tell.
     """
 
     size: Size
@@ -38,6 +40,8 @@ class Stream:
     is_matte: bool = False
     has_bar: bool = False
     microphone: Callable[[], Microphone] | None = None
+    keep_location: bool = False
+    ending: Callable[[], float | None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from livestyle.video.sources.source import Source, SourceInfo
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
@@ -52,8 +53,9 @@ class ClipSource(Source):
         self._path, self._loop = path, loop
         self._is_url = "://" in path and not os.path.isfile(path)
         self._peak: float | None = None
+        self._until = 0.0  # when the last picture that was read ends, on the clock of the file
         self._container: InputContainer | None = self._open()
-        video = self._container.streams.video[0]
+        video = moving_pictures(self._container)[0]
         pictures = Pictures(video, self._brightest)
         self._images = self._decode(self._container, pictures)
         first = next(self._images, None)
@@ -62,13 +64,12 @@ class ClipSource(Source):
             raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
         self._images = chain([first], self._images)
         fps = float(video.average_rate or video.guessed_rate or 30)
-        has_sound = bool(self._container.streams.audio) and not self._is_url
         self.info = SourceInfo(
             name=path,
             size=size or size_of(first[0]),
             fps=fps,
             total=None if loop else promised_frames(self._container, fps),
-            audio=Path(path).absolute() if has_sound else None,
+            audio=None if self._is_url else Path(path).absolute(),
             start=first[1],
             is_bt709=pictures.is_bt709,
         )
@@ -97,18 +98,18 @@ class ClipSource(Source):
         except UserError:
             container.close()
             raise
-        container.streams.video[0].thread_type = "AUTO"
-        container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_CLIP_PX)}
         return container
 
     def _check_pictures(self, container: "InputContainer") -> None:
-        if not container.streams.video:
-            raise UserError(f"{self._path} holds no video.", "Give a clip with pictures.")
-        if container.streams.video[0].codec_context is None:
+        if not moving_pictures(container):
+            raise UserError(f"{self._path} holds no moving picture.", "Give a clip, not sound with a cover.")
+        video = moving_pictures(container)[0]
+        if video.codec_context is None:
             raise UserError(f"{self._path} is encoded in a way that FFmpeg does not know.", "Give another file.")
-        width, height = container.streams.video[0].width, container.streams.video[0].height
-        if width * height > MAX_CLIP_PX:
-            raise UserError(f"{self._path} has {width}x{height} pixels.", "Scale it down first.")
+        if video.width * video.height > MAX_CLIP_PX:
+            raise UserError(f"{self._path} has {video.width}x{video.height} pixels.", "Scale it down first.")
+        video.thread_type = "AUTO"
+        video.codec_context.options = {"max_pixels": str(MAX_CLIP_PX)}
 
     def _brightest(self) -> float:
         """Return the light of the clip's brightest parts in cd/m2. An address is read once, and taken for bright."""
@@ -123,11 +124,12 @@ class ClipSource(Source):
         import av
 
         broken, shown = 0, 0
-        decoder = decoder_of(container.streams.video[0])
-        packets = container.demux(container.streams.video[0])
+        video = moving_pictures(container)[0]
+        decoder, packets = decoder_of(video), container.demux(video)
         while broken <= MAX_BROKEN_PACKETS:
             try:
                 packet = next(packets)
+                self._until = max(self._until, end_of(packet))
                 images = [done for frame in decoder.decode(packet) for done in pictures.take(frame)]
                 images += pictures.flush() if packet.size == 0 else []
             except StopIteration:
@@ -155,11 +157,12 @@ class ClipSource(Source):
                 index += 1
             if not self._loop:
                 self._check_whole(index)
+                self._ending = max(last, self._until - (first or 0.0))
                 return
             offset += last + 1 / self.info.fps
             self.close()
             self._container = self._open()
-            self._images = self._decode(self._container, Pictures(self._container.streams.video[0], self._brightest))
+            self._images = self._decode(self._container, Pictures(moving_pictures(self._container)[0], self._brightest))
 
     def loop(self) -> None:
         self._loop, self.info = True, replace(self.info, total=None, audio=None)
@@ -175,13 +178,27 @@ class ClipSource(Source):
             self._container = None
 
 
+def moving_pictures(container: "InputContainer") -> "list[VideoStream]":
+    """Return the pictures of a file that move. The cover of a song does not."""
+    from av.stream import Disposition
+
+    return [video for video in container.streams.video if not video.disposition & Disposition.attached_pic]
+
+
+def end_of(packet: "Packet[Any]") -> float:
+    """Return when what a packet holds ends, in seconds on its own clock; 0 where it does not tell or is not shown."""
+    if packet.pts is None or packet.is_discard:
+        return 0.0
+    return float((packet.pts + (packet.duration or 0)) * (packet.time_base or 0))
+
+
 def promised_frames(container: "InputContainer", fps: float) -> int | None:
     """Return how many frames the header of a clip promises, or None.
 
     The index or the header gives the number, or a duration. The duration counts only where it is that of the pictures.
     Frames that an edit list hides are not promised.
     """
-    video = container.streams.video[0]
+    video = moving_pictures(container)[0]
     if video.frames:
         index = video.index_entries
         is_whole = len(index) >= (1 if "mov" in container.format.name else video.frames * MIN_INDEXED)

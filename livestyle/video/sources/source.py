@@ -23,7 +23,7 @@ class SourceInfo:
         total: number of frames, or None where it has no end or does not tell.
         is_live: frames come at their own pace, whether they are taken or not.
         comes_back: it may be silent for a while and go on later.
-        audio: a file whose sound belongs to the frames, or None.
+        audio: a file whose sound, subtitles and notes belong to the frames, or None.
         start: time of the first frame on the clock of that file, in seconds.
         is_bt709: whether a clip names BT.709 as its colour space, or None where it names none.
     """
@@ -49,6 +49,7 @@ class Source:
     info: SourceInfo
     _warning = ""
     _dropped = 0
+    _ending: float | None = None
 
     @property
     def warning(self) -> str:
@@ -59,6 +60,11 @@ class Source:
     def dropped(self) -> int:
         """The number of frames that came and were not taken, so far."""
         return self._dropped
+
+    @property
+    def ending(self) -> float | None:
+        """When the last picture ends, in seconds. None as long as frames may follow, and where that is not known."""
+        return self._ending
 
     def __iter__(self) -> Iterator[Frame]:
         raise NotImplementedError
@@ -99,6 +105,10 @@ class Wrapper(Source):
     @property
     def dropped(self) -> int:
         return self._dropped + self._source.dropped
+
+    @property
+    def ending(self) -> float | None:
+        return self._source.ending
 
     def end(self) -> None:
         self._source.end()

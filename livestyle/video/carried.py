@@ -61,11 +61,11 @@ class Carried:
 
     def _sources(self) -> "Iterator[Stream]":
         """Yield the tracks beside the picture. The chapters of MP4 and MOV look like a track of data, and are none."""
-        chapters, (picture, *_) = bool(self._input.chapters()), moving_pictures(self._input)
+        chapters, pictures = bool(self._input.chapters()), moving_pictures(self._input)
         for stream in self._input.streams:
             if stream.type == "data" and chapters:
                 chapters = False
-            elif stream != picture:
+            elif stream not in pictures[:1]:
                 yield stream
 
     def _add(self, source: "Stream") -> bool:
@@ -99,8 +99,8 @@ class Carried:
         return True
 
     def _carry_notes(self, keep_location: bool) -> None:
-        picture = moving_pictures(self._input)[0]
-        self._output.streams.video[0].metadata.update(track_notes(picture, self._output))
+        for picture in moving_pictures(self._input)[:1]:
+            self._output.streams.video[0].metadata.update(track_notes(picture, self._output))
         notes, place = file_notes(self._input.metadata)
         self._output.metadata.update(notes | (place if keep_location else {}))
         if place and not keep_location:

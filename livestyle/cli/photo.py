@@ -43,6 +43,10 @@ def photo(
 
     if painting.method not in ("fast", "gatys"):
         raise UserError(f"There is no method '{painting.method}'.", "Choose fast or gatys.", "method")
+    if painting.method == "fast" and painting.timelapse:
+        raise UserError(
+            "A style paints at once, so that a time-lapse shows nothing.", "Add: --method gatys", "timelapse"
+        )
     if painting.method == "fast":
         return write(*batch.photo(settings, source, out, look_from(settings)))
     session: Session = context.obj

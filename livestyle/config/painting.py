@@ -8,6 +8,8 @@ from livestyle.config.options import row
 LOSS_NETWORK = (
     "VGG-19 or VGG-16 as safetensors, or vgg19, vgg16 (torchvision's, fetched; vgg19 is the default), compact."
 )
+TIMELAPSE = "By optimisation: also a clip of how it comes to be."
+TIMELAPSE_FILE = "FILE.mp4|.gif|.webp"
 LOSS_NETWORK_FLAGS = ("--loss-network", "--perceptual")
 PANEL = "With --method gatys"
 
@@ -46,6 +48,7 @@ class PaintingSettings:
     )
     sheet: str | None = row(None, "OUT is one picture of many: weights (content against style) or layers.", panel=PANEL)
     curve: Path | None = row(None, "Draw the losses.", "FILE.png", panel=PANEL)
+    timelapse: Path | None = row(None, TIMELAPSE, TIMELAPSE_FILE, panel=PANEL)
     loss_network: Path | None = row(None, LOSS_NETWORK, "FILE", flags=LOSS_NETWORK_FLAGS)
 
 
@@ -68,4 +71,5 @@ class PaintInSettings:
     rgba: bool = row(False, "The person alone, in place, with transparency.", flags=("--rgba",))
     iterations: int = row(300, "By optimisation: how many.", low=1)
     long_side: int = row(512, "By optimisation: px of what is painted.", low=32)
+    timelapse: Path | None = row(None, TIMELAPSE, TIMELAPSE_FILE)
     loss_network: Path | None = row(None, LOSS_NETWORK, "FILE", flags=LOSS_NETWORK_FLAGS)

@@ -31,6 +31,7 @@ from livestyle.stills.memory import fit_memory
 from livestyle.stills.multiscale import Multiscale, join
 from livestyle.stills.recipe import Recipe, scales_of
 from livestyle.stills.style_images import scale_beside
+from livestyle.stills.timelapse import Timelapse, check_timelapse
 from livestyle.stills.unfinished import PaintState, Unfinished
 from livestyle.types import OpenProgress, Progress, Say, Size
 
@@ -59,6 +60,7 @@ class Still:
 
     Args:
         source, target: the picture and the result; curve: a PNG of the losses, or None.
+        timelapse: keeps how it came to be, or None.
         image: uint8 (H, W, 3) RGB; notes: of its file.
         matte: of the person; None where one picture serves both planes.
         recipe: with the plan of the state; state: how far it has come; digest: of all that it is made from.
@@ -68,6 +70,7 @@ class Still:
     source: Path
     target: Path
     curve: Path | None
+    timelapse: Timelapse | None
     image: Image
     notes: PictureNotes
     matte: Matte | None
@@ -87,6 +90,15 @@ class Still:
         save_image(self.target, picture, replace(self.notes, notes=notes))
         if self.curve:
             draw_curve(self.state.history, self.curve)
+
+    def write_timelapse(self) -> None:
+        """Write how the picture came to be, if that is wanted.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        if self.timelapse:
+            self.timelapse.write(self.multiscale.pictures())
 
     def save(self) -> None:
         """Keep the state, and write the picture so far.
@@ -156,7 +168,10 @@ class GatysPainter:
         other._set_recipe(recipe, self._lens.network)
         return other
 
-    def paint(self, source: Path, target: Path, stop: Event, watch: Progress, curve: Path | None = None) -> bool:
+    def paint(
+        self, source: Path, target: Path, stop: Event, watch: Progress, curve: Path | None = None,
+        timelapse: Path | None = None,
+    ) -> bool:  # fmt: skip
         """Paint a picture, or resume it.
 
         The picture so far is written at intervals, and once `stop` is set.
@@ -166,6 +181,7 @@ class GatysPainter:
             stop: ends the painting early.
             watch: takes the progress.
             curve: a PNG of the losses so far, drawn at the same times; None for none.
+            timelapse: a clip of how it came to be, written at the end and once it is stopped; None for none.
 
         Returns:
             Whether it is finished.
@@ -173,7 +189,7 @@ class GatysPainter:
         Raises:
             UserError: the picture cannot be read or written, or is too small.
         """
-        job = self._plan(source, target, curve)
+        job = self._plan(source, target, curve, timelapse)
         if job is None:
             self._say(f"{target} is finished already: remove it to paint it anew.")
             return True
@@ -182,9 +198,11 @@ class GatysPainter:
         self._write(job)
         return True
 
-    def _plan(self, source: Path, target: Path, curve: Path | None) -> Still | None:
+    def _plan(self, source: Path, target: Path, curve: Path | None, timelapse: Path | None) -> Still | None:
         """Return what is to be done; None where the result is there already."""
         check_target(source, target)
+        if timelapse:
+            check_timelapse(timelapse, target)
         image, notes = load_picture(source)
         notes = notes if self._settings.keep_location else notes.without_place()
         digest = self.recipe.digest(sha256(source), self._network_hash, self._matte_options(), self._outputs.has_planes)
@@ -196,8 +214,11 @@ class GatysPainter:
             self._say(f"{target} goes on after {len(state.history)} iterations.")
         recipe = self._fitted_recipe(state, size_of(image))
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
-        multiscale = Multiscale(self._lens, recipe, self._paintings, image, self._masks(image, matte), state)
-        return Still(source, target, curve, image, notes, matte, recipe, state, digest, multiscale, unfinished)
+        masks = self._masks(image, matte)
+        multiscale = Multiscale(self._lens, recipe, self._paintings, image, masks, state)
+        count = recipe.iterations * len(masks)
+        film = Timelapse(timelapse, image, matte, recipe, count, state.frames) if timelapse else None
+        return Still(source, target, curve, film, image, notes, matte, recipe, state, digest, multiscale, unfinished)
 
     def _write(self, job: Still) -> None:
         """Write the finished picture, and those beside it."""
@@ -205,6 +226,7 @@ class GatysPainter:
             self._say(f"{job.source} shows nothing to paint: there is no such plane in it.")
         for path, picture in self._beside(job).items():
             save_image(path, picture, replace(job.notes, notes=self._outputs.notes))
+        job.write_timelapse()
         losses = json.dumps(last_losses(job.state.history))
         job.write({**self._outputs.notes, DIGEST_NOTE: job.digest, "livestyle-losses": losses})
         job.unfinished.remove()
@@ -279,11 +301,14 @@ def run(job: Still, stop: Event, watch: Progress) -> bool:
     due = monotonic() + PREVIEW_INTERVAL_S
     for share in job.multiscale.run():
         watch(share, described(job.state.history[-1]))
+        if job.timelapse and job.timelapse.wants(len(job.state.history)):
+            job.timelapse.keep(job.multiscale.pictures())
         if stop.is_set() or monotonic() > due:
             start = monotonic()
             job.save()
             due = monotonic() + max(PREVIEW_INTERVAL_S, SAVE_RATIO * (monotonic() - start))
         if stop.is_set():
+            job.write_timelapse()
             return False
     return True
 

@@ -15,6 +15,7 @@ from livestyle.stills.batch import StylizedStill, pairs
 from livestyle.stills.gatys import GatysPainter, Outputs
 from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import recipe_from
+from livestyle.stills.timelapse import check_timelapse
 from livestyle.types import Display, OpenProgress, Progress, Stop
 
 
@@ -39,6 +40,8 @@ def paint_stills(
     """
     jobs = pairs(source, target)
     check_options(painting, len(jobs))
+    if painting.timelapse:
+        check_timelapse(painting.timelapse, jobs[0][1])
     kind, curve = painting.sheet, painting.curve
     outputs = Outputs({"Software": f"livestyle {__version__}", "livestyle-command": command}, painting.all_parts)
     recipe = recipe_from(settings, asdict(painting))
@@ -49,7 +52,7 @@ def paint_stills(
                 if kind:
                     is_finished = paint_ablation(painter, kind, picture, result, stop, update)
                 else:
-                    is_finished = painter.paint(picture, result, stop, update, curve)
+                    is_finished = painter.paint(picture, result, stop, update, curve, painting.timelapse)
         except UserError as problem:
             if len(jobs) == 1:
                 raise
@@ -72,6 +75,8 @@ def check_options(painting: PaintingSettings, count: int) -> None:
         check_curve(painting.curve)
         if count > 1 or painting.sheet:
             raise UserError("A curve shows the losses of one picture.", "Leave it away, or give one picture.", "curve")
+    if painting.timelapse and (count > 1 or painting.sheet):
+        raise UserError("A time-lapse shows one picture.", "Leave it away, or give one picture.", "timelapse")
 
 
 def stoppable(bar: OpenProgress, stop: Event) -> OpenProgress:

@@ -202,8 +202,9 @@ def gatys_recipe(style: Path, iterations: int, long_side: int) -> "Recipe":
 
 
 def gatys_stylizer(
-    painter: "GatysPainter", portrait: Path, style: Path, target: Path, stop: Event, watch: Progress
-) -> Stylize | None:
+    painter: "GatysPainter", portrait: Path, style: Path, target: Path, stop: Event, watch: Progress,
+    timelapse: Path | None = None,
+) -> Stylize | None:  # fmt: skip
     """Paint the portrait by optimization beforehand, and return the result as a style.
 
     An unfinished portrait stays hidden beside the target, so that the same command resumes.
@@ -212,6 +213,7 @@ def gatys_stylizer(
         painter: with the recipe of `gatys_recipe`.
         portrait: the picture; style: the picture of its style; target: the result of the whole command.
         stop: ends the painting early; watch: takes the progress.
+        timelapse: a clip of how the portrait is painted; None for none.
 
     Returns:
         The style; None where the painting was stopped.
@@ -220,7 +222,7 @@ def gatys_stylizer(
         UserError: as `GatysPainter.paint`.
     """
     painted = beside(target, f".{target.stem}", f".{sha256(style)[:8]}.png")
-    if not painter.paint(portrait, painted, stop, watch):
+    if not painter.paint(portrait, painted, stop, watch, timelapse=timelapse):
         return None
     image = load_image(painted)
     painted.unlink()

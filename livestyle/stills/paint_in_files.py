@@ -5,7 +5,7 @@ from typing import Any
 
 from livestyle.config.painting import PaintInSettings
 from livestyle.config.settings import Settings
-from livestyle.errors import need_torch
+from livestyle.errors import UserError, need_torch
 from livestyle.image.io import load_image, save_image
 from livestyle.stills import paint_in
 from livestyle.stills.placement import Placement
@@ -37,6 +37,10 @@ def paint_in_files(
     pictures = load_image(portrait), load_image(painting)
     stylize: Any = asked.style or paint_in.shipped_style(painting, settings.models)
     source = painting if stylize is None else Path(stylize)
+    if asked.timelapse and not paint_in.is_picture(source):
+        raise UserError(
+            "A style paints at once, so that a time-lapse shows nothing.", "Give --style a picture.", "timelapse"
+        )
     if paint_in.is_picture(source):
         need_torch("Painting by optimisation", ("torch", "safetensors"))
         from livestyle.stills.gatys import GatysPainter
@@ -45,7 +49,7 @@ def paint_in_files(
         recipe = paint_in.gatys_recipe(source, asked.iterations, asked.long_side)
         painter = GatysPainter(settings, recipe, asked.loss_network, display.say, progress=stoppable(display.bar, stop))
         with display.bar(portrait.name, 1.0) as update:
-            stylize = paint_in.gatys_stylizer(painter, portrait, source, target, stop, update)
+            stylize = paint_in.gatys_stylizer(painter, portrait, source, target, stop, update, asked.timelapse)
         if stylize is None:
             return None
     paint = paint_in.PaintIn(settings, stylize, asked.blend)

@@ -22,6 +22,7 @@ class PaintState:
         pictures: uint8 (H, W, 3) RGB of each plane so far, at the size of its last finished scale.
         optimizer: state of the optimizer within a scale; empty at its beginning.
         history: a row for each iteration.
+        frames: JPEGs of a time-lapse.
         plan: long side in pixels, and name of the optimizer. They are decided once, at the beginning.
     """
 
@@ -30,6 +31,7 @@ class PaintState:
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     history: list[LossRow] = field(default_factory=list)
     plan: tuple[int, str] | None = None
+    frames: list[bytes] = field(default_factory=list)
 
 
 class Unfinished:
@@ -53,7 +55,7 @@ class Unfinished:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return PaintState()
-        groups: dict[str, dict[str, Tensor]] = {"pictures": {}, "painter": {}}
+        groups: dict[str, dict[str, Tensor]] = {"pictures": {}, "painter": {}, "frames": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
             groups[group][rest] = tensor
@@ -61,7 +63,8 @@ class Unfinished:
         history = [(plane, width, height, losses) for plane, width, height, losses in facts["history"]]
         plane, scale = facts["place"]
         long_side, optimizer = facts["plan"]
-        return PaintState((plane, scale), pictures, groups["painter"], history, (long_side, optimizer))
+        frames = [groups["frames"][name].numpy().tobytes() for name in sorted(groups["frames"], key=int)]
+        return PaintState((plane, scale), pictures, groups["painter"], history, (long_side, optimizer), frames)
 
     def save(self, state: PaintState) -> None:
         """Write the state, whole or not at all.
@@ -71,6 +74,9 @@ class Unfinished:
         """
         facts = {"digest": self._digest, "place": state.place, "history": state.history, "plan": state.plan}
         tensors = {f"pictures.{plane}": torch.from_numpy(image) for plane, image in state.pictures.items()}
+        tensors |= {
+            f"frames.{n}": torch.frombuffer(bytearray(one), dtype=torch.uint8) for n, one in enumerate(state.frames)
+        }
         tensors |= {f"painter.{name}": tensor for name, tensor in state.optimizer.items()}
         save_tensors(self.path, tensors, {"facts": json.dumps(facts)})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from livestyle.files import atomic_write, sha256
-from livestyle.image.io import load_srgb
+from livestyle.image.io import load_image
 from livestyle.nets.card import save_card
 from livestyle.nets.library import find_cards
 
@@ -91,7 +91,7 @@ PAINTINGS = {
 
 def encoded(picture: Path) -> bytes:
     """A small JPEG of a picture, without notes."""
-    image = Image.fromarray(load_srgb(picture))
+    image = Image.fromarray(load_image(picture))
     image.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX), Image.Resampling.LANCZOS)
     for quality in QUALITIES:
         file = io.BytesIO()

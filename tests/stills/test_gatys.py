@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pil
 from support.pictures import draw_card
 
 from livestyle.cli import main as cli
@@ -23,6 +24,7 @@ from livestyle.stills.gatys import GatysPainter, Outputs
 from livestyle.stills.loss_curve import check_curve
 from livestyle.stills.recipe import PRESETS, Recipe, recipe_from, scales_of
 from livestyle.stills.style_images import match_colors, parse_blend, style_pictures
+from livestyle.stills.timelapse import AFTER_S, BEFORE_S, FPS
 
 pytestmark = pytest.mark.torch
 
@@ -78,7 +80,8 @@ def paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run(
         styles: dict[str, Path], over: Event | None = None, watch: Any = silent, out: str = "out.png",
-        curve: Path | None = None, say: Any = silent, extras: bool = False, **other: Any,
+        curve: Path | None = None, say: Any = silent, extras: bool = False,
+        timelapse: Path | None = None, **other: Any,
     ) -> tuple[Image, Image]:  # fmt: skip
         image = draw_card(130, 90)
         save_image(tmp_path / "in.png", image)
@@ -86,10 +89,20 @@ def paint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         recipe = Recipe(blends, **{"iterations": 3, "long_side": 100, **other})
         outputs = Outputs({"livestyle-command": "livestyle photo"}, extras)
         painter = GatysPainter(Settings(device="cpu"), recipe, COMPACT, say, outputs)
-        painter.paint(tmp_path / "in.png", tmp_path / out, over or Event(), watch, curve)
+        painter.paint(tmp_path / "in.png", tmp_path / out, over or Event(), watch, curve, timelapse)
         return image, load_image(tmp_path / out)
 
     return run
+
+
+def film_of(path: Path) -> int:
+    """The length of an animation in frames of a time-lapse."""
+    with Pil.open(path) as animation:
+        frames = 0.0
+        for number in range(animation.n_frames):
+            animation.seek(number)
+            frames += animation.info["duration"] / 1000 * FPS
+    return round(frames)
 
 
 @pytest.mark.parametrize(("plane", "kept"), [("person", 0), ("background", 1)])
@@ -110,13 +123,15 @@ def test_a_run_that_was_stopped_goes_on(paint: Run, painting: Path, tmp_path: Pa
     other = tmp_path / "other.png"
     save_image(other, draw_card(64, 64, seed=3))
     planes, given = {"background": painting, "person": other}, {"iterations": 12, "optimizer": optimizer}
-    whole = paint(planes, out="whole.png", **given)[1]
-    stop, rest = Stop(after), Stop(100)
-    image, first = paint(planes, stop, stop.watch, **given)
+    whole = paint(planes, out="whole.png", timelapse=tmp_path / "whole.gif", **given)[1]
+    stop, rest, film = Stop(after), Stop(100), tmp_path / "film.gif"
+    image, first = paint(planes, stop, stop.watch, timelapse=film, **given)
+    assert film_of(film) == (BEFORE_S + AFTER_S) * FPS + after
     assert first.shape == image.shape
     assert (tmp_path / "out.png.part.safetensors").is_file()
     said: list[str] = []
-    second = paint(planes, rest, rest.watch, say=said.append, **given)[1]
+    second = paint(planes, rest, rest.watch, say=said.append, timelapse=film, **given)[1]
+    assert film_of(film) == film_of(tmp_path / "whole.gif") == (BEFORE_S + AFTER_S) * FPS + 24
     assert said[-1].endswith(f"goes on after {after} iterations.")
     assert rest._left == 100 - (24 - after)
     assert np.abs(second.astype(int) - whole).max() <= 1

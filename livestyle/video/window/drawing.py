@@ -147,7 +147,7 @@ def draw_button(key: str, words: str, letters: int, is_lit: bool) -> "Pil.Image"
     behind = round(face.getlength(f"{key} ")) + pad // 2 if key else 0
     picture = Pil.new("RGBA", (behind + round(face.getlength(words)) + 2 * pad, 2 * letters))
     pen, middle = ImageDraw.Draw(picture), letters
-    ground = (95, 95, 95, 255) if is_lit else (58, 58, 58, 235)
+    ground = (115, 115, 115, 255) if is_lit else (72, 72, 72, 235)
     pen.rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), pad, ground)
     pen.text((pad, middle), key, (*BACKGROUND, 255), face, anchor="lm")
     pen.text((pad + behind, middle), words, (*WHITE, 255), face, anchor="lm")

@@ -16,7 +16,6 @@ from livestyle.types import Size
 from livestyle.video.window.drawing import (
     BACKGROUND,
     GRAY,
-    NUMBERED_STYLES,
     PERSON,
     WHITE,
     Line,
@@ -30,7 +29,7 @@ from livestyle.video.window.drawing import (
     help_page,
     stamp,
 )
-from livestyle.video.window.layout import MAX_LETTER_PT, bar_height, letters_of
+from livestyle.video.window.layout import MAX_LETTER_PT, Tiles, bar_height, letters_of
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -143,17 +142,16 @@ class Overlay:
             self._stamp("help", help_page, scene.keys, size, round(MAX_LETTER_PT * scale)).onto(canvas, 0, 0)
             return canvas
         bar = bar_height(letters) if "hud" in scene.showing else 0
-        tile = tile_size(len(scene.styles), size, letters) if "strip" in scene.showing and scene.styles else (0, 0)
-        gap = gap_of(letters)
-        foot = height - bar - (tile[1] + 2 * gap if tile[1] else 0)
+        tiles = Tiles(len(scene.styles) if "strip" in scene.showing else 0, size, letters)
+        foot = height - bar - tiles.height
         is_below = self._is_below and 2 * foot >= height
         canvas = self._place(picture, scene, size, foot if is_below else height)
         if is_below:
             canvas[foot:] = BAR
         if scene.original is not None and foot > 0:
             self._views(canvas, scene, foot, letters)
-        if tile[1]:
-            self._strip(canvas, scene, height - bar - tile[1] - gap, tile, letters)
+        if tiles.count:
+            self._strip(canvas, scene, foot, tiles, letters)
         if scene.countdown:
             number = self._stamp("number", draw_number, scene.countdown, max(letters, foot // 3))
             wide, high = size_of(number.color)
@@ -220,29 +218,26 @@ class Overlay:
             canvas[y - 1 : y + h + 1, x - 1 : x + w + 1] = WHITE
             canvas[y : y + h, x : x + w] = self._lay(scene.original, (w, h), scene.mirror)
 
-    def _strip(self, canvas: Image, scene: Scene, top: int, tile: Size, letters: int) -> None:
-        """Draw the styles in a row, and the name of the one below the mouse.
+    def _strip(self, canvas: Image, scene: Scene, top: int, tiles: Tiles, letters: int) -> None:
+        """Draw the styles in rows, and the name of the one below the mouse.
 
         Where there is no room for all, draw those around the chosen one.
         """
-        width, (w, h), gap = canvas.shape[1], tile, gap_of(letters)
-        room = max(1, width // (w + gap))
+        width, (w, h) = canvas.shape[1], tiles.size
         names = [name for name, _ in scene.styles]
         now = next((names.index(name) for name in scene.chosen if name in names), 0)
-        first = min(max(0, now - room // 2), max(0, len(names) - room))
-        shown = scene.styles[first : first + room]
-        start = (width - len(shown) * (w + gap) + gap) // 2
-        named: tuple[int, str] | None = None
-        for at, (name, path) in enumerate(shown):
-            left = start + at * (w + gap)
+        first = min(max(0, now - tiles.count // 2), len(names) - tiles.count)
+        named: tuple[int, int, str] | None = None
+        for at, (name, path) in enumerate(scene.styles[first : first + tiles.count]):
+            left, y = tiles.place(at, width, top)
             rim = tuple(c for c, chosen in zip((BACKGROUND, PERSON), scene.chosen, strict=True) if chosen == name)
-            self._stamp("tile", draw_tile, name, first + at + 1, path, tile, rim).onto(canvas, left, top)
-            if self._offer((left, top, w, h), f"style {name}"):
-                named = left + w // 2, name
+            self._stamp("tile", draw_tile, name, first + at + 1, path, (w, h), rim).onto(canvas, left, y)
+            if self._offer((left, y, w, h), f"style {name}"):
+                named = left + w // 2, y + h, name.replace("_", " ")
         if named:
-            label = self._stamp("box", boxed, ((named[1].replace("_", " "), WHITE),), letters, width, (0, 0, 0))
-            high, wide = label.color.shape[:2]
-            label.onto(canvas, min(max(0, named[0] - wide // 2), width - wide), top + h - high)
+            label = self._stamp("box", boxed, ((named[2], WHITE),), letters, width, (0, 0, 0))
+            wide, high = size_of(label.color)
+            label.onto(canvas, min(max(0, named[0] - wide // 2), width - wide), named[1] - high)
 
     def _offer(self, place: Rect, action: str) -> bool:
         """Have an action done at a click on a place, and return whether the mouse is there."""
@@ -324,21 +319,3 @@ class Overlay:
                 self._stamps.popitem(last=False)
         self._stamps.move_to_end(key)
         return self._stamps[key]
-
-
-def gap_of(letters: int) -> int:
-    """Return the distance of two tiles in pixels, for letters of a height in pixels."""
-    return max(2, letters // 5)
-
-
-def tile_size(count: int, window: Size, letters: int) -> Size:
-    """Return the width and height of the picture of a style in the strip.
-
-    Args:
-        count: of styles.
-        window: its width and height in pixels.
-        letters: height of a letter in pixels.
-    """
-    wide = window[0] // min(count, NUMBERED_STYLES) - gap_of(letters)
-    width = max(3 * letters, min(window[1] // 5, wide))
-    return width, width * 9 // 16

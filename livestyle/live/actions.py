@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from livestyle.config.booth import MAX_PICTURES
-from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, parse_plane
+from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, described, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
@@ -31,8 +31,8 @@ def _strength(by: float) -> Do:
     def do(controls: Controls, _: str) -> str:
         mixed = [plane for plane in controls.planes if LOOK_KINDS[getattr(controls.look, plane).kind].is_mixed]
         if not mixed:
-            looks = " and ".join(f"'{getattr(controls.look, plane).text}'" for plane in controls.planes)
-            raise UserError(f"There is no strength to {looks}.", "Choose a style or a blur first.")
+            looks = " and ".join(described(getattr(controls.look, plane), 1) for plane in controls.planes)
+            raise UserError(f"No strength can be changed: {looks}.", "Choose a style or a blur first.")
         names = [f"{plane}_strength" for plane in mixed]
         changed = {name: min(1.0, max(0.0, round(getattr(controls.look, name) + by, 2))) for name in names}
         return controls.show(replace(controls.look, **changed))

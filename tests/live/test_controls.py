@@ -237,7 +237,7 @@ def test_in_a_call_undo_and_reset_ask_before_they_show_the_room() -> None:
 def test_what_has_no_effect_is_refused_and_not_told() -> None:
     controls = make_controls(Look(parse_plane("color:#102030"), background_strength=0.5, keep_colors=True), GALLERY)
     assert str(controls.look) == "background color:#102030, person none"
-    for name, words in (("stronger", "no strength to 'color:#102030'"), ("keep-colors", "Only styles")):
+    for name, words in (("stronger", "No strength can be changed: color:#102030"), ("keep-colors", "Only styles")):
         with pytest.raises(UserError, match=words):
             controls.press(name)
     assert controls.press("1") == "background alpha 50%, person none, colours kept"

@@ -165,7 +165,7 @@ class Carried:
             with suppress(ValueError, av.error.EOFError):
                 track.finish()
         if self._broken:
-            self._messages.append(f"{self._broken} broken pieces of the sound were left out.")
+            self._messages.append(f"Broken pieces of the sound or subtitles were left out: {self._broken}.")
         self.close()
 
     def messages(self) -> list[str]:

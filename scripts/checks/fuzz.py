@@ -58,12 +58,18 @@ def picture(path: Path) -> None:
 
 
 def video(path: Path) -> None:
-    """A clip: its first frames."""
+    """A clip: its first frames, and what it holds beside them, carried into another clip."""
+    from livestyle.video.sinks.clip import ClipSink
+    from livestyle.video.sinks.sink import Stream
     from livestyle.video.sources.clip import ClipSource
 
     with ClipSource(str(path), loop=True) as source:
-        for frame in itertools.islice(source, FRAMES):
-            assert frame.image.shape[1::-1] == source.info.size
+        info, frames = source.info, list(itertools.islice(source, FRAMES))
+        assert all(frame.image.shape[1::-1] == info.size for frame in frames)
+    stream = Stream(info.size, info.fps, info.audio, info.start, keep_location=True, ending=lambda: frames[-1].time)
+    with ClipSink(path.with_name("carried.mp4"), stream) as sink:
+        for frame in frames:
+            sink.send(frame)
 
 
 def config(path: Path) -> None:

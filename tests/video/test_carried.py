@@ -146,7 +146,7 @@ def test_broken_sound_costs_no_picture(tmp_path: Path, suffix: str) -> None:
         damaged = damaged.replace(packet, noise.bytes(len(packet)))
     clip.write_bytes(damaged)
     said = filter_clip(clip, tmp_path / f"out{suffix}")
-    assert any("broken pieces" in line for line in said) == (suffix == ".mp4")  # Matroska holds FLAC, broken or not
+    assert any("Broken pieces" in line for line in said) == (suffix == ".mp4")  # Matroska holds FLAC, broken or not
     assert ends(tmp_path / f"out{suffix}", "video")[0] == FPS
 
 

@@ -52,7 +52,7 @@ class Carried:
         left_out = [name_of(source) for source in self._sources() if not self._add(source)]
         if left_out:
             suffix = Path(output.name).suffix
-            self._messages.append(f"A {suffix} clip cannot hold everything. Left out: {', '.join(left_out)}.")
+            self._messages.append(f"Left out of the {suffix} clip: {', '.join(dict.fromkeys(left_out))}.")
         self._carry_notes(keep_location)
         self._packets = self._timed_packets()
         sounds = [stream for stream in self._input.streams.audio if stream.index in self._tracks]

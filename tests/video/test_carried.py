@@ -129,7 +129,7 @@ def test_what_a_clip_cannot_hold_is_said(tmp_path: Path) -> None:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
     (said,) = filter_clip(clip, tmp_path / "out.mp4")
-    assert said == "A .mp4 clip cannot hold everything. Left out: a file."
+    assert said == "Left out of the .mp4 clip: a file."
     assert filter_clip(clip, tmp_path / "out.mkv") == []
     with av.open(str(tmp_path / "out.mkv")) as made:
         assert [stream.type for stream in made.streams] == ["video", "audio", "attachment"]

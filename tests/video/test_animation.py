@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pil
 from support.pictures import draw_card
+from support.sound import beep
 
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
@@ -60,9 +61,11 @@ def test_a_pause_is_kept_and_a_fault_leaves_nothing(kind: str, tmp_path: Path) -
 
 
 def test_sound_that_is_left_out_is_said(tmp_path: Path) -> None:
-    with ClipSink(tmp_path / "a.gif", Stream((64, 48), 25, audio=tmp_path / "a.mp4")) as sink:
-        assert sink.messages() == ["GIF holds no sound."]
-        assert sink.messages() == []
+    write(tmp_path / "silent.mp4", [0.0, 0.1])
+    for source, words in ((beep(tmp_path / "beep.mkv", 0.2), ["GIF holds no sound."]), (tmp_path / "silent.mp4", [])):
+        with ClipSink(tmp_path / "a.gif", Stream((64, 48), 25, audio=source)) as sink:
+            assert sink.messages() == words
+            assert sink.messages() == []
 
 
 @given(st.tuples(st.integers(1, 8000), st.integers(1, 8000)))

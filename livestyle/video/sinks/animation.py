@@ -97,7 +97,7 @@ class AnimationWriter:
         self._part: list[tuple[int, Image]] = []
         self._encoder = ThreadPoolExecutor(1, "animation")
         self._job: Future[None] | None = None
-        self._messages = [f"{path.suffix[1:].upper()} holds no sound."] if stream.audio or stream.microphone else []
+        self._messages = [f"{path.suffix[1:].upper()} holds no sound."] if has_sound(stream) else []
 
     def write(self, frame: Frame) -> None:
         """Take a frame, unless it comes too soon after the last one."""
@@ -143,6 +143,17 @@ class AnimationWriter:
         self._encoder.shutdown(cancel_futures=True)
         with suppress(Exception):
             self._container.close()
+
+
+def has_sound(stream: Stream) -> bool:
+    """Return whether something is to be heard with the frames."""
+    import av
+
+    with suppress(OSError, av.FFmpegError):
+        if stream.audio:
+            with av.open(str(stream.audio)) as source:
+                return bool(source.streams.audio)
+    return stream.microphone is not None
 
 
 def as_frames(part: Sequence[tuple[int, Image]]) -> "Iterator[av.VideoFrame]":

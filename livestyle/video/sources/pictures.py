@@ -132,9 +132,11 @@ class Pictures:
         now = self._video.codec_context.sample_aspect_ratio
         aspect = self._video.sample_aspect_ratio or 1
         aspect = now or 1 if aspect == self._coded_aspect else aspect
+        if aspect == 1:
+            return frame.width
         width = 2 * round(frame.width * aspect / 2)
         is_likely = 1 / MAX_STRETCH <= aspect <= MAX_STRETCH and 0 < width * frame.height <= MAX_CLIP_PX
-        return width if is_likely and aspect != 1 else frame.width
+        return width if is_likely else frame.width
 
 
 def is_clear(frame: "VideoFrame") -> bool:
@@ -152,7 +154,10 @@ def on_white(image: Image) -> Image:
 
 def upright(image: Image, frame: "VideoFrame") -> Image:
     """Turn and mirror a picture as the display matrix of its frame says: eight ways, the nearest one."""
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    from av.sidedata.sidedata import SideDataContainer
+
+    # Not `frame.side_data`: frame and data then hold each other, and their memory waits for the garbage collector.
+    data: Any = SideDataContainer(frame).get("DISPLAYMATRIX")
     if data is None:
         return image
     right, down, _, across, along = np.frombuffer(data, np.int32, 5).tolist()

@@ -45,6 +45,17 @@ def pictures(images: list[NDArray[Any]], layout: str = "rgb24", pixels: str = "y
         yield av.VideoFrame.from_ndarray(image, format=layout).reformat(format=pixels)
 
 
+def filtered(frames: Iterator[av.VideoFrame], *filters: tuple[str, str]) -> Iterator[av.VideoFrame]:
+    """Send frames through filters of FFmpeg, each with what it is told."""
+    graph = av.filter.Graph()
+    for index, frame in enumerate(frames):
+        if not index:
+            begin = graph.add_buffer(template=frame, time_base=Fraction(1, 25))
+            graph.link_nodes(begin, *(graph.add(*each) for each in filters), graph.add("buffersink")).configure()
+        graph.push(frame)
+        yield graph.vpull()
+
+
 def frames_of(path: Path) -> list[Frame]:
     with open_source(str(path)) as source:
         frames = list(source)
@@ -109,15 +120,11 @@ def hdr_clip(path: Path, transfer: int, white: float, colours: NDArray[np.float6
     """Write stripes of colours as a clip of 10 bits."""
     coded = np.round(65535 * coded_hdr(colours / 255, transfer, white)).astype(np.uint16)
     image = np.repeat(np.repeat(coded, WIDTH_PX, axis=0)[None], 32, axis=0)
-
-    def frames() -> Iterator[av.VideoFrame]:
-        for _ in range(2):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb48le")
-            frame = frame.reformat(format="yuv420p10le", dst_colorspace="BT2020", dst_color_range="MPEG")
-            frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range = transfer, 9, 9, 1
-            yield frame
-
-    return encode(path, "ffv1", "yuv420p10le", frames())
+    to_bt2020 = ("scale", "out_color_matrix=bt2020:out_range=tv"), ("format", "yuv420p10le")
+    frames = list(filtered(pictures([image] * 2, "rgb48le", "rgb48le"), *to_bt2020))
+    for frame in frames:
+        frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range = transfer, 9, 9, 1
+    return encode(path, "ffv1", "yuv420p10le", iter(frames))
 
 
 def stripes(path: Path) -> NDArray[np.float64]:
@@ -157,17 +164,15 @@ def test_brighter_stays_brighter(peak: float, light: float) -> None:
 
 
 def woven(count: int) -> Iterator[av.VideoFrame]:
-    """Yield interlaced frames of a bar that moves to the right: its second field is later than its first."""
-    graph = av.filter.Graph()
-    nodes = graph.add("buffer", video_size="64x48", pix_fmt="yuv420p", time_base="1/25"), graph.add("setparams", "tff")
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    """Return interlaced frames of a bar that moves to the right: its second field is later than its first."""
+    images = []
     for index in range(count):
         image = np.zeros((48, 64, 3), np.uint8)
         for field in (0, 1):
             left = 4 + 8 * index + 6 * field
             image[field::2, left : left + 12] = 255
-        graph.push(next(pictures([image])))
-        yield graph.vpull()
+        images.append(image)
+    return filtered(pictures(images), ("setparams", "tff"))
 
 
 def combs(frame: Frame) -> float:

@@ -122,9 +122,10 @@ class Pictures:
         guess = Colorspace.ITU709 if is_unmarked and frame.height >= HD_HEIGHT_PX else None
         is_mapped = needs_mapping(coded.color_trc, coded.color_primaries)
         self.is_bt709 = True if is_mapped else None if is_unmarked else frame.colorspace == Colorspace.ITU709
-        kind = "rgba" if is_clear(frame) else "rgb24"
+        clear = is_clear(frame)
+        kind = "rgba" if clear else "rgb24"
         image = np.asarray(frame.to_ndarray(format=kind, width=self._width(frame), src_colorspace=guess), np.uint8)
-        return upright(on_white(image) if is_clear(frame) else image, coded)
+        return upright(on_white(image) if clear else image, coded)
 
     def _width(self, frame: "VideoFrame") -> int:
         """Return the width of a frame with square pixels."""
@@ -157,7 +158,7 @@ def upright(image: Image, frame: "VideoFrame") -> Image:
     from av.sidedata.sidedata import SideDataContainer
 
     # Not `frame.side_data`: frame and data then hold each other, and their memory waits for the garbage collector.
-    data: Any = SideDataContainer(frame).get("DISPLAYMATRIX")
+    data: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # which its stub lacks
     if data is None:
         return image
     right, down, _, across, along = np.frombuffer(data, np.int32, 5).tolist()

@@ -1,5 +1,6 @@
 """The entry point of the command line: runs a command, turns errors into sentences and exit codes."""
 
+import errno
 import os
 import signal
 import sys
@@ -97,6 +98,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if is_scarce(error):
             say("\n".join(NO_MEMORY))
+            return 2
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            say(f"The name {error.filename} is too long.\nGive a shorter one.")
             return 2
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # a wrong option
             words = f"livestyle {arguments[0]}" if arguments[0] in commands_of(command) else "livestyle"

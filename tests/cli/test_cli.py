@@ -207,6 +207,14 @@ def test_matte_of_a_picture_a_folder_and_a_clip(tmp_path: Path, person: np.ndarr
         assert len(list(source)) == 12
 
 
+@pytest.mark.parametrize("command", ["matte", "photo", "video"])
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path, card: Path, command: str) -> None:
+    source = write_clip(tmp_path / "in.mp4") if command == "video" else card
+    said = run_here(command, source, tmp_path / f"{'é' * 200}{source.suffix}", code=2).stderr
+    assert "too long" in said
+    assert "shorter" in said
+
+
 def test_two_inputs_for_one_output_are_both_named(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg"):
         Pil.fromarray(draw_card(20, 20)).save(tmp_path / name)

@@ -1,6 +1,8 @@
 """Errors that users can fix, and checks for optional packages."""
 
 import importlib.util
+import shlex
+import sys
 from collections.abc import Iterable
 
 
@@ -28,6 +30,17 @@ def has_package(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
+def pip(words: str) -> str:
+    """Return a command of the pip that belongs to this Python, which need not be the one on the PATH."""
+    python = shlex.quote(sys.executable or "python")
+    return f"{python} -m pip {words}" if has_package("pip") else f"uv pip {words} --python {python}"
+
+
+def pip_install(extra: str) -> str:
+    """Return the command that installs an extra of livestyle here."""
+    return pip(f"install 'livestyle[{extra}]'")
+
+
 def need_torch(
     what: str = "Training", names: Iterable[str] = ("torch", "onnx", "onnxscript", "safetensors", "matplotlib")
 ) -> None:
@@ -42,4 +55,4 @@ def need_torch(
     """
     for name in names:
         if not has_package(name):
-            raise UserError(f"{what} needs the package {name}.", "Run: pip install 'livestyle[torch]'")
+            raise UserError(f"{what} needs the package {name}.", f"Run: {pip_install('torch')}")

@@ -5,7 +5,7 @@ from itertools import accumulate, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, has_package, pip_install
 from livestyle.files import atomic_write, check_target
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def check_chart(path: Path) -> None:
         UserError: Matplotlib is missing, or the file cannot be written.
     """
     if not has_package("matplotlib"):
-        raise UserError("The chart needs the package matplotlib.", "Run: pip install 'livestyle[torch]'")
+        raise UserError("The chart needs the package matplotlib.", f"Run: {pip_install('torch')}")
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} is no name of a PNG.", "End it in .png.")
     check_target(path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.errors import UserError
+from livestyle.errors import UserError, pip_install
 from livestyle.files import atomic_write
 from livestyle.image import deep, profiles
 from livestyle.image.types import Image
@@ -160,7 +160,7 @@ def _know_heif(path: Path) -> None:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        raise UserError(f"{path} needs the package pillow-heif.", "Run: pip install 'livestyle[heif]'") from None
+        raise UserError(f"{path} needs the package pillow-heif.", f"Run: {pip_install('heif')}") from None
     register_heif_opener()
 
 

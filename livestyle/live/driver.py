@@ -255,7 +255,7 @@ def run_live(
         ):
             sink = Tee([outputs.sink, recorder])
             say(f"{source.info.name} -> {outputs.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
-            for note in filter.notes:
+            for note in (*filter.notes, *([outputs.preview.note] if outputs.preview.note else [])):
                 say(note)
             if any(spec.kind.is_window for spec in specs):
                 strip, keys, panic = map(controls.key, ("strip", "help", "panic"))

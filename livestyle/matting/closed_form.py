@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, has_package, pip_install
 from livestyle.image.box import bounding_box, expanded
 from livestyle.image.pixels import at_most, fit, fit_matte
 from livestyle.image.types import Image, Matte, size_of
@@ -46,9 +46,7 @@ def need_pymatting() -> None:
         UserError: the extra is missing.
     """
     if not has_package("pymatting"):
-        raise UserError(
-            "The refinement 'matting' needs the package pymatting.", "Run: pip install 'livestyle[matting]'"
-        )
+        raise UserError("The refinement 'matting' needs the package pymatting.", f"Run: {pip_install('matting')}")
 
 
 def import_pymatting(*names: str) -> list[Any]:

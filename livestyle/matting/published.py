@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, has_package, pip_install
 from livestyle.files import save_tensors, sha256
 from livestyle.image.pixels import fit, input_size
 from livestyle.image.types import Image, Matte, Segmenter, size_of
@@ -118,7 +118,7 @@ def kept_classes(name: str, settings: Settings) -> list[int]:
 
 def install_command(row: OtherSegmenter) -> str:
     """Return the command that installs missing packages, or "" if none is missing."""
-    return "" if all(map(has_package, row.packages)) else f"pip install 'livestyle[{row.extra}]'"
+    return "" if all(map(has_package, row.packages)) else pip_install(row.extra)
 
 
 def state(name: str, settings: Settings) -> str:

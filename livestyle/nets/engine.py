@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, has_package, pip_install
 from livestyle.nets.card import Card
 
 
@@ -71,7 +71,7 @@ def choose_engine(device: str = "auto", precision: str = "int8") -> Engine:
     if kind not in {"cpu", "cuda", "mps"}:
         raise UserError(f"There is no device '{device}'.", "Choose auto, cpu, cuda, cuda:N, mps or torch:cpu.")
     if not has_package("torch"):
-        raise UserError(f"The device '{device}' needs PyTorch.", "Run: pip install 'livestyle[torch]'")
+        raise UserError(f"The device '{device}' needs PyTorch.", f"Run: {pip_install('torch')}")
     import torch
 
     target = device.removeprefix("torch:")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.errors import UserError
+from livestyle.errors import UserError, pip_install
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -252,9 +252,7 @@ def import_sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise UserError(
-            "A microphone needs the package sounddevice.", "Run: pip install 'livestyle[microphone]'"
-        ) from None
+        raise UserError("A microphone needs the package sounddevice.", f"Run: {pip_install('microphone')}") from None
     except OSError:  # on Linux its library is the system's
         raise UserError("A microphone needs PortAudio.", "Run: sudo apt install libportaudio2") from None
     return sounddevice

@@ -3,6 +3,7 @@
 import json
 import platform
 import struct
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livestyle import errors
 from livestyle.cli.diagnose import bundle
 from livestyle.cli.diagnose import checks as doctor
 from livestyle.cli.diagnose.bundle import scrub, write_bundle
 from livestyle.cli.diagnose.checks import Check
-from livestyle.errors import UserError
+from livestyle.errors import UserError, pip, pip_install
 from livestyle.video.devices import loopback, v4l2
 from livestyle.video.devices.devices import Device
 from livestyle.video.devices.v4l2 import Mode, modes
+from livestyle.video.window import toolkits
+from livestyle.video.window.canvas import Canvas
 
 CAMERA = Device("/dev/video0", "HD Webcam", "046d:0825", "A1", "1-4:1.0")
 VIRTUAL = Device("/dev/video10", "livestyle", "virtual", "", "video10")
@@ -52,6 +56,51 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def only(found: Iterator[Check]) -> Check:
     (check,) = found
     return check
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "fix"),
+    [
+        ("raise ImportError('libEGL.so.1: cannot open shared object file')", "libEGL.so.1", "libegl1"),
+        ("import os; os.abort()", "it ends its process (-6)", "PySide6-Essentials"),
+        ("pass", "", ""),
+    ],
+)
+def test_an_extra_that_does_not_load_is_told_with_what_mends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str, fix: str
+) -> None:
+    (tmp_path / "PySide6").mkdir()
+    (tmp_path / "PySide6" / "__init__.py").touch()
+    (tmp_path / "PySide6" / "QtWidgets.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(doctor.importlib.metadata, "version", lambda name: "6.0")
+    check = doctor._loaded("PySide6-Essentials")
+    assert check.ok is (not words)
+    assert words in check.detail
+    assert fix in check.fix
+    assert bool(check.fix) is bool(fix)
+
+
+def test_hints_name_the_pip_of_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pip_install("torch") == f"{sys.executable} -m pip install 'livestyle[torch]'"
+    monkeypatch.setattr(errors, "has_package", lambda name: False)  # as in the environments of uv
+    monkeypatch.setattr(sys, "executable", "/my place/python")
+    assert pip("install av") == "uv pip install av --python '/my place/python'"
+
+
+def test_a_window_that_falls_back_to_another_toolkit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(fit: object) -> Canvas:
+        raise AssertionError
+
+    opened = Canvas()
+    opened.name = "OpenCV"
+    rows = {"qt": (lambda: "libEGL.so.1 is missing", refused), "opencv": (lambda: "", lambda fit: opened)}
+    monkeypatch.setattr(toolkits, "TOOLKITS", rows)
+    monkeypatch.setattr(toolkits, "has_package", lambda name: True)
+    assert "OpenCV's: Qt does not load (libEGL.so.1 is missing)" in toolkits.open_canvas((64, 36)).note
+    opened.note = ""
+    monkeypatch.setattr(toolkits, "has_package", lambda name: False)
+    assert toolkits.open_canvas((64, 36)).note == ""  # nobody asked for Qt
 
 
 def test_a_camera_is_listed_with_what_it_offers(machine: Path) -> None:

@@ -17,7 +17,7 @@ from support.pictures import draw_card
 from livestyle import errors
 from livestyle.cli import main as cli
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError
+from livestyle.errors import UserError, pip_install
 from livestyle.evaluate import style as evaluate_style
 from livestyle.evaluate.style import StyleScore, StyleTest, equal_iterations, spread
 from livestyle.files import sha256
@@ -289,4 +289,4 @@ def test_a_style_as_typed(
     assert all(word in table for word in ("total loss", f"{found['total_loss']}", found["loss_network"]["sha256"]))
     monkeypatch.setattr(errors, "has_package", lambda name: name != "torch")
     assert cli.run([*map(str, command + more)]) == 2
-    assert "Measuring a style needs the package torch.\nRun: pip install" in capsys.readouterr().err
+    assert f"Measuring a style needs the package torch.\nRun: {pip_install('torch')}" in capsys.readouterr().err

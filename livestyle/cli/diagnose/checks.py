@@ -13,7 +13,7 @@ from pathlib import Path
 
 from livestyle import __version__
 from livestyle.config.load import load_config
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, has_package, pip, pip_install
 from livestyle.live.client import running, runtime_folder
 from livestyle.live.endpoint import private
 from livestyle.live.keys import checked_keys
@@ -27,7 +27,7 @@ from livestyle.video.sinks.sink import Stream
 from livestyle.video.sinks.virtual_camera import VirtualCamera
 from livestyle.video.sound import microphones
 from livestyle.video.window.display import has_display
-from livestyle.video.window.toolkits import QT, QT_LIBRARIES, TOOLKITS
+from livestyle.video.window.toolkits import TOOLKITS, qt_fix
 
 PACKAGES = (
     "numpy",
@@ -44,9 +44,13 @@ EXTRAS = {
     "torch": "torch", "mediapipe": "mediapipe", "PySide6-Essentials": "window", "sounddevice": "microphone",
     "pillow-heif": "heif", "pymatting": "matting",
 }  # fmt: skip
+LOADED = {  # of these, what is loaded to see whether that works, and what mends it
+    "PySide6-Essentials": ("PySide6.QtWidgets", qt_fix),
+    "pillow-heif": ("pillow_heif", lambda reason: pip("install --force-reinstall pillow-heif")),
+}
 USUAL = ("MJPG", "YUYV", "NV12", "H264")  # formats of cameras
 LEAST_DISK = 1.0  # GB
-REINSTALL = "pip install --force-reinstall livestyle"
+REINSTALL = pip("install --force-reinstall livestyle")
 
 
 @dataclass(frozen=True)
@@ -71,14 +75,33 @@ def _packages() -> Iterator[Check]:
         try:
             yield Check(f"package {name}", True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Check(f"package {name}", False, "missing", f"pip install {name}")
+            yield Check(f"package {name}", False, "missing", pip(f"install {name}"))
     doubles = [n for n in ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless") if _has(n)]
     if doubles:
-        fix = f"pip uninstall -y {' '.join(doubles)} && pip install --force-reinstall opencv-contrib-python"
+        fix = f"{pip('uninstall -y')} {' '.join(doubles)} && {pip('install --force-reinstall opencv-contrib-python')}"
         yield Check("one OpenCV", False, f"{', '.join(doubles)} overwrites opencv-contrib-python", fix)
     for name, extra in EXTRAS.items():
-        lacking = f"not installed (optional: pip install 'livestyle[{extra}]')"
-        yield Check(f"extra {name}", True, importlib.metadata.version(name) if _has(name) else lacking)
+        lacking = Check(f"extra {name}", True, f"not installed (optional: {pip_install(extra)})")
+        yield _loaded(name) if _has(name) else lacking
+
+
+def _loaded(name: str) -> Check:
+    """Check that an installed package can be loaded: in a process of its own, which it may end."""
+    version, (module, mend) = importlib.metadata.version(name), LOADED.get(name, ("", None))
+    reason = why_not_loaded(module) if module else ""
+    detail = f"{version} does not load: {reason}" if reason else version
+    return Check(f"extra {name}", not reason, detail, mend(reason) if reason and mend else "")
+
+
+def why_not_loaded(module: str) -> str:
+    """Return why a module cannot be imported here, or ""."""
+    program = f"import sys; sys.path[:] = {sys.path}; import {module}"
+    try:
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    said = done.stderr.strip().splitlines() or [f"it ends its process ({done.returncode})"]
+    return said[-1].partition("Error: ")[2] or said[-1] if done.returncode else ""
 
 
 def _has(distribution: str) -> bool:
@@ -245,7 +268,7 @@ def _display() -> Iterator[Check]:
     reasons = {name: why() for name, (why, _) in TOOLKITS.items()}
     lacking = "; ".join(f"not {name}: {reason}" for name, reason in reasons.items() if reason)
     works = [name for name, reason in reasons.items() if not reason]
-    fix = "" if works else QT_LIBRARIES if ".so" in lacking else QT
+    fix = "" if works else qt_fix(lacking)
     yield Check("window", bool(works), "; ".join([*works[:1], *([lacking] if lacking else [])]), fix)
 
 
@@ -260,7 +283,7 @@ def _gpu() -> Iterator[Check]:
         cards.add("NVIDIA")
     detail = ", ".join(sorted(cards)) or "none found"
     if "NVIDIA" in cards and not has_package("torch"):
-        detail += " (optional: pip install 'livestyle[torch]' uses it)"
+        detail += f" (optional: {pip_install('torch')} uses it)"
     yield Check("graphics card", True, detail)
 
 

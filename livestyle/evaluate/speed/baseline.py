@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError, has_package
+from livestyle.errors import UserError, has_package, pip_install
 from livestyle.evaluate.speed.cores import ignore_interrupts
 from livestyle.evaluate.speed.jpeg_frames import Jpeg, decode, there_and_back
 from livestyle.image.types import Image, Matte
@@ -112,7 +112,7 @@ def check_baseline(model_file: Path | None) -> None:
     """
     for name in ("torch", "torchvision"):
         if not has_package(name):
-            raise UserError(f"The naive recipe needs the package {name}.", "Run: pip install 'livestyle[torch]'")
+            raise UserError(f"The naive recipe needs the package {name}.", f"Run: {pip_install('torch')}")
     if model_file and not model_file.is_file():
         raise UserError(f"There is no file {model_file}.", "Check the name.", "model_file")
     if model_file and (lacking := install_command(SEGMENTERS["mediapipe"])):

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from livestyle.errors import UserError
+from livestyle.errors import UserError, pip
 from livestyle.image.types import Frame, Image
 from livestyle.video.devices import loopback
 from livestyle.video.devices.devices import IS_LINUX, Openings
@@ -36,7 +36,7 @@ class VirtualCamera(Sink):
         try:
             import pyvirtualcam
         except ImportError:
-            raise UserError("The package pyvirtualcam is missing.", "Run: pip install pyvirtualcam") from None
+            raise UserError("The package pyvirtualcam is missing.", f"Run: {pip('install pyvirtualcam')}") from None
         self._size = stream.size[0] & ~1, stream.size[1] & ~1  # 4:2:0 formats, which apps ask for, are even
         fps = max(1.0, stream.fps)
         path = loopback.find(device) if IS_LINUX else device

@@ -45,11 +45,13 @@ class Canvas:
         name: of the toolkit.
         size: width and height of the content in pixels.
         scale: pixels per point.
+        note: what people should know of the choice of this toolkit, or "".
     """
 
     name: str
     size: Size
     scale = 1.0
+    note = ""
 
     def show(self, image: Image) -> None:
         """Show a picture, uint8 (H, W, 3) RGB."""

@@ -21,7 +21,7 @@ class Preview:
         name: what a person calls it, or "" where there is none.
     """
 
-    name = ""
+    name = note = ""
 
     def show(self, image: Image, scene: Scene) -> None:
         """Show a picture.
@@ -62,6 +62,7 @@ class Previews(Preview):
     def __init__(self, previews: Sequence[Preview]) -> None:
         self.previews = tuple(previews)
         self.name = ", ".join(preview.name for preview in previews)
+        self.note = " ".join(preview.note for preview in previews if preview.note)
 
     def show(self, image: Image, scene: Scene) -> None:
         for preview in self.previews:
@@ -104,7 +105,7 @@ class Window(Preview):
         self._overlay, self._scene = Overlay(is_below), Scene()
         self._is_dragging = False
         self._dialog: FileDialog | None = None
-        self.name = f"window ({self._canvas.name})"
+        self.name, self.note = f"window ({self._canvas.name})", self._canvas.note
 
     def show(self, image: Image, scene: Scene) -> None:
         before, self._scene = self._scene, scene

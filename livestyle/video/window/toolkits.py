@@ -5,17 +5,24 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from livestyle.errors import UserError
+from livestyle.errors import UserError, has_package, pip, pip_install
 from livestyle.types import Size
 from livestyle.video.window.canvas import Canvas, Fit
 from livestyle.video.window.display import XCB, has_display, has_x_display, needs_display, qt_platform
 from livestyle.video.window.layout import first_size
 from livestyle.video.window.opencv import OpenCvCanvas
 
-QT = "pip install 'livestyle[window]'"
-QT_LIBRARIES = (  # of X, which Qt does not bring
-    "sudo apt install libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxkbcommon-x11-0"
+QT_LIBRARIES = (  # of the system, which PySide6 does not bring
+    "sudo apt install libegl1 libgl1 libfontconfig1 libdbus-1-3 libxkbcommon0 libxkbcommon-x11-0 libxcb-cursor0 "
+    "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0"
 )
+
+
+def qt_fix(reason: str) -> str:
+    """Return the command that mends Qt, by why it does not work."""
+    if ".so" in reason:
+        return QT_LIBRARIES
+    return pip("install --force-reinstall PySide6-Essentials") if has_package("PySide6") else pip_install("window")
 
 
 def why_no_qt() -> str:
@@ -78,11 +85,16 @@ def open_canvas(size: Size, toolkit: str = "", is_below: bool = False) -> Canvas
         why, opened = TOOLKITS[name]
         reasons[name] = why()
         if not reasons[name]:
-            return opened(partial(first_size, size, is_below))
+            canvas = opened(partial(first_size, size, is_below))
+            if reasons.get("qt") and has_package("PySide6"):
+                canvas.note = (
+                    f"The window is {canvas.name}'s: Qt does not load ({reasons['qt']}). See: livestyle doctor"
+                )
+            return canvas
     if not has_display():
         raise UserError(
             "There is no screen to open a window on.",
             "Write a clip instead: livestyle live --source demo --sink file:demo.mp4 --seconds 5",
         )
     told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    raise UserError(f"No window opens here ({told}).", f"Run: {QT_LIBRARIES if '.so' in told else QT}")
+    raise UserError(f"No window opens here ({told}).", f"Run: {qt_fix(told)}")

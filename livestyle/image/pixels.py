@@ -12,6 +12,9 @@ from livestyle.types import Size
 LARGE_HEIGHT_PX = 540  # from which an eighth of the size tells the colours near a matte's edge as well as a quarter
 SOFT_MARGIN = 0.02  # mattes nearer than this to 0 and 1 are not soft
 RIM_SHARE = 1 / 64  # of the height: from how far around a soft pixel takes the colours of its planes
+STROKE_SHARE = 0.35  # how much is left of strokes that lost their colours
+STROKE_RADIUS_SHARE = 1 / 60  # of the short side
+FLAT_VARIANCE = 40.0  # of luma in 0..255, up to which a picture is flat
 MIN_PERSON_SHARE = 0.01  # of the person around a pixel, for a colour to be told
 
 
@@ -192,6 +195,35 @@ def keep_colors(styled: Image, image: Image) -> Image:
     ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
     ycc[..., 0] = cv2.cvtColor(styled, cv2.COLOR_RGB2YCrCb)[..., 0]
     return np.asarray(cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def recolor(styled: Image, image: Image) -> Image:
+    """Return a painting in the picture's own colours: `keep_colors`, with calmer strokes.
+
+    Strokes that differ in their colours, too, look embossed once these are gone. So what the painting's luma has around
+    a pixel that the picture's has not is drawn at STROKE_SHARE (guided filter, He and Sun 2015), at half the size.
+    """
+    ycc, luma = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb), grayscale(styled)
+    half = tuple(max(1, side // 2) for side in size_of(image))
+    painted, guide = (
+        cv2.resize(plane, half, interpolation=cv2.INTER_AREA).astype(np.float32) for plane in (luma, ycc[..., 0])
+    )
+    small = tuple(max(1, side // 2) for side in half)
+    near, near_guide = (cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in (painted, guide))
+    window = (stroke_window(small),) * 2
+    mean, mean_guide = cv2.blur(near, window), cv2.blur(near_guide, window)
+    slope = cv2.blur(near * near_guide, window) - mean * mean_guide
+    slope /= cv2.blur(near_guide * near_guide, window) - mean_guide * mean_guide + FLAT_VARIANCE
+    offset = cv2.blur(mean - slope * mean_guide, window)
+    calm = cv2.resize(cv2.blur(slope, window), half) * guide + cv2.resize(offset, half)
+    change = cv2.addWeighted(calm, 1 - STROKE_SHARE, painted, STROKE_SHARE - 1, 128, dtype=cv2.CV_8U)
+    ycc[..., 0] = cv2.addWeighted(luma, 1, cv2.resize(change, size_of(image)), 1, -128)
+    return np.asarray(cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def stroke_window(small: tuple[int, ...]) -> int:
+    """Return the width in which strokes are looked for, in pixels of a quarter of the size."""
+    return 2 * max(1, round(STROKE_RADIUS_SHARE * min(small))) + 1
 
 
 def blur_plane(image: Image, plane: Matte, strength: float) -> Image:

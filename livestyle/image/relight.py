@@ -14,9 +14,9 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 SAMPLED_PIXELS = 5_000  # for statistics
 MINKOWSKI_NORM = 4.0  # of the shades of grey (Finlayson and Trezzi 2004): between the mean and the brightest
-MATCH_SHARES = {"exposure": 0.3, "contrast": 0.35, "white": 0.5}  # of the difference that are made up for
-MAX_LOG_GAINS = {"exposure": 0.45, "contrast": 0.18, "white": 0.12}  # natural logarithms
-MAX_CAST = 0.2  # natural logarithm: a stronger colour is that of walls, not of light
+MATCH_SHARES = {"exposure": 0.4, "contrast": 0.35, "white": 0.85}  # of the difference that are made up for
+MAX_LOG_GAINS = {"exposure": 0.6, "contrast": 0.18, "white": 0.55}  # natural logarithms
+MAX_CAST = 0.6  # natural logarithm: a stronger colour is that of walls, not of light
 SMOOTHING_S = 0.7  # time constant over frames
 MAX_GAP_S = 1.0  # after which smoothing starts anew
 LEVELS = np.linspace(0, 1, 256)

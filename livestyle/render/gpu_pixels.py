@@ -13,7 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livestyle.image.pixels import LARGE_HEIGHT_PX, MIN_PERSON_SHARE, RIM_SHARE
+from livestyle.image.pixels import (
+    FLAT_VARIANCE,
+    LARGE_HEIGHT_PX,
+    MIN_PERSON_SHARE,
+    RIM_SHARE,
+    STROKE_SHARE,
+    stroke_window,
+)
 from livestyle.matting.refine import CERTAIN_MARGIN, RADIUS_SHARE
 from livestyle.matting.segmenter import CardSegmenter
 from livestyle.nets.engine import Net
@@ -144,7 +151,29 @@ def mix(image: Tensor, other: Tensor, share: float) -> Tensor:
 
 def keep_colors(styled: Tensor, image: Tensor) -> Tensor:
     """Do as `pixels.keep_colors`."""
-    luma, own = grayscale(styled), grayscale(image)
+    return with_luma(grayscale(styled), image)
+
+
+def recolor(styled: Tensor, image: Tensor) -> Tensor:
+    """Do as `pixels.recolor`."""
+    luma, size = grayscale(styled), size_of(image)
+    half = max(1, size[0] // 2), max(1, size[1] // 2)
+    painted, guide = (rounded(area(plane, half)) for plane in (luma, grayscale(image)))
+    small = max(1, half[0] // 2), max(1, half[1] // 2)
+    near, near_guide = area(painted, small), area(guide, small)
+    width = stroke_window(small)
+    box = (1 / width,) * width
+    mean, mean_guide = blur(near, box), blur(near_guide, box)
+    slope = blur(near * near_guide, box) - mean * mean_guide
+    slope = slope / (blur(near_guide * near_guide, box) - mean_guide * mean_guide + FLAT_VARIANCE)
+    calm = linear(blur(slope, box), half) * guide + linear(blur(mean - slope * mean_guide, box), half)
+    change = rounded((1 - STROKE_SHARE) * (calm - painted)).clamp(-128, 127)
+    return with_luma((luma + rounded(linear(change, size))).clamp(0, 255), image)
+
+
+def with_luma(luma: Tensor, image: Tensor) -> Tensor:
+    """Return a picture with another luma, (1, 1, H, W), and its own chroma."""
+    own = grayscale(image)
     red = rounded((image[:, :1] - own) * 0.713)
     blue = rounded((image[:, 2:] - own) * 0.564)
     return torch.cat([luma + 1.403 * red, luma - 0.714 * red - 0.344 * blue, luma + 1.773 * blue], 1).clamp(0, 255)

@@ -142,7 +142,7 @@ def draw_style(plane: Plane, scene: Scene) -> Image:
         return image
     first, *others = (paintings[style] for style, _ in plane.styles)
     styled = pixels.mix(first, others[0], plane.styles[1][1]) if others else first
-    return pixels.keep_colors(styled, image) if scene.look.keep_colors else styled
+    return pixels.recolor(styled, image) if scene.look.keep_colors else styled
 
 
 def draw_camera_on_gpu(plane: Plane, scene: GpuScene) -> "Tensor":
@@ -171,11 +171,11 @@ def draw_blur_on_gpu(plane: Plane, scene: GpuScene) -> "Tensor":
 
 def draw_style_on_gpu(plane: Plane, scene: GpuScene) -> "Tensor":
     """Return the painting of a style or of two."""
-    from livestyle.render.gpu_pixels import keep_colors, mix
+    from livestyle.render.gpu_pixels import mix, recolor
 
     first, *others = (scene.paintings[style] for style, _ in plane.styles)
     styled = mix(first, others[0], plane.styles[1][1]) if others else first
-    return keep_colors(styled, scene.image) if scene.look.keep_colors else styled
+    return recolor(styled, scene.image) if scene.look.keep_colors else styled
 
 
 DRAWINGS = {  # by the names of LOOK_KINDS

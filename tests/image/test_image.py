@@ -126,6 +126,18 @@ def test_keep_colors_takes_luminance_from_one_and_chroma_from_the_other() -> Non
     assert out[..., 0].mean() > out[..., 1].mean() + 50
 
 
+def test_strokes_that_lost_their_colours_are_calmer_and_edges_stay() -> None:
+    image = np.full((96, 160, 3), (190, 160, 120), np.uint8)
+    image[:, 80:] = 40, 50, 60
+    y, x = np.mgrid[:96, :160]
+    rings = 20 * np.sin(np.hypot(x - 40, y - 48) / 2)
+    styled = np.clip(pixels.grayscale(image) + rings, 0, 255).astype(np.uint8)[..., None].repeat(3, 2)
+    before, after = (pixels.grayscale(make(styled, image)).astype(int) for make in (pixels.keep_colors, pixels.recolor))
+    assert after[20:76, 10:60].std() < 0.7 * before[20:76, 10:60].std()
+    assert abs(after[:, :70].mean() - before[:, :70].mean()) < 2
+    assert abs((after[:, 70] - after[:, 90]).mean() - (before[:, 70] - before[:, 90]).mean()) < 12
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1"])
 def test_any_kind_of_picture_loads_as_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("p.jpg" if mode == "CMYK" else "p.png")

@@ -1,5 +1,6 @@
 """The light of a new scene: gentle, bounded, steady."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,6 +37,16 @@ def test_a_darker_scene_makes_darker_and_a_warmer_one_warmer() -> None:
     change = warm(card).astype(int) - light_of(card, ONES, card, lit(card, 0.8))(card)
     assert change[..., 0].mean() > 1
     assert change[..., 2].mean() < -1
+
+
+def test_a_red_person_before_a_blue_night_comes_much_nearer_to_it() -> None:
+    card = draw_card(80, 60) // 3 + np.uint8(120)
+    person, night = lit(card, red=1.6, blue=0.5), lit(card, 0.25, red=0.35, blue=1.5)
+    shown = light_of(person, ONES, person, night)(person)
+    chroma, aim = (cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3)[:, 1:].mean(0) for image in (shown, night))
+    before = cv2.cvtColor(person, cv2.COLOR_RGB2LAB).reshape(-1, 3)[:, 1:].mean(0)
+    assert np.linalg.norm(chroma - aim) < 0.65 * np.linalg.norm(before - aim)
+    assert shown.mean() < person.mean() - 15
 
 
 @given(st.integers(0, 99), st.integers(1, 30), st.integers(1, 30))

@@ -71,6 +71,7 @@ TWINS: dict[str, tuple[Callable[..., Image], Callable[..., Tensor]]] = {  # of a
     ),
     "mix": (lambda i, o, m: pixels.mix(i, o, 0.3), lambda i, o, m: gpu_pixels.mix(i, o, 0.3)),
     "keep_colors": (lambda i, o, m: pixels.keep_colors(o, i), lambda i, o, m: gpu_pixels.keep_colors(o, i)),
+    "recolor": (lambda i, o, m: pixels.recolor(o, i), lambda i, o, m: gpu_pixels.recolor(o, i)),
     "blur_plane": (lambda i, o, m: pixels.blur_plane(i, m, 0.6), lambda i, o, m: gpu_pixels.blur_plane(i, m, 0.6)),
     "third": (lambda i, o, m: temporal.third(i), lambda i, o, m: gpu_pixels.third(i)),
     "fit to half": (lambda i, o, m: fit(i, (80, 45)), lambda i, o, m: gpu_pixels.fit(i, (80, 45))),
@@ -89,8 +90,8 @@ def test_each_function_has_a_twin(name: str, size: tuple[int, int]) -> None:
     wanted, found = here(image, other, matte), as_bytes(there(up(image), up(other), up(matte))).numpy()
     assert found.shape == wanted.shape
     far = np.abs(found.astype(int) - wanted)
-    assert far.max() <= (2 if name != "person_before" else 3)
-    assert far.mean() < 0.5
+    assert far.max() <= (2 if name not in ("person_before", "recolor") else 3)
+    assert far.mean() < (0.5 if name != "recolor" else 0.7)  # a sum of two that are rounded
     if name in ("composite", "person_before"):
         assert (found[matte == 1] == image[matte == 1]).all()
         assert (found[matte == 0] == other[matte == 0]).all()

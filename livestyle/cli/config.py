@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from livestyle.cli.app import Commands, literal
 from livestyle.cli.console import say, show
 from livestyle.config.load import File, Given, load_config, project_file, user_file
 from livestyle.config.settings import SETTINGS
@@ -17,13 +18,14 @@ from livestyle.config.toml import toml
 from livestyle.errors import UserError
 
 app = typer.Typer(
+    cls=Commands,
     help="What is settled once instead of typed each time. Without a command: show.",
     invoke_without_command=True,
     epilog="Examples: livestyle config edit  |  livestyle config show --origin  |  livestyle live --profile meeting",
 )
 EDITORS = {"win32": ("notepad",), "darwin": ("nano", "vi")}  # where neither $VISUAL nor $EDITOR says
 
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="With the tables [profile.NAME].")]
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help=literal("With the tables [profile.NAME]."))]
 
 
 @app.callback()

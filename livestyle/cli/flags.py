@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from livestyle.cli import completion
+from livestyle.cli.app import literal
 from livestyle.cli.console import bar, say
 from livestyle.config.load import Config, load_config, project_file
 from livestyle.config.options import Setting, Texts, made, read_size
@@ -59,8 +60,9 @@ def parse_size(text: str) -> Size:
 
 
 Profile = Annotated[str | None, typer.Option(
-    metavar="NAME", is_eager=True, callback=settle, help="Take \\[profile.NAME] of: livestyle config edit.",
+    metavar="NAME", is_eager=True, callback=settle, help=literal("Take [profile.NAME] of: livestyle config edit."),
     autocompletion=completion.profiles)]  # fmt: skip
+Force = Annotated[bool, typer.Option("--force", help="Replace a result that is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
 LossNetworkFile = Annotated[Path | None, typer.Option(
@@ -72,27 +74,33 @@ LossNetworkFile = Annotated[Path | None, typer.Option(
 NUMBERS = {int: "N", float: "NUMBER"}  # what `--help` writes for one without bounds
 
 
-def parse_number(setting: Setting, text: str) -> float:
-    """Return the number of a setting's flag."""
+def parse_value(setting: Setting, text: str) -> Any:
+    """Return the value of a setting's flag."""
     try:
-        return setting.read(text)  # type: ignore[no-any-return]
+        return setting.read(text)
     except ValueError as error:
         raise typer.BadParameter(f"'{text}' is not {error}.") from None
+
+
+def metavar_of(setting: Setting) -> str | None:
+    """Return what `--help` writes for the value of a setting's flag."""
+    choices = "" if isinstance(setting.choices, str) else "|".join(setting.choices)
+    return setting.metavar or setting.bounds or choices or NUMBERS.get(setting.type)
 
 
 @lru_cache(None)  # Typer reads each signature four times
 def option_of(setting: Setting) -> Any:
     """Return the annotation from which Typer makes a setting's flag."""
     kind: Any = setting.type
-    more: dict[str, Any] = {"help": setting.help, "metavar": setting.metavar or setting.bounds or NUMBERS.get(kind)}
+    more: dict[str, Any] = {"help": setting.help, "metavar": metavar_of(setting)}
     if setting.choices:
         more["autocompletion"] = completion.choices_of(setting)
     if setting.panel:
         more["rich_help_panel"] = setting.panel
     if kind == Size:
         kind, more["parser"] = Any, parse_size
-    elif kind in (int, float):
-        kind, more["parser"] = Any, partial(parse_number, setting)
+    elif kind in (int, float) or (setting.choices and not isinstance(setting.choices, str)):
+        kind, more["parser"] = Any, partial(parse_value, setting)
     elif kind == Texts:
         kind = list[str] | None
     elif setting.default is None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from livestyle.cli.app import Commands
 from livestyle.cli.console import say, show
 
 if TYPE_CHECKING:
     from livestyle.live.jobs import Job, Jobs
 
 app = typer.Typer(
+    cls=Commands,
     help="Stills that are painted in the background. Without a command: list.",
     invoke_without_command=True,
     epilog="Examples: livestyle jobs  |  livestyle jobs show 3  |  livestyle jobs cancel 3  |  livestyle jobs resume 3",

@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 from typer.main import get_command
 
-from livestyle import __version__
 from livestyle.cli import config as cli_config
 from livestyle.cli import jobs as cli_jobs
 from livestyle.cli.app import app, evaluate_app, train_app
 from livestyle.cli.console import recorder, say
 from livestyle.cli.flags import Session
 from livestyle.cli.process import NO_MEMORY, is_scarce, tell_end
+from livestyle.config.names import did_you_mean, find_name, plain
 from livestyle.config.settings import STAGE
 from livestyle.errors import Stuck, UserError
 
@@ -24,6 +24,14 @@ from livestyle.errors import Stuck, UserError
 from livestyle.cli import live, booth, photo, paint_in, bench, lists, doctor, train, evaluate  # noqa: F401
 # isort: on
 
+# Flags that people type for others, made plain.
+SYNONYMS = {
+    "camera": ("--source",), "input": ("--source",), "output": ("--sink", "--out"), "out": ("--sink",),
+    "bg": ("--background",), "look": ("--background",), "model": ("--background", "--models"), "fg": ("--person",),
+    "foreground": ("--person",), "resolution": ("--size",), "width": ("--size",), "height": ("--size",),
+    "gpu": ("--device",), "overwrite": ("--force",), "alpha": ("--strength",), "record": ("--sink",),
+}  # fmt: skip
+SPOKEN = {"help": "--help", "version": "--version"}  # words that people type for flags
 GRACE = 0.5  # seconds that a thread may take to end
 
 
@@ -34,7 +42,7 @@ for group, name in (
     (cli_config.app, "config"),
 ):
     app.add_typer(group, name=name)
-ALONE = {"-h", "--help", "--version", "--install-completion", "--show-completion"}  # flags that stand without a command
+ALONE = {"-h", "--help", "--version", "--install-completion", "--show-completion"}  # flags without a command
 
 
 def main() -> None:
@@ -70,11 +78,10 @@ def leave(code: int) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code: 0 for success, 2 for a user's error, 1 for a fault of ours."""
+    if arguments[:1] and arguments[0].lower() in SPOKEN:
+        arguments = [*arguments[1:], SPOKEN[arguments[0].lower()]]
     session, command = Session(), get_command(app)
     try:
-        if arguments[:1] == ["--version"]:
-            print(f"livestyle {__version__}", flush=True)
-            return 0
         code = int(command(arguments, prog_name="livestyle", standalone_mode=False, obj=session) or 0)
         sys.stdout.flush()
         if code == 128 + signal.SIGINT:  # what Typer makes of Ctrl-C
@@ -103,13 +110,34 @@ def run(arguments: list[str]) -> int:
             say(f"The name {error.filename} is too long.\nGive a shorter one.")
             return 2
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # a wrong option
-            words = f"livestyle {arguments[0]}" if arguments[0] in commands_of(command) else "livestyle"
-            say(f"{error.format_message()}\nSee: {words} --help")
+            say(wrong_usage(error, arguments))
             return 2
         if os.environ.get("LIVESTYLE_DEBUG"):
             raise
         say(f"livestyle failed: {type(error).__name__}: {error}\nPlease report it with the output of: livestyle doctor")
         return 1
+
+
+def wrong_usage(error: Any, arguments: list[str]) -> str:
+    """Return what is wrong with a command line that the parser refused, and what shows the right one."""
+    words, command = ["livestyle"], get_command(app)
+    for word in arguments:
+        name = find_name(word, commands_of(command), whole=True)
+        if name is None:
+            break
+        words.append(name)
+        command = commands_of(command)[name]
+    path, problem = " ".join(words), error.format_message()
+    if type(error).__name__ == "NoSuchOption":
+        option = error.option_name
+        typed = next((word for word in arguments if word.startswith(option)), option).partition("=")[0]
+        known = [flag for one in command.params for flag in (*one.opts, *one.secondary_opts)]
+        known += sorted(ALONE) if path in ("livestyle", "livestyle live") else []
+        near = [flag for flag in SYNONYMS.get(plain(typed), ()) if flag in known]
+        problem = f"There is no flag {typed}.{f' Did you mean {near[0]}?' if near else did_you_mean(typed, known)}"
+    elif " extra argument" in problem and not any(" " in word for word in arguments):
+        problem += ' A name with spaces stands in quotes: "starry night".'
+    return f"{problem}\nSee: {path} --help"
 
 
 def place_of(error: UserError, session: Session, command: Any, arguments: list[str]) -> str:

@@ -10,12 +10,13 @@ picture is painted, never what is opened, written, run or hidden: see `Setting.i
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from livestyle.config.look import STYLE_FILES, anchored, at_home, parse_plane
+from livestyle.config.names import did_you_mean
 from livestyle.config.options import read_text
 from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import lines_of, parse_toml, toml
@@ -120,7 +121,7 @@ def _profile(name: str, found: "list[File]") -> dict[str, Given]:
     known = sorted({profile for file in found for profile in file.profiles})
     if name not in known:
         step = f"There is: {', '.join(known)}." if known else f"Write a table [profile.{name}] into {user_file()}."
-        raise UserError(f"There is no profile '{name}'.{nearest(name, known)}", step)
+        raise UserError(f"There is no profile '{name}'.{did_you_mean(name, known)}", step)
     return {key: given for file in found for key, given in file.profiles.get(name, {}).items()}
 
 
@@ -130,17 +131,9 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
         if variable in known and text:
             yield known[variable], Given(checked(known[variable], text, f"${variable}", here()), f"${variable}")
         elif variable.startswith("LIVESTYLE_") and variable not in (*known, *OTHERS):  # or of another program
-            near = nearest(variable.removeprefix("LIVESTYLE_"), map(str.upper, SETTINGS))
+            near = did_you_mean(variable.removeprefix("LIVESTYLE_"), map(str.upper, SETTINGS))
             if near:
                 raise UserError(f"Nothing reads the variable {variable}.{near}", f"Run: unset {variable}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean WORD?" for the nearest known word, or ""."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 class File:
@@ -196,7 +189,7 @@ class File:
         for key, value in table.items():
             name, origin = key.replace("-", "_"), self.at(*place, key)
             if name not in SETTINGS:
-                near = nearest(key, (one.key for one in SETTINGS.values()))
+                near = did_you_mean(key, [one.key for one in SETTINGS.values()])
                 raise UserError(f"{origin}: There is no key '{key}'.{near}", "All keys: livestyle config show")
             if self._is_project and not SETTINGS[name].in_project:
                 raise UserError(

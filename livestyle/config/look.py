@@ -1,11 +1,14 @@
 """What the picture should be now: the kinds of look, a look for each plane, and its parser."""
 
+import mimetypes
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from livestyle.config.names import did_you_mean, find_name, plain, unknown
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
@@ -136,15 +139,78 @@ class Look:
         return self.bypass or (same and not LOOK_KINDS[self.background.kind].needs_matte)
 
 
-def parse_plane(text: str) -> Plane:
+def parse_plane(text: str, styles: Mapping[str, str] | None = None) -> Plane:
     """Read a look as typed.
 
+    Args:
+        text: names need not be exact, and a CSS colour may stand alone.
+        styles: titles of the styles that there are, by name. None takes any other text for the name of a style.
+
     Raises:
-        UserError: the text is no look, or its file is not there.
+        UserError: the text is no look, its file is not there, or there is no such style.
     """
-    head, _, rest = text.partition(":")
-    is_style = head not in LOOK_KINDS or text.lower().endswith(STYLE_FILES)
-    return LOOK_KINDS[STYLE if is_style else head].parse(text, rest)
+    text = text.strip()
+    head, colon, rest = text.partition(":")
+    if text.lower().endswith(STYLE_FILES) or (text in (styles or ()) and text not in LOOK_KINDS):
+        return LOOK_KINDS[STYLE].parse(text, rest)
+    kind = find_name(head, LOOK_KINDS, whole=True)
+    if kind is not None:
+        return LOOK_KINDS[kind].parse(f"{kind}{colon}{rest}", rest.strip())
+    if read_color(text, bare=True):
+        return LOOK_KINDS["color"].parse(f"color:{text}", text)
+    plane = LOOK_KINDS[STYLE].parse(text, rest)
+    return plane if styles is None else named(plane, styles)
+
+
+def named(plane: Plane, styles: Mapping[str, str]) -> Plane:
+    """Return the look with the exact names of its styles.
+
+    Args:
+        plane: of the kind STYLE.
+        styles: titles of the styles that there are, by name.
+
+    Raises:
+        UserError: there is no such style.
+    """
+    found = []
+    for typed, share in plane.styles:
+        name = find_name(typed, styles)
+        if name is None:
+            known = [*styles, *bare_names(), *(() if did_you_mean(typed, [*styles, *bare_names()]) else color_names())]
+            raise unknown("style", typed, known, "All: livestyle list styles.")
+        found.append((name, share))
+    _, at, share_text = plane.text.partition("@")
+    return replace(plane, text="+".join(name for name, _ in found) + at + share_text.strip(), styles=tuple(found))
+
+
+def color_names() -> Mapping[str, object]:
+    """Return the names of the CSS colours."""
+    from PIL import ImageColor
+
+    return ImageColor.colormap
+
+
+def read_color(text: str, bare: bool = False) -> tuple[int, int, int] | None:
+    """Return the RGB of a CSS colour in 0..255, or None for any other text.
+
+    Args:
+        text: a name, #rgb, #rrggbb, rgb(...) or hsl(...).
+        bare: read no more than names, #rgb and #rrggbb.
+    """
+    from PIL import ImageColor
+
+    name = plain(text)
+    if name in ImageColor.colormap:
+        text = name
+    elif bare and not text.startswith("#"):
+        return None
+    elif re.fullmatch(r"[0-9a-fA-F]{6}", text):
+        text = f"#{text}"
+    try:
+        color = ImageColor.getrgb(text)
+    except ValueError:
+        return None
+    return color if len(color) == 3 and max(color) < 256 else None
 
 
 def bare_names() -> list[str]:
@@ -203,10 +269,13 @@ def _blur(text: str, rest: str) -> Plane:
 
 
 def _color(text: str, rest: str) -> Plane:
-    if not re.fullmatch(r"#?[0-9a-fA-F]{6}", rest):
-        raise _unreadable(text)
-    red, green, blue = bytes.fromhex(rest.removeprefix("#"))
-    return Plane("color", text, color=(red, green, blue))
+    color = read_color(rest)
+    if color is None:
+        raise UserError(
+            f"The look '{text}' names no colour.{did_you_mean(rest, color_names())}",
+            "Write color:#rrggbb, or color: and the name of a colour.",
+        )
+    return Plane("color", text, color=color)
 
 
 def _file(text: str, rest: str) -> Plane:
@@ -222,10 +291,14 @@ def _style(text: str, _: str) -> Plane:
         if not os.path.isfile(text):
             raise UserError(f"There is no file {text}.", "Check the name.")
         return Plane(STYLE, text, ((text, 1.0),))
-    blend = re.fullmatch(r"([\w.-]+)(?:\+([\w.-]+)(?:@([^@]*))?)?", text)
-    if not blend:
+    if os.path.isfile(text):
+        raise _not_a_style(text)
+    if media_type(text):
+        raise UserError(f"There is no file {text}.", "Check the name.")
+    blend = re.fullmatch(r"([^+@:/\\]+)(?:\+([^+@:/\\]+)(?:@([^@]*))?)?", text)
+    if not blend or not all(plain(name) for name in blend.groups()[:2] if name is not None):
         raise _unreadable(text)
-    first, second, share = blend.groups()
+    first, second, share = (part and part.strip() for part in blend.groups())
     if second is None:
         return Plane(STYLE, text, ((first, 1.0),))
     other = _share(text, share or "0.5")
@@ -243,7 +316,28 @@ def _share(text: str, number: str) -> float:
 
 
 def _unreadable(text: str) -> UserError:
-    return UserError(f"The look '{text}' cannot be read.", f"Choose from: {forms()}.")
+    head, colon, rest = text.partition(":")
+    near = did_you_mean(head, LOOK_KINDS).replace("?", f":{rest}?") if colon else ""
+    return UserError(f"The look '{text}' cannot be read.{near}", f"Choose from: {forms()}.")
+
+
+def media_type(path: str) -> str:
+    """Return "image" or "video" for a name that ends as one of a picture or clip does, else ""."""
+    if path.lower().endswith((".heic", ".heif", ".webp")):  # which older Pythons do not know
+        return "image"
+    kind = (mimetypes.guess_type(path)[0] or "").partition("/")[0]
+    return kind if kind in ("image", "video") else ""
+
+
+def _not_a_style(path: str) -> UserError:
+    """Return the error for a file of another kind in place of a style, with what may be done with it."""
+    if media_type(path) == "video":
+        return UserError(f"{path} is a clip, not a style.", f"Write video:{path} to show it.")
+    word = shlex.quote(path)
+    return UserError(
+        f"{path} is a picture, not a style.",
+        f"Write image:{path} to show it, or train on it: livestyle train style {word} NAME",
+    )
 
 
 STYLE_FORM = "a style, A+B@0.3, PATH.onnx, PATH.safetensors"
@@ -260,17 +354,18 @@ ROWS = (
 LOOK_KINDS = {kind.name: kind for kind in ROWS}  # `render.kinds` draws them, and adds more
 
 
-def look_of(settings: Settings, default_style: str) -> Look:
+def look_of(settings: Settings, default_style: str, styles: Mapping[str, str] | None = None) -> Look:
     """Return the look that settings ask for.
 
     Args:
         settings: both planes, their strengths, and whether colours are kept.
         default_style: for the background, where the settings name none.
+        styles: as of `parse_plane`.
 
     Raises:
         UserError: a look cannot be parsed or is not one for its plane, or a strength is not in 0..1.
     """
-    person = parse_plane(settings.person)
+    person = parse_plane(settings.person, styles)
     check_person_look(person, "Use it for the background.")
 
     def strength(of_plane: float | None) -> float:
@@ -280,7 +375,7 @@ def look_of(settings: Settings, default_style: str) -> Look:
         return value
 
     return Look(
-        parse_plane(default_style if settings.background is None else settings.background),
+        parse_plane(default_style if settings.background is None else settings.background, styles),
         person,
         strength(settings.background_strength),
         strength(settings.person_strength),

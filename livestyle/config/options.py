@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from livestyle.config.names import find_name
 from livestyle.types import Size
 
 Texts = tuple[str, ...]
@@ -85,8 +86,11 @@ class Setting:
             return self.reader(value)
         if self.type in (int, float):
             return self._number(value)
-        if self.choices and not isinstance(self.choices, str) and value not in self.choices:
-            raise ValueError(f"one of {', '.join(self.choices)}")
+        if self.choices and not isinstance(self.choices, str):
+            found = find_name(str(value), self.choices)
+            if found is None:
+                raise ValueError(f"one of {', '.join(self.choices)}")
+            return found
         return READERS[self.type](value)
 
     def _number(self, value: Any) -> float:

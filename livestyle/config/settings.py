@@ -28,6 +28,7 @@ class Settings:
         None,
         "Look of the background (default: the default style).",
         "LOOK",
+        flags=("--background", "--style"),
         choices="looks",
         in_project=True,
         reader=read_look,

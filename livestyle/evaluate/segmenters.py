@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from livestyle.config.settings import TRAINABLE, Settings
+from livestyle.config.names import choose
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.evaluate.charts import save_chart
 from livestyle.evaluate.metrics import Scores, accuracies, confusion, picture_scores
 from livestyle.image.types import Frame
 from livestyle.matting.datasets import Pair, list_pairs, read_truth
-from livestyle.matting.published import SEGMENTERS
+from livestyle.matting.published import known_segmenters
 from livestyle.nets.fetch import silent_progress
-from livestyle.nets.library import find_cards
 from livestyle.render.filter import Filter
 from livestyle.types import OpenProgress, Say
 
@@ -94,9 +94,8 @@ def evaluate_segmenters(
         UserError: there is no data, or no segmenter of a name.
     """
     pairs = list_pairs(data, warn, held_out=True)
-    known = {*find_cards("segmenter", settings.models), *SEGMENTERS, *TRAINABLE}
-    for name in set(only) - known:
-        raise UserError(f"There is no segmenter '{name}'.", f"Choose from: {', '.join(sorted(known))}.")
+    known = known_segmenters(settings.models)
+    only = [choose("segmenter", name, known) for name in only]
     table: Table = {}
     for name in only or sorted(known):
         done = iter(range(1, len(pairs) + 1))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from livestyle.config.booth import MAX_PICTURES
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, described, parse_plane
+from livestyle.config.names import choose
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
@@ -168,9 +169,7 @@ def _quality(controls: Controls, argument: str) -> str:
 
 def _next(kind: str, now: str, choices: tuple[str, ...], argument: str) -> str:
     """Return the choice asked for, else the one after the present one."""
-    if argument and argument not in choices:
-        raise UserError(f"There is no {kind} '{argument}'.", f"Choose from: {', '.join(choices)}.")
-    return argument or choices[(choices.index(now) + 1) % len(choices)]
+    return choose(kind, argument, choices) if argument else choices[(choices.index(now) + 1) % len(choices)]
 
 
 def _swap(controls: Controls, _: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any
 
-from livestyle.config.load import nearest
 from livestyle.config.look import Look, parse_plane
+from livestyle.config.names import unknown
 from livestyle.config.options import made
 from livestyle.config.settings import LiveSettings, Settings, rows_for
 from livestyle.errors import UserError
@@ -15,7 +15,7 @@ from livestyle.live.driver import run_live
 from livestyle.live.privacy import privacy_of
 from livestyle.live.report import Report
 from livestyle.matting.published import SEGMENTERS
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_cards, style_titles
 from livestyle.render import filter as rendering
 from livestyle.render.looks import look_from
 from livestyle.types import FrameProgress, Say, Size
@@ -54,7 +54,7 @@ class Filter:
 
     @look.setter
     def look(self, look: "Look | str") -> None:
-        look = look if isinstance(look, Look) else self._look.with_planes({"background": parse_plane(look)})
+        look = look if isinstance(look, Look) else self._with_background(look)
         for filter in self._filters.values():
             filter.prepare(look)
         self._look = look
@@ -98,6 +98,9 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+    def _with_background(self, text: str) -> Look:
+        return self._look.with_planes({"background": parse_plane(text, style_titles(self._settings.models))})
 
     def _frame(self, image: Image, time: float | None) -> Frame:
         self._frames += 1
@@ -166,6 +169,4 @@ def segmenters() -> tuple[str, ...]:
 def _check_names(settings: dict[str, Any], known: Collection[str]) -> None:
     for name in settings:
         if name not in known:
-            raise UserError(
-                f"There is no setting '{name}'.{nearest(name, known)}", f"Known: {', '.join(sorted(known))}."
-            )
+            raise unknown("setting", name, known, f"Known: {', '.join(sorted(known))}.")

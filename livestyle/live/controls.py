@@ -3,13 +3,13 @@
 In a call, an action that would show the room has to be confirmed. Panic never has to be.
 """
 
-import difflib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, Plane, check_person_look
+from livestyle.config.names import find_name, unknown
 from livestyle.config.quality import QUALITIES
 from livestyle.errors import UserError
 from livestyle.live.gallery import Gallery
@@ -142,7 +142,12 @@ class Controls(Orders):
         return next(action.key for action in self.actions if action.name == name)
 
     def _action(self, name: str) -> "Action | None":
-        return next((action for action in self.actions if name and name in (action.key, action.name)), None)
+        found = next((action for action in self.actions if name and name in (action.key, action.name)), None)
+        return found or self._named(name)
+
+    def _named(self, name: str) -> "Action | None":
+        actions = {action.name: action for action in self.actions}
+        return actions.get(find_name(name, actions, whole=True) or "")
 
     # Notices and status.
 
@@ -338,6 +343,4 @@ class Action:
 
 def no_action(name: str, actions: Iterable[Action]) -> UserError:
     """Return the error for an unknown action, with the nearest name."""
-    names = [action.name for action in actions]
-    near = difflib.get_close_matches(name, names, 1) or names
-    return UserError(f"There is no action '{name}'.", f"Choose from: {', '.join(near)}.")
+    return unknown("action", name, [action.name for action in actions], "All: livestyle ctl list")

@@ -1,12 +1,11 @@
 """The styles to choose from, in order."""
 
-import difflib
 import mimetypes
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from livestyle.config.look import STYLE_FILES, Plane, parse_plane
+from livestyle.config.look import Plane, parse_plane
 from livestyle.errors import UserError
 from livestyle.nets.library import find_cards
 
@@ -18,10 +17,12 @@ class Gallery:
     Args:
         names: of the styles, in the order of their numbers.
         thumbnails: picture files of those that can be clicked on, by name.
+        titles: what people read, by name.
     """
 
     names: tuple[str, ...] = ()
     thumbnails: Mapping[str, Path] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> Plane:
@@ -39,13 +40,7 @@ class Gallery:
             if index >= len(self.names):
                 raise UserError(f"There is no style {text}.", f"There are {len(self.names)}.")
             text = self.names[index]
-        plane = parse_plane(text)
-        for style, _ in plane.styles:
-            is_file = style == plane.text and style.lower().endswith(STYLE_FILES)
-            if not is_file and style not in self.names:
-                near = difflib.get_close_matches(style, self.names, 1) or self.names
-                raise UserError(f"There is no style '{style}'.", f"Choose from: {', '.join(near)}.")
-        return plane
+        return parse_plane(text, {name: self.titles.get(name, "") for name in self.names})
 
     def step(self, now: str, by: int, extra: Iterable[str] = ()) -> Plane:
         """Return the style `by` places after the one named `now`; from any other look the first or last.
@@ -84,4 +79,4 @@ def open_gallery(models: Path | None) -> Gallery:
     """Return the styles that are installed, those in the folder `models` first."""
     cards = find_cards("style", models)
     thumbnails = {name: (card.folder or Path()) / "thumbnail.png" for name, card in cards.items()}
-    return Gallery(tuple(cards), thumbnails)
+    return Gallery(tuple(cards), thumbnails, {name: card.title for name, card in cards.items()})

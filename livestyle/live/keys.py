@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from livestyle.config.load import Given, nearest
+from livestyle.config.load import Given
+from livestyle.config.names import did_you_mean
 from livestyle.errors import UserError
 from livestyle.live.actions import ACTIONS, bind
 
@@ -16,7 +17,7 @@ def checked_keys(keys: Mapping[str, Given]) -> dict[str, str]:
     names = [action.name for action in ACTIONS]
     for name, given in keys.items():
         if name not in names:
-            problem = f"{given.origin}: There is no action '{name}'.{nearest(name, names)}"
+            problem = f"{given.origin}: There is no action '{name}'.{did_you_mean(name, names)}"
             raise UserError(problem, f"Choose from: {', '.join(names)}.")
     found = {name: given.value for name, given in keys.items()}
     try:

@@ -39,7 +39,7 @@ class Reload:
     ) -> None:  # fmt: skip
         self._controls, self._settings, self._default, self._say = controls, settings, default, say
         self._profile, self._names = profile, [name for name in LOOKS if name not in typed]
-        self._look, self._stamps = look_of(settings, default), self._stamp()
+        self._look, self._stamps = self._read(settings), self._stamp()
 
     def __call__(self) -> None:
         """Apply the changes since the last call, if a file has changed."""
@@ -51,7 +51,7 @@ class Reload:
             config = load_config(self._profile)
             values = {name: one.value for name, one in config.values.items()}
             given = {name: values.get(name, SETTINGS[name].default) for name in self._names}
-            look = look_of(replace(self._settings, **given), self._default)
+            look = self._read(replace(self._settings, **given))
             changes = {field.name: getattr(look, field.name) for field in fields(Look)}
             changes = {name: value for name, value in changes.items() if value != getattr(self._look, name)}
             if changes:
@@ -61,6 +61,9 @@ class Reload:
             line = f"{error} {config.blame(error.problem)}".strip()
             self._controls.notice(line)
             self._say(line)
+
+    def _read(self, settings: Settings) -> Look:
+        return look_of(settings, self._default, self._controls.gallery.titles or None)
 
     def _stamp(self) -> list[tuple[int, ...]]:
         """Return what changes whenever a file does, for each file; () for a missing one."""

@@ -1,7 +1,6 @@
 """Segmenters without a model card: clustering without training, published networks, and those of plug-ins."""
 
 import atexit
-import difflib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from livestyle.config.settings import Settings
+from livestyle.config.names import did_you_mean, find_name
+from livestyle.config.settings import TRAINABLE, Settings
 from livestyle.errors import UserError, has_package, pip_install
 from livestyle.files import save_tensors, sha256
 from livestyle.image.pixels import fit, input_size
@@ -98,10 +98,23 @@ def fetch_weights(settings: Settings, progress: OpenProgress) -> None:
     Raises:
         UserError: as `load_other_segmenter`.
     """
-    name = settings.segmenter
+    name = segmenter_name(settings)
     if name in SEGMENTERS and name not in find_cards("segmenter", settings.models):
         kept_classes(name, settings)
         weights_file(name, settings, progress)
+
+
+def segmenter_name(settings: Settings) -> str | None:
+    """Return the exact name of the segmenter that the settings mean; a text that means none as it is."""
+    if settings.segmenter is None:
+        return None
+    return find_name(settings.segmenter, known_segmenters(settings.models)) or settings.segmenter
+
+
+def known_segmenters(models: Path | None = None) -> dict[str, str]:
+    """Return the titles of all segmenters by name, of those too that are not trained here."""
+    cards = {name: card.title for name, card in find_cards("segmenter", models).items()}
+    return dict.fromkeys(TRAINABLE, "") | {name: row.title for name, row in SEGMENTERS.items()} | cards
 
 
 def kept_classes(name: str, settings: Settings) -> list[int]:
@@ -148,9 +161,9 @@ def class_numbers(name: str, keep: str, classes: Sequence[str]) -> list[int]:
             others = " or ".join(other for other, row in SEGMENTERS.items() if row.classes is not people)
             raise UserError(f"The segmenter '{name}' finds people only, not '{word}'.", f"Use {others}.", "segmenter")
         if word not in numbers:
-            near = [known for known in numbers if word in known] or difflib.get_close_matches(word, numbers, 3, 0.5)
-            step = f"Near it: {', '.join(near)}." if near else f"It knows: {', '.join(numbers)}."
-            raise UserError(f"The segmenter '{name}' knows no '{word}'.", step)
+            near = did_you_mean(word, numbers)
+            step = "Name another." if near else f"It knows: {', '.join(numbers)}."
+            raise UserError(f"The segmenter '{name}' knows no '{word}'.{near}", step)
     return [numbers[word] for word in wanted]
 
 

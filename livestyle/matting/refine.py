@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.config.names import unknown
 from livestyle.errors import UserError
 from livestyle.image.pixels import fast_foreground, fit, fit_matte
 from livestyle.image.types import Gray, Image, Matte, size_of
@@ -62,7 +63,7 @@ def find_refinement(name: str, live: bool) -> Refinement:
         UserError: the name is unknown, a package is missing, or the refinement is too slow for moving pictures.
     """
     if name not in REFINEMENTS:
-        raise UserError(f"There is no refinement '{name}'.", f"Choose {' or '.join(REFINEMENTS)}.")
+        raise unknown("refinement", name, REFINEMENTS, field="refine")
     if live and REFINEMENTS[name].is_for_stills:
         raise UserError(f"The refinement '{name}' is for stills only.", "Leave it away for moving pictures.", "refine")
     REFINEMENTS[name].check()

@@ -17,6 +17,7 @@ from livestyle.matting.published import (
     load_other_segmenter,
     people,
     refuse_model_file,
+    segmenter_name,
 )
 from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine
@@ -120,7 +121,7 @@ def load_segmenter(
     Raises:
         UserError: there is none of that name, it lacks something, or `keep` names a class that it does not know.
     """
-    name = settings.segmenter
+    name = segmenter_name(settings)
     if name and name.startswith("faults:"):  # for tests, and in no list
         return name, FaultySegmenter(segmenter_faults(seed_of(name)))
     if name is not None and name not in find_cards("segmenter", settings.models):

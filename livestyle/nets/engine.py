@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.config.names import unknown
 from livestyle.errors import UserError, has_package, pip_install
 from livestyle.nets.card import Card
 
@@ -23,6 +24,7 @@ class Net(Protocol):
         """Compile for inputs of a shape, which takes longer than running; from any thread."""
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps", "torch:cpu")
 PRECISIONS = ("int8", "half", "float32")  # int8 where a network's file says so; bfloat16 or float16; for tests
 
 
@@ -57,19 +59,22 @@ def choose_engine(device: str = "auto", precision: str = "int8") -> Engine:
     """Return the engine of a device.
 
     Args:
-        device: auto, cpu, cuda, cuda:N, mps, or torch:cpu.
+        device: one of DEVICES, cuda:N, or gpu for cuda or mps.
         precision: of PRECISIONS.
 
     Raises:
         UserError: there is no such device, or this machine lacks it.
     """
+    device = device.strip().lower()
+    if device == "gpu":
+        device = "mps" if sys.platform == "darwin" else "cuda"
     if device == "auto":
         device = _best_device()
     if device == "cpu":
         return Engine("openvino", "CPU", f"OpenVINO on {cpu_name()}", precision)
     kind = device.removeprefix("torch:").partition(":")[0]
     if kind not in {"cpu", "cuda", "mps"}:
-        raise UserError(f"There is no device '{device}'.", "Choose auto, cpu, cuda, cuda:N, mps or torch:cpu.")
+        raise unknown("device", device, DEVICES, "Choose auto, cpu, cuda, cuda:N, mps or torch:cpu.", "device")
     if not has_package("torch"):
         raise UserError(f"The device '{device}' needs PyTorch.", f"Run: {pip_install('torch')}")
     import torch

@@ -1,6 +1,5 @@
 """Where models are found, by kind and name."""
 
-import difflib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
+from livestyle.config.names import find_name, unknown
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.nets.card import KIND_FOLDERS, Card, load_card
@@ -54,7 +54,7 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
 
     Args:
         kind: of KIND_FOLDERS.
-        name: to find.
+        name: to find; it need not be exact.
         models: a folder of models that takes precedence.
         others: names without a card that may be meant.
 
@@ -66,11 +66,15 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
         raise UserError(f"No {kind} is installed.", "Install livestyle again.")
     if name is None:
         return next((card for card in cards.values() if card.default), next(iter(cards.values())))
-    if name not in cards:
-        near = difflib.get_close_matches(name, [*cards, *others], 3, 0.4) or list(cards)
-        hint = f"Near it: {', '.join(near)}; all: livestyle list {KIND_FOLDERS[kind]}."
-        raise UserError(f"There is no {kind} '{name}'.", hint)
-    return cards[name]
+    found = find_name(name, {name: card.title for name, card in cards.items()})
+    if found is None:
+        raise unknown(kind, name, [*cards, *others], f"All: livestyle list {KIND_FOLDERS[kind]}.")
+    return cards[found]
+
+
+def style_titles(models: Path | None = None) -> dict[str, str]:
+    """Return the titles of the styles by name."""
+    return {name: card.title for name, card in find_cards("style", models).items()}
 
 
 def find_painting(style: str, models: Path | None = None) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livestyle.config.look import LOOK_KINDS, Look, Plane
+from livestyle.config.names import unknown
 from livestyle.config.quality import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Quality
 from livestyle.config.settings import PERSON_COUNTS, STAGE, Settings
 from livestyle.errors import UserError
@@ -98,9 +99,7 @@ class Filter:
         segmenter_engine = replace(engine, precision=self._matte_precision)
         self.segmenter, segment = load_segmenter(settings, segmenter_engine, progress)
         if settings.person_count not in PERSON_COUNTS:
-            raise UserError(
-                f"There is no person count '{settings.person_count}'.", f"Choose {' or '.join(PERSON_COUNTS)}."
-            )
+            raise unknown("person count", settings.person_count, PERSON_COUNTS, field="person_count")
         choose = MainPerson() if settings.person_count == "main" else None
         refinement = find_refinement(settings.refine, live)
         self.foreground, self.meter = refinement.foreground, Meter()
@@ -334,7 +333,7 @@ def find_quality(settings: Settings, auto: str) -> Quality:
     """
     name = auto if settings.quality == "auto" else settings.quality
     if name not in QUALITIES:
-        raise UserError(f"There is no quality '{name}'.", f"Choose auto, {', '.join(QUALITIES)}.")
+        raise unknown("quality", name, ("auto", *QUALITIES), field="quality")
     return QUALITIES[name]
 
 

@@ -2,7 +2,7 @@
 
 from livestyle.config.look import Look, look_of
 from livestyle.config.settings import Settings
-from livestyle.nets.library import find_card
+from livestyle.nets.library import find_card, style_titles
 
 
 def look_from(settings: Settings) -> Look:
@@ -12,4 +12,4 @@ def look_from(settings: Settings) -> Look:
         UserError: a look cannot be parsed, or there is no style.
     """
     default = "" if settings.background is not None else find_card("style", None, settings.models).name
-    return look_of(settings, default)
+    return look_of(settings, default, style_titles(settings.models))

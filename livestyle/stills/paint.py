@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event
 
 from livestyle import __version__
+from livestyle.config.names import unknown
 from livestyle.config.painting import PaintingSettings
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -70,7 +71,7 @@ def check_options(painting: PaintingSettings, count: int) -> None:
         UserError: one is wrong.
     """
     if painting.sheet and painting.sheet not in ABLATIONS:
-        raise UserError(f"There is no sheet '{painting.sheet}'.", f"Choose {' or '.join(ABLATIONS)}.", "sheet")
+        raise unknown("sheet", painting.sheet, ABLATIONS, field="sheet")
     if painting.curve:
         check_curve(painting.curve)
         if count > 1 or painting.sheet:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from livestyle.config.names import unknown
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -84,7 +85,7 @@ def check(portrait: Path, painting: Path, target: Path, style: Path | None, blen
     if style and is_picture(style) and not style.is_file():
         raise UserError(f"There is no file {style}.", "Check the name.")
     if blend not in BLENDS:
-        raise UserError(f"There is no blend '{blend}'.", f"Choose {', '.join(BLENDS)}.")
+        raise unknown("blend", blend, BLENDS, field="blend")
 
 
 class PaintIn:

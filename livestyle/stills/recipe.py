@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from livestyle.config.names import unknown
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.files import sha256
@@ -62,9 +63,9 @@ class Recipe:
             UserError: one of them is wrong.
         """
         if self.optimizer not in OPTIMIZERS:
-            raise UserError(f"There is no optimizer '{self.optimizer}'.", f"Choose {' or '.join(OPTIMIZERS)}.")
+            raise unknown("optimizer", self.optimizer, OPTIMIZERS, field="optimizer")
         if self.init not in INITS:
-            raise UserError(f"There is no start '{self.init}'.", f"Choose {' or '.join(INITS)}.")
+            raise unknown("start", self.init, INITS, field="init")
         if self.keep_colors not in COLOR_METHODS:
             methods = " or ".join(COLOR_METHODS[1:])
             raise UserError(f"Colours are not kept by '{self.keep_colors}'.", f"Choose {methods}.")
@@ -112,7 +113,7 @@ def recipe_from(settings: Settings, flags: Mapping[str, Any]) -> Recipe:
     """
     preset = flags["preset"]
     if preset not in PRESETS:
-        raise UserError(f"There is no preset '{preset}'.", f"Choose from: {', '.join(PRESETS)}.")
+        raise unknown("preset", preset, PRESETS, field="preset")
     given = {name: flags[name] for name in ("iterations", "long_side", "optimizer", "init", "seed", "naive")}
     chosen = PRESETS[preset] | {name: value for name, value in given.items() if value is not None}
     layers = chosen.get("layers", Layers())

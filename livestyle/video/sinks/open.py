@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from livestyle.config.names import did_you_mean, find_name
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
-from livestyle.video.sinks.clip import ClipSink
+from livestyle.video.sinks.clip import CLIPS, ClipSink
 from livestyle.video.sinks.queued import Queued
 from livestyle.video.sinks.sink import Null, Sink, SinkInfo, Stream, Tee
 from livestyle.video.sinks.virtual_camera import VirtualCamera
@@ -86,10 +87,11 @@ def parse_sinks(texts: Sequence[str]) -> tuple[SinkSpec, ...]:
     specs = []
     for text in texts:
         name, _, argument = text.partition(":")
-        kind = SINKS.get(name)
+        kind = SINKS.get(find_name(name, SINKS, whole=True) or "")
         if kind is None or (kind.needs_argument and not argument):
             forms = ", ".join(kind.form for kind in SINKS.values())
-            raise UserError(f"There is no sink '{text}'.", f"Choose from: {forms}.")
+            near = f" Did you mean file:{text}?" if text.lower().endswith(CLIPS) else did_you_mean(name, SINKS)
+            raise UserError(f"There is no sink '{text}'.{near}", f"Choose from: {forms}.")
         specs.append(SinkSpec(kind, argument, text))
     return tuple(specs)
 

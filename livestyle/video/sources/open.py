@@ -32,7 +32,7 @@ class SourceKind:
 
 
 SOURCES = [  # the first that matches is opened, so the last matches all
-    SourceKind("demo", "a clip inside the package", lambda t: t == "demo", lambda t, s, f: Demo(s)),
+    SourceKind("demo", "a clip inside the package", lambda t: t.strip().lower() == "demo", lambda t, s, f: Demo(s)),
     SourceKind(
         "faults", "for tests: a camera that fails, by a seed",
         lambda t: t.startswith("faults:") and not os.path.isfile(t),

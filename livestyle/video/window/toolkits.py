@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from livestyle.config.names import unknown
 from livestyle.errors import UserError, has_package, pip, pip_install
 from livestyle.types import Size
 from livestyle.video.window.canvas import Canvas, Fit
@@ -79,7 +80,7 @@ def open_canvas(size: Size, toolkit: str = "", is_below: bool = False) -> Canvas
         UserError: there is no screen, no such toolkit, or it does not work here.
     """
     if toolkit and toolkit not in TOOLKITS:
-        raise UserError(f"There is no toolkit '{toolkit}'.", f"Choose from: {', '.join(TOOLKITS)}.")
+        raise unknown("toolkit", toolkit, TOOLKITS)
     reasons = {}
     for name in [toolkit] if toolkit else TOOLKITS:
         why, opened = TOOLKITS[name]

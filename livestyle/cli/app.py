@@ -55,8 +55,13 @@ class FirstWord(Commands):
             raise UserError(f"There is no file {args[0]}.", see)
         if kind:
             command = {"image": "photo", "video": "video"}[kind]
-            lines = [f"livestyle {command} {shlex.quote(args[0])}", f"livestyle live {shlex.quote(f'{kind}:{args[0]}')}"]
-            raise UserError(f"{args[0]} is neither a command nor a style.", f"To paint it, or to show it: {' | '.join(lines)}")
+            lines = [
+                f"livestyle {command} {shlex.quote(args[0])}",
+                f"livestyle live {shlex.quote(f'{kind}:{args[0]}')}",
+            ]
+            raise UserError(
+                f"{args[0]} is neither a command nor a style.", f"To paint it, or to show it: {' | '.join(lines)}"
+            )
         lines = dict(self._lines())
         near = nearest(args[0], lines) or nearest(args[0], color_names())
         found = [lines.get(name, f"livestyle live {name}") for name in near]
@@ -69,7 +74,11 @@ class FirstWord(Commands):
         from livestyle.nets.library import style_titles
 
         yield from ((one.name, f"livestyle ctl {one.name}") for one in ACTIONS)
-        yield from ((option.lstrip("-"), f"livestyle live {option}") for one in self.commands["live"].params for option in one.opts)
+        yield from (
+            (option.lstrip("-"), f"livestyle live {option}")
+            for one in self.commands["live"].params
+            for option in one.opts
+        )
         yield from ((name, f"livestyle list {name}") for name in LISTS)
         yield "demo", "livestyle live --source demo"
         for group in self.commands.values():
@@ -119,7 +128,9 @@ app = typer.Typer(
     livestyle live --background blur --sink virtual-camera  |  livestyle live --source demo  |
     livestyle photo me.jpg --style "great wave"  |  livestyle video talk.mp4""",
 )
-train_app = typer.Typer(cls=Commands, help=literal("Train a style or a segmenter (needs livestyle[torch])."), no_args_is_help=True)
+train_app = typer.Typer(
+    cls=Commands, help=literal("Train a style or a segmenter (needs livestyle[torch])."), no_args_is_help=True
+)
 evaluate_app = typer.Typer(cls=Commands, help="Measure how good the models are.", no_args_is_help=True)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from livestyle.cli import completion
 from livestyle.cli.app import Commands, literal
 from livestyle.cli.console import say, show
 from livestyle.config.load import File, Given, load_config, project_file, user_file
@@ -68,6 +69,28 @@ def path() -> None:
     print(user_file())
     if project_file().is_file():
         print(project_file())
+
+
+@app.command(
+    "set",
+    epilog="""Examples: livestyle config set background "starry night"  |  livestyle config set fps 15  |
+    livestyle config set sink window,virtual-camera --profile meeting  |  livestyle config set keys.panic x""",
+)
+def set_(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="See: livestyle config show; or keys.ACTION.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="As of the flag.")],
+    profile: Annotated[str | None, typer.Option(
+        metavar="NAME", help=literal("Write it into [profile.NAME]."), autocompletion=completion.profiles)] = None,
+) -> None:  # fmt: skip
+    """Write one setting into the user's own file, which keeps its comments."""
+    from livestyle.config.write import write_setting
+    from livestyle.live.keys import checked_keys
+    from livestyle.matting.published import known_segmenters
+    from livestyle.nets.library import style_titles
+
+    known = {"background": style_titles, "person": style_titles, "segmenter": known_segmenters}
+    file, line = write_setting(key, value, profile, known, checked_keys)
+    say(f"{file} holds now: {line}")
 
 
 @app.command(epilog="Example: livestyle config edit")

@@ -62,7 +62,6 @@ def parse_size(text: str) -> Size:
 Profile = Annotated[str | None, typer.Option(
     metavar="NAME", is_eager=True, callback=settle, help=literal("Take [profile.NAME] of: livestyle config edit."),
     autocompletion=completion.profiles)]  # fmt: skip
-Force = Annotated[bool, typer.Option("--force", help="Replace a result that is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
 LossNetworkFile = Annotated[Path | None, typer.Option(

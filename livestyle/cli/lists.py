@@ -10,26 +10,48 @@ import typer
 from livestyle.cli.app import app
 from livestyle.cli.console import show
 from livestyle.cli.flags import AsJson, Profile, with_settings
+from livestyle.config.names import choose
 from livestyle.config.settings import TRAINABLE, Settings
-from livestyle.errors import UserError
 
 
-@app.command("list", epilog="Example: livestyle list styles --json")
+@app.command("list", epilog="Examples: livestyle list  |  livestyle list styles --json")
 @with_settings(only=("models",))
 def list_(
-    what: Annotated[str, typer.Argument(
-        metavar="WHAT", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")],
-    settings: Settings, profile: Profile = None, as_json: AsJson = False,
+    settings: Settings,
+    what: Annotated[str | None, typer.Argument(
+        metavar="[WHAT]", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")] = None,
+    profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """List what there is, where it comes from, its licence and the terms of its data."""
-    rows = LISTS[what](settings.models) if what in LISTS else None
-    if rows is None:
-        raise UserError(f"There is no list of '{what}'.", f"Choose from: {', '.join(LISTS)}.")
+    if what is None:
+        return _show_lists(as_json)
+    name = choose("list", what, LISTS)
+    rows = LISTS[name](settings.models)
     if as_json:
         return print(json.dumps(rows, indent=2))
     if not rows:
-        return print(f"no {what} found")
+        return print(f"no {name} found")
     _show_list(rows)
+
+
+def _add_short_command(what: str) -> None:
+    @app.command(what, epilog=f"Example: livestyle {what} --json", help=f"The same as: livestyle list {what}.")
+    @with_settings(only=("models",))
+    def short(settings: Settings, profile: Profile = None, as_json: AsJson = False) -> None:
+        list_.__wrapped__(settings, what, profile, as_json)
+
+
+for what in ("styles", "segmenters"):
+    _add_short_command(what)
+
+
+def _show_lists(as_json: bool) -> None:
+    """Print which lists there are."""
+    rows = [{"name": name, "title": words, "license": "", "source": f"livestyle list {name}"}
+            for name, words in LIST_TITLES.items()]  # fmt: skip
+    if as_json:
+        return print(json.dumps(rows, indent=2))
+    print("\n".join(f"{row['source']:32}{row['title']}" for row in rows))
 
 
 def _show_list(rows: list[dict[str, Any]]) -> None:
@@ -99,6 +121,11 @@ def _sink_rows(_: Path | None) -> list[dict[str, Any]]:
     ]
 
 
+LIST_TITLES = {
+    "styles": "what pictures are painted in", "segmenters": "what finds the person",
+    "loss-networks": "what styles are trained with", "cameras": "where frames come from",
+    "microphones": "what recordings hear", "sinks": "where pictures go",
+}  # fmt: skip
 LISTS: dict[str, Callable[[Path | None], list[dict[str, Any]]]] = {
     "styles": _styles, "segmenters": _segmenters,
     "loss-networks": lambda models: _cards("loss-network", models), "cameras": _camera_rows,

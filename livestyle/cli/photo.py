@@ -1,6 +1,6 @@
 """`livestyle photo`, `livestyle matte`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,9 @@ import typer
 from livestyle.cli.app import app
 from livestyle.cli.console import bar, say, ticker
 from livestyle.cli.flags import Profile, Session, with_settings
+from livestyle.cli.results import BESIDE, Force, already, refuse_style, target_of, tell, tell_look, tell_next
 from livestyle.cli.running import command_line, frame_count, stopping
+from livestyle.config.outputs import Target, look_word
 from livestyle.config.painting import PaintingSettings
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError, need_torch
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="""Examples: livestyle photo holidays/ painted/ --background great_wave --person none  |
+    epilog="""Examples: livestyle photo me.jpg  |  livestyle photo me.jpg --style "starry night"  |
+    livestyle photo holidays/ painted/ --background great_wave --person none  |
     livestyle photo me.jpg me.png --background bokeh:0.7  |
     livestyle photo me.jpg me.png --method gatys --background wave.jpg --person scream.jpg+night.jpg@0.3"""
 )
@@ -29,11 +32,13 @@ if TYPE_CHECKING:
 def photo(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result, or a folder, which is created.")],
     settings: Settings,
     painting: PaintingSettings,
+    out: Annotated[str | None, typer.Argument(
+        metavar="[OUT]", help=f"The result, or a folder, which is created (default: {BESIDE}).")] = None,
+    force: Force = False,
     profile: Profile = None,
-) -> None:
+) -> None:  # fmt: skip
     """Stylize a still, or every picture of a folder.
 
     With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
@@ -41,23 +46,27 @@ def photo(
     from livestyle.render.looks import look_from
     from livestyle.stills import batch
 
-    if painting.method not in ("fast", "gatys"):
-        raise UserError(f"There is no method '{painting.method}'.", "Choose fast or gatys.", "method")
     if painting.method == "fast" and painting.timelapse:
         raise UserError(
             "A style paints at once, so that a time-lapse shows nothing.", "Add: --method gatys", "timelapse"
         )
-    if painting.method == "fast":
-        return write(*batch.photo(settings, source, out, look_from(settings)))
     session: Session = context.obj
+    refuse_style(out, "OUT")
+    if painting.method == "fast":
+        look = look_from(settings)
+        target = target_of(context, out, look_word(look.background.text, look.person.text))
+        write(*batch.photo(settings, source, target, look), target)
+        tell_look(look, session)
+        return tell_next("photo", source, look, settings)
     if "background" not in session.typed:  # whose looks are paintings, so that config files have no say
         settings = replace(settings, background=None)
     if "person" not in session.typed:
         settings = replace(settings, person="none")
-    paint(settings, painting, source, out)
+    target = target_of(context, out, look_word(settings.background or "none", settings.person))
+    paint(settings, painting, source, target)
 
 
-def paint(settings: Settings, painting: PaintingSettings, source: Path, out: Path) -> None:
+def paint(settings: Settings, painting: PaintingSettings, source: Path, target: Target) -> None:
     """Paint stills by optimisation, each behind a bar."""
     need_torch("Painting by optimisation", ("torch", "safetensors", *(["matplotlib"] if painting.curve else [])))
     from livestyle.stills.paint import paint_stills
@@ -66,36 +75,46 @@ def paint(settings: Settings, painting: PaintingSettings, source: Path, out: Pat
         say("--quality has no say with --method gatys: --long-side has.")
     stop, done = Stop(), []
     with stopping(stop):
-        for still in paint_stills(settings, painting, source, out, command_line(), stop, Display(say, bar)):
+        for still in paint_stills(settings, painting, source, target, command_line(), stop, Display(say, bar)):
             if not still.is_finished:
                 return say(f"{still.result}, as far as it came: the same command goes on from there.")
             done.append(still)
-    tell(done)
+    tell(done, target)
 
 
-@app.command(epilog="Example: livestyle matte portrait.jpg cutout.png --cutout")
+@app.command(epilog="Examples: livestyle matte portrait.jpg  |  livestyle matte portrait.jpg cutout.png --cutout")
 @with_settings(only=("segmenter", "keep", "person_count", "model_file", "refine", "device", "models"))
 def matte(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, a clip, or a folder of pictures.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The result; of a folder, a folder of NAME.png.")],
     settings: Settings,
+    out: Annotated[str | None, typer.Argument(
+        metavar="[OUT]", help="The result; of a folder, a folder of NAME.png (default: beside IN as NAME.matte.png)."
+    )] = None,
     cutout: Annotated[bool, typer.Option("--cutout", help="The person as RGBA, not the grey matte.")] = False,
+    force: Force = False,
     profile: Profile = None,
-) -> None:
+) -> None:  # fmt: skip
     """Write the person's matte: 8-bit grey, 255 is person."""
     from livestyle.stills import batch
 
+    target = target_of(context, out, "matte")
     if not batch.is_clip(source):
-        return write(*batch.matte(settings, source, out, cutout))
+        return write(*batch.matte(settings, source, target, cutout), target)
     if cutout:
         raise UserError("A clip holds no transparency.", "Leave it away, or give a picture.", "cutout")
     stop = Stop()
     with stopping(stop), ticker(frame_count(str(source))) as watch:
-        frames = batch.matte_clip(settings, source, out, stop, say, watch)
-    say(f"{out}: {frames} frames")
+        result, is_old = target.file(str(source), ".mp4")
+        frames = 0 if is_old else batch.matte_clip(settings, source, result, stop, say, watch)
+    if is_old:
+        return say(already(result))
+    if not stop.is_set():
+        target.remember(result)
+    say(f"{result}: {frames} frames")
 
 
-def write(count: int, stills: "Iterable[StylizedStill]") -> None:
+def write(count: int, stills: "Iterable[StylizedStill]", target: Target) -> None:
     """Write stills behind a bar; say what was written, and which could not be.
 
     Raises:
@@ -106,18 +125,4 @@ def write(count: int, stills: "Iterable[StylizedStill]") -> None:
         for still in stills:
             done.append(still)
             update(len(done), still.picture.name)
-    tell(done)
-
-
-def tell(done: "Sequence[StylizedStill]") -> None:
-    """Say what was written, and which could not be.
-
-    Raises:
-        UserError: none could be.
-    """
-    problems = [still.problem for still in done if still.problem]
-    if len(problems) == len(done):
-        raise UserError(f"None of {len(done)} pictures could be done. {problems[0].problem}", problems[0].step)
-    say(f"{done[0].result}" if len(done) == 1 else f"{done[0].result.parent}: {len(done) - len(problems)} pictures")
-    for problem in problems:
-        say(f"Warning: {problem.problem} It was left out.")
+    tell(done, target)

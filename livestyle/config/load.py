@@ -148,7 +148,7 @@ class File:
 
     def __init__(self, path: Path, is_project: bool = False) -> None:
         self.path, self._is_project = path, is_project
-        text = self._text()
+        self.text = text = self._text()
         try:
             found = parse_toml(text)
         except (ValueError, RecursionError) as error:

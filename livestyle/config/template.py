@@ -5,8 +5,7 @@ from pathlib import Path
 
 from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import toml
-from livestyle.errors import UserError
-from livestyle.files import atomic_write
+from livestyle.config.write import save
 
 TEMPLATE = """# Settings of livestyle, in TOML. Take the # before a line away to set it. What a flag says goes before.
 
@@ -34,9 +33,4 @@ def write_template(file: Path, keys: Mapping[str, str]) -> None:
         f"# {one.key} = {toml(one.default) or '...'}".ljust(40) + f"  # {one.help}\n" for one in SETTINGS.values()
     )
     bound = "".join(f"# {name} = {toml(key)}\n" for name, key in keys.items())
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as part:
-            part.write_text(TEMPLATE.format(settings=settings, keys=bound), "utf-8")
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}.", "Check its folder's rights.") from None
+    save(file, TEMPLATE.format(settings=settings, keys=bound))

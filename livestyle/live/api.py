@@ -8,7 +8,6 @@ from livestyle.config.look import Look, parse_plane
 from livestyle.config.names import unknown
 from livestyle.config.options import made
 from livestyle.config.settings import LiveSettings, Settings, rows_for
-from livestyle.errors import UserError
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.actions import open_controls
 from livestyle.live.driver import run_live

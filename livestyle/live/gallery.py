@@ -25,9 +25,14 @@ class Gallery:
     titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def known(self) -> dict[str, str]:
+        """The titles of the styles by name."""
+        return {name: self.titles.get(name, "") for name in self.names}
+
+    @property
     def first(self) -> Plane:
         """The first style, or none where there are no styles."""
-        return parse_plane((*self.names, "none")[0])
+        return parse_plane((*self.names, "none")[0], self.known)
 
     def find(self, text: str) -> Plane:
         """Return the look that a text from outside stands for: a LOOK, or the number of a style from 1 on.
@@ -40,7 +45,7 @@ class Gallery:
             if index >= len(self.names):
                 raise UserError(f"There is no style {text}.", f"There are {len(self.names)}.")
             text = self.names[index]
-        return parse_plane(text, {name: self.titles.get(name, "") for name in self.names})
+        return parse_plane(text, self.known)
 
     def step(self, now: str, by: int, extra: Iterable[str] = ()) -> Plane:
         """Return the style `by` places after the one named `now`; from any other look the first or last.
@@ -55,7 +60,7 @@ class Gallery:
         if not names:
             raise UserError("There are no styles.", "Install livestyle again, or train one.")
         index = names.index(now) + by if now in names else 0 if by > 0 else -1
-        return parse_plane(names[index % len(names)])
+        return parse_plane(names[index % len(names)], self.known)
 
 
 def plane_of_file(path: str) -> Plane:

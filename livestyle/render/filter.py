@@ -16,7 +16,6 @@ from livestyle.config.look import LOOK_KINDS, Look, Plane
 from livestyle.config.names import unknown
 from livestyle.config.quality import LIVE_QUALITY, QUALITIES, STILL_QUALITY, Quality
 from livestyle.config.settings import PERSON_COUNTS, STAGE, Settings
-from livestyle.errors import UserError
 from livestyle.image import pixels
 from livestyle.image.relight import SMOOTHING_S, AutoLight
 from livestyle.image.types import Frame, Image, Matte

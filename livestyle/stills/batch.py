@@ -1,13 +1,15 @@
 """Stills and mattes: a picture, every picture of a folder, the matte of a clip."""
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.look import Look
+from livestyle.config.look import Look, media_type
+from livestyle.config.outputs import OTHER, UNFINISHED, Target
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_picture, save_image
@@ -29,47 +31,89 @@ class StylizedStill:
     Args:
         picture: the source; result: the target; problem: the error, None where there was none.
         is_finished: False where the run was stopped, so that the result is the picture so far.
+        is_old: the result was there already, and is as it was.
     """
 
     picture: Path
     result: Path
     problem: UserError | None = None
     is_finished: bool = True
+    is_old: bool = False
 
 
-def pairs(source: Path, target: Path, suffix: str | None = None) -> list[tuple[Path, Path]]:
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Args:
+        jobs: pictures and their results; old: those whose results are there already.
+    """
+
+    jobs: list[tuple[Path, Path]]
+    old: list[tuple[Path, Path]]
+
+    def __len__(self) -> int:
+        return len(self.jobs) + len(self.old)
+
+    def with_old(self, stills: Iterable[StylizedStill]) -> Iterator[StylizedStill]:
+        """Yield the results that are there already, then stills."""
+        yield from (StylizedStill(*one, is_old=True) for one in self.old)
+        yield from stills
+
+
+def pairs(
+    source: Path, target: Target, suffix: str | None = None, state_of: Callable[[Path, Path], str] | None = None
+) -> Plan:
     """Return which picture becomes which: one file, or every picture of a folder into a folder, which is created.
 
     Args:
         source: a picture or a folder.
-        target: the result, or a folder of results.
-        suffix: of the results of a folder. None keeps each picture's own where that can be written, else .jpg.
+        target: where results go.
+        suffix: of the results. None keeps each picture's own where that can be written, else .jpg.
+        state_of: what a result is that is there already, by its picture and its path; see `Target.file`.
 
     Raises:
-        UserError: there is nothing, or two results would have the same name.
+        UserError: there is nothing, two results would have the same name, or the result may not be replaced.
     """
 
-    def named(picture: Path) -> Path:
-        own = picture.suffix if picture.suffix.lower() in PICTURE_SUFFIXES else ".jpg"
-        return target / (picture.stem + (suffix or own))
+    def ending(picture: Path) -> str:
+        return suffix or (picture.suffix if picture.suffix.lower() in PICTURE_SUFFIXES else ".jpg")
+
+    def state(picture: Path, result: Path) -> str:
+        found = state_of(picture, result) if state_of else OTHER
+        return target.state(result) if found == OTHER else found
 
     if not source.is_dir():
-        return [(source, named(source) if target.is_dir() else target)]
+        refuse_clip(source)
+        result, is_there = target.file(str(source), ending(source), lambda path: state(source, path))
+        job = [(source, result)]
+        return Plan([], job) if is_there else Plan(job, [])
     pictures = sorted(p for p in source.iterdir() if p.suffix.lower() in READABLE_SUFFIXES)
     if not pictures:
         raise UserError(f"There are no pictures in {source}.", f"Supported are {', '.join(READABLE_SUFFIXES)}.")
-    taken: dict[Path, Path] = {}
+    folder, taken = target.folder(source), dict[Path, Path]()
     for picture in pictures:
-        result = named(picture)
+        result = folder / f"{picture.stem}{ending(picture)}"
         if result in taken:
             raise UserError(f"{taken[result]} and {picture} would both become {result}.", "Rename one of them.")
         if result == picture:
             raise UserError(f"{result} would replace the picture itself.", "Give another folder.")
         taken[result] = picture
-    if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is a file.", "Give a folder for the results.")
-    target.mkdir(parents=True, exist_ok=True)
-    return [(picture, result) for result, picture in taken.items()]
+    plan = Plan([], [])
+    for result, picture in taken.items():
+        is_old = result.exists() and not target.is_forced and state(picture, result) != UNFINISHED
+        (plan.old if is_old else plan.jobs).append((picture, result))
+    return plan
+
+
+def refuse_clip(source: Path) -> None:
+    """Refuse a clip in place of a picture.
+
+    Raises:
+        UserError: it is one.
+    """
+    if media_type(str(source)) == "video" and source.is_file():
+        raise UserError(f"{source} is a clip.", f"Run: livestyle video {shlex.quote(str(source))}")
 
 
 def render_stills(
@@ -103,7 +147,7 @@ def render_stills(
         yield StylizedStill(picture, result)
 
 
-def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[int, Iterator[StylizedStill]]:
+def photo(settings: Settings, source: Path, target: Target, look: Look) -> tuple[int, Iterator[StylizedStill]]:
     """Stylize a picture or a folder with the feed-forward styles.
 
     Args:
@@ -115,13 +159,16 @@ def photo(settings: Settings, source: Path, target: Path, look: Look) -> tuple[i
     Raises:
         UserError: as `pairs` and `render_stills`, or a look or model is wrong.
     """
-    jobs = pairs(source, target)
+    plan = pairs(source, target)
+    if not plan.jobs:
+        return len(plan), plan.with_old(())
     filter = Filter(settings, live=False)
     filter.prepare(look)
-    return len(jobs), render_stills(jobs, lambda frame: filter(frame, look), settings.keep_location)
+    stills = render_stills(plan.jobs, lambda frame: filter(frame, look), settings.keep_location)
+    return len(plan), plan.with_old(stills)
 
 
-def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple[int, Iterator[StylizedStill]]:
+def matte(settings: Settings, source: Path, target: Target, cutout: bool) -> tuple[int, Iterator[StylizedStill]]:
     """Make the matte of a picture, or of every picture of a folder: 8-bit grey, or the person as RGBA.
 
     Args:
@@ -133,16 +180,18 @@ def matte(settings: Settings, source: Path, target: Path, cutout: bool) -> tuple
     Raises:
         UserError: as `photo`.
     """
-    jobs = pairs(source, target, ".png")
-    if cutout and jobs[0][1].suffix.lower() in OPAQUE_SUFFIXES:
-        raise UserError(f"{jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
+    plan = pairs(source, target, ".png")
+    if not plan.jobs:
+        return len(plan), plan.with_old(())
+    if cutout and plan.jobs[0][1].suffix.lower() in OPAQUE_SUFFIXES:
+        raise UserError(f"{plan.jobs[0][1]} cannot hold transparency.", "End it in .png, .webp or .tif.")
     filter = Filter(settings, live=False)
 
     def render(frame: Frame) -> NDArray[np.uint8]:
         matte = filter.matte(frame)
         return np.dstack([filter.foreground(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
-    return len(jobs), render_stills(jobs, render)
+    return len(plan), plan.with_old(render_stills(plan.jobs, render))
 
 
 def is_clip(path: Path) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from livestyle import files
+from livestyle.config.outputs import FINISHED, OTHER, UNFINISHED
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.files import sha256
@@ -48,10 +49,12 @@ class Outputs:
     Args:
         notes: text by name, into the picture's file.
         has_planes: write the person alone, the background alone and a portrait blur beside the result.
+        is_forced: paint anew what is finished.
     """
 
     notes: Mapping[str, str] = field(default_factory=dict)
     has_planes: bool = False
+    is_forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,22 @@ class GatysPainter:
         self._write(job)
         return True
 
+    def state(self, source: Path, target: Path) -> str:
+        """Return what a file is to the painting of a picture: UNFINISHED, FINISHED or OTHER.
+
+        Raises:
+            UserError: the picture cannot be read.
+        """
+        digest = self._digest(source)
+        if Unfinished(target, digest).is_there:
+            return UNFINISHED
+        return FINISHED if load_notes(target).get(DIGEST_NOTE) == digest else OTHER
+
+    def _digest(self, source: Path) -> str:
+        """Return the digest of all that a result is made from."""
+        options = self._matte_options(), self._outputs.has_planes
+        return self.recipe.digest(sha256(source), self._network_hash, *options)
+
     def _plan(self, source: Path, target: Path, curve: Path | None, timelapse: Path | None) -> Still | None:
         """Return what is to be done; None where the result is there already."""
         check_target(source, target)
@@ -205,8 +224,8 @@ class GatysPainter:
             check_timelapse(timelapse, target)
         image, notes = load_picture(source)
         notes = notes if self._settings.keep_location else notes.without_place()
-        digest = self.recipe.digest(sha256(source), self._network_hash, self._matte_options(), self._outputs.has_planes)
-        if load_notes(target).get(DIGEST_NOTE) == digest:
+        digest = self._digest(source)
+        if not self._outputs.is_forced and load_notes(target).get(DIGEST_NOTE) == digest:
             return None
         unfinished = Unfinished(target, digest)
         state = unfinished.load()

@@ -8,6 +8,7 @@ from threading import Event
 
 from livestyle import __version__
 from livestyle.config.names import unknown
+from livestyle.config.outputs import Target
 from livestyle.config.painting import PaintingSettings
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -21,14 +22,14 @@ from livestyle.types import Display, OpenProgress, Progress, Stop
 
 
 def paint_stills(
-    settings: Settings, painting: PaintingSettings, source: Path, target: Path, command: str, stop: Stop,
+    settings: Settings, painting: PaintingSettings, source: Path, target: Target, command: str, stop: Stop,
     display: Display,
 ) -> Iterator[StylizedStill]:  # fmt: skip
     """Paint a picture, or every picture of a folder, by optimization.
 
     Args:
         settings: device, models, segmenter; painting: how to paint.
-        source: a picture or a folder; target: the result, or a folder, which is created.
+        source: a picture or a folder; target: where results go.
         command: as typed, for the notes in the file.
         stop: ends the run after the present iteration. The picture so far is then written.
         display: shows the progress.
@@ -39,14 +40,19 @@ def paint_stills(
     Raises:
         UserError: something cannot be read or written, or the only picture cannot be painted.
     """
-    jobs = pairs(source, target)
-    check_options(painting, len(jobs))
-    if painting.timelapse:
-        check_timelapse(painting.timelapse, jobs[0][1])
+    check_options(painting, 2 if source.is_dir() else 1)
+    if not source.exists():
+        raise UserError(f"There is no file {source}.", "Check the name.")
     kind, curve = painting.sheet, painting.curve
-    outputs = Outputs({"Software": f"livestyle {__version__}", "livestyle-command": command}, painting.all_parts)
+    notes = {"Software": f"livestyle {__version__}", "livestyle-command": command}
+    outputs = Outputs(notes, painting.all_parts, target.is_forced)
     recipe = recipe_from(settings, asdict(painting))
     painter = GatysPainter(settings, recipe, painting.loss_network, display.say, outputs, stoppable(display.bar, stop))
+    plan = pairs(source, target, state_of=painter.state)
+    yield from plan.with_old(())
+    jobs = plan.jobs
+    if painting.timelapse and jobs:
+        check_timelapse(painting.timelapse, jobs[0][1])
     for picture, result in jobs:
         try:
             with display.bar(picture.name, 1.0) as update:

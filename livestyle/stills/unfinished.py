@@ -45,6 +45,11 @@ class Unfinished:
     def __init__(self, target: Path, digest: str) -> None:
         self.path, self._digest = beside(target, target.name, ".part.safetensors"), digest
 
+    @property
+    def is_there(self) -> bool:
+        """Whether a state of the digest is saved."""
+        return self.load().plan is not None
+
     def load(self) -> PaintState:
         """Return the saved state; the initial one where none is saved, or one of another digest."""
         try:

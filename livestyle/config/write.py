@@ -63,7 +63,10 @@ def setting_value(key: str, text: str, models: Mapping[str, Titles]) -> tuple[st
     if name is None:
         raise unknown("key", key, flags, "All keys: livestyle config show")
     setting = SETTINGS[flags[name].replace("-", "_")]
-    value = checked(setting.name, text, setting.key, here())
+    try:
+        value = checked(setting.name, text, "", here())
+    except UserError as error:
+        raise UserError(error.problem.removeprefix(": "), f"Write: livestyle config set {setting.key} VALUE") from None
     if setting.name in ("background", "person"):
         value = parse_plane(value, models[setting.name]()).text
     elif setting.name in models:

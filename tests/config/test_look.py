@@ -24,6 +24,12 @@ from livestyle.errors import UserError
         ("bokeh", "bokeh", {"amount": 0.5}),
         ("bokeh:0.7", "bokeh", {"amount": 0.7}),
         ("color:#0a141e", "color", {"color": (10, 20, 30)}),
+        ("color:0a141e", "color", {"color": (10, 20, 30)}),
+        ("#0f0", "color", {"color": (0, 255, 0), "text": "color:#0f0"}),
+        ("Dark Green", "color", {"color": (0, 100, 0)}),
+        ("color:rgb(1, 2, 3)", "color", {"color": (1, 2, 3)}),
+        ("None", "none", {}),
+        (" BLUR:0.8 ", "blur", {"amount": 0.8, "text": "blur:0.8"}),
     ],
 )
 def test_looks_parse(text: str, kind: str, fact: dict[str, object]) -> None:
@@ -41,7 +47,22 @@ def test_files_must_be_there(kind: str, card: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "color:red", "color:", "blur:x", "blur:2", "bokeh:2", "a+b@3", "a+", "none:1", "image:", "a b"]
+    "text",
+    [
+        "",
+        "color:reed",
+        "color:",
+        "blur:x",
+        "blur:2",
+        "bokeh:2",
+        "a+b@3",
+        "a+",
+        "none:1",
+        "image:",
+        "a/b",
+        "+",
+        "colour:red",
+    ],
 )
 def test_bad_looks_are_refused(text: str) -> None:
     with pytest.raises(UserError, match=rf"look '{re.escape(text)}'"):
@@ -67,3 +88,52 @@ def test_pictures_are_for_the_background(card: Path) -> None:
 def test_the_default_style_is_taken_and_strengths_fall_back() -> None:
     look = look_of(Settings(strength=0.4, person_strength=0.9), "alpha")
     assert (look.background.text, look.background_strength, look.person_strength) == ("alpha", 0.4, 0.9)
+
+
+STYLES = {"great_wave": "The Great Wave off Kanagawa", "starry_night": "The Starry Night", "green": "Green"}
+
+
+@pytest.mark.parametrize(
+    ("text", "exact"),
+    [
+        ("Starry-Night", "starry_night"),
+        ("the great wave", "great_wave"),
+        ("Great Wave + starry night @ 0.3", "great_wave+starry_night@0.3"),
+        ("green", "green"),  # a style of this name goes before the colour
+        ("red", "color:red"),
+        ("blur", "blur"),
+    ],
+)
+def test_a_look_is_known_by_its_exact_names(text: str, exact: str) -> None:
+    assert parse_plane(text, STYLES) == parse_plane(exact, STYLES)
+    assert parse_plane(text, STYLES).text == exact
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("grate_wave", "great_wave"), ("blurr", "blur"), ("purpel", "purple"), ("colour:red", "color:red")],
+)
+def test_a_suggestion_is_itself_a_look(text: str, meant: str) -> None:
+    with pytest.raises(UserError, match=rf"Did you mean {meant}\?"):
+        parse_plane(text, STYLES)
+    assert parse_plane(meant, STYLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("beach.jpg", ("is a picture", "image:beach.jpg", "livestyle train style beach.jpg NAME")),
+        ("sea.heic", ("is a picture", "image:sea.heic")),
+        ("clip.mp4", ("is a clip", "video:clip.mp4")),
+    ],
+)
+def test_a_file_in_place_of_a_style_gets_the_right_words(
+    name: str, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"no file {name}"):
+        parse_plane(name)
+    Path(name).touch()
+    with pytest.raises(UserError) as refused:
+        parse_plane(name)
+    assert all(word in str(refused.value) for word in words)

@@ -55,12 +55,12 @@ class FirstWord(Commands):
             raise UserError(f"There is no file {args[0]}.", see)
         if kind:
             command = {"image": "photo", "video": "video"}[kind]
-            lines = [
+            either = [
                 f"livestyle {command} {shlex.quote(args[0])}",
                 f"livestyle live {shlex.quote(f'{kind}:{args[0]}')}",
             ]
             raise UserError(
-                f"{args[0]} is neither a command nor a style.", f"To paint it, or to show it: {' | '.join(lines)}"
+                f"{args[0]} is neither a command nor a style.", f"To paint it, or to show it: {' | '.join(either)}"
             )
         lines = dict(self._lines())
         near = nearest(args[0], lines) or nearest(args[0], color_names())

@@ -119,7 +119,7 @@ class CommandWithSettings:
         self, function: Callable[..., None], only: Collection[str], without: Collection[str], defaults: dict[str, Any]
     ) -> None:  # fmt: skip
         update_wrapper(self, function)
-        self._function, self._only, self._without, self._defaults = function, only, without, defaults
+        self.function, self._only, self._without, self._defaults = function, only, without, defaults
         self._own = inspect.signature(function, eval_str=True).parameters
         kinds = {name: one.annotation for name, one in self._own.items()}
         self._kinds: dict[str, type] = {name: kind for name, kind in kinds.items() if is_dataclass(kind)}  # type: ignore[misc]
@@ -156,7 +156,7 @@ class CommandWithSettings:
                 from livestyle.matting.published import fetch_weights
 
                 fetch_weights(own[name], bar)
-        self._function(**own, **given)
+        self.function(**own, **given)
 
 
 def with_settings(

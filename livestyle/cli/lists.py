@@ -38,7 +38,7 @@ def _add_short_command(what: str) -> None:
     @app.command(what, epilog=f"Example: livestyle {what} --json", help=f"The same as: livestyle list {what}.")
     @with_settings(only=("models",))
     def short(settings: Settings, profile: Profile = None, as_json: AsJson = False) -> None:
-        list_.__wrapped__(settings, what, profile, as_json)
+        list_.function(settings, what, profile, as_json)
 
 
 for what in ("styles", "segmenters"):

@@ -1,6 +1,7 @@
 """`livestyle live`, `livestyle ctl` and `livestyle video`."""
 
 import json
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from livestyle.cli import ctl as cli_ctl
 from livestyle.cli.app import app
 from livestyle.cli.console import say, ticker
 from livestyle.cli.flags import AsJson, Profile, Session, with_settings
-from livestyle.cli.results import BESIDE, Force, already, refuse_style, target_of, tell_look, tell_next
+from livestyle.cli.results import BESIDE, Force, already, refuse_styles, target_of, tell_look, tell_next
 from livestyle.cli.running import frame_count, stopping
 from livestyle.config.outputs import Target, look_word
 from livestyle.config.settings import LOOKS, LiveSettings, Settings
@@ -98,11 +99,13 @@ def video(
     from livestyle.live.driver import run_video
     from livestyle.video.sources.open import kind_of
 
+    refuse_styles(source, out)
+    if Path(source).is_dir():
+        raise UserError(f"{source} is a folder.", f"For the pictures in it: livestyle photo {shlex.quote(source)}")
     if kind_of(source).name != "video":
         raise UserError(
             f"'{source}' is not a clip.", "Use 'livestyle photo' for pictures, 'livestyle live' for the rest."
         )
-    refuse_style(out, "OUT")
     stop = Stop()
     controls = open_controls(settings, stop=stop)
     look = controls.look

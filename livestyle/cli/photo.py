@@ -10,7 +10,7 @@ import typer
 from livestyle.cli.app import app
 from livestyle.cli.console import bar, say, ticker
 from livestyle.cli.flags import Profile, Session, with_settings
-from livestyle.cli.results import BESIDE, Force, already, refuse_style, target_of, tell, tell_look, tell_next
+from livestyle.cli.results import BESIDE, Force, already, refuse_styles, target_of, tell, tell_look, tell_next
 from livestyle.cli.running import command_line, frame_count, stopping
 from livestyle.config.outputs import Target, look_word
 from livestyle.config.painting import PaintingSettings
@@ -51,11 +51,11 @@ def photo(
             "A style paints at once, so that a time-lapse shows nothing.", "Add: --method gatys", "timelapse"
         )
     session: Session = context.obj
-    refuse_style(out, "OUT")
+    refuse_styles(str(source), out)
     if painting.method == "fast":
         look = look_from(settings)
         target = target_of(context, out, look_word(look.background.text, look.person.text))
-        write(*batch.photo(settings, source, target, look), target)
+        write(*batch.photo(settings, source, target, look), target, source)
         tell_look(look, session)
         return tell_next("photo", source, look, settings)
     if "background" not in session.typed:  # whose looks are paintings, so that config files have no say
@@ -79,7 +79,7 @@ def paint(settings: Settings, painting: PaintingSettings, source: Path, target: 
             if not still.is_finished:
                 return say(f"{still.result}, as far as it came: the same command goes on from there.")
             done.append(still)
-    tell(done, target)
+    tell(done, target, source)
 
 
 @app.command(epilog="Examples: livestyle matte portrait.jpg  |  livestyle matte portrait.jpg cutout.png --cutout")
@@ -100,7 +100,7 @@ def matte(
 
     target = target_of(context, out, "matte")
     if not batch.is_clip(source):
-        return write(*batch.matte(settings, source, target, cutout), target)
+        return write(*batch.matte(settings, source, target, cutout), target, source)
     if cutout:
         raise UserError("A clip holds no transparency.", "Leave it away, or give a picture.", "cutout")
     stop = Stop()
@@ -114,7 +114,7 @@ def matte(
     say(f"{result}: {frames} frames")
 
 
-def write(count: int, stills: "Iterable[StylizedStill]", target: Target) -> None:
+def write(count: int, stills: "Iterable[StylizedStill]", target: Target, source: Path) -> None:
     """Write stills behind a bar; say what was written, and which could not be.
 
     Raises:
@@ -125,4 +125,4 @@ def write(count: int, stills: "Iterable[StylizedStill]", target: Target) -> None
         for still in stills:
             done.append(still)
             update(len(done), still.picture.name)
-    tell(done, target)
+    tell(done, target, source)

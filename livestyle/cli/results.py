@@ -1,5 +1,6 @@
 """The results of commands: where they go, and what is said of them."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,22 +47,23 @@ def already(result: object) -> str:
     return f"{result} is finished already: this very command made it. To make it anew, add --force."
 
 
-def refuse_style(word: str | None, place: str) -> None:
-    """Refuse a look in place of a file.
+def refuse_styles(source: str, out: str | None) -> None:
+    """Refuse the name of a style in place of an input or output.
 
     Args:
-        word: as typed; place: what should stand there, such as "OUT".
+        source, out: as typed.
 
     Raises:
-        UserError: it is the name of a style.
+        UserError: one of them is the name of a style.
     """
     from livestyle.config.names import find_name
     from livestyle.nets.library import style_titles
 
-    if word is None or Path(word).exists() or Path(word).suffix or "/" in word:
-        return
-    if name := find_name(word, style_titles()):
-        raise UserError(f"'{word}' stands in the place of {place}, and is a style.", f"Write: --style {name}")
+    for place, word in (("IN", source), ("OUT", out)):
+        if word is None or Path(word).exists() or Path(word).suffix or set(word) & {"/", os.sep}:
+            continue
+        if name := find_name(word, style_titles()):
+            raise UserError(f"'{word}' stands in the place of {place}, and is a style.", f"Write: --style {name}")
 
 
 def tell_look(look: "Look", session: Session) -> None:
@@ -80,8 +82,11 @@ def tell_next(command: str, source: object, look: "Look", settings: "Settings") 
         say(f"Next, try: livestyle {command} {shlex.quote(str(source))} --style {later[0]}")
 
 
-def tell(done: "Sequence[StylizedStill]", target: Target) -> None:
+def tell(done: "Sequence[StylizedStill]", target: Target, source: Path) -> None:
     """Say what was written, what was there already, and what could not be done. Keep a single result on record.
+
+    Args:
+        done: the stills; target: where they went; source: the picture or folder that they came from.
 
     Raises:
         UserError: nothing could be done.
@@ -90,11 +95,11 @@ def tell(done: "Sequence[StylizedStill]", target: Target) -> None:
     old = [still for still in done if still.is_old]
     if len(problems) == len(done):
         raise UserError(f"None of {len(done)} pictures could be done. {problems[0].problem}", problems[0].step)
-    if len(done) == 1:
+    if not source.is_dir():
         say(already(done[0].result) if old else f"{done[0].result}")
         target.remember(done[0].result)
     else:
-        there = f", {len(old)} were there already" if old else ""
+        there = f", {len(old)} skipped (there already)" if old else ""
         say(f"{done[0].result.parent}: {len(done) - len(problems) - len(old)} pictures{there}")
     for problem in problems:
         say(f"Warning: {problem.problem} It was left out.")

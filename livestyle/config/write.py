@@ -43,10 +43,10 @@ def write_setting(
     action = key.partition(".")[2] if key.startswith("keys.") else ""
     if action:
         check_keys({**(old.keys if old else {}), action: Given(text, f"keys.{action}")})
-        table, name, value = ("keys",), action, text
+        name, value = action, text
     else:
         name, value = setting_value(key, text, models)
-        table = ("profile", profile) if profile else ()
+    table = ("keys",) if action else ("profile", profile) if profile else ()
     before = old.text if old else ""
     save(file, with_value(before, table, name, value))
     return file, f"{'.'.join((*table, name))} = {toml(value)}"

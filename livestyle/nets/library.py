@@ -66,10 +66,10 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
         raise UserError(f"No {kind} is installed.", "Install livestyle again.")
     if name is None:
         return next((card for card in cards.values() if card.default), next(iter(cards.values())))
-    found = find_name(name, {name: card.title for name, card in cards.items()})
-    if found is None:
+    found = find_name(name, dict.fromkeys(others, "") | {name: card.title for name, card in cards.items()})
+    if found not in cards:
         raise unknown(kind, name, [*cards, *others], f"All: livestyle list {KIND_FOLDERS[kind]}.")
-    return cards[found]
+    return cards[str(found)]
 
 
 def style_titles(models: Path | None = None) -> dict[str, str]:

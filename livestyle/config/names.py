@@ -60,7 +60,8 @@ def nearest(typed: str, known: Names) -> list[str]:
     names = {name: plain(name) for name in known}
     if same := [name for name, own in names.items() if own == wanted]:
         return same[:1]
-    holding = [name for name, own in names.items() if len(wanted) >= MIN_LETTERS and wanted in own]
+    is_long = len(wanted) >= MIN_LETTERS
+    holding = [name for name, own in names.items() if (wanted in own if is_long else wanted and own.startswith(wanted))]
     near = difflib.get_close_matches(wanted, set(names.values()), 3, MIN_ALIKE) if wanted else []
     alike = [name for form in near for name, own in names.items() if own == form]
     if alike and difflib.SequenceMatcher(None, wanted, names[alike[0]]).ratio() >= 0.8 and not holding:

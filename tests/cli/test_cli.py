@@ -265,7 +265,7 @@ def test_bench_prints_the_contracts_object(monkeypatch: pytest.MonkeyPatch) -> N
         (("live", "--source", "demo"), ("screen", "--sink file:")),
         (("live", "--source", "demo", "--sink", "virtual-camera:/dev/video99"), ("virtual camera", "modprobe")),
         (("live", "--source", "demo", "--sink", "null", "--background", "grate_wave"), ("grate_wave", "great_wave")),
-        (("live", "--source", "demo", "--sink", "null", "--background", "color:red"), ("color:red", "color:#rrggbb")),
+        (("live", "--source", "demo", "--sink", "null", "--background", "color:reed"), ("red", "color:#rrggbb")),
         (("live", "--source", "demo", "--sink", "null", "--strength", "2"), ("2", "0 to 1")),
         (("live", "--source", "demo", "--sink", "file:/no/folder/a.mp4"), ("/no/folder",)),
         (("live", "--source", "demo", "--sink", "null", "--segmenter", "deplab"), ("deeplab",)),

@@ -114,7 +114,7 @@ def test_styles_are_chosen_in_turn_by_number_and_by_name() -> None:
         ("style gama", "no style .gama.*gamma"),
         ("4", "There are 3"), ("0", "There are 3"), ("nxt-style", "next-style"),
         ("quality great", "balanced"), ("plane sky", "person"), ("swap now", "no argument"), ("background", "look ''"),
-        ("person image:x.png", "no file"), ("style color:red", "cannot be read"), ("", "no action"),
+        ("person image:x.png", "no file"), ("style color:reed", "names no colour"), ("", "no action"),
     ],
 )  # fmt: skip
 def test_invalid_actions_and_arguments_are_refused(text: str, words: str) -> None:

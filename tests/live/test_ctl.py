@@ -104,7 +104,7 @@ def test_a_live_run_is_controlled_from_another_process(shell: Shell, tmp_path: P
     assert {"background", "person", "paused", "recording", "fps", "frames"} <= set(first)
     assert "starry_night" in shell.ctl("style", "starry_night")
     assert shell.status()["background"] == "starry_night"
-    assert "Choose from: next-style" in shell.ctl("nekst-style", code=2)
+    assert "Did you mean next-style?" in shell.ctl("nekst-style", code=2)
     assert "no style 'stary_night'" in shell.ctl("background", "stary_night", code=2)
     (tmp_path / "bad.onnx").write_bytes(b"no net")
     shell.ctl("background", str(tmp_path / "bad.onnx"))

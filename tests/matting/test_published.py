@@ -233,10 +233,10 @@ def test_weights_that_cannot_be_had_are_named_with_their_place(
     [
         ("kmeans", "dog", "people only, not 'dog'. Use deeplabv3-mobilenet or maskrcnn"),
         ("mediapipe", "person,dog", "people only, not 'dog'"),
-        ("maskrcnn", "dogg", "knows no 'dogg'. Near it: dog"),
+        ("maskrcnn", "dogg", "knows no 'dogg'. Did you mean dog?"),
         ("maskrcnn", "qqqqqq", "It knows: person, bicycle"),
         ("maskrcnn", "N/A", "knows no 'n/a'"),
-        ("deeplabv3-mobilenet", "person,tv", "Near it: tvmonitor"),
+        ("deeplabv3-mobilenet", "person,tv", "Did you mean tvmonitor?"),
         ("deeplabv3-mobilenet", " , ", "Nothing was named"),
     ],
 )

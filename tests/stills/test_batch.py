@@ -12,6 +12,7 @@ from PIL import Image as Pil
 from support.cli import livestyle
 from support.pictures import draw_card
 
+from livestyle.config.outputs import Target
 from livestyle.errors import UserError
 from livestyle.image.io import PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image, load_picture, save_image
 from livestyle.image.types import Image
@@ -115,7 +116,8 @@ def test_heic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Pil.open(tmp_path / "phone.png") as written:
         assert written.getexif()[MAKE] == "A camera"
     (tmp_path / "phone.png").unlink()
-    assert pairs(tmp_path, tmp_path / "out") == [(tmp_path / "phone.heic", tmp_path / "out/phone.jpg")]
+    plan = pairs(tmp_path, Target(str(tmp_path / "out")))
+    assert plan.jobs == [(tmp_path / "phone.heic", tmp_path / "out/phone.jpg")]
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     with pytest.raises(UserError, match=r"pip install 'livestyle\[heif\]'"):
         load_picture(tmp_path / "phone.heic")

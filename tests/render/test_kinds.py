@@ -109,7 +109,7 @@ def test_a_kind_from_outside_is_completed_where_its_name_is_a_look() -> None:
 def test_a_kind_from_outside_is_named_in_messages_and_taken_away() -> None:
     register(CHECKS, draw_checks)
     with pytest.raises(UserError, match="checks:SIDE"):
-        parse_plane("a b")
+        parse_plane("a/b")
     with pytest.raises(ValueError, match="checks"):
         register(CHECKS, draw_checks)
     unregister("checks")

@@ -179,6 +179,6 @@ def test_a_result_that_cannot_be_written_stops_no_folder(tmp_path: Path) -> None
     for name in ("a.png", "b.png", "c.png"):
         save_image(tmp_path / name, draw_card(8, 8))
     (tmp_path / "out/b.png").mkdir(parents=True)
-    done = list(render_stills(pairs(tmp_path, tmp_path / "out"), lambda frame: frame.image))
+    done = list(render_stills(pairs(tmp_path, Target(str(tmp_path / "out"))).jobs, lambda frame: frame.image))
     assert [still.picture.name for still in done if still.problem] == ["b.png"]
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_file()} == {"a.png", "c.png"}

@@ -101,7 +101,7 @@ def pairs(
         taken[result] = picture
     plan = Plan([], [])
     for result, picture in taken.items():
-        is_old = result.exists() and not target.is_forced and state(picture, result) != UNFINISHED
+        is_old = result.is_file() and not target.is_forced and state(picture, result) != UNFINISHED
         (plan.old if is_old else plan.jobs).append((picture, result))
     return plan
 

@@ -72,7 +72,6 @@ def test_any_other_out_is_replaced_only_by_force(tmp_path: Path) -> None:
         Target(str(out)).file("me.png", ".png")
     assert refused.value.field == "force"
     assert Target(str(out), is_forced=True).file("me.png", ".png") == (out, False)
-    assert Target(os.devnull).file("me.png", ".png") == (Path(os.devnull), False)  # nothing is lost there
 
 
 def test_a_folder_is_created_and_a_missing_parent_is_not(tmp_path: Path) -> None:

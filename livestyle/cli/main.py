@@ -21,7 +21,7 @@ from livestyle.errors import Stuck, UserError
 
 # Each registers its commands, and the help lists them in this order.
 # isort: off
-from livestyle.cli import live, booth, photo, paint_in, bench, lists, doctor, train, evaluate  # noqa: F401
+from livestyle.cli import live, photo, paint_in, booth, bench, lists, doctor, train, evaluate  # noqa: F401
 # isort: on
 
 # Flags that people type for others, made plain.

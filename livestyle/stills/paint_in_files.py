@@ -39,7 +39,7 @@ def paint_in_files(
     source = painting if stylize is None else Path(stylize)
     if asked.timelapse and not paint_in.is_picture(source):
         raise UserError(
-            "A style paints at once, so that a time-lapse shows nothing.", "Give --style a picture.", "timelapse"
+            "A style paints at once, so that a time-lapse shows nothing.", "Give a picture as the style.", "timelapse"
         )
     if paint_in.is_picture(source):
         need_torch("Painting by optimisation", ("torch", "safetensors"))

@@ -158,7 +158,7 @@ class ClipWriter:
             context.open()
         except (av.error.ExternalError, ValueError):
             size = f"{self._video.width}x{self._video.height}"
-            raise UserError(f"{codec} cannot encode pictures of {size}.", "Give a smaller clip or --size.") from None
+            raise UserError(f"{codec} cannot encode pictures of {size}.", "Give a smaller clip or size.") from None
 
     def _carry(self, file: Path) -> None:
         """Add what the source's file holds beside its picture. It never costs the picture."""

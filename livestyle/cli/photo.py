@@ -12,6 +12,7 @@ from livestyle.cli.console import bar, say, ticker
 from livestyle.cli.flags import Profile, Session, with_settings
 from livestyle.cli.results import BESIDE, Force, already, refuse_styles, target_of, tell, tell_look, tell_next
 from livestyle.cli.running import command_line, frame_count, stopping
+from livestyle.config.look import exact_look
 from livestyle.config.outputs import Target, look_word
 from livestyle.config.painting import PaintingSettings
 from livestyle.config.settings import Settings
@@ -43,6 +44,7 @@ def photo(
 
     With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
     """
+    from livestyle.nets.library import style_titles
     from livestyle.render.looks import look_from
     from livestyle.stills import batch
 
@@ -62,8 +64,11 @@ def photo(
         settings = replace(settings, background=None)
     if "person" not in session.typed:
         settings = replace(settings, person="none")
-    target = target_of(context, out, look_word(settings.background or "none", settings.person))
-    paint(settings, painting, source, target)
+    titles = style_titles(settings.models)
+    background, person = (exact_look(text, titles) for text in (settings.background or "none", settings.person))
+    settings = replace(settings, background=background, person=person)
+    paint(settings, painting, source, target_of(context, out, look_word(background, person)))
+    say(f"Look: background {background}, person {person}")
 
 
 def paint(settings: Settings, painting: PaintingSettings, source: Path, target: Target) -> None:

@@ -162,6 +162,18 @@ def parse_plane(text: str, styles: Mapping[str, str] | None = None) -> Plane:
     return plane if styles is None else named(plane, styles)
 
 
+def exact_look(text: str, styles: Mapping[str, str]) -> str:
+    """Return a look with the exact names of its styles, or a text that is none as it is, such as a picture's path.
+
+    Args:
+        text: as typed; styles: titles of the styles that there are, by name.
+    """
+    try:
+        return parse_plane(text, styles).text
+    except UserError:
+        return text
+
+
 def named(plane: Plane, styles: Mapping[str, str]) -> Plane:
     """Return the look with the exact names of its styles.
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.config.look import Plane, look_of, parse_plane
+from livestyle.config.look import Plane, exact_look, look_of, parse_plane
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
@@ -106,7 +106,8 @@ STYLES = {"great_wave": "The Great Wave off Kanagawa", "starry_night": "The Star
 )
 def test_a_look_is_known_by_its_exact_names(text: str, exact: str) -> None:
     assert parse_plane(text, STYLES) == parse_plane(exact, STYLES)
-    assert parse_plane(text, STYLES).text == exact
+    assert exact_look(text, STYLES) == exact
+    assert exact_look("painting.jpg", STYLES) == "painting.jpg"
 
 
 @pytest.mark.parametrize(

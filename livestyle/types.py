@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 Size = tuple[int, int]  # width, height, in pixels
+Color = tuple[int, int, int]  # RGB in 0..255
 Status = dict[str, object]  # how a run goes: the JSON object of `livestyle ctl status`
 Say = Callable[[str], None]  # takes a line for people
 FrameProgress = Callable[[int], None]  # takes the number of frames done so far

@@ -88,7 +88,7 @@ def paint(settings: Settings, painting: PaintingSettings, source: Path, target: 
 
 
 @app.command(epilog="Examples: livestyle matte portrait.jpg  |  livestyle matte portrait.jpg cutout.png --cutout")
-@with_settings(only=("segmenter", "keep", "person_count", "model_file", "refine", "device", "models"))
+@with_settings(only=("segmenter", "keep", "person_count", "model_file", "refine", "backdrop", "device", "models"))
 def matte(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, a clip, or a folder of pictures.")],

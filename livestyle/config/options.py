@@ -203,6 +203,15 @@ def read_look(value: Any) -> str:
     return str(value)
 
 
+def read_backdrop(value: Any) -> str:
+    """Read a CSS colour."""
+    from livestyle.config.look import read_color
+
+    if read_color(read_text(value)) is None:
+        raise ValueError("a colour, such as white, #204060 or green")
+    return str(value)
+
+
 def read_person_look(value: Any) -> str:
     """Read a LOOK that a person can have."""
     from livestyle.config.look import LOOK_KINDS, parse_plane

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from livestyle.config.options import Setting, read_look, read_person_look, read_source, row, rows_of
+from livestyle.config.options import Setting, read_backdrop, read_look, read_person_look, read_source, row, rows_of
 from livestyle.config.quality import QUALITIES
-from livestyle.types import Size
+from livestyle.errors import UserError
+from livestyle.types import Color, Size
 
 PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
@@ -46,6 +47,9 @@ class Settings:
     model_file: Path | None = row(None, "Weights of a segmenter that is not ours.", "FILE")
     refine: str = row("guided", "guided; crf or matting for stills: what draws the matte's edge.", in_project=True)
     auto_light: bool = row(False, "Put the person into a new background's light.", in_project=True)
+    backdrop: str = row(
+        "white", "Colour behind what is transparent in pictures and clips.", "COLOR", reader=read_backdrop
+    )
     keep_location: bool = row(False, "Keep the place where a clip or picture was taken, which is left out otherwise.")
     device: str = row("auto", "auto, cpu, cuda, cuda:N, mps or torch:cpu.")
     quality: str = row(
@@ -59,6 +63,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extra", defaults_of_extra(Settings) | dict(self.extra))
+
+    @property
+    def backdrop_rgb(self) -> Color:
+        """The colour of `backdrop`, RGB in 0..255.
+
+        Raises:
+            UserError: it is no colour.
+        """
+        from livestyle.config.look import read_color
+
+        color = read_color(self.backdrop)
+        if color is None:
+            raise UserError(f"The backdrop '{self.backdrop}' is no colour.", "Write white, #204060 or the like.")
+        return color
 
 
 @dataclass(frozen=True)

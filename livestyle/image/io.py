@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from livestyle.errors import UserError, pip_install
 from livestyle.files import atomic_write
 from livestyle.image import deep, profiles
-from livestyle.image.types import Image
+from livestyle.image.types import WHITE, Image
+from livestyle.types import Color
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -76,15 +77,16 @@ def load_image(path: Path, short: int | None = None) -> Image:
     return load_picture(path, short)[0]
 
 
-def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNotes]:
+def load_picture(path: Path, short: int | None = None, backdrop: Color = WHITE) -> tuple[Image, PictureNotes]:
     """Read a picture of any kind in sRGB.
 
-    It is turned upright. Other colours are converted by the file's profile, and transparency is laid on white.
+    It is turned upright. Other colours are converted by the file's profile.
 
     Args:
         path: of the file.
         short: a short side in pixels that is enough. A larger JPEG is decoded at half, a quarter or an eighth of its
             size, which takes as much less time and memory.
+        backdrop: what shows through where it is transparent, RGB in 0..255.
 
     Returns:
         uint8 (H, W, 3) RGB, and what else the file holds.
@@ -104,7 +106,7 @@ def load_picture(path: Path, short: int | None = None) -> tuple[Image, PictureNo
         if file.width * file.height > MAX_PIXELS:
             raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
         exif, profile = _exif(file), file.info.get("icc_profile") or b""  # before rotation, which loses those of a TIFF
-        opaque = _opaque(ImageOps.exif_transpose(file))
+        opaque = _opaque(ImageOps.exif_transpose(file), backdrop)
         is_rgb = profile[16:20] == b"RGB "
         own = np.array(opaque.convert("RGB"), np.uint8) if is_rgb and profiles.differs(profile) else None
         return profiles.to_srgb(opaque, profile), PictureNotes(exif, profile if is_rgb else b"", own=own)
@@ -164,16 +166,17 @@ def _know_heif(path: Path) -> None:
     register_heif_opener()
 
 
-def _opaque(picture: "PilImage") -> "PilImage":
-    """Return a picture of 8 bits a value, laid on white where it is transparent."""
+def _opaque(picture: "PilImage", backdrop: Color) -> "PilImage":
+    """Return a picture of 8 bits a value, laid on a colour where it is transparent."""
     from PIL import Image as Pil
 
     if picture.mode.startswith(("I", "F")):
         return deep.to_grey(picture)
     if not picture.has_transparency_data:
         return picture
-    paper = Pil.new("RGBA", picture.size, "white")
-    return Pil.alpha_composite(paper, picture.convert("RGBA")).convert("L" if picture.mode.startswith("L") else "RGB")
+    paper = Pil.new("RGBA", picture.size, backdrop)
+    is_grey = picture.mode.startswith("L") and len({*backdrop}) == 1
+    return Pil.alpha_composite(paper, picture.convert("RGBA")).convert("L" if is_grey else "RGB")
 
 
 def _exif(picture: "PilImage") -> bytes:

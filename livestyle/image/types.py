@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.types import Size
+from livestyle.types import Color, Size
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Gray = NDArray[np.uint8]  # (H, W)
@@ -15,6 +15,7 @@ Matte = NDArray[np.float32]  # (H, W) in 0..1, 0 is background and 1 is person
 Colors = NDArray[np.float32]  # (H, W, 3) RGB in 0..255
 Values = NDArray[np.float32]  # (H, W) or (H, W, C)
 Flow = NDArray[np.float32]  # (H, W, 2), by how many pixels (x, y) each pixel has moved
+WHITE: Color = (255, 255, 255)
 Segmenter = Callable[[Image], Matte]  # takes any size, returns a matte of the same or a smaller size
 
 

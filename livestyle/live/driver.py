@@ -243,7 +243,8 @@ def run_live(
         raise UserError(
             "There is no virtual camera that somebody could watch.", "Add the sink virtual-camera.", "on_demand"
         )
-    with open_source(live.source, live.size, live.fps) as source, Filter(settings) as filter:
+    asked = live.source, live.size, live.fps, settings.backdrop_rgb
+    with open_source(*asked) as source, Filter(settings) as filter:
         filter.prepare(controls.look)
         prepare_preview(controls.preview, live, specs)
         if loops(live, specs):

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,16 +116,14 @@ def refuse_clip(source: Path) -> None:
         raise UserError(f"{source} is a clip.", f"Run: livestyle video {shlex.quote(str(source))}")
 
 
-def render_stills(
-    jobs: list[tuple[Path, Path]], render: Render, keep_location: bool = False
-) -> Iterator[StylizedStill]:
+def render_stills(jobs: list[tuple[Path, Path]], render: Render, settings: Settings) -> Iterator[StylizedStill]:
     """Read, render and write each picture, with the notes of its file.
 
     A picture among several that cannot be read or written is yielded with its problem, and the others are processed.
 
     Args:
         jobs: pictures and results; render: makes one of the other.
-        keep_location: keep the place where each was taken.
+        settings: whether the place where each was taken is kept, and the backdrop.
 
     Yields:
         Each picture when it is done.
@@ -137,8 +135,8 @@ def render_stills(
         if picture.resolve() == result.resolve():
             raise UserError(f"{result} is the picture itself.", "Give another name for the result.")
         try:
-            image, facts = load_picture(picture)
-            save_image(result, render(Frame(image, 0, 0.0)), facts if keep_location else facts.without_place())
+            image, facts = load_picture(picture, backdrop=settings.backdrop_rgb)
+            save_image(result, render(Frame(image, 0, 0.0)), facts if settings.keep_location else facts.without_place())
         except UserError as problem:
             if len(jobs) == 1:
                 raise
@@ -164,7 +162,7 @@ def photo(settings: Settings, source: Path, target: Target, look: Look) -> tuple
         return len(plan), plan.with_old(())
     filter = Filter(settings, live=False)
     filter.prepare(look)
-    stills = render_stills(plan.jobs, lambda frame: filter(frame, look), settings.keep_location)
+    stills = render_stills(plan.jobs, lambda frame: filter(frame, look), settings)
     return len(plan), plan.with_old(stills)
 
 
@@ -191,7 +189,7 @@ def matte(settings: Settings, source: Path, target: Target, cutout: bool) -> tup
         matte = filter.matte(frame)
         return np.dstack([filter.foreground(frame.image, matte), to_gray(matte)]) if cutout else to_gray(matte)
 
-    return len(plan), plan.with_old(render_stills(plan.jobs, render))
+    return len(plan), plan.with_old(render_stills(plan.jobs, render, replace(settings, keep_location=False)))
 
 
 def is_clip(path: Path) -> bool:
@@ -217,7 +215,7 @@ def matte_clip(settings: Settings, source: Path, target: Path, stop: Stop, say: 
     if target.suffix.lower() not in CLIPS:
         raise UserError(f"{target} does not say what kind of clip to write.", f"End it in {', '.join(CLIPS)}.")
     done = 0
-    with open_source(str(source)) as frames, Filter(settings) as filter:
+    with open_source(str(source), backdrop=settings.backdrop_rgb) as frames, Filter(settings) as filter:
         with ClipSink(target, Stream(frames.info.size, frames.info.fps, is_matte=True)) as sink:
             for frame in frames:
                 if stop.is_set():

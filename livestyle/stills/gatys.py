@@ -18,7 +18,7 @@ from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image import pixels
 from livestyle.image.io import PICTURE_SUFFIXES, PictureNotes, load_image, load_notes, load_picture, save_image
-from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.image.types import WHITE, Frame, Image, Matte, size_of
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.fetch import silent_progress
@@ -214,7 +214,9 @@ class GatysPainter:
 
     def _digest(self, source: Path) -> str:
         """Return the digest of all that a result is made from."""
-        options = self._matte_options(), self._outputs.has_planes
+        options = [self._matte_options(), self._outputs.has_planes]
+        if self._settings.backdrop_rgb != WHITE:  # so that paintings begun before there was a choice go on
+            options.append(self._settings.backdrop)
         return self.recipe.digest(sha256(source), self._network_hash, *options)
 
     def _plan(self, source: Path, target: Path, curve: Path | None, timelapse: Path | None) -> Still | None:
@@ -222,7 +224,7 @@ class GatysPainter:
         check_target(source, target)
         if timelapse:
             check_timelapse(timelapse, target)
-        image, notes = load_picture(source)
+        image, notes = load_picture(source, backdrop=self._settings.backdrop_rgb)
         notes = notes if self._settings.keep_location else notes.without_place()
         digest = self._digest(source)
         if not self._outputs.is_forced and load_notes(target).get(DIGEST_NOTE) == digest:
@@ -262,7 +264,7 @@ class GatysPainter:
         Returns:
             Losses by plane, then by the plane whose style they are measured against.
         """
-        image = load_image(source)
+        image, _ = load_picture(source, backdrop=self._settings.backdrop_rgb)
         size, _ = scales_of(size_of(image), self.recipe)[-1]
         matte = self._filter.matte(Frame(image, 0, 0.0)) if self._filter else None
         masks = self._masks(image, matte)

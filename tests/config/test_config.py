@@ -31,6 +31,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that dif
     "on_demand": (True, True), "frames": (3, 5), "seconds": (1.5, 2.5), "stills": ("/a/stills", "/b/stills"),
     "gif_seconds": (0.0, 7.5), "recordings": ("/a/clips", "/b/clips"),
     "hud": ("over", "off"), "loop": (True, False), "keep_location": (True, True),
+    "backdrop": ("green", "#102030"),
     "microphone": ("default", "Headset"), "gatys_style": ("/a/wave.jpg", "/b/wave.jpg"),
 }  # fmt: skip
 PLACES = ("user", "project", "profile", "variable")  # in rising order

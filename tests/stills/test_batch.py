@@ -13,6 +13,7 @@ from support.cli import livestyle
 from support.pictures import draw_card
 
 from livestyle.config.outputs import Target
+from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.io import PICTURE_SUFFIXES, READABLE_SUFFIXES, load_image, load_picture, save_image
 from livestyle.image.types import Image
@@ -60,7 +61,7 @@ def test_what_a_file_says_is_kept_from_any_kind_to_any(tmp_path: Path, kind: str
 def test_the_place_is_kept_only_where_it_is_asked_for(tmp_path: Path, kept: bool) -> None:
     source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
     Pil.fromarray(draw_card(60, 40)).save(source, exif=exif().tobytes())
-    list(render_stills([(source, target)], lambda frame: frame.image, keep_location=kept))
+    list(render_stills([(source, target)], lambda frame: frame.image, Settings(keep_location=kept)))
     with Pil.open(target) as written:
         found = written.getexif()
         assert bool(found.get_ifd(ExifTags.IFD.GPSInfo)) == kept
@@ -179,6 +180,8 @@ def test_a_result_that_cannot_be_written_stops_no_folder(tmp_path: Path) -> None
     for name in ("a.png", "b.png", "c.png"):
         save_image(tmp_path / name, draw_card(8, 8))
     (tmp_path / "out/b.png").mkdir(parents=True)
-    done = list(render_stills(pairs(tmp_path, Target(str(tmp_path / "out"))).jobs, lambda frame: frame.image))
+    done = list(
+        render_stills(pairs(tmp_path, Target(str(tmp_path / "out"))).jobs, lambda frame: frame.image, Settings())
+    )
     assert [still.picture.name for still in done if still.problem] == ["b.png"]
     assert {path.name for path in (tmp_path / "out").iterdir() if path.is_file()} == {"a.png", "c.png"}

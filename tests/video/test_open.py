@@ -15,12 +15,11 @@ from livestyle.config.settings import LiveSettings
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
 from livestyle.live.privacy import privacy_of
-from livestyle.types import Size
 from livestyle.video.sinks import virtual_camera
 from livestyle.video.sinks.open import SINKS, SinkKind, open_sink, open_sinks, parse_sinks
 from livestyle.video.sinks.sink import Sink, SinkInfo, Stream
 from livestyle.video.sources.open import SOURCES, SourceKind, kind_of, open_source
-from livestyle.video.sources.source import Source, SourceInfo
+from livestyle.video.sources.source import Asked, Source, SourceInfo
 from livestyle.video.window import preview
 
 STREAM = Stream((64, 48), 25)
@@ -29,9 +28,9 @@ STREAM = Stream((64, 48), 25)
 class Plain(Source):
     """Three frames of one grey."""
 
-    def __init__(self, text: str, size: Size | None, fps: float | None) -> None:
+    def __init__(self, text: str, asked: Asked) -> None:
         self._level = int(text.partition(":")[2])
-        self.info = SourceInfo(text, size or (64, 48), fps or 25.0, total=3)
+        self.info = SourceInfo(text, asked.size or (64, 48), asked.fps or 25.0, total=3)
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(3):
@@ -109,7 +108,7 @@ def test_several_windows_are_one_preview_and_no_sink(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         preview,
         "open_canvas",
-        lambda size, name, is_below: SimpleNamespace(name=name, close=lambda: closed.append(name)),
+        lambda size, name, is_below: SimpleNamespace(name=name, note="", close=lambda: closed.append(name)),
     )
     with open_sinks(parse_sinks(["window:qt", "null", "window:opencv"]), STREAM, is_live=False) as outputs:
         assert outputs.name == "window (qt), window (opencv), null"

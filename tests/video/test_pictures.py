@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image as Pil
 from support.pictures import draw_card
 
 from livestyle.image.types import Frame, Image
@@ -205,14 +206,24 @@ def test_a_clip_whose_frames_change_midway_is_read_whole(tmp_path: Path) -> None
     ("name", "codec", "pixels"),
     [("a.webm", "libvpx-vp9", "yuva420p"), ("a.mov", "prores_ks", "yuva444p10le"), ("b.mov", "qtrle", "argb")],
 )
-def test_transparency_lies_on_white(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+def test_transparency_lies_on_the_backdrop(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
     image = np.zeros((48, 64, 4), np.uint8)
     image[..., 0] = 200  # red, also where it is transparent
     image[:, 32:, 3] = 255
     image[:24, 32:, 3] = 128
-    shown = frames_of(encode(tmp_path / name, codec, pixels, pictures([image] * 3, "rgba", pixels)))[1].image
-    for x, y, colour in ((-1, 1, (255, 255, 255)), (1, 1, (200, 0, 0)), (1, -1, (227, 127, 127))):
-        assert quadrant(shown, x, y) == pytest.approx(colour, abs=6)
+    path = encode(tmp_path / name, codec, pixels, pictures([image] * 3, "rgba", pixels))
+    for backdrop, mixed in (((255, 255, 255), (227, 127, 127)), ((0, 100, 0), (100, 50, 0))):
+        with open_source(str(path), backdrop=backdrop) as source:
+            shown = list(source)[1].image
+        for x, y, colour in ((-1, 1, backdrop), (1, 1, (200, 0, 0)), (1, -1, mixed)):
+            assert quadrant(shown, x, y) == pytest.approx(colour, abs=6)
+
+
+def test_a_picture_lies_on_the_backdrop(tmp_path: Path) -> None:
+    Pil.new("LA", (64, 48), (0, 0)).save(tmp_path / "a.png")
+    for backdrop in ((255, 255, 255), (0, 100, 0)):
+        with open_source(str(tmp_path / "a.png"), backdrop=backdrop) as source:
+            assert tuple(next(iter(source)).image[0, 0]) == backdrop
 
 
 def test_what_an_edit_list_hides_is_not_missed(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from livestyle.errors import UserError
 from livestyle.image.pixels import cover
-from livestyle.image.types import Frame, Image, size_of
-from livestyle.types import Size
+from livestyle.image.types import WHITE, Frame, Image, size_of
+from livestyle.types import Color, Size
 from livestyle.video.sources.hdr import HLG_PEAK, brightest
 from livestyle.video.sources.pictures import MAX_CLIP_PX, Pictures
 from livestyle.video.sources.source import Source, SourceInfo
@@ -44,19 +44,20 @@ class ClipSource(Source):
         path: of the file, or a URL.
         size: what frames are scaled and cut to, in pixels; None for the clip's own.
         loop: begin again at the end.
+        backdrop: what shows through where the clip is transparent, RGB in 0..255.
 
     Raises:
         UserError: it does not open or holds no picture.
     """
 
-    def __init__(self, path: str, size: Size | None = None, loop: bool = False) -> None:
-        self._path, self._loop = path, loop
+    def __init__(self, path: str, size: Size | None = None, loop: bool = False, backdrop: Color = WHITE) -> None:
+        self._path, self._loop, self._backdrop = path, loop, backdrop
         self._is_url = "://" in path and not os.path.isfile(path)
         self._peak: float | None = None
         self._until = 0.0  # when the last picture that was read ends, on the clock of the file
         self._container: InputContainer | None = self._open()
         video = moving_pictures(self._container)[0]
-        pictures = Pictures(video, self._brightest)
+        pictures = Pictures(video, self._brightest, self._backdrop)
         self._images = self._decode(self._container, pictures)
         first = next(self._images, None)
         if first is None:
@@ -162,7 +163,8 @@ class ClipSource(Source):
             offset += last + 1 / self.info.fps
             self.close()
             self._container = self._open()
-            self._images = self._decode(self._container, Pictures(moving_pictures(self._container)[0], self._brightest))
+            pictures = Pictures(moving_pictures(self._container)[0], self._brightest, self._backdrop)
+            self._images = self._decode(self._container, pictures)
 
     def loop(self) -> None:
         self._loop, self.info = True, replace(self.info, total=None, audio=None)

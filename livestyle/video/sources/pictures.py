@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from livestyle.image.types import Image
+from livestyle.image.types import WHITE, Image
+from livestyle.types import Color
 from livestyle.video.sources.hdr import needs_mapping, table
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ class Pictures:
     Args:
         video: the stream that is decoded.
         peak: returns the light of the clip's brightest parts in cd/m2. It is asked where a clip is HDR.
+        backdrop: what shows through where frames are transparent, RGB in 0..255.
 
     Attributes:
         is_bt709: whether the last picture's values are those of BT.709, or None where the clip does not say.
     """
 
-    def __init__(self, video: "VideoStream", peak: Callable[[], float]) -> None:
-        self._video, self._peak = video, peak
+    def __init__(self, video: "VideoStream", peak: Callable[[], float], backdrop: Color = WHITE) -> None:
+        self._video, self._peak, self._backdrop = video, peak, backdrop
         self._coded_aspect = video.codec_context.sample_aspect_ratio
         self._graph: Graph | None = None
         self._made_for: object = None
@@ -125,7 +127,7 @@ class Pictures:
         clear = is_clear(frame)
         kind = "rgba" if clear else "rgb24"
         image = np.asarray(frame.to_ndarray(format=kind, width=self._width(frame), src_colorspace=guess), np.uint8)
-        return upright(on_white(image) if clear else image, coded)
+        return upright(laid_on(self._backdrop, image) if clear else image, coded)
 
     def _width(self, frame: "VideoFrame") -> int:
         """Return the width of a frame with square pixels."""
@@ -145,12 +147,12 @@ def is_clear(frame: "VideoFrame") -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def on_white(image: Image) -> Image:
-    """Lay a picture, uint8 (H, W, 4) RGBA, on white."""
+def laid_on(backdrop: Color, image: Image) -> Image:
+    """Lay a picture, uint8 (H, W, 4) RGBA, on a colour, RGB in 0..255."""
     from PIL import Image as Pil
 
     picture = Pil.fromarray(image)
-    return np.array(Pil.alpha_composite(Pil.new("RGBA", picture.size, "white"), picture).convert("RGB"), np.uint8)
+    return np.array(Pil.alpha_composite(Pil.new("RGBA", picture.size, backdrop), picture).convert("RGB"), np.uint8)
 
 
 def upright(image: Image, frame: "VideoFrame") -> Image:

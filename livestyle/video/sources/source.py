@@ -6,10 +6,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from livestyle.image.types import Frame
-from livestyle.types import Size
+from livestyle.image.types import WHITE, Frame
+from livestyle.types import Color, Size
 
 Self = TypeVar("Self", bound="Source")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a source is asked for.
+
+    Args:
+        size: what frames should have, in pixels; None for the source's own. Cameras may send others.
+        fps: rate asked of a camera, in frames per second; None for its own.
+        backdrop: what shows through where pictures and clips are transparent, RGB in 0..255.
+    """
+
+    size: Size | None = None
+    fps: float | None = None
+    backdrop: Color = WHITE
 
 
 @dataclass(frozen=True)

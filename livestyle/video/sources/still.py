@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from livestyle.image.io import load_image
+from livestyle.image.io import load_picture
 from livestyle.image.pixels import cover
 from livestyle.image.types import Frame, size_of
-from livestyle.types import Size
-from livestyle.video.sources.source import Source, SourceInfo
+from livestyle.video.sources.source import Asked, Source, SourceInfo
 
 
 class StillSource(Source):
@@ -15,17 +14,16 @@ class StillSource(Source):
 
     Args:
         path: of the picture.
-        size: what it is scaled and cut to, in pixels; None for its own.
-        fps: rate in frames per second; None for 30.
+        asked: the size to which it is scaled and cut, None for its own; the rate, None for 30; the backdrop.
 
     Raises:
         UserError: the picture cannot be read.
     """
 
-    def __init__(self, path: str, size: Size | None = None, fps: float | None = None) -> None:
-        image = load_image(Path(path))
-        self._image = cover(image, size) if size else image
-        self.info = SourceInfo(path, size_of(self._image), fps or 30.0)
+    def __init__(self, path: str, asked: Asked) -> None:
+        image, _ = load_picture(Path(path), backdrop=asked.backdrop)
+        self._image = cover(image, asked.size) if asked.size else image
+        self.info = SourceInfo(path, size_of(self._image), asked.fps or 30.0)
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0

@@ -142,6 +142,15 @@ def test_hdr_becomes_its_sdr_original(tmp_path: Path, transfer: int, white: floa
     assert np.abs(shown - COLOURS).max() < 10
 
 
+@pytest.mark.parametrize(
+    ("primaries", "matrix", "is_wide"), [(9, 9, True), (2, 9, True), (2, 10, True), (1, 9, False), (2, 1, False)]
+)
+def test_the_matrix_of_bt2020_tells_its_colours(primaries: int, matrix: int, is_wide: bool) -> None:
+    frame = av.VideoFrame(16, 16, "yuv420p")
+    frame.color_trc, frame.color_primaries, frame.colorspace = hdr.UNMARKED, primaries, matrix
+    assert hdr.needs_mapping(frame) is is_wide
+
+
 def test_highlights_of_hdr_are_told_apart(tmp_path: Path) -> None:
     lights = np.array([50, 100, 203, 400, 700, 1000.0])
     grey = 255 * np.repeat((lights / hdr.HDR_WHITE)[:, None] ** (1 / hdr.SDR_GAMMA), 3, axis=1)

@@ -22,6 +22,7 @@ from livestyle.video.sources import camera as cameras
 from livestyle.video.sources import latest as pacing
 from livestyle.video.sources import open as sources
 from livestyle.video.sources.camera import Reconnecting
+from livestyle.video.sources.clip import ClipSource
 from livestyle.video.sources.latest import MIN_ABSENCE_S, Latest, Paced
 from livestyle.video.sources.open import open_source
 from livestyle.video.sources.source import Source, SourceInfo, Wrapper
@@ -369,3 +370,8 @@ def test_a_camera_at_rest_is_let_go_of_and_taken_again(monkeypatch: pytest.Monke
         while next(frames).is_blank:
             pass
         assert len(desk.captures) > opened
+
+
+def test_a_folder_is_no_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder, a device or a pipe"):
+        ClipSource(str(tmp_path))

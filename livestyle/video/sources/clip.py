@@ -1,6 +1,7 @@
 """Video files, URLs, the demo clip."""
 
 import errno
+import math
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ from livestyle.errors import UserError
 from livestyle.image.pixels import cover
 from livestyle.image.types import WHITE, Frame, Image, size_of
 from livestyle.types import Color, Size
+from livestyle.video.sources.clock import Clock
 from livestyle.video.sources.hdr import HLG_PEAK, brightest
 from livestyle.video.sources.pictures import MAX_CLIP_PX, Pictures
 from livestyle.video.sources.source import Source, SourceInfo
@@ -83,6 +85,8 @@ class ClipSource(Source):
         av.logging.set_level(None)
         is_url = self._is_url
         if not is_url and not os.path.isfile(self._path):
+            if os.path.exists(self._path):
+                raise UserError(f"{self._path} is a folder, a device or a pipe.", "Give a file.")
             raise UserError(f"There is no file {self._path}.", "Check the name.")
         options = {"max_pixels": str(MAX_CLIP_PX)} | ({} if is_url else {"format_whitelist": single_files()})
         address = self._path if is_url else str(Path(self._path).absolute())  # in which a colon names no protocol
@@ -124,14 +128,19 @@ class ClipSource(Source):
     def _decode(self, container: "InputContainer", pictures: Pictures) -> Iterator[tuple[Image, float]]:
         import av
 
-        broken, shown = 0, 0
+        broken = 0
         video = moving_pictures(container)[0]
+        clock = Clock(video)
         decoder, packets = decoder_of(video), container.demux(video)
         while broken <= MAX_BROKEN_PACKETS:
             try:
                 packet = next(packets)
+                clock.see(packet)
                 self._until = max(self._until, end_of(packet))
-                images = [done for frame in decoder.decode(packet) for done in pictures.take(frame)]
+                frames = decoder.decode(packet)
+                for frame in frames:
+                    clock.set(frame)
+                images = [done for frame in frames for done in pictures.take(frame)]
                 images += pictures.flush() if packet.size == 0 else []
             except StopIteration:
                 break
@@ -139,10 +148,10 @@ class ClipSource(Source):
                 break
             except (av.FFmpegError, OSError, ValueError, MemoryError):
                 broken += 1
+                clock.miss()
                 continue
             for image, at in images:
-                yield image, float(at) if at is not None else shown / 30
-                shown += 1
+                yield image, float(at or 0.0)
         if broken:
             self._warning = f"{self._path}: {broken} broken frames were left out."
 
@@ -198,12 +207,14 @@ def promised_frames(container: "InputContainer", fps: float) -> int | None:
     """Return how many frames the header of a clip promises, or None.
 
     The index or the header gives the number, or a duration. The duration counts only where it is that of the pictures.
-    Frames that an edit list hides are not promised.
+    Frames that an edit list hides are not promised, nor those that AVI counts and leaves empty.
     """
     video = moving_pictures(container)[0]
     if video.frames:
         index = video.index_entries
-        is_whole = len(index) >= (1 if "mov" in container.format.name else video.frames * MIN_INDEXED)
+        ends = index[-1].timestamp if len(index) else 0
+        is_whole = ends >= MIN_INDEXED * (video.duration or math.inf)
+        is_whole |= len(index) >= (1 if "mov" in container.format.name else video.frames * MIN_INDEXED)
         return sum(not entry.is_discard for entry in index) if is_whole else video.frames
     if video.duration and video.time_base:
         return round(float(video.duration * video.time_base) * fps)

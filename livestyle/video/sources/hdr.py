@@ -28,6 +28,8 @@ TO_BT709 = {  # by FFmpeg's number for the primaries: the matrix to those of BT.
     12: ((1.224940, -0.224940, 0.0), (-0.042057, 1.042057, 0.0), (-0.019638, -0.078636, 1.098274)),
 }
 PQ, HLG = 16, 18  # FFmpeg's numbers for the transfer curves
+BT2020_MATRICES = (9, 10)  # and for colour spaces
+UNMARKED = 2  # its number for what a clip does not name
 
 
 def decode_pq(coded: Values) -> Values:
@@ -57,9 +59,10 @@ def decode_sdr(coded: Values) -> Values:
 CURVES: dict[int, Decode] = {PQ: decode_pq, HLG: decode_hlg}
 
 
-def needs_mapping(transfer: int, primaries: int) -> bool:
-    """Return whether frames of a transfer curve and primaries, by FFmpeg's numbers, are more than SDR in BT.709."""
-    return transfer in CURVES or primaries in TO_BT709
+def needs_mapping(frame: "VideoFrame") -> bool:
+    """Return whether a frame is more than SDR in BT.709. One that names only the matrix of BT.2020 has its colours."""
+    is_wide = frame.color_primaries == UNMARKED and frame.colorspace in BT2020_MATRICES
+    return is_wide or frame.color_trc in CURVES or frame.color_primaries in TO_BT709
 
 
 def brightness(frame: "VideoFrame") -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from livestyle.image.types import WHITE, Image
 from livestyle.types import Color
-from livestyle.video.sources.hdr import needs_mapping, table
+from livestyle.video.sources.hdr import UNMARKED, needs_mapping, table
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 HD_HEIGHT_PX = 720  # from which clips are BT.709 by custom
-UNMARKED = 2  # FFmpeg's number for a colour space that a clip does not name
 MAX_CLIP_PX = 36_000_000  # of a clip's picture: 8K
 FIXED = ("width", "height", "colorspace", "color_range", "color_trc", "color_primaries")  # of a graph's frames
 MAX_STRETCH = 8  # of a pixel's sides; more is a damaged header
@@ -56,7 +55,7 @@ class Pictures:
             av.FFmpegError, ValueError, MemoryError: it is damaged.
         """
         self._is_interlaced |= frame.interlaced_frame
-        is_mapped = needs_mapping(frame.color_trc, frame.color_primaries)
+        is_mapped = needs_mapping(frame)
         if not (self._is_interlaced or is_mapped):
             return [(self._picture(frame, frame), frame.time)]
         key = (self._is_interlaced, frame.format.name, *(getattr(frame, name) for name in FIXED))
@@ -122,7 +121,7 @@ class Pictures:
         # Players take unmarked HD for BT.709; FFmpeg would take it for BT.601.
         is_unmarked = frame.colorspace == UNMARKED
         guess = Colorspace.ITU709 if is_unmarked and frame.height >= HD_HEIGHT_PX else None
-        is_mapped = needs_mapping(coded.color_trc, coded.color_primaries)
+        is_mapped = needs_mapping(coded)
         self.is_bt709 = True if is_mapped else None if is_unmarked else frame.colorspace == Colorspace.ITU709
         clear = is_clear(frame)
         kind = "rgba" if clear else "rgb24"

@@ -21,6 +21,25 @@ def literal(text: str) -> str:
     return escape(text) if getattr(typer.core, "HAS_RICH", True) else text
 
 
+def examples(*lines: str) -> str:
+    """Return the last words of a `--help`: command lines to copy, each in a line of its own."""
+    return literal("\n".join([f"Example{'s' if lines[1:] else ''}:", *lines]))
+
+
+def fold_flags() -> None:
+    """Have `--help` break a long flag over two lines in a narrow terminal, where Typer's tables cut it off."""
+    from rich.table import Table
+    from typer import rich_utils
+
+    class Folding(Table):
+        def add_row(self, *cells: Any, **more: Any) -> None:
+            super().add_row(*cells, **more)
+            for column in self.columns:
+                column.overflow = "fold"
+
+    setattr(rich_utils, "Table", Folding)  # noqa: B010 (a name that Typer keeps to itself)
+
+
 class Commands(typer.core.TyperGroup):
     """A group of commands whose names need not be exact."""
 
@@ -124,9 +143,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="""Examples: livestyle  |  livestyle starry_night  |
-    livestyle live --background blur --sink virtual-camera  |  livestyle live --source demo  |
-    livestyle photo me.jpg --style "great wave"  |  livestyle video talk.mp4""",
+    epilog=examples(
+        "livestyle",
+        "livestyle starry_night",
+        "livestyle live --background blur --sink virtual-camera",
+        "livestyle live --source demo",
+        'livestyle photo me.jpg --style "great wave"',
+        "livestyle video talk.mp4",
+    ),
 )
 train_app = typer.Typer(
     cls=Commands, help=literal("Train a style or a segmenter (needs livestyle[torch])."), no_args_is_help=True
@@ -141,8 +165,9 @@ def livestyle(
 ) -> None:  # fmt: skip
     """A webcam filter that paints the background, the person, or both, while you talk.
 
-    A LOOK is none, a style (livestyle styles), A+B@0.3, a style file PATH.onnx or PATH.safetensors,
-    blur:0.7, bokeh:0.7, a colour such as green or #204060, image:PATH or video:PATH.
+    A LOOK is none, a style (livestyle styles), A+B@0.3, a style file PATH.onnx
+    or PATH.safetensors, blur:0.7, bokeh:0.7, a colour such as green or #204060,
+    image:PATH or video:PATH.
 
     Without a command: livestyle live.
     """

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import bar, say, show
 from livestyle.cli.flags import AsJson, with_settings
 from livestyle.cli.running import stopping
@@ -15,9 +15,13 @@ from livestyle.types import Stop
 
 
 @app.command(
-    epilog="""Examples: livestyle bench --size 1280x720 --seconds 20 --json  |
-    livestyle bench --against naive --chart stages.png  |  livestyle bench --peak  |
-    livestyle bench --pace 30 --busy-cores 1  |  livestyle bench --grid cost/"""
+    epilog=examples(
+        "livestyle bench --size 1280x720 --seconds 20 --json",
+        "livestyle bench --against naive --chart stages.png",
+        "livestyle bench --peak",
+        "livestyle bench --pace 30 --busy-cores 1",
+        "livestyle bench --grid cost/",
+    )
 )
 @with_settings(
     only=("background", "person", "strength", "segmenter", "device", "quality", "models"), quality="balanced"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import typer
 
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import say
 from livestyle.cli.flags import AsJson, Profile, Session, with_settings
 from livestyle.cli.running import stopping
@@ -16,9 +16,11 @@ from livestyle.types import Stop
 
 
 @app.command(
-    epilog="""Examples: livestyle booth --background starry_night  |
-    livestyle booth --pictures 6 --layout grid --no-date  |
-    livestyle booth --source demo --sink null --stills booth"""
+    epilog=examples(
+        "livestyle booth --background starry_night",
+        "livestyle booth --pictures 6 --layout grid --no-date",
+        "livestyle booth --source demo --sink null --stills booth",
+    )
 )
 @with_settings(without=("refine", "quality", "on_demand", "frames", "seconds", "recordings", "microphone"))
 def booth(

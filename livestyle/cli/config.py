@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from livestyle.cli import completion
-from livestyle.cli.app import Commands, literal
+from livestyle.cli.app import Commands, examples, literal
 from livestyle.cli.console import say, show
 from livestyle.config.load import File, Given, load_config, project_file, user_file
 from livestyle.config.settings import SETTINGS
@@ -22,7 +22,11 @@ app = typer.Typer(
     cls=Commands,
     help="What is settled once instead of typed each time. Without a command: show.",
     invoke_without_command=True,
-    epilog="Examples: livestyle config edit  |  livestyle config show --origin  |  livestyle live --profile meeting",
+    epilog=examples(
+        "livestyle config edit",
+        "livestyle config show --origin",
+        "livestyle live --profile meeting",
+    ),
 )
 EDITORS = {"win32": ("notepad",), "darwin": ("nano", "vi")}  # where neither $VISUAL nor $EDITOR says
 
@@ -36,7 +40,7 @@ def config(context: typer.Context) -> None:
 
 
 @app.command(
-    "show", epilog="Examples: livestyle config show --origin  |  livestyle config show --profile meeting --json"
+    "show", epilog=examples("livestyle config show --origin", "livestyle config show --profile meeting --json")
 )
 def show_(
     origin: Annotated[bool, typer.Option("--origin", help="Tell where each value stands.")] = False,
@@ -63,7 +67,7 @@ def show_(
         print("\n".join(["\n[keys]", *(f"{name} = {toml(one.value)}" for name, one in found.keys.items())]))
 
 
-@app.command(epilog="Example: livestyle config path")
+@app.command(epilog=examples("livestyle config path"))
 def path() -> None:
     """Show the path of the user's file, and on the next line that of the current folder's file."""
     print(user_file())
@@ -73,8 +77,12 @@ def path() -> None:
 
 @app.command(
     "set",
-    epilog="""Examples: livestyle config set background "starry night"  |  livestyle config set fps 15  |
-    livestyle config set sink window,virtual-camera --profile meeting  |  livestyle config set keys.panic x""",
+    epilog=examples(
+        'livestyle config set background "starry night"',
+        "livestyle config set fps 15",
+        "livestyle config set sink window,virtual-camera --profile meeting",
+        "livestyle config set keys.panic x",
+    ),
 )
 def set_(
     key: Annotated[str, typer.Argument(metavar="KEY", help="See: livestyle config show; or keys.ACTION.")],
@@ -93,7 +101,7 @@ def set_(
     say(f"{file} holds now: {line}")
 
 
-@app.command(epilog="Example: livestyle config edit")
+@app.command(epilog=examples("livestyle config edit"))
 def edit() -> None:
     """Open the user's own file in $VISUAL or $EDITOR, with all settings in it to choose from; check it afterwards."""
     from livestyle.config.template import write_template

@@ -6,11 +6,18 @@ from typing import Annotated
 
 import typer
 
+from livestyle.cli.app import examples
 from livestyle.cli.completion import ASIDE, actions, arguments
 from livestyle.cli.console import say
 
-EPILOG = """Examples: livestyle ctl next-style  |  livestyle ctl style great_wave  |  livestyle ctl background blur:0.7
-|  livestyle ctl panic  |  livestyle ctl status --json  |  livestyle ctl list"""
+EPILOG = examples(
+    "livestyle ctl next-style",
+    "livestyle ctl style great_wave",
+    "livestyle ctl background blur:0.7",
+    "livestyle ctl panic",
+    "livestyle ctl status --json",
+    "livestyle ctl list",
+)
 
 
 def ctl(

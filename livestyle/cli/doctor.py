@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import say
 from livestyle.cli.flags import AsJson
 
 
-@app.command(epilog="Examples: livestyle doctor  |  livestyle doctor --json  |  livestyle doctor --bundle report.zip")
+@app.command(
+    epilog=examples(
+        "livestyle doctor",
+        "livestyle doctor --json",
+        "livestyle doctor --bundle report.zip",
+    )
+)
 def doctor(
     as_json: AsJson = False,
     bundle: Annotated[Path | None, typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from livestyle.cli.app import evaluate_app
+from livestyle.cli.app import evaluate_app, examples
 from livestyle.cli.console import bar, say, show, ticker
 from livestyle.cli.flags import AsJson, LossNetworkFile, with_settings
 from livestyle.config.settings import Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PAIRS = "Pairs of NAME.jpg and NAME.png (255 is person), or AISegment, EG1800 or Supervisely Person as published."
 
 
-@evaluate_app.command("segmenters", epilog="Example: livestyle evaluate segmenters --data pairs/ --chart table.png")
+@evaluate_app.command("segmenters", epilog=examples("livestyle evaluate segmenters --data pairs/ --chart table.png"))
 @with_settings(only=("refine", "device", "models"))
 def evaluate_segmenters_(
     settings: Settings,
@@ -53,7 +53,7 @@ def evaluate_segmenters_(
         say(line)
 
 
-@evaluate_app.command("stability", epilog="Example: livestyle evaluate stability talk.mp4 --background starry_night")
+@evaluate_app.command("stability", epilog=examples("livestyle evaluate stability talk.mp4 --background starry_night"))
 @with_settings(
     only=("background", "strength", "keep_colors", "segmenter", "keep", "model_file", "device", "quality", "models")
 )
@@ -72,7 +72,7 @@ def evaluate_stability_(
     show([{"figure": key.replace("_", " "), "value": f"{value:.6g}"} for key, value in row.items()])
 
 
-@evaluate_app.command("mattes", epilog="Example: livestyle evaluate mattes --data pairs/ --rooms rooms/")
+@evaluate_app.command("mattes", epilog=examples("livestyle evaluate mattes --data pairs/ --rooms rooms/"))
 @with_settings(only=("segmenter", "keep", "model_file", "device", "models"))
 def evaluate_mattes_(
     settings: Settings,
@@ -99,7 +99,7 @@ Side = Annotated[int, typer.Option(min=32, max=2048, help="Side of the squares c
 
 @evaluate_app.command(
     "style",
-    epilog="Example: livestyle evaluate style my_wave --style-image wave.jpg --photos photos/",
+    epilog=examples("livestyle evaluate style my_wave --style-image wave.jpg --photos photos/"),
 )
 @with_settings(only=("device", "models"))
 def evaluate_style_(
@@ -124,7 +124,7 @@ def evaluate_style_(
 
 
 @evaluate_app.command(
-    "loss-network", epilog="Example: livestyle evaluate loss-network --style-image wave.jpg --photos photos/"
+    "loss-network", epilog=examples("livestyle evaluate loss-network --style-image wave.jpg --photos photos/")
 )
 @with_settings(only=("models",))
 def evaluate_loss_network_(
@@ -154,7 +154,7 @@ def evaluate_loss_network_(
 
 
 @evaluate_app.command(
-    "leak", epilog="Example: livestyle evaluate leak me.jpg --background wave.jpg --person scream.jpg --iterations 60"
+    "leak", epilog=examples("livestyle evaluate leak me.jpg --background wave.jpg --person scream.jpg --iterations 60")
 )
 @with_settings(only=("segmenter", "device", "models"))
 def evaluate_leak_(

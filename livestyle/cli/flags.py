@@ -62,7 +62,7 @@ def parse_size(text: str) -> Size:
 Profile = Annotated[str | None, typer.Option(
     metavar="NAME", is_eager=True, callback=settle, help=literal("Take [profile.NAME] of: livestyle config edit."),
     autocompletion=completion.profiles)]  # fmt: skip
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object.")]
 SizeOption = Annotated[Any, typer.Option(parser=parse_size, metavar="WxH", help="Size of the frames.")]
 LossNetworkFile = Annotated[Path | None, typer.Option(
     "--loss-network", "--perceptual", metavar="FILE",
@@ -83,6 +83,8 @@ def parse_value(setting: Setting, text: str) -> Any:
 
 def metavar_of(setting: Setting) -> str | None:
     """Return what `--help` writes for the value of a setting's flag."""
+    if setting.type is bool:
+        return ""  # which takes none
     choices = "" if isinstance(setting.choices, str) else "|".join(setting.choices)
     return setting.metavar or setting.bounds or choices or NUMBERS.get(setting.type)
 
@@ -92,6 +94,8 @@ def option_of(setting: Setting) -> Any:
     """Return the annotation from which Typer makes a setting's flag."""
     kind: Any = setting.type
     more: dict[str, Any] = {"help": setting.help, "metavar": metavar_of(setting)}
+    if setting.type is bool and not setting.default:
+        more["show_default"] = False  # the two names of the flag say enough
     if setting.choices:
         more["autocompletion"] = completion.choices_of(setting)
     if setting.panel:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from livestyle.cli.app import Commands
+from livestyle.cli.app import Commands, examples
 from livestyle.cli.console import say, show
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ app = typer.Typer(
     cls=Commands,
     help="Stills that are painted in the background. Without a command: list.",
     invoke_without_command=True,
-    epilog="Examples: livestyle jobs  |  livestyle jobs show 3  |  livestyle jobs cancel 3  |  livestyle jobs resume 3",
+    epilog=examples(
+        "livestyle jobs",
+        "livestyle jobs show 3",
+        "livestyle jobs cancel 3",
+        "livestyle jobs resume 3",
+    ),
 )
 
 
@@ -45,7 +50,7 @@ def jobs(context: typer.Context, as_json: AsJson = False) -> None:
         list_(as_json)
 
 
-@app.command("list", epilog="Example: livestyle jobs list --json")
+@app.command("list", epilog=examples("livestyle jobs list --json"))
 def list_(as_json: AsJson = False) -> None:
     """List the jobs that run, wait or have ended."""
     from livestyle.live.jobs import RUNNING, STOPPED
@@ -66,7 +71,7 @@ def list_(as_json: AsJson = False) -> None:
             say(job.sentence)
 
 
-@app.command("show", epilog="Example: livestyle jobs show 3")
+@app.command("show", epilog=examples("livestyle jobs show 3"))
 def show_(number: Number, as_json: AsJson = False) -> None:
     """Show a job and its output."""
     from livestyle.live.jobs import RUNNING
@@ -80,19 +85,19 @@ def show_(number: Number, as_json: AsJson = False) -> None:
     print(f"livestyle {shlex.join(job.command)}\n{store.log(job)}".strip())
 
 
-@app.command(epilog="Example: livestyle jobs cancel 3")
+@app.command(epilog=examples("livestyle jobs cancel 3"))
 def cancel(number: Number, as_json: AsJson = False) -> None:
     """Take a job out of the queue, or end it; the picture so far stays."""
     _tell(open_jobs().cancel(number), as_json)
 
 
-@app.command(epilog="Example: livestyle jobs resume 3")
+@app.command(epilog=examples("livestyle jobs resume 3"))
 def resume(number: Number, as_json: AsJson = False) -> None:
     """Go on with a job that stopped, failed or was cancelled."""
     _tell(open_jobs().resume(number), as_json)
 
 
-@app.command(epilog="Example: livestyle jobs clear")
+@app.command(epilog=examples("livestyle jobs clear"))
 def clear(as_json: AsJson = False) -> None:
     """Forget the jobs that are done, failed or cancelled; their pictures stay."""
     gone = open_jobs().clear()

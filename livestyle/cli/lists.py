@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import show
 from livestyle.cli.flags import AsJson, Profile, with_settings
 from livestyle.config.names import choose
 from livestyle.config.settings import TRAINABLE, Settings
 
 
-@app.command("list", epilog="Examples: livestyle list  |  livestyle list styles --json")
+@app.command("list", epilog=examples("livestyle list", "livestyle list styles --json"))
 @with_settings(only=("models",))
 def list_(
     settings: Settings,
@@ -35,7 +35,7 @@ def list_(
 
 
 def _add_short_command(what: str) -> None:
-    @app.command(what, epilog=f"Example: livestyle {what} --json", help=f"The same as: livestyle list {what}.")
+    @app.command(what, epilog=examples(f"livestyle {what} --json"), help=f"The same as: livestyle list {what}.")
     @with_settings(only=("models",))
     def short(settings: Settings, profile: Profile = None, as_json: AsJson = False) -> None:
         list_.function(settings, what, profile, as_json)

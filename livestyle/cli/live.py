@@ -10,7 +10,7 @@ import typer
 
 from livestyle.cli import completion
 from livestyle.cli import ctl as cli_ctl
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import say, ticker
 from livestyle.cli.flags import AsJson, Profile, Session, with_settings
 from livestyle.cli.results import BESIDE, Force, already, refuse_styles, target_of, tell_look, tell_next
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="""Examples: livestyle live starry_night  |
-    livestyle live --source 0 --background great_wave --sink window --sink virtual-camera"""
+    epilog=examples(
+        "livestyle live starry_night",
+        "livestyle live --source 0 --background great_wave --sink window --sink virtual-camera",
+    )
 )
 @with_settings(without=("refine",))
 def live(
@@ -81,7 +83,7 @@ app.command("ctl", epilog=cli_ctl.EPILOG)(cli_ctl.ctl)
 
 
 @app.command(
-    epilog="Examples: livestyle video talk.mp4  |  livestyle video talk.mp4 painted.mp4 --background starry_night"
+    epilog=examples("livestyle video talk.mp4", "livestyle video talk.mp4 painted.mp4 --background starry_night")
 )
 @with_settings(without=("refine",))
 def video(
@@ -117,9 +119,11 @@ def video(
         result = run_video(settings, source, path, controls, say, watch)
     keep(target, path, result, stop)
     tell_look(look, context.obj)
+    if stop.is_set():
+        say(f"Stopped: {path} holds the clip as far as it came.")
+    finish(result, as_json)
     if not as_json:
         tell_next("video", source, look, settings)
-    finish(result, as_json)
 
 
 def finished_before(target: Target, source: str) -> Path | None:

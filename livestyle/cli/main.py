@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from livestyle.cli import config as cli_config
 from livestyle.cli import jobs as cli_jobs
-from livestyle.cli.app import app, evaluate_app, train_app
+from livestyle.cli.app import app, evaluate_app, fold_flags, train_app
 from livestyle.cli.console import recorder, say
 from livestyle.cli.flags import Session
 from livestyle.cli.process import NO_MEMORY, is_scarce, tell_end
@@ -81,6 +81,8 @@ def run(arguments: list[str]) -> int:
     if arguments[:1] and arguments[0].lower() in SPOKEN:
         arguments = [*arguments[1:], SPOKEN[arguments[0].lower()]]
     session, command = Session(), get_command(app)
+    if {"-h", "--help"} & {*arguments}:
+        fold_flags()
     try:
         code = int(command(arguments, prog_name="livestyle", standalone_mode=False, obj=session) or 0)
         sys.stdout.flush()

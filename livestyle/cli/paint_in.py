@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import bar, say
 from livestyle.cli.flags import Profile, with_settings
 from livestyle.cli.results import Force, already, target_of
@@ -20,9 +20,11 @@ from livestyle.types import Display, Stop
 
 @app.command(
     "paint-in",
-    epilog="""Examples: livestyle paint-in me.jpg starry_night  |
-    livestyle paint-in me.jpg wheat_field.jpg out.png --x 0.6 --height 0.5 --blend poisson --auto-light  |
-    livestyle paint-in me.jpg my_painting.jpg out.png --style great_wave""",
+    epilog=examples(
+        "livestyle paint-in me.jpg starry_night",
+        "livestyle paint-in me.jpg wheat_field.jpg out.png --x 0.6 --height 0.5 --blend poisson --auto-light",
+        "livestyle paint-in me.jpg my_painting.jpg out.png --style great_wave",
+    ),
 )
 @with_settings(
     only=("auto_light", "segmenter", "keep", "person_count", "model_file", "refine", "device", "models")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from livestyle.cli.app import app
+from livestyle.cli.app import app, examples
 from livestyle.cli.console import bar, say, ticker
 from livestyle.cli.flags import Profile, Session, with_settings
 from livestyle.cli.results import BESIDE, Force, already, refuse_styles, target_of, tell, tell_look, tell_next
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="""Examples: livestyle photo me.jpg  |  livestyle photo me.jpg --style "starry night"  |
-    livestyle photo holidays/ painted/ --background great_wave --person none  |
-    livestyle photo me.jpg me.png --background bokeh:0.7  |
-    livestyle photo me.jpg me.png --method gatys --background wave.jpg --person scream.jpg+night.jpg@0.3"""
+    epilog=examples(
+        "livestyle photo me.jpg",
+        'livestyle photo me.jpg --style "starry night"',
+        "livestyle photo holidays/ painted/ --background great_wave --person none",
+        "livestyle photo me.jpg me.png --background bokeh:0.7",
+        "livestyle photo me.jpg me.png --method gatys --style wave.jpg --person scream.jpg",
+    )
 )
 @with_settings()
 def photo(
@@ -44,7 +47,7 @@ def photo(
 
     With gatys, OUT is the picture so far; Ctrl-C leaves it whole, and the same command goes on from there.
     """
-    from livestyle.nets.library import style_titles
+    from livestyle.nets.library import find_card, style_titles
     from livestyle.render.looks import look_from
     from livestyle.stills import batch
 
@@ -60,14 +63,17 @@ def photo(
         write(*batch.photo(settings, source, target, look), target, source)
         tell_look(look, session)
         return tell_next("photo", source, look, settings)
-    if "background" not in session.typed:  # whose looks are paintings, so that config files have no say
-        settings = replace(settings, background=None)
-    if "person" not in session.typed:
-        settings = replace(settings, person="none")
+    # Looks are paintings here, so that config files have no say. Without any, the default style is the background's.
+    typed = {plane: getattr(settings, plane) for plane in session.typed & {"background", "person"}}
+    looks = typed or {"background": find_card("style", None, settings.models).name}
     titles = style_titles(settings.models)
-    background, person = (exact_look(text, titles) for text in (settings.background or "none", settings.person))
+    background, person = (exact_look(looks.get(plane, "none"), titles) for plane in ("background", "person"))
     settings = replace(settings, background=background, person=person)
+    if "quality" in session.typed:
+        say("--quality has no say with --method gatys: --long-side has.")
     paint(settings, painting, source, target_of(context, out, look_word(background, person)))
+    if painting.timelapse:
+        say(f"Time-lapse: {painting.timelapse}")
     say(f"Look: background {background}, person {person}")
 
 
@@ -76,8 +82,6 @@ def paint(settings: Settings, painting: PaintingSettings, source: Path, target: 
     need_torch("Painting by optimisation", ("torch", "safetensors", *(["matplotlib"] if painting.curve else [])))
     from livestyle.stills.paint import paint_stills
 
-    if settings.quality != Settings().quality:
-        say("--quality has no say with --method gatys: --long-side has.")
     stop, done = Stop(), []
     with stopping(stop):
         for still in paint_stills(settings, painting, source, target, command_line(), stop, Display(say, bar)):
@@ -87,7 +91,7 @@ def paint(settings: Settings, painting: PaintingSettings, source: Path, target: 
     tell(done, target, source)
 
 
-@app.command(epilog="Examples: livestyle matte portrait.jpg  |  livestyle matte portrait.jpg cutout.png --cutout")
+@app.command(epilog=examples("livestyle matte portrait.jpg", "livestyle matte portrait.jpg cutout.png --cutout"))
 @with_settings(only=("segmenter", "keep", "person_count", "model_file", "refine", "backdrop", "device", "models"))
 def matte(
     context: typer.Context,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BESIDE = "beside IN as NAME.LOOK.EXT"  # where a result goes without OUT
 NOT_OF_THE_COMMAND = ("out", "sink", "force", "as_json", "profile")  # parameters that change no picture
 
-Force = Annotated[bool, typer.Option("--force", help="Replace a result that is there already.")]
+Force = Annotated[bool, typer.Option("--force", metavar="", help="Replace a result that is there already.")]
 
 
 def target_of(context: typer.Context, out: str | None, word: str = "") -> Target:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from livestyle.cli.app import train_app
+from livestyle.cli.app import examples, train_app
 from livestyle.cli.console import bar, say
 from livestyle.cli.flags import with_settings
 from livestyle.cli.running import command_line
@@ -27,10 +27,12 @@ DATA_HELP = (
 
 @train_app.command(
     "style",
-    epilog="""Examples: livestyle train style wave.jpg my_wave --photos photos/  |
-    livestyle train style wave.jpg my_wave --my-photos --minutes 40  |
-    livestyle train style wave.jpg my_wave --photos photos/ --device cuda --minutes 2  |
-    torchrun --nproc-per-node 4 -m livestyle train style wave.jpg my_wave --photos photos/ --device cuda""",
+    epilog=examples(
+        "livestyle train style wave.jpg my_wave --photos photos/",
+        "livestyle train style wave.jpg my_wave --my-photos --minutes 40",
+        "livestyle train style wave.jpg my_wave --photos photos/ --device cuda --minutes 2",
+        "torchrun --nproc-per-node 4 -m livestyle train style wave.jpg my_wave --photos photos/ --device cuda",
+    ),
 )
 @with_settings()
 def train_style_(
@@ -53,7 +55,7 @@ def train_style_(
 
 
 @train_app.command(
-    "segmenter", epilog="Example: livestyle train segmenter unet --data pairs/ --rooms rooms/ --perceptual nets/"
+    "segmenter", epilog=examples("livestyle train segmenter unet --data pairs/ --rooms rooms/ --perceptual nets/")
 )
 @with_settings()
 def train_segmenter_(
@@ -73,7 +75,7 @@ def train_segmenter_(
 
 @train_app.command(
     "loss-network",
-    epilog="Example: livestyle train loss-network --photos photos/ --paintings paintings/ --out models/",
+    epilog=examples("livestyle train loss-network --photos photos/ --paintings paintings/ --out models/"),
 )
 @with_settings()
 def train_loss_network_(

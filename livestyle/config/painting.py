@@ -35,7 +35,7 @@ class PaintingSettings:
     style_weight: float = row(3.0, "How much the painting counts; above 5 it hides faces.", low=0, panel=PANEL)
     tv_weight: float = row(0.0, "How much smoothness counts.", low=0, panel=PANEL)
     content_layers: str | None = row(None, "Such as conv4_2.", "A,B", panel=PANEL)
-    style_layers: str | None = row(None, "Such as conv1_1,conv2_1,conv3_1,conv4_1,conv5_1.", "A,B", panel=PANEL)
+    style_layers: str | None = row(None, "Such as conv1_1,conv3_1.", "A,B", panel=PANEL)
     optimizer: str | None = row(None, "lbfgs, or adam, which takes less memory.", panel=PANEL)
     init: str | None = row(None, "content or noise: what to start from.", panel=PANEL)
     seed: int = row(0, "Of the noise.", low=0, panel=PANEL)

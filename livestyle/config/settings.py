@@ -89,7 +89,10 @@ class LiveSettings:
 
     source: str = row("0", "Camera index or path, file, URL, or demo.", "SRC", reader=read_source)
     sinks: tuple[str, ...] = row(
-        ("window",), "window (default), virtual-camera[:DEVICE], file:PATH or null; repeatable.", "SINK", name="sink"
+        ("window",),
+        "window (default), virtual-camera, file:PATH or null; repeatable. See: livestyle list sinks.",
+        "SINK",
+        name="sink",
     )
     size: Size | None = row(None, "Size of the frames.", "WxH", in_project=True)
     fps: float | None = row(None, "Rate asked of the camera.", "1..240", low=1, high=240, in_project=True)

@@ -149,7 +149,7 @@ class Booth:
             strip = series.stem.with_name(f"{series.stem.name}-booth.png")
             save_image(strip, lay_out_strip(series.painted, LAYOUTS[self._asked.layout], day))
             self.strip = strip
-            self._messages.append(f"Saved {strip}, with its {series.size} pictures beside it.")
+            self._messages.append(f"Saved {strip}, with each picture beside it.")
 
     def _write(self, path: Path, picture: Image) -> None:
         save_image(path, picture)

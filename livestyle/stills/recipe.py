@@ -70,9 +70,7 @@ class Recipe:
             methods = " or ".join(COLOR_METHODS[1:])
             raise UserError(f"Colours are not kept by '{self.keep_colors}'.", f"Choose {methods}.")
         if not self.styles:
-            raise UserError(
-                "No plane has a style picture.", "Give the background a picture, or the person.", "background"
-            )
+            raise UserError("Nothing is to be painted.", "Give a style or a painting.", "background")
         for strength in self.strengths.values():
             if not 0 <= strength <= 1:
                 raise UserError(f"A strength of {strength:g} is not between 0 and 1.", "Choose a number from 0 to 1.")

@@ -55,8 +55,10 @@ def test_help_lists_the_commands_that_people_use_first() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    shown = run_here(*command.split(), "--help").stdout
-    assert "Example" in shown
+    """At the width of a terminal nothing is cut off, and each example stands in a line of its own, to be copied."""
+    shown = run_here(*command.split(), "--help", COLUMNS="80").stdout
+    assert "…" not in shown
+    assert re.search(r"^ Examples?: *\n livestyle\b", shown, re.MULTILINE)
 
 
 def test_a_process_ends_with_the_code_of_its_command() -> None:

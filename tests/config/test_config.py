@@ -133,9 +133,12 @@ def test_a_flag_goes_before_all(home: Home) -> None:
 
 
 def test_stills_by_optimisation_take_no_look_from_files(home: Home, card: Path) -> None:
-    home.user.write_text('background = "blur"\n')
-    done = home.run("photo", card, card.with_name("out.png"), "--method", "gatys", code=2)
+    """Without a look on the command line, they are painted in the default style."""
+    home.user.write_text('background = "blur"\nquality = "best"\n')
+    done = home.run("photo", card, "--method", "gatys", "--init", "nois", code=2)
     assert "blur" not in done.stderr
+    assert "--quality" not in done.stderr
+    assert "Did you mean noise?" in done.stderr
 
 
 def test_a_byte_order_mark_is_no_text(home: Home) -> None:

@@ -88,6 +88,8 @@ def test_what_is_no_clip_gets_one_sentence(tmp_path: Path, content: bytes) -> No
 def test_a_missing_file_and_a_missing_camera() -> None:
     with pytest.raises(UserError, match=r"no file gone\.mp4"):
         open_source("gone.mp4")
+    with pytest.raises(UserError, match=r"Did you mean demo\?"):
+        open_source("demoo")
     with pytest.raises(UserError, match="demo"):
         open_source("97")
 

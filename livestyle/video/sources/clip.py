@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from livestyle.config.names import did_you_mean
 from livestyle.errors import UserError
 from livestyle.image.pixels import cover
 from livestyle.image.types import WHITE, Frame, Image, size_of
@@ -87,7 +88,7 @@ class ClipSource(Source):
         if not is_url and not os.path.isfile(self._path):
             if os.path.exists(self._path):
                 raise UserError(f"{self._path} is a folder, a device or a pipe.", "Give a file.")
-            raise UserError(f"There is no file {self._path}.", "Check the name.")
+            raise UserError(f"There is no file {self._path}.{did_you_mean(self._path, ['demo'])}", "Check the name.")
         options = {"max_pixels": str(MAX_CLIP_PX)} | ({} if is_url else {"format_whitelist": single_files()})
         address = self._path if is_url else str(Path(self._path).absolute())  # in which a colon names no protocol
         try:

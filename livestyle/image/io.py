@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  # that can be written
 OPAQUE_SUFFIXES = (".jpg", ".jpeg", ".bmp")
 HEIF_SUFFIXES = (".heic", ".heif")
-READABLE_SUFFIXES = PICTURE_SUFFIXES + HEIF_SUFFIXES
+READABLE_SUFFIXES = (*PICTURE_SUFFIXES, *HEIF_SUFFIXES, ".avif")
 KEPT_TAGS = {  # of EXIF: about the picture, not about the layout of its file
     "ImageDescription", "Make", "Model", "XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime",
     "Artist", "Copyright", "Rating", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject",
@@ -36,7 +36,7 @@ PILLOW_ERRORS = (  # that Pillow raises for a damaged file
     RuntimeError, struct.error,
 )  # fmt: skip
 # That can be read. Pillow knows many more; one of them, EPS, runs another program.
-PILLOW_FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF"]
+PILLOW_FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF"]
 MAX_PIXELS = 150_000_000
 
 

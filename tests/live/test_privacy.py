@@ -22,7 +22,7 @@ IN_CALL, ALONE = Privacy(is_call=True), Privacy()
 COLOR, STYLE = parse_plane("color:#102030"), parse_plane("great_wave")
 OPAQUE = (COLOR, Plane("image", "image:a.png", path="a.png"), Plane("video", "video:a.mp4", path="a.mp4"))
 FADING = (STYLE, parse_plane("great_wave+starry_night@0.3"), parse_plane("blur"), parse_plane("bokeh:0.8"))
-SHARES = st.floats(0, 1)
+SHARES = st.floats(0, 1, allow_subnormal=False)
 LOOKS = st.builds(
     Look,
     background=st.sampled_from([NONE, *OPAQUE, *FADING]),

@@ -87,5 +87,5 @@ def test_a_filter_refines_stills_alone(person: Image) -> None:
     assert matte[:200, :150].mean() < 0.05
     with pytest.raises(UserError, match="stills only"):
         Filter(Settings(refine="crf"))
-    with pytest.raises(UserError, match="guided or crf"):
+    with pytest.raises(UserError, match="guided, crf"):
         Filter(Settings(refine="sharp"), live=False)

@@ -86,5 +86,5 @@ def test_a_refinement_from_outside_is_one_row(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserError, match="stills only"):
         Filter(Settings(refine="hard"))
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"no refinement 'hard'.*Choose guided or crf or matting"):
+    with pytest.raises(UserError, match=r"no refinement 'hard'.*Choose from: guided, crf, matting"):
         Filter(Settings(refine="hard"), live=False)

@@ -61,7 +61,7 @@ def test_a_device_that_is_not_there_gets_one_sentence(device: str) -> None:
 
     if device == "mps" and torch.backends.mps.is_available():
         pytest.skip("this machine has it")
-    with pytest.raises(UserError, match=f"'{device.removesuffix(':99')}'"):
+    with pytest.raises(UserError, match=f"'{device.removesuffix(':99').replace('gpu', 'cuda')}'"):
         choose_engine(device)
 
 

@@ -145,7 +145,7 @@ def test_bad_settings_get_one_sentence(flags: dict[str, str]) -> None:
 
 
 def test_an_unknown_style_is_said_before_the_first_frame(ready: Filter) -> None:
-    with pytest.raises(UserError, match="Near it"):
+    with pytest.raises(UserError, match="Did you mean great_wave"):
         ready.prepare(look(background="grate_wave"))
 
 

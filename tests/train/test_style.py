@@ -255,8 +255,8 @@ def test_a_teachers_border_is_not_learnt(folder: Path) -> None:
 
 def test_a_teacher_that_is_not_there_is_named(folder: Path) -> None:
     constant_style(folder / "models", "red", (0.9, 0.1, 0.1))
-    with pytest.raises(UserError, match="no style 'blue'"):
-        short_training(job_in(folder, teacher="blue", models=folder / "models"))
+    with pytest.raises(UserError, match="no style 'violet'"):
+        short_training(job_in(folder, teacher="violet", models=folder / "models"))
     (folder / "models/styles/red/w.safetensors").unlink()
     with pytest.raises(UserError, match="is missing"):
         short_training(job_in(folder, teacher="red", models=folder / "models"))

@@ -96,6 +96,8 @@ class ClipSource(Source):
             more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
             container: InputContainer = av.open(address, options=options, timeout=(10, 10) if is_url else None, **more)
         except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+            if isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM:
+                raise UserError(f"{self._path} needs more memory than there is.", "Give a smaller clip.") from None
             is_list = getattr(error, "errno", 0) == errno.EINVAL and not is_url
             reason = "it lists other files" if is_list else getattr(error, "strerror", None) or str(error)
             raise UserError(f"{self._path} is not a video that can be read: {reason}.", "Give another file.") from None

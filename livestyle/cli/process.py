@@ -174,19 +174,24 @@ def watch_child() -> None:
     if memory_limit() == math.inf:
         return
     told, tells = os.pipe()
-    signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)  # until somebody can take them
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    heeded = {*HANDED_ON, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, heeded)  # they wait here, and none is missed
     child = os.fork()
     if not child:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(told)
         os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which hands it on
         ENDED.append(tells)
         return
     os.close(tells)
-    for number in HANDED_ON:
-        signal.signal(number, lambda number, _: os.kill(child, number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDED_ON)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    ended = 0
+    while not ended:
+        number = signal.sigwait(heeded)
+        if number != signal.SIGCHLD:
+            os.kill(child, number)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    code = os.waitstatus_to_exitcode(status)
     if code and not os.read(told, 1):
         print(*NO_MEMORY, file=sys.stderr, flush=True)
         code = 2

@@ -35,8 +35,8 @@ def booth(
     session: Session = context.obj
     if "sink" not in session.given and not can_open_window():
         live = replace(live, sinks=("null",))
-    taken, stop = Booth(settings, asked, live.stills, ends_run=True), Stop()
-    with stopping(stop):
+    stop = Stop()
+    with stopping(stop), Booth(settings, asked, live.stills, ends_run=True) as taken:
         run_session(
             settings, live, session.config, session.typed & set(LOOKS), profile, stop, say, lambda _: None, taken
         )

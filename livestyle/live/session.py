@@ -58,15 +58,15 @@ def run_session(
         controls.notice(f"As you left it: {controls.look}")
     before = replace(controls.look, bypass=False)
     reload = Reload(controls, settings, find_card("style", None, settings.models).name, profile, typed, say)
-    booth = booth or Booth(settings, folder=live.stills)
-    booth.has_window = any(spec.kind.is_window for spec in parse_sinks(live.sinks))
-    booth.begin(controls)
+    has_window = any(spec.kind.is_window for spec in parse_sinks(live.sinks))
     with (
         Snapshots(settings, live.stills, live.gatys_style) as snapshots,
-        booth,
+        booth or Booth(settings, folder=live.stills) as booth,
         Replay(live.gif_seconds, live.stills) as replay,
         Server(controls.press, controls.status, reload) as server,
     ):
+        booth.has_window = has_window
+        booth.begin(controls)
         if server.endpoint is None:
             say(f"'livestyle ctl' does not reach this run: {server.problem}.")
         elif server.endpoint.name != "1":

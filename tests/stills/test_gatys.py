@@ -296,7 +296,7 @@ def test_bad_recipes_are_named(painting: Path) -> None:
     for other, words in (
         ({"optimizer": "sgd"}, "sgd"),
         ({"init": "black"}, "black"),
-        ({"styles": {}}, "style picture"),
+        ({"styles": {}}, "Nothing is to be painted"),
         ({"keep_colors": "hue"}, "hue"),
         ({"strengths": {"person": 2.0}}, "strength of 2"),
     ):

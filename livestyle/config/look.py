@@ -11,6 +11,7 @@ from pathlib import Path
 from livestyle.config.names import did_you_mean, find_name, plain, unknown
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
+from livestyle.types import Color
 
 BOTH = "both"
 STYLE = "style"
@@ -35,7 +36,7 @@ class Plane:
     text: str
     styles: tuple[tuple[str, float], ...] = ()
     amount: float = 0.0
-    color: tuple[int, int, int] = (0, 0, 0)
+    color: Color = (0, 0, 0)
     path: str = ""
 
 
@@ -202,7 +203,7 @@ def color_names() -> Mapping[str, object]:
     return ImageColor.colormap
 
 
-def read_color(text: str, bare: bool = False) -> tuple[int, int, int] | None:
+def read_color(text: str, bare: bool = False) -> Color | None:
     """Return the RGB of a CSS colour in 0..255, or None for any other text.
 
     Args:

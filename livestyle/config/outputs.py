@@ -14,12 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
+from livestyle import files
 from livestyle.config.look import LOOK_KINDS, STYLE_FILES, media_type
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, check_target
 
 UNFINISHED, FINISHED, OTHER = "unfinished", "finished", "other"  # what a file may be to the command that names it
-MAX_NAME_BYTES = 230  # of a result's name: files in the making have some more, and most systems end at 255
 StateOf = Callable[[Path], str]  # what a file is: UNFINISHED, FINISHED or OTHER
 
 
@@ -181,17 +181,13 @@ def beside(source: str, word: str, suffix: str) -> Path:
         suffix: the ending; "" for a folder of results.
     """
     path = name_of(source)
-    more = f".{word}{suffix}"
-    name, room = path.stem if suffix else path.name, MAX_NAME_BYTES - len(more)
-    if len(os.fsencode(name)) > room:
-        name = os.fsencode(name)[:room].decode("utf-8", "ignore")
-    return path.with_name(f"{name}{more}")
+    return files.beside(path, path.stem if suffix else path.name, f".{word}{suffix}")
 
 
 def numbered(first: Path) -> Iterator[Path]:
     """Yield a path, then NAME-2.EXT, NAME-3.EXT and so on."""
     yield first
-    yield from (first.with_name(f"{first.stem}-{number}{first.suffix}") for number in count(2))
+    yield from (files.beside(first, first.stem, f"-{number}{first.suffix}") for number in count(2))
 
 
 def created(folder: Path) -> Path:

@@ -106,7 +106,7 @@ def load_picture(path: Path, short: int | None = None, backdrop: Color = WHITE) 
         if file.width * file.height > MAX_PIXELS:
             raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
         exif, profile = _exif(file), file.info.get("icc_profile") or b""  # before rotation, which loses those of a TIFF
-        opaque = _opaque(ImageOps.exif_transpose(file), backdrop)
+        opaque = laid_on(backdrop, ImageOps.exif_transpose(file))
         is_rgb = profile[16:20] == b"RGB "
         own = np.array(opaque.convert("RGB"), np.uint8) if is_rgb and profiles.differs(profile) else None
         return profiles.to_srgb(opaque, profile), PictureNotes(exif, profile if is_rgb else b"", own=own)
@@ -166,8 +166,8 @@ def _know_heif(path: Path) -> None:
     register_heif_opener()
 
 
-def _opaque(picture: "PilImage", backdrop: Color) -> "PilImage":
-    """Return a picture of 8 bits a value, laid on a colour where it is transparent."""
+def laid_on(backdrop: Color, picture: "PilImage") -> "PilImage":
+    """Return a picture of 8 bits a value, laid on a colour, RGB in 0..255, where it is transparent."""
     from PIL import Image as Pil
 
     if picture.mode.startswith(("I", "F")):

@@ -2,24 +2,20 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 
 from livestyle.config.booth import LAYOUTS, BoothSettings
 from livestyle.config.look import Look
 from livestyle.config.settings import Settings
-from livestyle.errors import UserError
 from livestyle.image.io import save_image
 from livestyle.image.strip import lay_out_strip
 from livestyle.image.types import Frame, Image
 from livestyle.live.controls import Controls
+from livestyle.live.saver import Saver, unused_name
 from livestyle.live.shown import Shown
-from livestyle.live.snapshots import stills_folder, unused_name
 from livestyle.render.filter import Filter
-from livestyle.video.worker import Worker
 
 MAX_WAITING = 2  # pictures that wait to be painted; the next countdown ends no sooner
 
@@ -35,7 +31,6 @@ class Series:
         began: in seconds since the epoch.
         stem: path of all files, without what tells them apart; None before the first.
         painted: those that are finished.
-        has_failed: one of them could not be painted.
     """
 
     size: int
@@ -44,11 +39,10 @@ class Series:
     began: float = field(default_factory=time.time)
     stem: Path | None = None
     painted: list[Image] = field(default_factory=list)
-    has_failed: bool = False
 
 
-class Booth:
-    """Take the pictures that the controls ask for. Close it, or use it in `with`.
+class Booth(Saver):
+    """Take the pictures that the controls ask for, and paint them.
 
     Only what is painted is saved. Nothing is taken while the picture is hidden, and hiding ends the series.
 
@@ -67,12 +61,12 @@ class Booth:
         self, settings: Settings, asked: BoothSettings = BoothSettings(), folder: Path | None = None,
         ends_run: bool = False,
     ) -> None:  # fmt: skip
-        self._settings, self._asked, self._folder = replace(settings, quality="auto"), asked, stills_folder(folder)
+        self._settings, self._asked = replace(settings, quality="auto"), asked
         self._ends_run, self.has_window, self.saved = ends_run, True, list[Path]()
         self.strip: Path | None = None
         self._series: Series | None = None
-        self._messages: deque[str] = deque()
-        self._worker = Worker(self._work, "booth")
+        self._filter: Filter | None = None
+        super().__init__("picture", "booth", folder)
 
     def begin(self, controls: Controls) -> None:
         """Have the controls ask for the series that ends the run, if it is to be."""
@@ -112,29 +106,19 @@ class Booth:
                 if self._ends_run:
                     controls.stop.set()
 
-    def messages(self) -> Iterator[str]:
-        """Yield lines for people: where pictures were saved, and which could not be."""
-        while self._messages:
-            yield self._messages.popleft()
-
     def _work(self, orders: Iterator[tuple[Series, Frame, Look]]) -> None:
-        filter: Filter | None = None
         try:
-            for series, frame, look in orders:
-                try:
-                    filter = filter or Filter(self._settings, live=False)
-                    filter.prepare(look)
-                    self._save(series, filter(frame, look))
-                except Exception as error:  # the run goes on
-                    series.has_failed = True
-                    reason = str(error) if isinstance(error, UserError) else f"The picture was not saved: {error}"
-                    self._messages.append(reason)
+            super()._work(orders)
         finally:
-            if filter:
-                filter.close()
+            if self._filter:
+                self._filter.close()
 
-    def _save(self, series: Series, picture: Image) -> None:
-        """Save a picture, and the strip after the last one."""
+    def _save(self, order: tuple[Series, Frame, Look]) -> None:
+        """Paint a picture and save it, and the strip after the last one."""
+        series, frame, look = order
+        self._filter = self._filter or Filter(self._settings, live=False)
+        self._filter.prepare(look)
+        picture = self._filter(frame, look)
         series.painted.append(picture)
         name = f"booth-{len(series.painted)}.png"
         if series.stem is None:
@@ -154,14 +138,3 @@ class Booth:
     def _write(self, path: Path, picture: Image) -> None:
         save_image(path, picture)
         self.saved.append(path)
-
-    def close(self) -> None:
-        """Paint and save what was taken, and end the thread."""
-        self._worker.end()
-        self._worker.join()
-
-    def __enter__(self) -> "Booth":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.close()

@@ -5,24 +5,21 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
-from livestyle.errors import UserError
 from livestyle.image.pixels import fit
 from livestyle.image.types import Frame, size_of
 from livestyle.live.controls import Controls
+from livestyle.live.saver import Saver, unused_name
 from livestyle.live.shown import Shown
-from livestyle.live.snapshots import stills_folder, unused_name
 from livestyle.video.sinks.animation import MAX_FPS, Thinned, animation_size
 from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.sink import Stream
-from livestyle.video.worker import Worker
 
 MAX_WAITING = 1  # animations that wait to be written
 
 
-class Replay:
-    """Keep small copies of what was shown, and save them on request. Close it, or use it in `with`.
+class Replay(Saver):
+    """Keep small copies of what was shown, and save them on request.
 
     Nothing of a time before the picture was hidden is kept: whoever hides wants that forgotten.
 
@@ -32,11 +29,10 @@ class Replay:
     """
 
     def __init__(self, seconds: float, folder: Path | None = None) -> None:
-        self._seconds, self._folder = seconds, stills_folder(folder)
+        self._seconds = seconds
         self._frames: deque[Frame] = deque(maxlen=max(1, round(seconds * MAX_FPS)))
         self._thinned = Thinned()
-        self._messages: deque[str] = deque()
-        self._worker = Worker(self._work, "replay", MAX_WAITING)
+        super().__init__("animation", "replay", folder, room=MAX_WAITING)
 
     def follow(self, frame: Frame, shown: Shown, controls: Controls) -> Iterator[str]:
         """Keep what is shown, and save what is kept if the controls ask for it. Yield lines for people.
@@ -58,35 +54,11 @@ class Replay:
                 yield "The last animation is still being saved."
         yield from self.messages()
 
-    def messages(self) -> Iterator[str]:
-        """Yield lines for people: where animations were saved."""
-        while self._messages:
-            yield self._messages.popleft()
-
-    def _work(self, orders: Iterator[tuple[str, Sequence[Frame]]]) -> None:
-        for kind, frames in orders:
-            try:
-                self._save(kind, frames)
-            except Exception as error:  # the run goes on
-                reason = str(error) if isinstance(error, UserError) else f"The animation was not saved: {error}"
-                self._messages.append(reason)
-            del frames  # which are large
-
-    def _save(self, kind: str, frames: Sequence[Frame]) -> None:
+    def _save(self, order: tuple[str, Sequence[Frame]]) -> None:
+        kind, frames = order
         with unused_name(self._folder, time.strftime("%Y-%m-%d_%H-%M-%S")) as stem:
             path = stem.with_name(f"{stem.name}-live.{kind}")
             with ClipSink(path, Stream(size_of(frames[-1].image), MAX_FPS)) as sink:
                 for frame in frames:
                     sink.send(replace(frame, time=frame.time - frames[0].time))
         self._messages.append(f"Saved {path}: {frames[-1].time - frames[0].time + 1 / MAX_FPS:.0f} s.")
-
-    def close(self) -> None:
-        """Save what waits, and end the thread."""
-        self._worker.end()
-        self._worker.join()
-
-    def __enter__(self) -> "Replay":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.close()

@@ -1,15 +1,10 @@
 """Stills of a live run: saved on a thread of their own, and painted by background jobs that outlive the run."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from types import TracebackType
-
-import platformdirs
 
 from livestyle.config.look import Look, Plane
 from livestyle.config.settings import Settings
@@ -18,8 +13,8 @@ from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import to_gray
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.live.jobs import Jobs
+from livestyle.live.saver import Saver, unused_name
 from livestyle.nets.library import find_painting
-from livestyle.video.worker import Worker
 
 MAX_QUEUED_STILLS = 3  # 8 MB each at 1280x720
 JOBS_POLL_S = 1.0  # between looks for jobs that have ended
@@ -44,8 +39,8 @@ class Shot:
     taken: float = field(default_factory=time.time)
 
 
-class Snapshots:
-    """Save stills on a thread of their own, and queue jobs that paint them. Close it, or use it in `with`.
+class Snapshots(Saver):
+    """Save stills, and queue jobs that paint them.
 
     Args:
         settings: segmenter and models, for the jobs.
@@ -63,9 +58,9 @@ class Snapshots:
         if style_image is not None:
             load_image(style_image, 32)
         self._settings, self._style_image, self._jobs = settings, style_image, jobs or Jobs()
-        self._folder = stills_folder(folder)
-        self._messages: deque[str] = deque()
-        self._worker = Worker(self._work, "snapshots", MAX_QUEUED_STILLS, self._report_jobs, JOBS_POLL_S)
+        super().__init__(
+            "still", "snapshots", folder, room=MAX_QUEUED_STILLS, idle=self._report_jobs, idle_s=JOBS_POLL_S
+        )
 
     def take(self, shot: Shot, paint: bool) -> None:
         """Have a still saved, unless MAX_QUEUED_STILLS wait already. This never waits.
@@ -100,38 +95,17 @@ class Snapshots:
                 self.take(shot, paint)
         yield from self.messages()
 
-    def messages(self) -> Iterator[str]:
-        """Yield messages for people: where stills were saved, and which jobs have ended."""
-        while self._messages:
-            yield self._messages.popleft()
-
-    def close(self) -> None:
-        """Save the stills that wait, and end the thread."""
-        self._worker.end()
-        self._worker.join()
-
-    def __enter__(self) -> "Snapshots":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.close()
-
     def _work(self, orders: Iterator[tuple[Shot, bool]]) -> None:
         with suppress(UserError):
             self._jobs.start_runner()
-        for order in orders:
-            try:
-                self._save(*order)
-            except Exception as error:  # the run goes on
-                reason = str(error) if isinstance(error, UserError) else f"The still was not saved: {error}"
-                self._messages.append(reason)
-            del order  # its pictures are large
+        super()._work(orders)
 
     def _report_jobs(self) -> None:
         with suppress(UserError):
             self._messages.extend(job.sentence for job in self._jobs.pop_ended())
 
-    def _save(self, shot: Shot, paint: bool) -> None:
+    def _save(self, order: tuple[Shot, bool]) -> None:
+        shot, paint = order
         pictures = {"original": shot.original, "matte": to_gray(shot.matte), "styled": shot.styled}
         with unused_name(self._folder, time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(shot.taken))) as stem:
             files = {kind: stem.with_name(f"{stem.name}-{kind}.png") for kind in (*pictures, "gatys")}
@@ -161,47 +135,9 @@ class Snapshots:
         return words
 
 
-def stills_folder(folder: Path | None = None) -> Path:
-    """Return a folder of stills as an absolute path; for None that in the user's pictures."""
-    return (folder or Path(platformdirs.user_pictures_dir()) / "livestyle").absolute()
-
-
 def flag(name: str) -> str:
     """Return the flag of a setting."""
     return f"--{name.replace('_', '-')}"
-
-
-@contextmanager
-def unused_name(folder: Path, name: str) -> Iterator[Path]:
-    """Yield a path in a folder that is no prefix of any file's name there, and that no other process gets meanwhile.
-
-    Args:
-        folder: created if it is missing.
-        name: of the path. If it is in use, a number is added.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    for number in count(1):
-        stem = folder / (name if number == 1 else f"{name}_{number}")
-        mark = folder / f".{stem.name}.part"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            mark.touch(exist_ok=False)
-        except FileExistsError:
-            if not folder.is_dir():
-                raise UserError(f"{folder} is a file.", "Choose a folder for stills.", "stills") from None
-            continue
-        except OSError as error:
-            raise UserError(
-                f"{folder} cannot be written: {error.strerror}.", "Choose another folder for stills.", "stills"
-            ) from None
-        try:
-            if not any(folder.glob(f"{stem.name}-*")):
-                yield stem
-                return
-        finally:
-            mark.unlink(missing_ok=True)
 
 
 def looks_to_paint(look: Look, default: Path | None, models: Path | None) -> tuple[str, str]:

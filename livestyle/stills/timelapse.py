@@ -14,7 +14,7 @@ from livestyle.image.pixels import fit, fit_matte
 from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.stills.multiscale import join
 from livestyle.stills.recipe import Recipe
-from livestyle.video.sinks.animation import ANIMATIONS
+from livestyle.video.sinks.animation import ANIMATIONS, animation_size
 from livestyle.video.sinks.clip import CLIPS, ClipSink
 from livestyle.video.sinks.sink import Stream
 
@@ -55,10 +55,9 @@ class Timelapse:
     def __init__(
         self, path: Path, image: Image, matte: Matte | None, recipe: Recipe, count: int, frames: list[bytes]
     ) -> None:
-        share = min(1.0, MAX_SIDE_PX / max(size_of(image)))
-        width, height = (max(2, round(side * share / 2) * 2) for side in size_of(image))
-        self._image = fit(image, (width, height))
-        self._matte = None if matte is None else fit_matte(matte, (width, height))
+        size = animation_size(size_of(image), MAX_SIDE_PX)
+        self._image = fit(image, size)
+        self._matte = None if matte is None else fit_matte(matte, size)
         self._path, self._recipe, self._frames = path, recipe, frames
         self._each = -(-count // MAX_KEPT)
 

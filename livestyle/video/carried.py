@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livestyle.video.notes import file_notes, later, track_notes
-from livestyle.video.sources.clip import moving_pictures, single_files
+from livestyle.video.sources.clip import moving_pictures, open_file
 from livestyle.video.tracks import WAYS, Broken, MakeTrack, Track, seconds_of
 
 if TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
+    from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
 
@@ -45,7 +45,7 @@ class Carried:
 
     def __init__(self, path: Path, start: float, output: "OutputContainer", keep_location: bool = False) -> None:
         self._path, self._start, self._output = path, Fraction(start).limit_denominator(1_000_000), output
-        self._input = open_input(path)
+        self._input = open_file(path)
         self._written, self._broken, self._messages = 0.0, 0, list[str]()
         self._next: tuple[Packet[Any], Fraction] | None = None
         self._tracks: dict[int, Track] = {}
@@ -84,7 +84,7 @@ class Carried:
 
         tried = TRIED_PACKETS if source.type == "audio" else 0  # others are sparse
         try:
-            with open_input(self._path) as file, av.open(io.BytesIO(), "w", self._output.format.name) as trial:
+            with open_file(self._path) as file, av.open(io.BytesIO(), "w", self._output.format.name) as trial:
                 own = file.streams[source.index]
                 track = make(own, trial)
                 trial.start_encoding()
@@ -185,14 +185,3 @@ def name_of(stream: "Stream") -> str:
         return "a cover picture"
     codec = stream.codec_context.codec.name if stream.codec_context else ""
     return NAMES.get(stream.type, "data") + (f" ({codec})" if codec else "")
-
-
-def open_input(path: Path) -> "InputContainer":
-    """Open a file that was opened before as a clip."""
-    import av
-
-    # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
-    more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
-    options = {"format_whitelist": single_files()}
-    container: InputContainer = av.open(str(path.absolute()), options=options, **more)
-    return container

@@ -1,24 +1,15 @@
 """A flash and a beep stay together through the filter. `scripts/checks/clip_matrix.py` tries every pair there is."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "checks" / "clip_matrix.py"
+from support.scripts import load_check
 
 
 @pytest.fixture(scope="module")
 def matrix() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("clip_matrix", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["clip_matrix"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_check("clip_matrix")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,11 @@
 """What once broke a parser, and what might: `scripts/fuzz.py` begins with these files; here they are parsed again."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from support.scripts import CHECKS, load_check
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "checks" / "fuzz.py"
-spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-fuzz = importlib.util.module_from_spec(spec)
-sys.modules["fuzz"] = fuzz
-spec.loader.exec_module(fuzz)
+fuzz = load_check("fuzz")
 
 
 READ = "    text = path.read_bytes()"  # a line of the script
@@ -36,7 +29,7 @@ def test_the_corpus_is_small() -> None:
 )  # fmt: skip
 def test_what_goes_wrong_is_seen(code: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By a script whose parser misbehaves at some files."""
-    script = SCRIPT.read_text("utf-8")
+    script = (CHECKS / "fuzz.py").read_text("utf-8")
     assert READ in script
     (tmp_path / "bad.py").write_text(script.replace(READ, f'    if path.suffix == ".bad":\n        {code}\n{READ}'))
     monkeypatch.setattr(fuzz, "BUSY", 0.3)

@@ -1,26 +1,18 @@
 """Sources and sinks, started and stopped: nothing is left of them. `scripts/starts.py` does it a thousand times."""
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.scripts import load_check
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "checks" / "starts.py"
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 
 
 @pytest.fixture(scope="module")
 def starts() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("starts", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["starts"] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_check("starts")
 
 
 def test_nothing_is_left_of_sources_and_sinks(starts: ModuleType) -> None:

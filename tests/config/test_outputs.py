@@ -35,7 +35,7 @@ def test_a_look_in_a_name(background: str, person: str, word: str) -> None:
         ("a/my.talk.mkv", ".mp4", "a/my.talk.wave.mp4"),
         ("holidays", "", "holidays.wave"),
         ("https://example.com/a/talk%201.webm?x=1", ".mp4", "talk 1.wave.mp4"),
-        (f"{'é' * 120}.jpg", ".jpg", f"{'é' * 110}.wave.jpg"),
+        (f"{'é' * 125}.jpg", ".jpg", f"{'é' * 123}.wave.jpg"),
     ],
 )
 def test_a_result_lies_beside_its_input(source: str, suffix: str, result: str) -> None:
@@ -50,6 +50,9 @@ def test_any_name_gives_one_that_can_be_written(name: str) -> None:
 def test_without_out_the_next_free_name_or_the_unfinished_one(tmp_path: Path) -> None:
     me, target = tmp_path / "me.jpg", Target(None, "wave")
     assert target.file(str(me), ".jpg") == (tmp_path / "me.wave.jpg", False)
+    long = Target(None, "wave").file(str(tmp_path / f"{'é' * 125}.jpg"), ".jpg")[0]
+    long.touch()
+    assert len(os.fsencode(Target(None, "wave").file(str(tmp_path / f"{'é' * 125}.jpg"), ".jpg")[0].name)) <= 255
     for name in ("me.wave.jpg", "me.wave-2.jpg"):
         (tmp_path / name).touch()
     assert target.file(str(me), ".jpg") == (tmp_path / "me.wave-3.jpg", False)

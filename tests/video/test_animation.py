@@ -12,7 +12,8 @@ from support.sound import beep
 
 from livestyle.errors import UserError
 from livestyle.image.types import Frame
-from livestyle.video.sinks.animation import MAX_FPS, MAX_SIDE_PX, PART_FRAMES, Thinned, animation_size
+from livestyle.live.actions import ANIMATION_NAMES
+from livestyle.video.sinks.animation import ANIMATIONS, MAX_FPS, MAX_SIDE_PX, PART_FRAMES, Thinned, animation_size
 from livestyle.video.sinks.clip import ClipSink
 from livestyle.video.sinks.sink import Stream
 
@@ -23,6 +24,11 @@ def write(path: Path, times: list[float], size: tuple[int, int] = (64, 48)) -> N
     with ClipSink(path, Stream(size, 30)) as sink:
         for index, time in enumerate(times):
             sink.send(Frame(draw_card(*size, seed=index), index, time))
+
+
+def test_the_action_knows_every_kind() -> None:
+    """It names them itself, for a table that imports nothing heavy."""
+    assert {f".{name}" for name in ANIMATION_NAMES} == {*ANIMATIONS}
 
 
 @KINDS

@@ -12,6 +12,7 @@ from livestyle.image.pixels import fit
 from livestyle.image.types import Frame, Image, size_of
 from livestyle.types import Size
 from livestyle.video.sinks.sink import Stream
+from livestyle.video.sources.clip import open_file
 
 if TYPE_CHECKING:
     import av
@@ -47,9 +48,9 @@ ANIMATIONS = {
 }  # by the ending of the file; a loop of 0 is endless
 
 
-def animation_size(size: Size) -> Size:
-    """Return the size at which pictures of a size are shown: at most MAX_SIDE_PX, and even."""
-    share = min(1.0, MAX_SIDE_PX / max(size))
+def animation_size(size: Size, longest_px: int = MAX_SIDE_PX) -> Size:
+    """Return the size at which pictures of a size are shown: even, its long side at most `longest_px`."""
+    share = min(1.0, longest_px / max(size))
     width, height = (max(2, round(side * share / 2) * 2) for side in size)
     return width, height
 
@@ -151,7 +152,7 @@ def has_sound(stream: Stream) -> bool:
 
     with suppress(OSError, av.FFmpegError):
         if stream.audio:
-            with av.open(str(stream.audio)) as source:
+            with open_file(stream.audio) as source:
                 return bool(source.streams.audio)
     return stream.microphone is not None
 

@@ -58,43 +58,46 @@ class ClipSource(Source):
         self._is_url = "://" in path and not os.path.isfile(path)
         self._peak: float | None = None
         self._until = 0.0  # when the last picture that was read ends, on the clock of the file
-        self._container: InputContainer | None = self._open()
-        video = moving_pictures(self._container)[0]
-        pictures = Pictures(video, self._brightest, self._backdrop)
-        self._images = self._decode(self._container, pictures)
+        self._container: InputContainer | None = None
+        self._images: Iterator[tuple[Image, float]] = iter(())
+        container = self._begin()
         first = next(self._images, None)
         if first is None:
             self.close()
             raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
         self._images = chain([first], self._images)
+        video = self._video
         fps = float(video.average_rate or video.guessed_rate or 30)
         self.info = SourceInfo(
             name=path,
             size=size or size_of(first[0]),
             fps=fps,
-            total=None if loop else promised_frames(self._container, fps),
+            total=None if loop else promised_frames(container, video, fps),
             audio=None if self._is_url else Path(path).absolute(),
             start=first[1],
-            is_bt709=pictures.is_bt709,
+            is_bt709=self._pictures.is_bt709,
         )
         # Rates are averages, so a number of frames from the duration is a guess.
         self._least = (self.info.total or 0) * (1.0 if video.frames else 0.9)
 
+    def _begin(self) -> "InputContainer":
+        """Open the clip, and be ready to decode it from its first frame on."""
+        self._container = container = self._open()
+        self._video = moving_pictures(container)[0]
+        self._pictures = Pictures(self._video, self._brightest, self._backdrop)
+        self._images = self._decode(container, self._video, self._pictures)
+        return container
+
     def _open(self) -> "InputContainer":
         import av
 
-        av.logging.set_level(None)
         is_url = self._is_url
         if not is_url and not os.path.isfile(self._path):
             if os.path.exists(self._path):
                 raise UserError(f"{self._path} is a folder, a device or a pipe.", "Give a file.")
             raise UserError(f"There is no file {self._path}.{did_you_mean(self._path, ['demo'])}", "Check the name.")
-        options = {"max_pixels": str(MAX_CLIP_PX)} | ({} if is_url else {"format_whitelist": single_files()})
-        address = self._path if is_url else str(Path(self._path).absolute())  # in which a colon names no protocol
         try:
-            # Texts that are no UTF-8: of themselves no error from PyAV 19 on.
-            more: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
-            container: InputContainer = av.open(address, options=options, timeout=(10, 10) if is_url else None, **more)
+            container = open_url(self._path) if is_url else open_file(Path(self._path))
         except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
             if isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM:
                 raise UserError(f"{self._path} needs more memory than there is.", "Give a smaller clip.") from None
@@ -125,14 +128,15 @@ class ClipSource(Source):
             self._peak = HLG_PEAK
         elif self._peak is None:
             with closing(self._open()) as container:
-                self._peak = brightest(container)
+                self._peak = brightest(container, moving_pictures(container)[0])
         return self._peak or 0.0
 
-    def _decode(self, container: "InputContainer", pictures: Pictures) -> Iterator[tuple[Image, float]]:
+    def _decode(
+        self, container: "InputContainer", video: "VideoStream", pictures: Pictures
+    ) -> Iterator[tuple[Image, float]]:
         import av
 
         broken = 0
-        video = moving_pictures(container)[0]
         clock = Clock(video)
         decoder, packets = decoder_of(video), container.demux(video)
         while broken <= MAX_BROKEN_PACKETS:
@@ -174,9 +178,7 @@ class ClipSource(Source):
                 return
             offset += last + 1 / self.info.fps
             self.close()
-            self._container = self._open()
-            pictures = Pictures(moving_pictures(self._container)[0], self._brightest, self._backdrop)
-            self._images = self._decode(self._container, pictures)
+            self._begin()
 
     def loop(self) -> None:
         self._loop, self.info = True, replace(self.info, total=None, audio=None)
@@ -190,6 +192,35 @@ class ClipSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+
+def open_file(path: Path) -> "InputContainer":
+    """Open a file by FFmpeg. Kinds whose files name others to read are refused.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError, MemoryError: it does not open.
+    """
+    # In an absolute path a colon names no protocol.
+    return _opened(str(path.absolute()), {"format_whitelist": single_files()})
+
+
+def open_url(address: str) -> "InputContainer":
+    """Open an address by FFmpeg.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError, MemoryError: it does not open, or does not answer in time.
+    """
+    return _opened(address, {}, timeout=(10, 10))
+
+
+def _opened(name: str, options: dict[str, str], **more: Any) -> "InputContainer":
+    import av
+
+    av.logging.set_level(None)
+    if int(av.__version__.split(".")[0]) < 19:  # from then on texts that are no UTF-8 are no error
+        more["metadata_errors"] = "replace"
+    container: InputContainer = av.open(name, options={"max_pixels": str(MAX_CLIP_PX)} | options, **more)
+    return container
 
 
 def moving_pictures(container: "InputContainer") -> "list[VideoStream]":
@@ -206,13 +237,12 @@ def end_of(packet: "Packet[Any]") -> float:
     return float((packet.pts + (packet.duration or 0)) * (packet.time_base or 0))
 
 
-def promised_frames(container: "InputContainer", fps: float) -> int | None:
-    """Return how many frames the header of a clip promises, or None.
+def promised_frames(container: "InputContainer", video: "VideoStream", fps: float) -> int | None:
+    """Return how many frames the header of a clip promises for its pictures, or None.
 
     The index or the header gives the number, or a duration. The duration counts only where it is that of the pictures.
     Frames that an edit list hides are not promised, nor those that AVI counts and leaves empty.
     """
-    video = moving_pictures(container)[0]
     if video.frames:
         index = video.index_entries
         ends = index[-1].timestamp if len(index) else 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 Values = NDArray[np.float64]  # (..., 3) RGB
 Decode = Callable[[Values], Values]  # coded values in 0..1 become light in cd/m2
@@ -73,8 +74,8 @@ def brightness(frame: "VideoFrame") -> float:
     return float(np.percentile(light.max(axis=-1), BRIGHT_PERCENTILE))
 
 
-def brightest(container: "InputContainer") -> float:
-    """Return the light of the brightest parts of a clip, in cd/m2, from frames all along it."""
+def brightest(container: "InputContainer", video: "VideoStream") -> float:
+    """Return the light of the brightest parts of a clip's pictures, in cd/m2, from frames all along it."""
     import av
 
     found, length = [], container.duration or 0
@@ -82,7 +83,7 @@ def brightest(container: "InputContainer") -> float:
         with suppress(av.FFmpegError, OSError, ValueError, MemoryError, StopIteration):
             if share:
                 container.seek(length * share // SAMPLES)
-            found.append(brightness(next(container.decode(video=0))))
+            found.append(brightness(next(container.decode(video))))
     return max(found, default=HLG_PEAK)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from livestyle.image.io import laid_on
 from livestyle.image.types import WHITE, Image
 from livestyle.types import Color
 from livestyle.video.sources.hdr import UNMARKED, needs_mapping, table
@@ -126,7 +127,13 @@ class Pictures:
         clear = is_clear(frame)
         kind = "rgba" if clear else "rgb24"
         image = np.asarray(frame.to_ndarray(format=kind, width=self._width(frame), src_colorspace=guess), np.uint8)
-        return upright(laid_on(self._backdrop, image) if clear else image, coded)
+        return upright(self._opaque(image) if clear else image, coded)
+
+    def _opaque(self, image: Image) -> Image:
+        """Lay a picture, uint8 (H, W, 4) RGBA, on the backdrop."""
+        from PIL import Image as Pil
+
+        return np.array(laid_on(self._backdrop, Pil.fromarray(image)), np.uint8)
 
     def _width(self, frame: "VideoFrame") -> int:
         """Return the width of a frame with square pixels."""
@@ -144,14 +151,6 @@ class Pictures:
 def is_clear(frame: "VideoFrame") -> bool:
     """Return whether a frame has transparency."""
     return any(component.is_alpha for component in frame.format.components)
-
-
-def laid_on(backdrop: Color, image: Image) -> Image:
-    """Lay a picture, uint8 (H, W, 4) RGBA, on a colour, RGB in 0..255."""
-    from PIL import Image as Pil
-
-    picture = Pil.fromarray(image)
-    return np.array(Pil.alpha_composite(Pil.new("RGBA", picture.size, backdrop), picture).convert("RGB"), np.uint8)
 
 
 def upright(image: Image, frame: "VideoFrame") -> Image:

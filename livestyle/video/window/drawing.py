@@ -12,14 +12,13 @@ import numpy as np
 from livestyle.image.io import load_image
 from livestyle.image.pixels import fit
 from livestyle.image.types import Image
-from livestyle.types import Size
+from livestyle.types import Color, Size
 from livestyle.video.window.layout import leading_of
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
     from PIL import ImageFont
 
-Color = tuple[int, int, int]
 Line = tuple[str, Color]
 Piece = tuple[str, Color, Color | None]  # words, their colour, and that of the pill that they stand in
 WHITE, GRAY, BACKGROUND, PERSON = (245, 245, 245), (175, 175, 175), (255, 205, 90), (120, 215, 255)

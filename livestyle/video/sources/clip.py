@@ -60,13 +60,12 @@ class ClipSource(Source):
         self._until = 0.0  # when the last picture that was read ends, on the clock of the file
         self._container: InputContainer | None = None
         self._images: Iterator[tuple[Image, float]] = iter(())
-        container = self._begin()
+        container, video, pictures = self._begin()
         first = next(self._images, None)
         if first is None:
             self.close()
             raise UserError(f"{path} holds no frame that can be read.", "Give a whole clip.")
         self._images = chain([first], self._images)
-        video = self._video
         fps = float(video.average_rate or video.guessed_rate or 30)
         self.info = SourceInfo(
             name=path,
@@ -75,18 +74,18 @@ class ClipSource(Source):
             total=None if loop else promised_frames(container, video, fps),
             audio=None if self._is_url else Path(path).absolute(),
             start=first[1],
-            is_bt709=self._pictures.is_bt709,
+            is_bt709=pictures.is_bt709,
         )
         # Rates are averages, so a number of frames from the duration is a guess.
         self._least = (self.info.total or 0) * (1.0 if video.frames else 0.9)
 
-    def _begin(self) -> "InputContainer":
-        """Open the clip, and be ready to decode it from its first frame on."""
+    def _begin(self) -> "tuple[InputContainer, VideoStream, Pictures]":
+        """Open the clip, and be ready to decode it from its first frame on. Return what decodes it."""
         self._container = container = self._open()
-        self._video = moving_pictures(container)[0]
-        self._pictures = Pictures(self._video, self._brightest, self._backdrop)
-        self._images = self._decode(container, self._video, self._pictures)
-        return container
+        video = moving_pictures(container)[0]
+        pictures = Pictures(video, self._brightest, self._backdrop)  # not kept: each would hold the other
+        self._images = self._decode(container, video, pictures)
+        return container, video, pictures
 
     def _open(self) -> "InputContainer":
         import av

@@ -1,6 +1,7 @@
 """Muon for convolutions, Adam for all other weights: fewer, better steps where each step is expensive."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -12,27 +13,32 @@ QUINTIC = 3.4445, -4.7750, 2.0315  # coefficients of the polynomial that brings 
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose matrix is made orthogonal (Jordan et al. 2024), for the kernels of convolutions.
+    """Momentum whose matrix is made orthogonal (Jordan et al. 2024), for matrices and the kernels of convolutions.
 
     All directions of change then count equally. Without it, the directions with the largest gradients count most.
     Scales, shifts and the last convolution, `paint`, use Adam (Kingma and Ba 2015).
 
     Args:
-        net: the network to train.
+        net: the network to train, or several in a `ModuleDict`.
         rate: learning rate of Adam; Muon's is MUON_RATE_FACTOR times that.
+        vector_rates: Adam's rates for the vectors of parts of it, by the parts' names.
     """
 
-    def __init__(self, net: nn.Module, rate: float) -> None:
+    def __init__(self, net: nn.Module, rate: float, vector_rates: Mapping[str, float] = MappingProxyType({})) -> None:
         kernels, others = list[nn.Parameter](), list[nn.Parameter]()
+        parts: dict[str, list[nn.Parameter]] = {part: [] for part in vector_rates}
         for name, p in net.named_parameters():
-            (kernels if p.ndim == 4 and not name.startswith("paint") else others).append(p)
-        groups = [{"params": others, "lr": rate}, {"params": kernels, "lr": rate * MUON_RATE_FACTOR}]
-        super().__init__(groups, {"lr": rate})
+            vectors = parts.get(name.partition(".")[0], others)
+            (kernels if p.ndim > 1 and "paint" not in name.split(".") else vectors).append(p)
+        groups = [{"params": others, "lr": rate}, {"params": kernels, "lr": rate * MUON_RATE_FACTOR, "is_muon": True}]
+        groups += [{"params": parts[part], "lr": vector_rates[part]} for part in parts]
+        super().__init__(groups, {"lr": rate, "is_muon": False})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients that are there. `closure` is not called."""
-        for group, move in zip(self.param_groups, (self._adam, self._orthogonal), strict=True):
+        for group in self.param_groups:
+            move = self._orthogonal if group["is_muon"] else self._adam
             for p in group["params"]:
                 if p.grad is not None:
                     p.sub_(move(p, p.grad), alpha=group["lr"])

@@ -1,6 +1,6 @@
 """Train a transform network to paint like a picture (Johnson et al. 2016)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,23 @@ PREVIEW_SIZE = 640, 360
 NEAREST, NOTHING = "nearest", "none"  # what to start from, besides a file
 
 
+Paint = Callable[[Tensor], Tensor]  # float (N, 3, H, W) in [0, 1] to as many pictures, or to several rounds of them
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much the losses of painting count, beside a content weight of 1.
+
+    Args:
+        style, tv: of these losses; people: of people's content; stability: of the temporal loss.
+    """
+
+    style: float = 10.0
+    people: float = 3.0
+    tv: float = 5.0
+    stability: float = 50.0
+
+
 @dataclass(frozen=True)
 class StyleTraining:
     """What to train, and how. Every field is a flag of `livestyle train style`.
@@ -92,6 +109,11 @@ class StyleTraining:
     models: Path | None = None
     ranks: Ranks = field(default_factory=Ranks)
     seed: int = 0
+
+    @property
+    def weights(self) -> LossWeights:
+        """Return the weights of its losses."""
+        return LossWeights(self.style_weight, self.people_weight, self.tv_weight, self.stability_weight)
 
 
 def train_style(job: StyleTraining, warn: Say = lambda line: None) -> Iterator[TrainingStatus]:
@@ -267,14 +289,14 @@ def imitate(
         painted = net((batch + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
     border = painted.shape[-1] // BORDER_SHARE
     error = (painted - teacher(samples))[..., border:-border, border:-border]
-    return descend(net, {"likeness": LIKENESS_WEIGHT * error.square().mean()}, optimizer, job)
+    return descend(net, {"likeness": LIKENESS_WEIGHT * error.square().mean()}, optimizer, job.ranks)
 
 
-def descend(net: nn.Module, terms: dict[str, Tensor], optimizer: torch.optim.Optimizer, job: StyleTraining) -> Terms:
+def descend(net: nn.Module, terms: dict[str, Tensor], optimizer: torch.optim.Optimizer, ranks: Ranks) -> Terms:
     """Take one step down the sum of named losses, in all processes; return them as numbers."""
     optimizer.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-    job.ranks.average_gradients(net)
+    ranks.average_gradients(net)
     torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
     optimizer.step()
     return {name: float(term.detach()) for name, term in terms.items()}
@@ -284,54 +306,68 @@ def paint_step(
     net: nn.Module, network: LossNetwork, grams: dict[str, Tensor], samples: list[Sample],
     optimizer: torch.optim.Optimizer, job: StyleTraining, is_stable: bool,
 ) -> Terms:  # fmt: skip
-    """Take one step on samples of one size, and return the named losses.
+    """Take one step on samples of one size, and return the named losses; see `paint_terms`."""
+    terms = paint_terms(net, network, grams, samples, job.weights, job.ranks.device, is_stable)
+    return descend(net, terms, optimizer, job.ranks)
+
+
+def paint_terms(
+    paint: Paint, network: LossNetwork, grams: dict[str, Tensor], samples: list[Sample], weights: LossWeights,
+    device: str, is_stable: bool,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Return the named, weighted losses of what is painted of samples of one size.
 
     People's content counts more than other content, because a face with a star on its nose is no face.
 
     Args:
-        network: the loss network; grams: the painting's, by style layer; is_stable: add the temporal loss.
+        paint: the network; where it paints several rounds of the samples, one after another, each picture counts.
+        network: the loss network; grams: (1, C, C) by style layer, or (N, C, C) for N pictures in N styles.
+        samples: to paint; weights: of the losses; device: as PyTorch calls it; is_stable: add the temporal loss.
     """
-    device = job.ranks.device
     batch = as_batch([sample.image for sample in samples], device)
     people = as_batch([sample.people[..., None] for sample in samples], device)
     with mixed(device):
         with torch.no_grad():
-            content = network(batch, losses.CONTENT_LAYER)
-        painted = net(batch)
+            content = network(batch, losses.CONTENT_LAYER)[losses.CONTENT_LAYER]
+        painted = paint(batch)
         maps = network(painted.clamp(-0.1, 1.1))
+    painted, rounds = painted.float(), len(painted) // len(batch)
+    content, people = content.repeat(rounds, 1, 1, 1), people.repeat(rounds, 1, 1, 1)
     terms = {
-        "content": losses.content_loss(maps, content, 1 + (job.people_weight - 1) * people),
-        "style": job.style_weight * losses.style_loss(maps, grams),
-        "tv": job.tv_weight * losses.tv_loss(painted.float()),
-        "grid": GRID_WEIGHT * losses.grid_loss(painted.float()),
+        "content": losses.content_loss(maps, {losses.CONTENT_LAYER: content}, 1 + (weights.people - 1) * people),
+        "style": weights.style * losses.style_loss(maps, grams),
+        "tv": weights.tv * losses.tv_loss(painted),
+        "grid": GRID_WEIGHT * losses.grid_loss(painted),
         # The picture is clipped to 0..1, so values outside have no other gradient.
-        "range": (painted.float() - painted.float().clamp(0, 1)).square().mean() * 100,
+        "range": (painted - painted.clamp(0, 1)).square().mean() * 100,
     }
-    if job.stability_weight and is_stable:
-        seeds = [sample.seed for sample in samples]
-        terms["still"] = job.stability_weight * stability_loss(net, batch, painted.float(), seeds)
-    return descend(net, terms, optimizer, job)
+    if weights.stability and is_stable:
+        terms["still"] = weights.stability * stability_loss(paint, batch, painted, [s.seed for s in samples])
+    return terms
 
 
-def stability_loss(net: nn.Module, batch: Tensor, painted: Tensor, seeds: list[int]) -> Tensor:
+def stability_loss(paint: Paint, batch: Tensor, painted: Tensor, seeds: list[int]) -> Tensor:
     """Return how much the painting of a moved, noisy picture differs from the moved painting.
 
     A change of light may show: the gain in luma is subtracted (Gao et al. 2018, ReCoNet).
 
     Args:
-        batch, painted: float (N, 3, H, W) in [0, 1]; seeds: of each picture's movement, light and noise.
+        paint: the network.
+        batch: float (N, 3, H, W) in [0, 1]; painted: what `paint` makes of it, in one round or several.
+        seeds: of each picture's movement, light and noise.
     """
-    device = str(batch.device)
+    device, rounds = str(batch.device), len(painted) // len(batch)
     parts = [disturbance(seed, batch.shape[2:]) for seed in seeds]
     affine, light, noise = (torch.stack(part).to(device) for part in zip(*parts, strict=True))
     grid = F.affine_grid(affine, [len(batch), 1, *batch.shape[2:]], align_corners=False)
-    inside = (grid.abs() <= 1).all(3)[:, None]
-    moved, wanted = (F.grid_sample(x, grid, padding_mode="reflection", align_corners=False) for x in (batch, painted))
+    grids = grid.repeat(rounds, 1, 1, 1)
+    moved = F.grid_sample(batch, grid, padding_mode="reflection", align_corners=False)
+    wanted = F.grid_sample(painted, grids, padding_mode="reflection", align_corners=False)
     relit = moved * light
     with mixed(device):
-        again = net((relit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
-    gain = (relit - moved).mean(1, keepdim=True)
-    error: Tensor = (again - wanted - gain).square() * inside
+        again = paint((relit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
+    gain = (relit - moved).mean(1, keepdim=True).repeat(rounds, 1, 1, 1)
+    error: Tensor = (again - wanted - gain).square() * (grids.abs() <= 1).all(3)[:, None]
     return error.mean()
 
 

@@ -1,0 +1,201 @@
+"""Train one transform network for all pictures: shared convolutions, and a row of norm numbers for each style.
+
+A table holds the rows of some pictures (Dumoulin et al. 2017). A predictor computes them from the statistics of any
+picture (Ghiasi et al. 2017). Both are trained together with the convolutions.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from livestyle.nets import losses
+from livestyle.nets.architectures.style_rows import StyledPaint, StylePredictor, row_of
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.export.shipped import build
+from livestyle.train.checkpoint import load_facts, load_weights
+from livestyle.train.curves import Terms
+from livestyle.train.loop import Training, TrainingStatus, run_training
+from livestyle.train.muon import Muon
+from livestyle.train.photos import Feed, Photos
+from livestyle.train.ranks import Ranks, mixed
+from livestyle.train.style import LossWeights, descend, paint_terms
+from livestyle.train.style_pictures import VIEWS, StyleTargets, even_weights
+
+CROP_PX = 224  # side of the training squares
+STYLES, PHOTOS = 4, 2  # in a step; each photo is painted in every second style
+STABILITY_INTERVAL = 6  # steps
+HOLD_OUT_INTERVAL = 120  # one picture of so many is held out for validation
+FIT_STEPS, FIT_RATE, FIT_NOISE = 300, 2e-4, 0.3  # of the predictor's start from the rows of a table
+
+
+@dataclass(frozen=True)
+class PredictorTraining:
+    """What to train, and how.
+
+    Args:
+        files: the pictures; targets: what is known of them.
+        photos: to paint.
+        held_out: photos for validation, uint8 (H, W, 3) RGB of one size.
+        network: the loss network, on the device.
+        checkpoint: the file to resume from, and to write.
+        start: a checkpoint or a SlimNet's weights to start from.
+        is_table: learn a table of the pictures' rows instead of a predictor.
+        minutes: to train, over all runs together.
+        rate, row_rate: highest learning rates of Adam, of the network and of rows.
+        weights: of the losses; ranks: the processes that train together; seed: of all chance.
+    """
+
+    files: list[Path]
+    targets: StyleTargets
+    photos: Photos
+    held_out: Tensor
+    network: LossNetwork
+    checkpoint: Path
+    start: Path
+    is_table: bool = False
+    minutes: float = 60.0
+    rate: float = 1.2e-3
+    row_rate: float = 4e-3
+    weights: LossWeights = field(default_factory=lambda: LossWeights(people=1.0))
+    ranks: Ranks = field(default_factory=Ranks)
+    seed: int = 0
+
+
+class StyleTable(nn.Module):
+    """Hold the rows of known pictures, as differences from a base that all share.
+
+    Shape: numbers of pictures to rows (N, numbers).
+
+    Args:
+        base: the row that all start from, (numbers,); count: of pictures.
+    """
+
+    def __init__(self, base: Tensor, count: int) -> None:
+        super().__init__()
+        self.base = nn.Parameter(base.clone())
+        self.rows = nn.ParameterList(nn.Parameter(torch.zeros_like(base)) for _ in range(count))
+
+    def forward(self, pictures: list[int]) -> Tensor:
+        return self.base + torch.stack([self.rows[number] for number in pictures])
+
+
+def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
+    """Train, or resume from the checkpoint.
+
+    Yields:
+        The status after each step.
+
+    Raises:
+        UserError: no photo can be read, the weights do not fit, or the checkpoint cannot be written or is of another
+            training. Or the training diverges.
+    """
+    torch.manual_seed(job.seed)
+    net = build("slim").train()
+    load_weights(job.start, net, "net")
+    rows = StyleTable(row_of(net), len(job.files)) if job.is_table else start_predictor(job, net)
+    net, rows = net.to(job.ranks.device).to(memory_format=torch.channels_last), rows.to(job.ranks.device)
+    both = nn.ModuleDict({"net": net, "rows": rows})
+    optimizer = Muon(both, job.rate, {"rows": job.row_rate})
+    step = PredictorStep(job, both, optimizer)
+    yield from run_training(Training(
+        {"net": net, "rows": rows}, optimizer, job.checkpoint, job.minutes, job.seed, step, step.validate,
+        notes={"pictures": "\n".join(map(str, job.files)), "start": job.start.stem}, ranks=job.ranks,
+    ))  # fmt: skip
+
+
+class PredictorStep:
+    """Take one optimizer step on a few pictures and photos.
+
+    Args:
+        job: the training; both: the network `net` and the source of `rows`; optimizer: of both.
+    """
+
+    def __init__(self, job: PredictorTraining, both: nn.ModuleDict, optimizer: torch.optim.Optimizer) -> None:
+        self._job, self._both, self._optimizer = job, both, optimizer
+        self._feed = Feed(job.photos, job.seed, PHOTOS * job.ranks.count)
+        everything = range(len(job.files))
+        self._held_out = [] if job.is_table else list(everything[HOLD_OUT_INTERVAL // 2 :: HOLD_OUT_INTERVAL])
+        self._pictures = [number for number in everything if number not in self._held_out]
+        weights = even_weights(job.files)
+        self._chances = [weights[number] for number in self._pictures]
+
+    def __call__(self, progress: float, images: int) -> tuple[int, Terms]:
+        """Take a step; return the pictures that all processes painted, and the named losses."""
+        job, count = self._job, STYLES * self._job.ranks.count
+        first = images // STYLES * PHOTOS + job.ranks.rank * PHOTOS
+        samples = self._feed.take(range(first, first + PHOTOS), CROP_PX)
+        chance = random.Random(f"{job.seed}/{images}/{job.ranks.rank}")
+        pictures = chance.choices(self._pictures, self._chances, k=STYLES)
+        views = [number * VIEWS + (0 if job.is_table else chance.randrange(VIEWS)) for number in pictures]
+        paint = StyledPaint(self._both["net"], self._rows(pictures, views))
+        is_stable = images // count % STABILITY_INTERVAL == 0
+        grams = {layer: gram.to(job.ranks.device) for layer, gram in job.targets.grams_of(views).items()}
+        terms = paint_terms(paint, job.network, grams, samples, job.weights, job.ranks.device, is_stable)
+        return count, descend(self._both, terms, self._optimizer, job.ranks)
+
+    def _rows(self, pictures: list[int], views: list[int]) -> Tensor:
+        rows = self._both["rows"]
+        statistics = self._job.targets.statistics[views].to(self._job.ranks.device)
+        found: Tensor = rows(pictures) if self._job.is_table else rows(statistics)
+        return found
+
+    @torch.no_grad()
+    def validate(self) -> Terms:
+        """Return the mean content and style losses of photos and pictures that were held out."""
+        job = self._job
+        pictures = self._held_out or self._pictures[::10]
+        views = [number * VIEWS for number in pictures]
+        grams, rows = job.targets.grams_of(views), self._rows(pictures, views)
+        batch, found = job.held_out.to(job.ranks.device), []
+        with mixed(job.ranks.device):
+            content = job.network(batch, losses.CONTENT_LAYER)
+            for number in range(len(pictures)):
+                paint = StyledPaint(self._both["net"], rows[number : number + 1].expand(len(batch), -1))
+                maps = job.network(paint(batch).clamp(0, 1))
+                target = {layer: gram[number : number + 1].to(job.ranks.device) for layer, gram in grams.items()}
+                found.append((losses.content_loss(maps, content), job.weights.style * losses.style_loss(maps, target)))
+        means = torch.tensor(found).mean(0)
+        return {"content": float(means[0]), "style": float(means[1])}
+
+
+def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
+    """Return a predictor that begins with the network's own row, or fitted to the table that training starts from."""
+    predictor = StylePredictor(job.targets.statistics.shape[1], len(row_of(net)))
+    predictor.start(job.targets.statistics, row_of(net))
+    table = load_table(job.start)
+    places = {str(file): number for number, file in enumerate(job.files)}
+    known = [name for name in table if name in places]
+    if known:
+        rows = torch.stack([table[name] for name in known])
+        fit_rows(predictor, job.targets.statistics[[places[name] * VIEWS for name in known]], rows)
+    return predictor
+
+
+def load_table(checkpoint: Path) -> dict[str, Tensor]:
+    """Return the rows of a table's checkpoint by the names of the pictures; nothing for another file."""
+    with safe_open(checkpoint, "pt") as file:
+        if "rows.base" not in file.keys():  # noqa: SIM118
+            return {}
+        names, base = str(load_facts(checkpoint)["pictures"]).split("\n"), file.get_tensor("rows.base")
+        return {name: base + file.get_tensor(f"rows.rows.{number}") for number, name in enumerate(names)}
+
+
+def fit_rows(predictor: StylePredictor, statistics: Tensor, rows: Tensor) -> None:
+    """Fit a predictor to known rows, with noise on the statistics so that it does not learn them by heart.
+
+    Args:
+        predictor: changed in place; statistics: (N, inputs); rows: (N, numbers).
+    """
+    predictor.write.bias.data.copy_(rows.mean(0))
+    optimizer = Muon(predictor, FIT_RATE)
+    for _ in range(FIT_STEPS):
+        noisy = statistics + FIT_NOISE * predictor.deviation * torch.randn_like(statistics)
+        loss = (predictor(noisy) - rows).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()

@@ -1,0 +1,157 @@
+"""The pictures that a style predictor learns from: their statistics and Gram matrices, computed once."""
+
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from livestyle.errors import UserError
+from livestyle.files import save_tensors
+from livestyle.image.io import load_image
+from livestyle.image.pixels import fit_short
+from livestyle.image.types import Image, size_of
+from livestyle.nets import losses
+from livestyle.nets.architectures.style_rows import read_maps, statistics_of
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.tensors import as_batch, device_of
+from livestyle.stills.reference import STYLE_SIDE_PX
+from livestyle.train.photos import MAX_ASPECT, crop_middle
+from livestyle.train.ranks import mixed
+from livestyle.types import Progress
+
+VIEWS = 2  # of each picture: the whole, and a part at the same scale
+PART_SIDES = 0.5, 0.8  # of the whole's
+MIN_PICTURE_SIDE_PX = 96
+
+
+@dataclass(frozen=True)
+class StyleTargets:
+    """What is known of views of pictures. View v of picture p has the number p * VIEWS + v.
+
+    Args:
+        statistics: float32 (views, inputs), as of `statistics_of`.
+        grams: by style layer float16 (views, C * (C + 1) / 2), the upper triangles of Gram matrices with norm 1.
+        norms: of the Gram matrices, float32 (views, layers).
+    """
+
+    statistics: Tensor
+    grams: dict[str, Tensor]
+    norms: Tensor
+
+    def grams_of(self, views: list[int]) -> dict[str, Tensor]:
+        """Return the Gram matrices of views, float32 (len(views), C, C) by style layer."""
+        found = {}
+        for number, (layer, flat) in enumerate(self.grams.items()):
+            side = round((2 * flat.shape[1] + 0.25) ** 0.5 - 0.5)
+            rows, columns = torch.triu_indices(side, side)
+            matrices = torch.zeros(len(views), side, side)
+            values = flat[views].float() * self.norms[views, number, None]
+            matrices[:, rows, columns] = values
+            matrices[:, columns, rows] = values
+            found[layer] = matrices
+        return found
+
+
+def measure_pictures(
+    files: list[Path], network: LossNetwork, cache: Path, watch: Progress = lambda share, text: None
+) -> StyleTargets:
+    """Return the targets of pictures, from the cache where they are the same pictures.
+
+    Args:
+        files: the pictures; network: gives features.
+        cache: a safetensors file, written where it does not hold these pictures.
+        watch: takes the progress.
+
+    Raises:
+        UserError: a picture cannot be read or is too small, or the cache cannot be written.
+    """
+    names = "\n".join(map(str, files))
+    if (known := load_targets(cache, names)) is not None:
+        return known
+    found = []
+    for number, file in enumerate(files):
+        found += [measure_view(network, view) for view in views_of(load_style_picture(file), number)]
+        watch(number / len(files), file.name)
+    statistics, grams, norms = zip(*found, strict=True)
+    targets = StyleTargets(
+        torch.cat(statistics), {layer: torch.cat([one[layer] for one in grams]) for layer in losses.STYLE_LAYERS},
+        torch.cat(norms),
+    )  # fmt: skip
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {"statistics": targets.statistics, "norms": targets.norms, **targets.grams}
+    save_tensors(cache, tensors, {"pictures": names})
+    return targets
+
+
+def load_targets(cache: Path, names: str) -> StyleTargets | None:
+    """Return the cached targets; None where there are none of these pictures."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(cache, "pt") as file:
+            if (file.metadata() or {}).get("pictures") != names:
+                return None
+        tensors = load_file(cache)
+        grams = {layer: tensors[layer] for layer in losses.STYLE_LAYERS}
+        return StyleTargets(tensors["statistics"], grams, tensors["norms"])
+    except (OSError, SafetensorError, KeyError):
+        return None
+
+
+def load_style_picture(file: Path) -> Image:
+    """Load a picture with a short side of at most STYLE_SIDE_PX; of a long scroll, the middle.
+
+    Raises:
+        UserError: it cannot be read, or is too small.
+    """
+    image = crop_middle(load_image(file, 2 * STYLE_SIDE_PX), MAX_ASPECT)
+    if min(size_of(image)) < MIN_PICTURE_SIDE_PX:
+        raise UserError(f"{file} is too small to show a stroke.", f"Give {MIN_PICTURE_SIDE_PX} pixels to a side.")
+    return fit_short(image, STYLE_SIDE_PX) if min(size_of(image)) > STYLE_SIDE_PX else image
+
+
+def views_of(image: Image, seed: int) -> list[Image]:
+    """Return the whole of a picture, and a random part of it, mirrored."""
+    chance, (w, h) = random.Random(seed), size_of(image)
+    share = chance.uniform(*PART_SIDES)
+    width, height = round(w * share), round(h * share)
+    x, y = chance.randint(0, w - width), chance.randint(0, h - height)
+    return [image, np.asarray(cv2.flip(image[y : y + height, x : x + width], 1), np.uint8)]
+
+
+@torch.no_grad()
+def measure_view(network: LossNetwork, image: Image) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Return a view's statistics, Gram matrices and their norms, with the shapes of StyleTargets for one view."""
+    device = device_of(network)
+    with mixed(str(device)):
+        maps = read_maps(network, as_batch([image], device))
+    grams, norms = {}, []
+    for layer in losses.STYLE_LAYERS:
+        matrix = losses.gram(maps[layer].float())
+        if layer in network.taps:  # the Gram matrix behind a linear map follows from the one before it
+            tap = network.tap(layer).weight[:, :, 0, 0]
+            matrix = tap @ matrix @ tap.T
+        norms.append(matrix.norm())
+        rows, columns = torch.triu_indices(*matrix.shape[1:])
+        grams[layer] = (matrix / norms[-1])[:, rows, columns].half().cpu()
+    return statistics_of(maps).cpu(), grams, torch.stack(norms)[None].cpu()
+
+
+def source_of(file: Path) -> str:
+    """Return the group of a picture: its folder, and its name up to a number or digest at the end, if there is one."""
+    numbered = re.fullmatch(r"(.+)_[0-9a-f]{4,}", file.stem)
+    return f"{file.parent.name}/{numbered[1] if numbered else ''}"
+
+
+def even_weights(files: list[Path]) -> list[float]:
+    """Return how often to draw each picture, so that a group counts by the root of its size."""
+    sizes = Counter(map(source_of, files))
+    return [sizes[source_of(file)] ** -0.5 for file in files]

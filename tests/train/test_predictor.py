@@ -1,0 +1,244 @@
+"""One network learns many styles: a row of numbers for each, from a table or predicted from the picture."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.pictures import draw_card
+
+from livestyle.errors import UserError
+from livestyle.evaluate.pictures import mean_ratio, predicted, score_pictures
+from livestyle.image.io import save_image
+from livestyle.nets import losses
+from livestyle.nets.architectures.style_rows import (
+    StyledPaint,
+    StylePredictor,
+    read_maps,
+    row_of,
+    set_row,
+    statistics_of,
+)  # fmt: skip
+from livestyle.nets.architectures.transform import SlimNet
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.tensors import as_batch
+from livestyle.train import curves, loop, predictor, style_pictures
+from livestyle.train.loop import TrainingStatus
+from livestyle.train.photos import Feed, photos_of
+from livestyle.train.predictor import PredictorTraining, fit_rows, load_table, train_predictor
+from livestyle.train.style import LossWeights, paint_terms
+from livestyle.train.style_pictures import VIEWS, StyleTargets, even_weights, measure_pictures, source_of
+
+pytestmark = pytest.mark.torch
+
+SECONDS = 10  # of each step, by a clock that only steps move
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small matrices are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def network() -> LossNetwork:
+    """A narrow loss network with made-up weights, and taps as the compact one has."""
+    torch.manual_seed(1)
+    net = LossNetwork((4, 4, 6, 6, 6), dict.fromkeys((*losses.STYLE_LAYERS, losses.CONTENT_LAYER), 5))
+    for conv in (net.colours, *net.convs.values()):
+        torch.nn.init.kaiming_normal_(conv.weight)  # type: ignore[arg-type]
+    return net.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def net() -> SlimNet:
+    torch.manual_seed(2)
+    return SlimNet()
+
+
+@pytest.fixture
+def files(tmp_path: Path, net: SlimNet) -> list[Path]:
+    """Four pictures of two sources, photos, and weights to start from."""
+    for name in ("photos", "pictures"):
+        (tmp_path / name).mkdir()
+    for number in range(3):
+        save_image(tmp_path / f"photos/{number}.jpg", draw_card(100, 90, seed=number))
+    save_file(net.state_dict(), tmp_path / "start.safetensors")
+    cards = [np.roll(draw_card(120, 100), number, 2) for number in range(4)]
+    names = [f"pictures/{name}.png" for name in ("oils_0001", "oils_0002", "oils_0003", "inks_0001")]
+    for name, card in zip(names, cards, strict=True):
+        save_image(tmp_path / name, card)
+    return [tmp_path / name for name in names]
+
+
+def targets_of(files: list[Path], network: LossNetwork) -> StyleTargets:
+    return measure_pictures(files, network, files[0].parent / "targets.safetensors")
+
+
+def job_in(files: list[Path], network: LossNetwork, steps: int = 3, **flags: Any) -> PredictorTraining:
+    folder = files[0].parent.parent
+    found = {
+        "files": files, "targets": targets_of(files, network), "photos": photos_of(folder / "photos"),
+        "held_out": as_batch([draw_card(64, 64)], "cpu"), "network": network, "minutes": steps * SECONDS / 60,
+        "checkpoint": folder / "runs/tiny.safetensors", "start": folder / "start.safetensors",
+    }  # fmt: skip
+    return PredictorTraining(**{**found, **flags})
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Train on small squares, by a clock that only steps move."""
+    time = SimpleNamespace(now=0.0)
+
+    def timed(descend: Any, *arguments: Any) -> Any:
+        time.now += SECONDS
+        return descend(*arguments)
+
+    for module in (loop, curves):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: time.now))
+    monkeypatch.setattr(predictor, "CROP_PX", 64)
+    monkeypatch.setattr(predictor, "FIT_STEPS", 120)
+    monkeypatch.setattr(predictor, "descend", partial(timed, predictor.descend))
+    monkeypatch.setattr(curves, "draw", lambda points, path: path.write_bytes(b"a curve"))
+    return lambda job: list[TrainingStatus](train_predictor(job))
+
+
+# Rows
+
+
+def test_a_network_keeps_its_picture_under_its_own_row(net: SlimNet) -> None:
+    row, batch = row_of(net), torch.rand(2, 3, 32, 32)
+    assert row.shape == (864,)
+    assert torch.allclose(StyledPaint(net, row.expand(4, -1))(batch), net(batch).repeat(2, 1, 1, 1), atol=1e-5)
+
+
+def test_a_row_paints_alike_whether_it_is_set_or_passed(net: SlimNet) -> None:
+    other, batch = SlimNet(), torch.rand(1, 3, 32, 32)
+    other.load_state_dict(net.state_dict())
+    row = row_of(net) + 0.5 * torch.randn(864)
+    set_row(other, row)
+    assert torch.equal(row_of(other), row)
+    assert torch.allclose(StyledPaint(net, row[None])(batch), other(batch), atol=1e-5)
+    assert not torch.allclose(net(batch), other(batch), atol=0.1)
+
+
+def test_rounds_of_styles_count_as_the_mean_of_each_alone(net: SlimNet, network: LossNetwork, files: list[Path],
+                                                          ) -> None:  # fmt: skip
+    targets = targets_of(files, network)
+    samples = Feed(photos_of(files[0].parent.parent / "photos"), 0).make(range(2), 64)
+    rows = row_of(net) + 0.2 * torch.randn(4, 864)
+
+    def terms_of(numbers: list[int]) -> dict[str, torch.Tensor]:
+        paint = StyledPaint(net, rows[numbers])
+        return paint_terms(paint, network, targets.grams_of(numbers), samples, LossWeights(), "cpu", is_stable=True)
+
+    together, halves = terms_of([0, 1, 2, 3]), [terms_of([0, 1]), terms_of([2, 3])]
+    for name, term in together.items():
+        assert term.item() == pytest.approx((halves[0][name] + halves[1][name]).item() / 2, rel=0.02, abs=1e-4)
+
+
+# The pictures
+
+
+def test_targets_are_what_the_loss_network_sees(network: LossNetwork, files: list[Path]) -> None:
+    targets = targets_of(files, network)
+    with torch.no_grad():
+        batch = as_batch([style_pictures.load_style_picture(files[3])], "cpu")
+        maps, raw = network(batch), read_maps(network, batch)
+    view = 3 * VIEWS
+    for layer, gram in targets.grams_of([view]).items():
+        assert float((gram - losses.gram(maps[layer])).norm() / gram.norm()) < 0.05
+    assert torch.allclose(targets.statistics[view], statistics_of(raw)[0], atol=0.03, rtol=0.03)
+
+
+def test_pictures_are_measured_once(network: LossNetwork, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = targets_of(files, network)
+    monkeypatch.setattr(style_pictures, "load_style_picture", lambda file: pytest.fail("measured again"))
+    assert torch.equal(targets_of(files, network).statistics, first.statistics)
+    with pytest.raises(pytest.fail.Exception):
+        targets_of(files[:2], network)
+
+
+def test_a_picture_without_strokes_is_named(network: LossNetwork, tmp_path: Path) -> None:
+    save_image(tmp_path / "dot.png", draw_card(20, 20))
+    with pytest.raises(UserError, match=r"dot\.png is too small"):
+        measure_pictures([tmp_path / "dot.png"], network, tmp_path / "cache.safetensors")
+
+
+def test_large_sources_do_not_drown_small_ones(files: list[Path]) -> None:
+    assert [source_of(file) for file in files] == ["pictures/oils"] * 3 + ["pictures/inks"]
+    weights = even_weights(files)
+    assert weights[0] < weights[3] < 3 * weights[0]
+
+
+# Training
+
+
+def test_a_table_moves_only_the_rows_that_it_sees_and_all_share_a_base(network: LossNetwork, files: list[Path],
+                                                                       train: Any) -> None:  # fmt: skip
+    job = job_in(files, network, steps=1, is_table=True)
+    losses_seen = [report.terms for report in train(job)]
+    assert len(losses_seen) == 1
+    assert {"content", "style", "grid"} <= set(losses_seen[0])
+    rows = load_table(job.checkpoint)
+    assert list(rows) == [str(file) for file in files]
+    assert len({tuple(row[:5].tolist()) for row in rows.values()}) > 1
+
+
+def test_a_training_goes_on_as_if_it_had_not_stopped(network: LossNetwork, files: list[Path], train: Any) -> None:
+    folder = files[0].parent.parent
+    whole = train(job_in(files, network, steps=8))
+    stopped = job_in(files, network, steps=8, checkpoint=folder / "runs/stopped.safetensors")
+    run = train_predictor(stopped)
+    for _ in range(7):  # saved after the seventh
+        next(run)
+    run.close()
+    rest = train(stopped)
+    assert [report.images for report in rest] == [32]
+    assert rest[-1].terms == pytest.approx(whole[-1].terms, rel=1e-3)
+
+
+def test_a_predictor_begins_with_the_rows_of_a_table(network: LossNetwork, files: list[Path], train: Any) -> None:
+    table = job_in(files, network, steps=2, is_table=True, row_rate=0.1)
+    train(table)
+    job = job_in(files, network, start=table.checkpoint, checkpoint=table.checkpoint.with_name("rows.safetensors"))
+    begun = predictor.start_predictor(job, SlimNet())
+    wanted = torch.stack(list(load_table(table.checkpoint).values()))
+    found = begun(job.targets.statistics[::VIEWS]).detach()
+    assert float((found - wanted).square().mean()) < 0.5 * float((wanted.mean(0) - wanted).square().mean())
+    assert train(job)[-1].images == 12
+
+
+def test_a_predictor_learns_rows_by_their_statistics() -> None:
+    torch.manual_seed(0)
+    statistics, one = torch.randn(6, 20), StylePredictor(20, 30)
+    one.start(statistics, torch.zeros(30))
+    assert not one(statistics).any()
+    rows = torch.randn(6, 30)
+    fit_rows(one, statistics, rows)
+    assert float((one(statistics) - rows).detach().square().mean()) < 0.5
+
+
+# Evaluation
+
+
+def test_pictures_are_scored_by_a_predicted_net(net: SlimNet, network: LossNetwork, files: list[Path]) -> None:
+    one = StylePredictor(targets_of(files, network).statistics.shape[1], 864)
+    with torch.no_grad():
+        one.write.bias.copy_(row_of(net))
+        torch.nn.init.normal_(one.write.weight, std=0.05)
+    photos = [files[0].parent.parent / "photos/0.jpg"]
+    scores = score_pictures(network, files[:2], photos, predicted(SlimNet(), one, network))
+    assert list(scores) == ["oils_0001", "oils_0002"]
+    for score in scores.values():
+        assert score["total"] == pytest.approx(score["content"] + 10 * score["style"])
+    totals = {name: score["total"] for name, score in scores.items()}
+    assert mean_ratio(totals, {name: 2 * total for name, total in totals.items()}) == pytest.approx(0.5)

@@ -10,7 +10,12 @@ from livestyle.cli.console import bar, say
 from livestyle.cli.flags import with_settings
 from livestyle.cli.running import command_line
 from livestyle.config.settings import STYLE_ARCHS
-from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrainingSettings, StyleTrainingSettings
+from livestyle.config.training import (
+    LossNetworkTrainingSettings,
+    PredictorTrainingSettings,
+    SegmenterTrainingSettings,
+    StyleTrainingSettings,
+)  # fmt: skip
 from livestyle.errors import UserError, need_torch
 from livestyle.types import Display
 
@@ -52,6 +57,33 @@ def train_style_(
     models = run_style_training(picture, name, asked, command_line(), Display(say, bar))
     if models:
         say(f"{name} is in {models}; try: livestyle live --background {name}")
+
+
+@train_app.command(
+    "predictor",
+    epilog=examples(
+        "livestyle train predictor any --pictures pictures/ --photos photos/",
+        "livestyle train predictor hundred --pictures pictures/ --photos photos/ --table",
+    ),
+)
+@with_settings()
+def train_predictor_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The predictor's name.")],
+    pictures: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="Pictures to learn from, in folders, too; repeatable.")
+    ],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="A few hundred photos of anything.")],
+    asked: PredictorTrainingSettings,
+) -> None:
+    """Train one net for all pictures, and what predicts a picture's style. Resumable: the same command goes on.
+
+    RUNS/NAME.curves.png shows its losses, new each minute.
+    """
+    need_torch()
+    from livestyle.train.run import run_predictor_training
+
+    file = run_predictor_training(name, pictures, photos, asked, command_line(), Display(say, bar))
+    say(f"{name} is in {file}")
 
 
 @train_app.command(

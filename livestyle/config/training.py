@@ -53,6 +53,29 @@ class StyleTrainingSettings:
 
 
 @dataclass(frozen=True)
+class PredictorTrainingSettings:
+    """How the predictor of styles is trained, and what its card says."""
+
+    leave_out: Path | None = row(None, "Text file with names of pictures to leave out, one a line.", "FILE")
+    start: str = row(
+        "wheat_field_cypresses", "Style, or checkpoint of a table, to start from.", "FILE", flags=("--from",)
+    )
+    table: bool = row(False, "Learn the pictures' own rows, and no predictor.", flags=("--table",))
+    minutes: float = row(240.0, MINUTES, low=0.05)
+    out: Path | None = row(None, OUT, "DIR")
+    runs: Path = row(Path("runs"), RUNS, "DIR")
+    rate: float = row(1.2e-3, RATE, low=1e-6, high=1)
+    row_rate: float = row(4e-3, "Highest learning rate of what gives rows.", low=1e-6, high=1)
+    still: float = row(50.0, "Weight of what keeps successive frames alike.", low=0)
+    title: str = row("", TITLE)
+    license: str = row("yours", LICENSE)
+    origin: str = row("", "Who trained it, from what.")
+    data: str = row("", "What the pictures and photos are, and their terms.")
+    device: str = row("cpu", DEVICE)
+    seed: int = row(0, "Of what is random.")
+
+
+@dataclass(frozen=True)
 class SegmenterTrainingSettings:
     """How a segmenter is trained, and what its card says."""
 

@@ -11,7 +11,9 @@ from livestyle.files import atomic_write, sha256
 from livestyle.nets.fetch import MAX_DOWNLOAD_BYTES
 
 # The kinds of models, and the folder of each within a folder of models.
-KIND_FOLDERS = {"style": "styles", "segmenter": "segmenters", "loss-network": "loss-networks"}
+KIND_FOLDERS = {
+    "style": "styles", "segmenter": "segmenters", "loss-network": "loss-networks", "predictor": "predictors",
+}  # fmt: skip
 REPAIR_HINT = "Install livestyle again, or train the model again."
 MAX_HEADER_BYTES = 10_000_000  # of a safetensors file; the shipped ones have thousands
 MAX_CARD_BYTES = 1 << 20
@@ -23,7 +25,7 @@ class Card:
 
     Args:
         name: to type.
-        kind: "style", "segmenter" or "loss-network".
+        kind: of KIND_FOLDERS.
         title: for people.
         net: name of the architecture.
         files: SHA-256 by file name.

@@ -6,29 +6,38 @@ picture (Ghiasi et al. 2017). Both are trained together with the convolutions.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from livestyle.files import save_tensors, sha256, write_error
+from livestyle.image.io import list_pictures, load_image
+from livestyle.image.pixels import cover
 from livestyle.nets import losses
 from livestyle.nets.architectures.style_rows import StyledPaint, StylePredictor, row_of
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.export.shipped import build
-from livestyle.train.checkpoint import load_facts, load_weights
+from livestyle.nets.tensors import as_batch
+from livestyle.render.stylizer import style_card
+from livestyle.train.checkpoint import Figures, load_facts, load_weights
 from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.muon import Muon
-from livestyle.train.photos import Feed, Photos
+from livestyle.train.painting import LossWeights, paint_terms
+from livestyle.train.photos import Feed, Photos, load_photo
 from livestyle.train.ranks import Ranks, mixed
-from livestyle.train.style import LossWeights, descend, paint_terms
-from livestyle.train.style_pictures import VIEWS, StyleTargets, even_weights
+from livestyle.train.style import descend
+from livestyle.train.style_pictures import StyleTargets, even_weights
 
 CROP_PX = 224  # side of the training squares
 STYLES, PHOTOS = 4, 2  # in a step; each photo is painted in every second style
 STABILITY_INTERVAL = 6  # steps
+PHOTO_HOLD_OUT_INTERVAL, VALIDATION_PHOTOS, VALIDATION_SIDE_PX = 20, 2, 256
 HOLD_OUT_INTERVAL = 120  # one picture of so many is held out for validation
 FIT_STEPS, FIT_RATE, FIT_NOISE = 300, 2e-4, 0.3  # of the predictor's start from the rows of a table
 
@@ -131,12 +140,15 @@ class PredictorStep:
         samples = self._feed.take(range(first, first + PHOTOS), CROP_PX)
         chance = random.Random(f"{job.seed}/{images}/{job.ranks.rank}")
         pictures = chance.choices(self._pictures, self._chances, k=STYLES)
-        views = [number * VIEWS + (0 if job.is_table else chance.randrange(VIEWS)) for number in pictures]
+        views = [job.targets.views * number + self._choose_view(chance) for number in pictures]
         paint = StyledPaint(self._both["net"], self._rows(pictures, views))
         is_stable = images // count % STABILITY_INTERVAL == 0
         grams = {layer: gram.to(job.ranks.device) for layer, gram in job.targets.grams_of(views).items()}
         terms = paint_terms(paint, job.network, grams, samples, job.weights, job.ranks.device, is_stable)
         return count, descend(self._both, terms, self._optimizer, job.ranks)
+
+    def _choose_view(self, chance: random.Random) -> int:
+        return 0 if self._job.is_table else chance.randrange(self._job.targets.views)  # a row is of the whole picture
 
     def _rows(self, pictures: list[int], views: list[int]) -> Tensor:
         rows = self._both["rows"]
@@ -149,7 +161,7 @@ class PredictorStep:
         """Return the mean content and style losses of photos and pictures that were held out."""
         job = self._job
         pictures = self._held_out or self._pictures[::10]
-        views = [number * VIEWS for number in pictures]
+        views = [number * job.targets.views for number in pictures]
         grams, rows = job.targets.grams_of(views), self._rows(pictures, views)
         batch, found = job.held_out.to(job.ranks.device), []
         with mixed(job.ranks.device):
@@ -163,6 +175,60 @@ class PredictorStep:
         return {"content": float(means[0]), "style": float(means[1])}
 
 
+def split_photos(folder: Path) -> tuple[Photos, Tensor]:
+    """Return the photos of a folder to train on, and squares of some others for validation.
+
+    Every PHOTO_HOLD_OUT_INTERVAL-th of the sorted photos is held out of all training.
+
+    Raises:
+        UserError: there are none, or one that is held out cannot be read.
+    """
+    paths = list_pictures(folder)
+    held_out = paths[::PHOTO_HOLD_OUT_INTERVAL]
+    kept = [path for path in paths if path not in held_out] or held_out
+    squares = [
+        cover(load_image(path), (VALIDATION_SIDE_PX, VALIDATION_SIDE_PX)) for path in held_out[:VALIDATION_PHOTOS]
+    ]
+    return Photos([(path.name, partial(load_photo, path)) for path in kept], str(folder)), as_batch(squares, "cpu")
+
+
+def start_file(start: str) -> Path:
+    """Return the weights to start from: a file, or those of a style.
+
+    Raises:
+        UserError: there is no such style, or it has no weights for PyTorch.
+    """
+    return Path(start) if start.endswith(".safetensors") else style_card(start, None).path(".safetensors")
+
+
+def publish_predictor(job: PredictorTraining, card: Card, models: Path) -> Path:
+    """Write the network and the predictor, or the table, in half precision into MODELS/predictors/NAME, with its card.
+
+    Args:
+        job: a finished training; card: without files, figures and folder; models: the folder to write to.
+
+    Returns:
+        The file of the weights.
+
+    Raises:
+        UserError: the checkpoint is damaged, or the folder cannot be written to.
+    """
+    facts = load_facts(job.checkpoint)
+    with safe_open(job.checkpoint, "pt") as file:
+        kept = {key: file.get_tensor(key) for key in file.keys() if not key.startswith("optimizer.")}  # noqa: SIM118
+    folder = models / KIND_FOLDERS[card.kind] / card.name
+    target = folder / f"{card.name}.safetensors"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tensors(target, {key: tensor.half().contiguous() for key, tensor in kept.items()})
+    except OSError as error:
+        raise write_error(folder, error) from None
+    figures: Figures = {"minutes": round(facts.pop("seconds") / 60, 1)}
+    figures |= {key: value for key, value in facts.items() if key != "pictures"} | {"pictures": len(job.files)}
+    save_card(replace(card, files={target.name: sha256(target)}, figures=figures, folder=folder), folder)
+    return target
+
+
 def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
     """Return a predictor that begins with the network's own row, or fitted to the table that training starts from."""
     predictor = StylePredictor(job.targets.statistics.shape[1], len(row_of(net)))
@@ -172,7 +238,7 @@ def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
     known = [name for name in table if name in places]
     if known:
         rows = torch.stack([table[name] for name in known])
-        fit_rows(predictor, job.targets.statistics[[places[name] * VIEWS for name in known]], rows)
+        fit_rows(predictor, job.targets.statistics[[places[name] * job.targets.views for name in known]], rows)
     return predictor
 
 

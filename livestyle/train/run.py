@@ -3,22 +3,30 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from livestyle.config.training import LossNetworkTrainingSettings, SegmenterTrainingSettings, StyleTrainingSettings
+from livestyle.config.training import (
+    LossNetworkTrainingSettings,
+    PredictorTrainingSettings,
+    SegmenterTrainingSettings,
+    StyleTrainingSettings,
+)  # fmt: skip
 from livestyle.errors import UserError
 from livestyle.matting.published import SEGMENTERS
 from livestyle.nets.card import Card
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.library import user_folder
-from livestyle.nets.loss_network import OpenedNetwork, open_loss_network, quick_network
+from livestyle.nets.loss_network import COMPACT, OpenedNetwork, open_loss_network, quick_network
 from livestyle.train import loss_network as distillation
 from livestyle.train.checkpoint import Figures
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
+from livestyle.train.painting import LossWeights
 from livestyle.train.photos import demo_frame, people_finder, photos_of
+from livestyle.train.predictor import PredictorTraining, publish_predictor, split_photos, start_file, train_predictor
 from livestyle.train.publish import StyleFacts, load_trained, publish, publish_style, reserve
-from livestyle.train.ranks import joined, training_device
+from livestyle.train.ranks import Ranks, joined, training_device
 from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
 from livestyle.train.style import StyleTraining, load_painting, train_style
+from livestyle.train.style_pictures import learnt_pictures, measure_pictures
 from livestyle.types import Display, OpenProgress
 
 # Takes the network, its teacher, paintings, photos, their side and the iterations. Returns figures for the card.
@@ -64,6 +72,42 @@ def run_style_training(
     facts = StyleFacts(name, asked.title or name, source, asked.license, asked.data, asked.default)
     publish_style(job, facts, models, command, demo_frame(0))
     return models
+
+
+def run_predictor_training(
+    name: str, folders: list[Path], photos: Path, asked: PredictorTrainingSettings, command: str, display: Display
+) -> Path:
+    """Train a predictor of styles, or a table, and publish it.
+
+    Args:
+        name: of the predictor; folders: of pictures, with the folders in them; photos: a folder.
+        asked: how to train.
+        command: as typed, for the card.
+        display: shows the progress.
+
+    Returns:
+        The file of its weights.
+
+    Raises:
+        UserError: pictures, photos or the start cannot be used, or a folder cannot be written.
+    """
+    models, device = asked.out or user_folder(), training_device(asked.device)
+    reserve(name, models)
+    files = learnt_pictures(folders, asked.leave_out)
+    network, _ = open_loss_network(COMPACT, device, display.say)
+    with display.bar("pictures", 1.0) as watch:
+        targets = measure_pictures(files, network, asked.runs / f"{name}.targets.safetensors", watch)
+    learnt, held_out = split_photos(photos)
+    job = PredictorTraining(
+        files, targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
+        asked.table, asked.minutes, asked.rate, asked.row_rate, LossWeights(people=1.0, stability=asked.still),
+        Ranks(device), asked.seed,
+    )  # fmt: skip
+    follow(train_predictor(job), display.bar)
+    terms = asked.data or ", ".join(map(str, [*folders, photos]))
+    card = Card(name, "predictor", asked.title or name, "slim", {}, asked.license, asked.origin or "your own", terms,
+                command)  # fmt: skip
+    return publish_predictor(job, card, models)
 
 
 def run_segmenter_training(

@@ -1,13 +1,12 @@
 """Train a transform network to paint like a picture (Johnson et al. 2016)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ from livestyle.train.checkpoint import load_facts, load_weights
 from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.muon import Muon
+from livestyle.train.painting import LossWeights, disturbance, paint_terms
 from livestyle.train.photos import MAX_ASPECT, MAX_SHORT_SIDE_PX, Feed, Photos, Sample, crop_middle, demo_frame
 from livestyle.train.ranks import Ranks, mixed
 from livestyle.train.teacher import Teacher, load_teacher
@@ -39,32 +39,12 @@ TEACHER_SHARE = 0.4  # of the time: the teacher's pictures, for an eighth of the
 TEACHER_SAMPLES = 800  # painted once each, because a teacher may be expensive
 LIKENESS_WEIGHT = 100
 BORDER_SHARE = 8  # an 8th of a sample's width is border
-GRID_WEIGHT = 1000  # a grid that is just visible then costs a tenth of the other losses
 STABILITY_INTERVAL = 3  # steps; the temporal loss costs half as much as the others together
-MAX_NOISE, LIGHT_CHANGE = 0.04, 0.03  # of the second picture, in brightness of 0..1
-SHIFT_PX, TURN = 3.0, 0.01  # of the second picture: standard deviation of its shift, and of turn (rad) and zoom
 BATCH = 2  # in a short training, more steps are better than smoother ones
 MIN_PAINTING_SIDE_PX = 128  # smaller paintings show no strokes
 TRIAL_SAMPLES = range(-4, 0)  # numbers of the samples that a start is chosen by; training takes those from 0
 PREVIEW_SIZE = 640, 360
 NEAREST, NOTHING = "nearest", "none"  # what to start from, besides a file
-
-
-Paint = Callable[[Tensor], Tensor]  # float (N, 3, H, W) in [0, 1] to as many pictures, or to several rounds of them
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """How much the losses of painting count, beside a content weight of 1.
-
-    Args:
-        style, tv: of these losses; people: of people's content; stability: of the temporal loss.
-    """
-
-    style: float = 10.0
-    people: float = 3.0
-    tv: float = 5.0
-    stability: float = 50.0
 
 
 @dataclass(frozen=True)
@@ -309,85 +289,6 @@ def paint_step(
     """Take one step on samples of one size, and return the named losses; see `paint_terms`."""
     terms = paint_terms(net, network, grams, samples, job.weights, job.ranks.device, is_stable)
     return descend(net, terms, optimizer, job.ranks)
-
-
-def paint_terms(
-    paint: Paint, network: LossNetwork, grams: dict[str, Tensor], samples: list[Sample], weights: LossWeights,
-    device: str, is_stable: bool,
-) -> dict[str, Tensor]:  # fmt: skip
-    """Return the named, weighted losses of what is painted of samples of one size.
-
-    People's content counts more than other content, because a face with a star on its nose is no face.
-
-    Args:
-        paint: the network; where it paints several rounds of the samples, one after another, each picture counts.
-        network: the loss network; grams: (1, C, C) by style layer, or (N, C, C) for N pictures in N styles.
-        samples: to paint; weights: of the losses; device: as PyTorch calls it; is_stable: add the temporal loss.
-    """
-    batch = as_batch([sample.image for sample in samples], device)
-    people = as_batch([sample.people[..., None] for sample in samples], device)
-    with mixed(device):
-        with torch.no_grad():
-            content = network(batch, losses.CONTENT_LAYER)[losses.CONTENT_LAYER]
-        painted = paint(batch)
-        maps = network(painted.clamp(-0.1, 1.1))
-    painted, rounds = painted.float(), len(painted) // len(batch)
-    content, people = content.repeat(rounds, 1, 1, 1), people.repeat(rounds, 1, 1, 1)
-    terms = {
-        "content": losses.content_loss(maps, {losses.CONTENT_LAYER: content}, 1 + (weights.people - 1) * people),
-        "style": weights.style * losses.style_loss(maps, grams),
-        "tv": weights.tv * losses.tv_loss(painted),
-        "grid": GRID_WEIGHT * losses.grid_loss(painted),
-        # The picture is clipped to 0..1, so values outside have no other gradient.
-        "range": (painted - painted.clamp(0, 1)).square().mean() * 100,
-    }
-    if weights.stability and is_stable:
-        terms["still"] = weights.stability * stability_loss(paint, batch, painted, [s.seed for s in samples])
-    return terms
-
-
-def stability_loss(paint: Paint, batch: Tensor, painted: Tensor, seeds: list[int]) -> Tensor:
-    """Return how much the painting of a moved, noisy picture differs from the moved painting.
-
-    A change of light may show: the gain in luma is subtracted (Gao et al. 2018, ReCoNet).
-
-    Args:
-        paint: the network.
-        batch: float (N, 3, H, W) in [0, 1]; painted: what `paint` makes of it, in one round or several.
-        seeds: of each picture's movement, light and noise.
-    """
-    device, rounds = str(batch.device), len(painted) // len(batch)
-    parts = [disturbance(seed, batch.shape[2:]) for seed in seeds]
-    affine, light, noise = (torch.stack(part).to(device) for part in zip(*parts, strict=True))
-    grid = F.affine_grid(affine, [len(batch), 1, *batch.shape[2:]], align_corners=False)
-    grids = grid.repeat(rounds, 1, 1, 1)
-    moved = F.grid_sample(batch, grid, padding_mode="reflection", align_corners=False)
-    wanted = F.grid_sample(painted, grids, padding_mode="reflection", align_corners=False)
-    relit = moved * light
-    with mixed(device):
-        again = paint((relit + noise).clamp(0, 1).contiguous(memory_format=torch.channels_last)).float()
-    gain = (relit - moved).mean(1, keepdim=True).repeat(rounds, 1, 1, 1)
-    error: Tensor = (again - wanted - gain).square() * (grids.abs() <= 1).all(3)[:, None]
-    return error.mean()
-
-
-def disturbance(seed: int, size: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw a small movement, a change of light and noise.
-
-    Args:
-        seed: of all three; size: (H, W).
-
-    Returns:
-        An affine map (2, 3) from output to input places in -1..1, a factor (1, 1, 1), and noise (3, H, W).
-    """
-    chance = torch.Generator().manual_seed(seed)
-    shift = SHIFT_PX * torch.randn(2, generator=chance) * 2 / torch.tensor([size[1], size[0]])
-    turn, stretch, light = torch.randn(3, generator=chance)
-    angle, scale = TURN * turn, 1 + TURN * stretch
-    cos, sin = scale * angle.cos(), scale * angle.sin()
-    affine = torch.stack([torch.stack([cos, -sin, shift[0]]), torch.stack([sin, cos, shift[1]])])
-    noise = MAX_NOISE * torch.rand(1, generator=chance) * torch.randn(3, *size, generator=chance)
-    return affine, (1 + LIGHT_CHANGE * light).view(1, 1, 1), noise
 
 
 @torch.no_grad()

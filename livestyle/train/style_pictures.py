@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from livestyle.errors import UserError
 from livestyle.files import save_tensors
-from livestyle.image.io import load_image
+from livestyle.image.io import list_pictures, load_image
 from livestyle.image.pixels import fit_short
 from livestyle.image.types import Image, size_of
 from livestyle.nets import losses
@@ -27,21 +27,23 @@ from livestyle.train.photos import MAX_ASPECT, crop_middle
 from livestyle.train.ranks import mixed
 from livestyle.types import Progress
 
-VIEWS = 2  # of each picture: the whole, and a part at the same scale
+VIEWS = 2  # of each picture: the whole, and a part at the same scale, mirrored
 PART_SIDES = 0.5, 0.8  # of the whole's
 MIN_PICTURE_SIDE_PX = 96
 
 
 @dataclass(frozen=True)
 class StyleTargets:
-    """What is known of views of pictures. View v of picture p has the number p * VIEWS + v.
+    """What is known of views of pictures. View v of picture p has the number p * views + v.
 
     Args:
+        views: of each picture.
         statistics: float32 (views, inputs), as of `statistics_of`.
         grams: by style layer float16 (views, C * (C + 1) / 2), the upper triangles of Gram matrices with norm 1.
         norms: of the Gram matrices, float32 (views, layers).
     """
 
+    views: int
     statistics: Tensor
     grams: dict[str, Tensor]
     norms: Tensor
@@ -61,47 +63,66 @@ class StyleTargets:
 
 
 def measure_pictures(
-    files: list[Path], network: LossNetwork, cache: Path, watch: Progress = lambda share, text: None
-) -> StyleTargets:
+    files: list[Path], network: LossNetwork, cache: Path, watch: Progress = lambda share, text: None,
+    views: int = VIEWS,
+) -> StyleTargets:  # fmt: skip
     """Return the targets of pictures, from the cache where they are the same pictures.
 
     Args:
         files: the pictures; network: gives features.
         cache: a safetensors file, written where it does not hold these pictures.
         watch: takes the progress.
+        views: of each picture, 1 or 2; see `views_of`.
 
     Raises:
         UserError: a picture cannot be read or is too small, or the cache cannot be written.
     """
     names = "\n".join(map(str, files))
-    if (known := load_targets(cache, names)) is not None:
+    if (known := load_targets(cache, names, views)) is not None:
         return known
     found = []
     for number, file in enumerate(files):
-        found += [measure_view(network, view) for view in views_of(load_style_picture(file), number)]
+        found += [measure_view(network, view) for view in views_of(load_style_picture(file), number)[:views]]
         watch(number / len(files), file.name)
     statistics, grams, norms = zip(*found, strict=True)
-    targets = StyleTargets(
-        torch.cat(statistics), {layer: torch.cat([one[layer] for one in grams]) for layer in losses.STYLE_LAYERS},
-        torch.cat(norms),
-    )  # fmt: skip
+    matrices = {layer: torch.cat([one[layer] for one in grams]) for layer in losses.STYLE_LAYERS}
+    targets = StyleTargets(views, torch.cat(statistics), matrices, torch.cat(norms))
     cache.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"statistics": targets.statistics, "norms": targets.norms, **targets.grams}
     save_tensors(cache, tensors, {"pictures": names})
     return targets
 
 
-def load_targets(cache: Path, names: str) -> StyleTargets | None:
-    """Return the cached targets; None where there are none of these pictures."""
-    from safetensors import safe_open
+def learnt_pictures(folders: list[Path], leave_out: Path | None) -> list[Path]:
+    """Return the pictures of folders and of the folders in them, without those that a text file names.
 
+    Args:
+        folders: of pictures; leave_out: names of files, one a line; None leaves out none.
+
+    Raises:
+        UserError: there is no such folder or file, or no picture is left.
+    """
+    try:
+        names = set(leave_out.read_text("utf-8").split("\n")) if leave_out else set()
+    except (OSError, ValueError):
+        raise UserError(f"{leave_out} cannot be read.", "Give a text file of names.", "leave_out") from None
+    found = [file for folder in folders for file in list_pictures(folder, deep=True) if file.name not in names]
+    if not found:
+        raise UserError("No picture is left to learn from.", "Give other folders.", "pictures")
+    return found
+
+
+def load_targets(cache: Path, names: str, views: int) -> StyleTargets | None:
+    """Return the cached targets; None where there are none of these pictures, with so many views."""
     try:
         with safe_open(cache, "pt") as file:
             if (file.metadata() or {}).get("pictures") != names:
                 return None
         tensors = load_file(cache)
         grams = {layer: tensors[layer] for layer in losses.STYLE_LAYERS}
-        return StyleTargets(tensors["statistics"], grams, tensors["norms"])
+        if len(tensors["statistics"]) != views * len(names.split("\n")):
+            return None
+        return StyleTargets(views, tensors["statistics"], grams, tensors["norms"])
     except (OSError, SafetensorError, KeyError):
         return None
 

@@ -1,6 +1,7 @@
 """One network learns many styles: a row of numbers for each, from a table or predicted from the picture."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from support.pictures import draw_card
 
+from livestyle.config.training import PredictorTrainingSettings
 from livestyle.errors import UserError
 from livestyle.evaluate.pictures import mean_ratio, predicted, score_pictures
 from livestyle.image.io import save_image
@@ -26,13 +28,16 @@ from livestyle.nets.architectures.style_rows import (
 )  # fmt: skip
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.card import load_card
+from livestyle.nets.fetch import silent_progress
 from livestyle.nets.tensors import as_batch
-from livestyle.train import curves, loop, predictor, style_pictures
+from livestyle.train import curves, loop, predictor, run, style_pictures
 from livestyle.train.loop import TrainingStatus
+from livestyle.train.painting import LossWeights, paint_terms
 from livestyle.train.photos import Feed, photos_of
 from livestyle.train.predictor import PredictorTraining, fit_rows, load_table, train_predictor
-from livestyle.train.style import LossWeights, paint_terms
-from livestyle.train.style_pictures import VIEWS, StyleTargets, even_weights, measure_pictures, source_of
+from livestyle.train.style_pictures import StyleTargets, even_weights, learnt_pictures, measure_pictures, source_of
+from livestyle.types import Display
 
 pytestmark = pytest.mark.torch
 
@@ -153,7 +158,7 @@ def test_targets_are_what_the_loss_network_sees(network: LossNetwork, files: lis
     with torch.no_grad():
         batch = as_batch([style_pictures.load_style_picture(files[3])], "cpu")
         maps, raw = network(batch), read_maps(network, batch)
-    view = 3 * VIEWS
+    view = 3 * targets.views
     for layer, gram in targets.grams_of([view]).items():
         assert float((gram - losses.gram(maps[layer])).norm() / gram.norm()) < 0.05
     assert torch.allclose(targets.statistics[view], statistics_of(raw)[0], atol=0.03, rtol=0.03)
@@ -165,6 +170,17 @@ def test_pictures_are_measured_once(network: LossNetwork, files: list[Path], mon
     assert torch.equal(targets_of(files, network).statistics, first.statistics)
     with pytest.raises(pytest.fail.Exception):
         targets_of(files[:2], network)
+    with pytest.raises(pytest.fail.Exception):
+        measure_pictures(files, network, files[0].parent / "targets.safetensors", views=1)
+
+
+def test_pictures_are_left_out_by_name(files: list[Path]) -> None:
+    names = files[0].parent.parent / "names.txt"
+    names.write_text("oils_0002.png\ninks_0001.png\n")
+    assert learnt_pictures([files[0].parent], names) == [files[0], files[2]]
+    names.write_text("\n".join(file.name for file in files))
+    with pytest.raises(UserError, match="No picture is left"):
+        learnt_pictures([files[0].parent], names)
 
 
 def test_a_picture_without_strokes_is_named(network: LossNetwork, tmp_path: Path) -> None:
@@ -197,10 +213,10 @@ def test_a_training_goes_on_as_if_it_had_not_stopped(network: LossNetwork, files
     folder = files[0].parent.parent
     whole = train(job_in(files, network, steps=8))
     stopped = job_in(files, network, steps=8, checkpoint=folder / "runs/stopped.safetensors")
-    run = train_predictor(stopped)
+    begun = train_predictor(stopped)
     for _ in range(7):  # saved after the seventh
-        next(run)
-    run.close()
+        next(begun)
+    begun.close()
     rest = train(stopped)
     assert [report.images for report in rest] == [32]
     assert rest[-1].terms == pytest.approx(whole[-1].terms, rel=1e-3)
@@ -212,9 +228,27 @@ def test_a_predictor_begins_with_the_rows_of_a_table(network: LossNetwork, files
     job = job_in(files, network, start=table.checkpoint, checkpoint=table.checkpoint.with_name("rows.safetensors"))
     begun = predictor.start_predictor(job, SlimNet())
     wanted = torch.stack(list(load_table(table.checkpoint).values()))
-    found = begun(job.targets.statistics[::VIEWS]).detach()
+    found = begun(job.targets.statistics[:: job.targets.views]).detach()
     assert float((found - wanted).square().mean()) < 0.5 * float((wanted.mean(0) - wanted).square().mean())
     assert train(job)[-1].images == 12
+
+
+def test_a_command_trains_and_publishes(network: LossNetwork, files: list[Path], train: Any,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    folder = files[0].parent.parent
+    monkeypatch.setattr(run, "open_loss_network", lambda *choice: (network, folder))
+    asked = replace(
+        PredictorTrainingSettings(), minutes=SECONDS / 60, out=folder / "models", runs=folder / "runs",
+        start=str(folder / "start.safetensors"),
+    )  # fmt: skip
+    display = Display(print, silent_progress)
+    file = run.run_predictor_training("any", [folder / "pictures"], folder / "photos", asked, "a command", display)
+    card, tensors = load_card(file.parent / "card.json"), load_file(file)
+    assert card.path(".safetensors") == file
+    assert card.figures["pictures"] == 4
+    assert card.figures["images"] == predictor.STYLES
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    assert {key.split(".")[0] for key in tensors} == {"net", "rows"}
 
 
 def test_a_predictor_learns_rows_by_their_statistics() -> None:

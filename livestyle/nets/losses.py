@@ -50,33 +50,51 @@ def gram(features: Tensor) -> Tensor:
     return product
 
 
-def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-    """Return the squared Gram difference over the painting's own squared Gram norm, averaged over STYLE_LAYERS.
+def style_losses(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+    """Return each picture's squared Gram difference over the painting's own squared Gram norm, averaged over
+    STYLE_LAYERS.
 
     Raw activations differ by orders of magnitude between layers. The division makes each count equally.
 
     Args:
-        maps: (N, C, H, W) by layer; targets: the painting's Gram matrices (1, C, C) by layer.
+        maps: (N, C, H, W) by layer.
+        targets: Gram matrices by layer, (1, C, C) of one painting, or (N, C, C) of a painting for each picture.
+
+    Returns:
+        float32 (N,).
     """
     terms = [
-        ((gram(maps[layer]) - targets[layer]).square().sum((1, 2)) / targets[layer].square().sum((1, 2))).mean()
+        (gram(maps[layer]) - targets[layer]).square().sum((1, 2)) / targets[layer].square().sum((1, 2))
         for layer in STYLE_LAYERS
     ]
-    return torch.stack(terms).mean()
+    return torch.stack(terms).mean(0)
 
 
-def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Tensor | None = None) -> Tensor:
-    """Return the mean squared difference at CONTENT_LAYER over the content's own mean square, averaged over pictures.
+def style_loss(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+    """Return `style_losses` averaged over pictures."""
+    return style_losses(maps, targets).mean()
+
+
+def content_losses(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Tensor | None = None) -> Tensor:
+    """Return each picture's mean squared difference at CONTENT_LAYER over the content's own mean square.
 
     Args:
         maps, content: (N, C, H, W) by layer.
         weight: how much each place counts, (N, 1, H, W) at the picture's size; None for 1 everywhere.
+
+    Returns:
+        float32 (N,).
     """
     features, target = maps[CONTENT_LAYER].float(), content[CONTENT_LAYER].float()
     error, axes = (features - target).square(), (1, 2, 3)
     if weight is not None:
         error = error * F.interpolate(weight, error.shape[2:], mode="area")
-    return (error.mean(axes) / target.square().mean(axes)).mean()
+    return error.mean(axes) / target.square().mean(axes)
+
+
+def content_loss(maps: dict[str, Tensor], content: dict[str, Tensor], weight: Tensor | None = None) -> Tensor:
+    """Return `content_losses` averaged over pictures."""
+    return content_losses(maps, content, weight).mean()
 
 
 def tv_loss(images: Tensor) -> Tensor:

@@ -26,12 +26,15 @@ class LossWeights:
 
     Args:
         style, tv: of these losses; people: of people's content; stability: of the temporal loss.
+        usual: the usual sum of content and style. Each picture's counts by this over its own sum, so that all change by
+            the same factor, however hard their styles are. 0 lets all count alike.
     """
 
     style: float = 10.0
     people: float = 3.0
     tv: float = 5.0
     stability: float = 50.0
+    usual: float = 0.0
 
 
 def paint_terms(
@@ -56,9 +59,14 @@ def paint_terms(
         maps = network(painted.clamp(-0.1, 1.1))
     painted, rounds = painted.float(), len(painted) // len(batch)
     content, people = content.repeat(rounds, 1, 1, 1), people.repeat(rounds, 1, 1, 1)
+    contents = losses.content_losses(maps, {losses.CONTENT_LAYER: content}, 1 + (weights.people - 1) * people)
+    styles = weights.style * losses.style_losses(maps, grams)
+    if weights.usual:
+        counts = weights.usual / (contents + styles).detach()
+        contents, styles = (scale_gradient(term, counts) for term in (contents, styles))
     terms = {
-        "content": losses.content_loss(maps, {losses.CONTENT_LAYER: content}, 1 + (weights.people - 1) * people),
-        "style": weights.style * losses.style_loss(maps, grams),
+        "content": contents.mean(),
+        "style": styles.mean(),
         "tv": weights.tv * losses.tv_loss(painted),
         "grid": GRID_WEIGHT * losses.grid_loss(painted),
         # The picture is clipped to 0..1, so values outside have no other gradient.
@@ -67,6 +75,11 @@ def paint_terms(
     if weights.stability and is_stable:
         terms["still"] = weights.stability * stability_loss(paint, batch, painted, [s.seed for s in samples])
     return terms
+
+
+def scale_gradient(x: Tensor, factor: Tensor) -> Tensor:
+    """Return the same numbers, with a gradient multiplied by a factor."""
+    return factor * x + (1 - factor) * x.detach()
 
 
 def stability_loss(paint: Paint, batch: Tensor, painted: Tensor, seeds: list[int]) -> Tensor:

@@ -39,6 +39,7 @@ STYLES, PHOTOS = 4, 2  # in a step; each photo is painted in every second style
 STABILITY_INTERVAL = 6  # steps
 PHOTO_HOLD_OUT_INTERVAL, VALIDATION_PHOTOS, VALIDATION_SIDE_PX = 20, 2, 256
 HOLD_OUT_INTERVAL = 120  # one picture of so many is held out for validation
+WEIGHTS = LossWeights(people=1.0, usual=2.5)
 FIT_STEPS, FIT_RATE, FIT_NOISE = 300, 2e-4, 0.3  # of the predictor's start from the rows of a table
 
 
@@ -70,7 +71,7 @@ class PredictorTraining:
     minutes: float = 60.0
     rate: float = 1.2e-3
     row_rate: float = 4e-3
-    weights: LossWeights = field(default_factory=lambda: LossWeights(people=1.0))
+    weights: LossWeights = WEIGHTS
     ranks: Ranks = field(default_factory=Ranks)
     seed: int = 0
 

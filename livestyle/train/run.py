@@ -1,6 +1,7 @@
 """Whole trainings: from the settings to a published model."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from livestyle.config.training import (
@@ -19,9 +20,15 @@ from livestyle.train import loss_network as distillation
 from livestyle.train.checkpoint import Figures
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.loss_network import LossNetworkTraining
-from livestyle.train.painting import LossWeights
 from livestyle.train.photos import demo_frame, people_finder, photos_of
-from livestyle.train.predictor import PredictorTraining, publish_predictor, split_photos, start_file, train_predictor
+from livestyle.train.predictor import (
+    WEIGHTS,
+    PredictorTraining,
+    publish_predictor,
+    split_photos,
+    start_file,
+    train_predictor,
+)  # fmt: skip
 from livestyle.train.publish import StyleFacts, load_trained, publish, publish_style, reserve
 from livestyle.train.ranks import Ranks, joined, training_device
 from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
@@ -100,7 +107,7 @@ def run_predictor_training(
     learnt, held_out = split_photos(photos)
     job = PredictorTraining(
         files, targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
-        asked.table, asked.minutes, asked.rate, asked.row_rate, LossWeights(people=1.0, stability=asked.still),
+        asked.table, asked.minutes, asked.rate, asked.row_rate, replace(WEIGHTS, stability=asked.still),
         Ranks(device), asked.seed,
     )  # fmt: skip
     follow(train_predictor(job), display.bar)

@@ -31,10 +31,11 @@ from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import load_card
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.tensors import as_batch
+from livestyle.stills.reference import painting_grams
 from livestyle.train import curves, loop, predictor, run, style_pictures
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.painting import LossWeights, paint_terms
-from livestyle.train.photos import Feed, photos_of
+from livestyle.train.photos import Feed, Sample, photos_of
 from livestyle.train.predictor import PredictorTraining, fit_rows, load_table, train_predictor
 from livestyle.train.style_pictures import StyleTargets, even_weights, learnt_pictures, measure_pictures, source_of
 from livestyle.types import Display
@@ -150,6 +151,23 @@ def test_rounds_of_styles_count_as_the_mean_of_each_alone(net: SlimNet, network:
         assert term.item() == pytest.approx((halves[0][name] + halves[1][name]).item() / 2, rel=0.02, abs=1e-4)
 
 
+def test_a_hard_style_pulls_no_more_than_an_easy_one(network: LossNetwork) -> None:
+    picture = Sample(draw_card(64, 64), np.zeros((64, 64), np.uint8), 0)
+    pull = torch.ones(2, 3, 1, 1, requires_grad=True)
+    grams = {layer: gram.repeat(2, 1, 1) for layer, gram in painting_grams(network, draw_card(64, 64, seed=1)).items()}
+    for gram in grams.values():
+        gram[1] /= 100  # nothing comes near it
+    seen = {}
+    for usual in (0.0, 2.0):
+        weights = LossWeights(tv=0, stability=0, usual=usual)
+        terms = paint_terms(lambda batch: pull * batch, network, grams, [picture, picture], weights, "cpu", False)
+        (gradient,) = torch.autograd.grad(terms["content"] + terms["style"], pull)
+        sizes = gradient.abs().sum((1, 2, 3))
+        seen[usual] = terms["style"].item(), (sizes[1] / sizes[0]).item()
+    assert seen[2.0][0] == pytest.approx(seen[0.0][0])
+    assert seen[2.0][1] < seen[0.0][1] / 10
+
+
 # The pictures
 
 
@@ -229,7 +247,7 @@ def test_a_predictor_begins_with_the_rows_of_a_table(network: LossNetwork, files
     begun = predictor.start_predictor(job, SlimNet())
     wanted = torch.stack(list(load_table(table.checkpoint).values()))
     found = begun(job.targets.statistics[:: job.targets.views]).detach()
-    assert float((found - wanted).square().mean()) < 0.5 * float((wanted.mean(0) - wanted).square().mean())
+    assert float((found - wanted).square().mean()) < 0.8 * float((wanted.mean(0) - wanted).square().mean())
     assert train(job)[-1].images == 12
 
 

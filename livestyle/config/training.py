@@ -65,7 +65,6 @@ class PredictorTrainingSettings:
     out: Path | None = row(None, OUT, "DIR")
     runs: Path = row(Path("runs"), RUNS, "DIR")
     rate: float = row(1.2e-3, RATE, low=1e-6, high=1)
-    row_rate: float = row(4e-3, "Highest learning rate of what gives rows.", low=1e-6, high=1)
     still: float = row(50.0, "Weight of what keeps successive frames alike.", low=0)
     title: str = row("", TITLE)
     license: str = row("yours", LICENSE)

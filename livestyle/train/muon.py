@@ -21,17 +21,19 @@ class Muon(torch.optim.Optimizer):
     Args:
         net: the network to train, or several in a `ModuleDict`.
         rate: learning rate of Adam; Muon's is MUON_RATE_FACTOR times that.
-        vector_rates: Adam's rates for the vectors of parts of it, by the parts' names.
+        part_rates: learning rates that take the place of `rate` in parts of it, by the parts' names.
     """
 
-    def __init__(self, net: nn.Module, rate: float, vector_rates: Mapping[str, float] = MappingProxyType({})) -> None:
-        kernels, others = list[nn.Parameter](), list[nn.Parameter]()
-        parts: dict[str, list[nn.Parameter]] = {part: [] for part in vector_rates}
-        for name, p in net.named_parameters():
-            vectors = parts.get(name.partition(".")[0], others)
-            (kernels if p.ndim > 1 and "paint" not in name.split(".") else vectors).append(p)
-        groups = [{"params": others, "lr": rate}, {"params": kernels, "lr": rate * MUON_RATE_FACTOR, "is_muon": True}]
-        groups += [{"params": parts[part], "lr": vector_rates[part]} for part in parts]
+    def __init__(self, net: nn.Module, rate: float, part_rates: Mapping[str, float] = MappingProxyType({})) -> None:
+        groups = []
+        for part, own in {"": rate, **part_rates}.items():
+            kernels, others = list[nn.Parameter](), list[nn.Parameter]()
+            for name, p in net.named_parameters():
+                path = name.split(".")
+                if part == (path[0] if path[0] in part_rates else ""):
+                    (kernels if p.ndim > 1 and "paint" not in path else others).append(p)
+            groups += [{"params": others, "lr": own}]
+            groups += [{"params": kernels, "lr": own * MUON_RATE_FACTOR, "is_muon": True}]
         super().__init__(groups, {"lr": rate, "is_muon": False})
 
     @torch.no_grad()

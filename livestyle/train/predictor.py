@@ -39,8 +39,9 @@ STYLES, PHOTOS = 4, 2  # in a step; each photo is painted in every second style
 STABILITY_INTERVAL = 6  # steps
 PHOTO_HOLD_OUT_INTERVAL, VALIDATION_PHOTOS, VALIDATION_SIDE_PX = 20, 2, 256
 HOLD_OUT_INTERVAL = 120  # one picture of so many is held out for validation
+ROW_RATES = {True: 1e-2, False: 4e-4}  # of a table, whose rows are seldom drawn, and of a predictor
 WEIGHTS = LossWeights(people=1.0, usual=2.5)
-FIT_STEPS, FIT_RATE, FIT_NOISE = 300, 2e-4, 0.3  # of the predictor's start from the rows of a table
+FIT_STEPS, FIT_RATE, FIT_NOISE = 200, 2e-4, 1.0  # of the predictor's start from the rows of a table
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class PredictorTraining:
         start: a checkpoint or a SlimNet's weights to start from.
         is_table: learn a table of the pictures' rows instead of a predictor.
         minutes: to train, over all runs together.
-        rate, row_rate: highest learning rates of Adam, of the network and of rows.
+        rate, row_rate: highest learning rates of Adam, of the network and of what gives rows; None takes ROW_RATES'.
         weights: of the losses; ranks: the processes that train together; seed: of all chance.
     """
 
@@ -70,7 +71,7 @@ class PredictorTraining:
     is_table: bool = False
     minutes: float = 60.0
     rate: float = 1.2e-3
-    row_rate: float = 4e-3
+    row_rate: float | None = None
     weights: LossWeights = WEIGHTS
     ranks: Ranks = field(default_factory=Ranks)
     seed: int = 0
@@ -110,7 +111,7 @@ def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
     rows = StyleTable(row_of(net), len(job.files)) if job.is_table else start_predictor(job, net)
     net, rows = net.to(job.ranks.device).to(memory_format=torch.channels_last), rows.to(job.ranks.device)
     both = nn.ModuleDict({"net": net, "rows": rows})
-    optimizer = Muon(both, job.rate, {"rows": job.row_rate})
+    optimizer = Muon(both, job.rate, {"rows": job.row_rate or ROW_RATES[job.is_table]})
     step = PredictorStep(job, both, optimizer)
     yield from run_training(Training(
         {"net": net, "rows": rows}, optimizer, job.checkpoint, job.minutes, job.seed, step, step.validate,

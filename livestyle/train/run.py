@@ -107,7 +107,7 @@ def run_predictor_training(
     learnt, held_out = split_photos(photos)
     job = PredictorTraining(
         files, targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
-        asked.table, asked.minutes, asked.rate, asked.row_rate, replace(WEIGHTS, stability=asked.still),
+        asked.table, asked.minutes, asked.rate, None, replace(WEIGHTS, stability=asked.still),
         Ranks(device), asked.seed,
     )  # fmt: skip
     follow(train_predictor(job), display.bar)

@@ -14,9 +14,9 @@ from livestyle.image.types import Image
 from livestyle.nets.architectures.style_rows import StylePredictor, read_maps, set_row, statistics_of
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.style_reader import load_style_picture
 from livestyle.nets.tensors import as_batch, as_image, device_of
 from livestyle.stills.reference import Goal, measure, painting_grams, set_goal
-from livestyle.train.style_pictures import load_style_picture
 from livestyle.types import Progress
 
 SIZE_PX = 256  # side of the squares that are cut from the photos

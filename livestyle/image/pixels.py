@@ -47,6 +47,13 @@ def fit_short(image: Image, side: int) -> Image:
     return fit(image, (round(w * scale), round(h * scale)))
 
 
+def crop_middle(image: Image, times: int) -> Image:
+    """Return the middle of a picture whose long side is more than `times` the short one; others unchanged."""
+    h, w = image.shape[:2]
+    top, left = (max(0, side - times * min(h, w)) // 2 for side in (h, w))
+    return np.ascontiguousarray(image[top : h - top, left : w - left])
+
+
 def fit_matte(matte: Matte, size: Size) -> Matte:
     """Scale a matte to a size, bilinear."""
     return matte if size == size_of(matte) else np.asarray(cv2.resize(matte, size), np.float32)

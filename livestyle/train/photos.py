@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.io import list_pictures, load_image
-from livestyle.image.pixels import fit_matte, fit_short, to_gray
+from livestyle.image.pixels import crop_middle, fit_matte, fit_short, to_gray
 from livestyle.image.types import Gray, Image, Segmenter, size_of
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.nets.engine import choose_engine
@@ -196,13 +196,6 @@ def load_photo(path: Path) -> Image:
     if min(w, h) < MIN_SIDE_PX:
         raise UserError(f"{path} is {w}x{h} pixels.", f"Give photos of at least {MIN_SIDE_PX}x{MIN_SIDE_PX}.")
     return fit_short(image, MAX_SHORT_SIDE_PX) if min(w, h) > MAX_SHORT_SIDE_PX else image
-
-
-def crop_middle(image: Image, times: int) -> Image:
-    """Return the middle of a picture whose long side is more than `times` the short one; others unchanged."""
-    h, w = image.shape[:2]
-    top, left = (max(0, side - times * min(h, w)) // 2 for side in (h, w))
-    return np.ascontiguousarray(image[top : h - top, left : w - left])
 
 
 def builtin_photos(find_people: Segmenter | None = None) -> Photos:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image.io import load_image, save_image
-from livestyle.image.pixels import cover
+from livestyle.image.pixels import cover, crop_middle
 from livestyle.image.types import Image, size_of
 from livestyle.matting.datasets import fault_line
 from livestyle.nets import losses
@@ -27,7 +27,7 @@ from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.muon import Muon
 from livestyle.train.painting import LossWeights, disturbance, paint_terms
-from livestyle.train.photos import MAX_ASPECT, MAX_SHORT_SIDE_PX, Feed, Photos, Sample, crop_middle, demo_frame
+from livestyle.train.photos import MAX_ASPECT, MAX_SHORT_SIDE_PX, Feed, Photos, Sample, demo_frame
 from livestyle.train.ranks import Ranks, mixed
 from livestyle.train.teacher import Teacher, load_teacher
 from livestyle.types import Say

@@ -15,21 +15,18 @@ from torch import Tensor
 
 from livestyle.errors import UserError
 from livestyle.files import save_tensors
-from livestyle.image.io import list_pictures, load_image
-from livestyle.image.pixels import fit_short
+from livestyle.image.io import list_pictures
 from livestyle.image.types import Image, size_of
 from livestyle.nets import losses
 from livestyle.nets.architectures.style_rows import read_maps, statistics_of
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.style_reader import load_style_picture
 from livestyle.nets.tensors import as_batch, device_of
-from livestyle.stills.reference import STYLE_SIDE_PX
-from livestyle.train.photos import MAX_ASPECT, crop_middle
 from livestyle.train.ranks import mixed
 from livestyle.types import Progress
 
 VIEWS = 2  # of each picture: the whole, and a part at the same scale, mirrored
 PART_SIDES = 0.5, 0.8  # of the whole's
-MIN_PICTURE_SIDE_PX = 96
 
 
 @dataclass(frozen=True)
@@ -125,18 +122,6 @@ def load_targets(cache: Path, names: str, views: int) -> StyleTargets | None:
         return StyleTargets(views, tensors["statistics"], grams, tensors["norms"])
     except (OSError, SafetensorError, KeyError):
         return None
-
-
-def load_style_picture(file: Path) -> Image:
-    """Load a picture with a short side of at most STYLE_SIDE_PX; of a long scroll, the middle.
-
-    Raises:
-        UserError: it cannot be read, or is too small.
-    """
-    image = crop_middle(load_image(file, 2 * STYLE_SIDE_PX), MAX_ASPECT)
-    if min(size_of(image)) < MIN_PICTURE_SIDE_PX:
-        raise UserError(f"{file} is too small to show a stroke.", f"Give {MIN_PICTURE_SIDE_PX} pixels to a side.")
-    return fit_short(image, STYLE_SIDE_PX) if min(size_of(image)) > STYLE_SIDE_PX else image
 
 
 def views_of(image: Image, seed: int) -> list[Image]:

@@ -124,6 +124,31 @@ def evaluate_style_(
 
 
 @evaluate_app.command(
+    "pictures", epilog=examples("livestyle evaluate pictures paintings/ --photos photos/ --predictor any")
+)
+@with_settings(only=("models",))
+def evaluate_pictures_(
+    settings: Settings,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the pictures whose styles are tried.")],
+    photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that were not learnt from; 8 are taken.")],
+    predictor: Annotated[str, typer.Option(metavar="NAME", help="A predictor's name, or its file.")],
+    loss_network: LossNetworkFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Losses of one net that paints in the style of each picture, as `train predictor` makes it.
+
+    Closeness is the logarithm of the photo's own total loss over that of what is painted.
+    """
+    need_torch("Measuring a predictor", ("torch", "safetensors"))
+    from livestyle.evaluate.pictures import evaluate_pictures
+
+    with bar("pictures", 1.0) as update:
+        table = evaluate_pictures(predictor, folder, photos, loss_network, settings.models, say, update)
+    if as_json:
+        return print(json.dumps({"predictor": predictor, "pictures": table}))
+    show([{"picture": name, **{key: f"{value:.3f}" for key, value in row.items()}} for name, row in table.items()])
+
+
+@evaluate_app.command(
     "loss-network", epilog=examples("livestyle evaluate loss-network --style-image wave.jpg --photos photos/")
 )
 @with_settings(only=("models",))

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import torch
 
-from livestyle.image.io import load_image
+from livestyle.evaluate.style import IMAGES, spread
+from livestyle.image.io import list_pictures, load_image
 from livestyle.image.pixels import cover
 from livestyle.image.types import Image
-from livestyle.nets.architectures.style_rows import StylePredictor, read_maps, set_row, statistics_of
+from livestyle.nets.architectures.style_rows import StylePredictor, load_predictor, read_maps, set_row, statistics_of
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.library import find_card
+from livestyle.nets.loss_network import COMPACT, open_loss_network
 from livestyle.nets.style_reader import load_style_picture
 from livestyle.nets.tensors import as_batch, as_image, device_of
 from livestyle.stills.reference import Goal, measure, painting_grams, set_goal
-from livestyle.types import Progress
+from livestyle.types import Progress, Say
 
 SIZE_PX = 256  # side of the squares that are cut from the photos
 
@@ -78,6 +81,47 @@ def score_pictures(
         rows = [measure(replace(goal, grams=grams), paint(image)) for goal, image in zip(goals, images, strict=True)]
         found[file.stem] = {name: statistics.fmean(row[name] for row in rows) for name in rows[0]}
     return found
+
+
+def evaluate_pictures(
+    predictor: str, folder: Path, photos: Path, loss_network: Path | None, models: Path | None, say: Say,
+    watch: Progress,
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Return the figures of a predictor for every picture of a folder; see `table_of`.
+
+    Args:
+        predictor: its name or file; folder: of pictures; photos: a folder, of which IMAGES are taken.
+        loss_network: as of `open_loss_network`; models: a folder of models that takes precedence.
+        say: takes messages; watch: takes the progress.
+
+    Raises:
+        UserError: the predictor, a picture or the loss network cannot be loaded.
+    """
+    is_file = predictor.endswith(".safetensors")
+    file = Path(predictor) if is_file else find_card("predictor", predictor, models).path(".safetensors")
+    net, rows = load_predictor(file)
+    judge, _ = open_loss_network(loss_network, "cpu", say, models)
+    reader, _ = open_loss_network(COMPACT, "cpu", say, models)
+    pictures, chosen = list_pictures(folder), spread(list_pictures(photos), IMAGES)
+    painted = score_pictures(judge, pictures, chosen, predicted(net, rows, reader), watch)
+    return table_of(painted, score_pictures(judge, pictures, chosen, lambda file: lambda image: image))
+
+
+def table_of(
+    scores: Mapping[str, Mapping[str, float]], unpainted: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Return each picture's losses, the total of the photos as they are, and how much of it painting takes.
+
+    Args:
+        scores: of the painted photos, by the pictures' names; unpainted: of the photos as they are.
+
+    Returns:
+        By name: content, style, total, photo, and closeness, the logarithm of photo over total.
+    """
+    return {
+        name: {**score, "photo": (photo := unpainted[name]["total"]), "closeness": math.log(photo / score["total"])}
+        for name, score in scores.items()
+    }
 
 
 def mean_ratio(totals: Mapping[str, float], others: Mapping[str, float]) -> float:

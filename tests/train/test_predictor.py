@@ -1,5 +1,6 @@
 """One network learns many styles: a row of numbers for each, from a table or predicted from the picture."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,16 +12,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.cli import run_here
 from support.pictures import draw_card
 
 from livestyle.config.training import PredictorTrainingSettings
 from livestyle.errors import UserError
+from livestyle.evaluate import pictures
 from livestyle.evaluate.pictures import mean_ratio, predicted, score_pictures
 from livestyle.image.io import save_image
 from livestyle.nets import losses
 from livestyle.nets.architectures.style_rows import (
     StyledPaint,
     StylePredictor,
+    load_predictor,
     read_maps,
     row_of,
     set_row,
@@ -267,6 +271,11 @@ def test_a_command_trains_and_publishes(network: LossNetwork, files: list[Path],
     assert card.figures["images"] == predictor.STYLES
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     assert {key.split(".")[0] for key in tensors} == {"net", "rows"}
+    net, rows = load_predictor(file)
+    assert torch.equal(rows.write.bias, tensors["rows.write.bias"].float())
+    assert net(torch.rand(1, 3, 32, 32)).isfinite().all()
+    with pytest.raises(UserError, match=r"start\.safetensors does not hold a predictor"):
+        load_predictor(folder / "start.safetensors")
 
 
 def test_a_predictor_learns_rows_by_their_statistics() -> None:
@@ -294,3 +303,19 @@ def test_pictures_are_scored_by_a_predicted_net(net: SlimNet, network: LossNetwo
         assert score["total"] == pytest.approx(score["content"] + 10 * score["style"])
     totals = {name: score["total"] for name, score in scores.items()}
     assert mean_ratio(totals, {name: 2 * total for name, total in totals.items()}) == pytest.approx(0.5)
+
+
+def test_the_command_prints_every_picture(network: LossNetwork, files: list[Path], monkeypatch: pytest.MonkeyPatch,
+                                          ) -> None:  # fmt: skip
+    folder = files[0].parent.parent
+    one = StylePredictor(targets_of(files, network).statistics.shape[1], 864)
+    parts = {"net": SlimNet(), "rows": one}
+    tensors = {f"{part}.{key}": value for part, owner in parts.items() for key, value in owner.state_dict().items()}
+    save_file(tensors, folder / "any.safetensors")
+    monkeypatch.setattr(pictures, "open_loss_network", lambda *choice: (network, folder))
+    done = run_here("evaluate", "pictures", folder / "pictures", "--photos", folder / "photos",
+                    "--predictor", folder / "any.safetensors", "--json")  # fmt: skip
+    table = json.loads(done.stdout)["pictures"]
+    assert list(table) == sorted(file.stem for file in files)
+    for row in table.values():
+        assert row["closeness"] == pytest.approx(np.log(row["photo"] / row["total"]))

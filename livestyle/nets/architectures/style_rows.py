@@ -4,10 +4,16 @@ The convolutions are the same for all styles. A SlimNet has 864 such numbers. A 
 statistics of a picture (Ghiasi et al. 2017).
 """
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from livestyle.errors import UserError
+from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
 
 READ_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # whose statistics describe a picture
@@ -128,3 +134,22 @@ class StylePredictor(nn.Module):
         self.mean.copy_(statistics.mean(0))
         self.deviation.copy_(statistics.std(0).clamp(min=1e-3 * float(statistics.std())))
         self.write.bias.copy_(row)
+
+
+def load_predictor(path: Path) -> tuple[SlimNet, StylePredictor]:
+    """Load a network and the predictor of its rows, published or as a checkpoint, in eval mode.
+
+    Raises:
+        UserError: the file is missing, or holds something else.
+    """
+    try:
+        tensors = {key: tensor.float() for key, tensor in load_file(path).items()}
+        numbers, _ = tensors["rows.write.weight"].shape
+        net, predictor = SlimNet(), StylePredictor(tensors["rows.read.weight"].shape[1], numbers)
+        for part, one in (("net", net), ("rows", predictor)):
+            one.load_state_dict({key: tensors[f"{part}.{key}"] for key in one.state_dict()})
+    except (OSError, SafetensorError, KeyError, RuntimeError):
+        raise UserError(
+            f"{path} does not hold a predictor of styles.", "Make one with: livestyle train predictor"
+        ) from None
+    return net.eval(), predictor.eval()

@@ -49,7 +49,7 @@ class PredictorTraining:
     """What to train, and how.
 
     Args:
-        files: the pictures; targets: what is known of them.
+        targets: the pictures, and what is known of them.
         photos: to paint.
         held_out: photos for validation, uint8 (H, W, 3) RGB of one size.
         network: the loss network, on the device.
@@ -61,7 +61,6 @@ class PredictorTraining:
         weights: of the losses; ranks: the processes that train together; seed: of all chance.
     """
 
-    files: list[Path]
     targets: StyleTargets
     photos: Photos
     held_out: Tensor
@@ -108,14 +107,14 @@ def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
     torch.manual_seed(job.seed)
     net = build("slim").train()
     load_weights(job.start, net, "net")
-    rows = StyleTable(row_of(net), len(job.files)) if job.is_table else start_predictor(job, net)
+    rows = StyleTable(row_of(net), len(job.targets.files)) if job.is_table else start_predictor(job, net)
     net, rows = net.to(job.ranks.device).to(memory_format=torch.channels_last), rows.to(job.ranks.device)
     both = nn.ModuleDict({"net": net, "rows": rows})
     optimizer = Muon(both, job.rate, {"rows": job.row_rate or ROW_RATES[job.is_table]})
     step = PredictorStep(job, both, optimizer)
     yield from run_training(Training(
         {"net": net, "rows": rows}, optimizer, job.checkpoint, job.minutes, job.seed, step, step.validate,
-        notes={"pictures": "\n".join(map(str, job.files)), "start": job.start.stem}, ranks=job.ranks,
+        notes={"pictures": "\n".join(map(str, job.targets.files)), "start": job.start.stem}, ranks=job.ranks,
     ))  # fmt: skip
 
 
@@ -129,10 +128,10 @@ class PredictorStep:
     def __init__(self, job: PredictorTraining, both: nn.ModuleDict, optimizer: torch.optim.Optimizer) -> None:
         self._job, self._both, self._optimizer = job, both, optimizer
         self._feed = Feed(job.photos, job.seed, PHOTOS * job.ranks.count)
-        everything = range(len(job.files))
+        everything = range(len(job.targets.files))
         self._held_out = [] if job.is_table else list(everything[HOLD_OUT_INTERVAL // 2 :: HOLD_OUT_INTERVAL])
         self._pictures = [number for number in everything if number not in self._held_out]
-        weights = even_weights(job.files)
+        weights = even_weights(job.targets.files)
         self._chances = [weights[number] for number in self._pictures]
 
     def __call__(self, progress: float, images: int) -> tuple[int, Terms]:
@@ -226,7 +225,7 @@ def publish_predictor(job: PredictorTraining, card: Card, models: Path) -> Path:
     except OSError as error:
         raise write_error(folder, error) from None
     figures: Figures = {"minutes": round(facts.pop("seconds") / 60, 1)}
-    figures |= {key: value for key, value in facts.items() if key != "pictures"} | {"pictures": len(job.files)}
+    figures |= {key: value for key, value in facts.items() if key != "pictures"} | {"pictures": len(job.targets.files)}
     save_card(replace(card, files={target.name: sha256(target)}, figures=figures, folder=folder), folder)
     return target
 
@@ -236,7 +235,7 @@ def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
     predictor = StylePredictor(job.targets.statistics.shape[1], len(row_of(net)))
     predictor.start(job.targets.statistics, row_of(net))
     table = load_table(job.start)
-    places = {str(file): number for number, file in enumerate(job.files)}
+    places = {str(file): number for number, file in enumerate(job.targets.files)}
     known = [name for name in table if name in places]
     if known:
         rows = torch.stack([table[name] for name in known])

@@ -103,10 +103,10 @@ def run_predictor_training(
     files = learnt_pictures(folders, asked.leave_out)
     network, _ = open_loss_network(COMPACT, device, display.say)
     with display.bar("pictures", 1.0) as watch:
-        targets = measure_pictures(files, network, asked.runs / f"{name}.targets.safetensors", watch)
+        targets = measure_pictures(files, network, asked.runs / f"{name}.targets.safetensors", watch, warn=display.say)
     learnt, held_out = split_photos(photos)
     job = PredictorTraining(
-        files, targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
+        targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
         asked.table, asked.minutes, asked.rate, None, replace(WEIGHTS, stability=asked.still),
         Ranks(device), asked.seed,
     )  # fmt: skip

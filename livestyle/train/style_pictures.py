@@ -17,13 +17,14 @@ from livestyle.errors import UserError
 from livestyle.files import save_tensors
 from livestyle.image.io import list_pictures
 from livestyle.image.types import Image, size_of
+from livestyle.matting.datasets import fault_line
 from livestyle.nets import losses
 from livestyle.nets.architectures.style_rows import read_maps, statistics_of
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.style_reader import load_style_picture
 from livestyle.nets.tensors import as_batch, device_of
 from livestyle.train.ranks import mixed
-from livestyle.types import Progress
+from livestyle.types import Progress, Say
 
 VIEWS = 2  # of each picture: the whole, and a part at the same scale, mirrored
 PART_SIDES = 0.5, 0.8  # of the whole's
@@ -34,12 +35,14 @@ class StyleTargets:
     """What is known of views of pictures. View v of picture p has the number p * views + v.
 
     Args:
+        files: the pictures.
         views: of each picture.
         statistics: float32 (views, inputs), as of `statistics_of`.
         grams: by style layer float16 (views, C * (C + 1) / 2), the upper triangles of Gram matrices with norm 1.
         norms: of the Gram matrices, float32 (views, layers).
     """
 
+    files: list[Path]
     views: int
     statistics: Tensor
     grams: dict[str, Tensor]
@@ -61,32 +64,43 @@ class StyleTargets:
 
 def measure_pictures(
     files: list[Path], network: LossNetwork, cache: Path, watch: Progress = lambda share, text: None,
-    views: int = VIEWS,
+    views: int = VIEWS, warn: Say = lambda line: None,
 ) -> StyleTargets:  # fmt: skip
-    """Return the targets of pictures, from the cache where they are the same pictures.
+    """Return the targets of the pictures that can be used, from the cache where they are the same pictures.
 
     Args:
         files: the pictures; network: gives features.
         cache: a safetensors file, written where it does not hold these pictures.
         watch: takes the progress.
         views: of each picture, 1 or 2; see `views_of`.
+        warn: takes a message about pictures that are left out.
 
     Raises:
-        UserError: a picture cannot be read or is too small, or the cache cannot be written.
+        UserError: no picture can be used, or the cache cannot be written.
     """
     names = "\n".join(map(str, files))
     if (known := load_targets(cache, names, views)) is not None:
         return known
-    found = []
+    found, dropped = [], []
     for number, file in enumerate(files):
-        found += [measure_view(network, view) for view in views_of(load_style_picture(file), number)[:views]]
         watch(number / len(files), file.name)
+        try:
+            image = load_style_picture(file)
+        except UserError:
+            dropped.append(file)
+            continue
+        found += [measure_view(network, view) for view in views_of(image, number)[:views]]
+    if dropped:
+        warn(fault_line("unreadable or too small", [file.name for file in dropped]))
+    if not found:
+        raise UserError("None of the pictures can be used.", "Give other folders.", "pictures")
     statistics, grams, norms = zip(*found, strict=True)
     matrices = {layer: torch.cat([one[layer] for one in grams]) for layer in losses.STYLE_LAYERS}
-    targets = StyleTargets(views, torch.cat(statistics), matrices, torch.cat(norms))
+    kept = [file for file in files if file not in dropped]
+    targets = StyleTargets(kept, views, torch.cat(statistics), matrices, torch.cat(norms))
     cache.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"statistics": targets.statistics, "norms": targets.norms, **targets.grams}
-    save_tensors(cache, tensors, {"pictures": names})
+    save_tensors(cache, tensors, {"pictures": names, "dropped": "\n".join(map(str, dropped))})
     return targets
 
 
@@ -113,13 +127,14 @@ def load_targets(cache: Path, names: str, views: int) -> StyleTargets | None:
     """Return the cached targets; None where there are none of these pictures, with so many views."""
     try:
         with safe_open(cache, "pt") as file:
-            if (file.metadata() or {}).get("pictures") != names:
-                return None
+            about = file.metadata() or {}
         tensors = load_file(cache)
-        grams = {layer: tensors[layer] for layer in losses.STYLE_LAYERS}
-        if len(tensors["statistics"]) != views * len(names.split("\n")):
+        dropped = set(about.get("dropped", "").split("\n"))
+        kept = [Path(name) for name in names.split("\n") if name not in dropped]
+        if about.get("pictures") != names or len(tensors["statistics"]) != views * len(kept):
             return None
-        return StyleTargets(views, tensors["statistics"], grams, tensors["norms"])
+        grams = {layer: tensors[layer] for layer in losses.STYLE_LAYERS}
+        return StyleTargets(kept, views, tensors["statistics"], grams, tensors["norms"])
     except (OSError, SafetensorError, KeyError):
         return None
 

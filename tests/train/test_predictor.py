@@ -21,6 +21,7 @@ from livestyle.evaluate import pictures
 from livestyle.evaluate.pictures import mean_ratio, predicted, score_pictures
 from livestyle.image.io import save_image
 from livestyle.nets import losses
+from livestyle.nets.architectures import style_rows
 from livestyle.nets.architectures.style_rows import (
     StyledPaint,
     StylePredictor,
@@ -56,6 +57,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style_rows, "HIDDEN_CHANNELS", 16)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +102,7 @@ def targets_of(files: list[Path], network: LossNetwork) -> StyleTargets:
 def job_in(files: list[Path], network: LossNetwork, steps: int = 3, **flags: Any) -> PredictorTraining:
     folder = files[0].parent.parent
     found = {
-        "files": files, "targets": targets_of(files, network), "photos": photos_of(folder / "photos"),
+        "targets": targets_of(files, network), "photos": photos_of(folder / "photos"),
         "held_out": as_batch([draw_card(64, 64)], "cpu"), "network": network, "minutes": steps * SECONDS / 60,
         "checkpoint": folder / "runs/tiny.safetensors", "start": folder / "start.safetensors",
     }  # fmt: skip
@@ -114,7 +120,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     for module in (loop, curves):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: time.now))
-    monkeypatch.setattr(predictor, "CROP_PX", 64)
+    monkeypatch.setattr(predictor, "CROP_PX", 32)
     monkeypatch.setattr(predictor, "FIT_STEPS", 120)
     monkeypatch.setattr(predictor, "descend", partial(timed, predictor.descend))
     monkeypatch.setattr(curves, "draw", lambda points, path: path.write_bytes(b"a curve"))
@@ -205,10 +211,17 @@ def test_pictures_are_left_out_by_name(files: list[Path]) -> None:
         learnt_pictures([files[0].parent], names)
 
 
-def test_a_picture_without_strokes_is_named(network: LossNetwork, tmp_path: Path) -> None:
-    save_image(tmp_path / "dot.png", draw_card(20, 20))
-    with pytest.raises(UserError, match=r"dot\.png is too small"):
-        measure_pictures([tmp_path / "dot.png"], network, tmp_path / "cache.safetensors")
+def test_pictures_without_strokes_are_left_out_by_name(network: LossNetwork, files: list[Path]) -> None:
+    save_image(dot := files[0].with_name("dot.png"), draw_card(20, 20))
+    files[1].write_bytes(b"no picture")
+    told, cache = list[str](), files[0].with_name("few.safetensors")
+    for _ in range(2):  # measured, then from the cache
+        targets = measure_pictures([*files, dot], network, cache, warn=told.append)
+        assert targets.files == [files[0], *files[2:]]
+        assert len(targets.statistics) == 3 * targets.views
+    assert told == ["Left out, unreadable or too small: 2 (oils_0002.png, dot.png)"]
+    with pytest.raises(UserError, match="None of the pictures"):
+        measure_pictures([dot], network, cache)
 
 
 def test_large_sources_do_not_drown_small_ones(files: list[Path]) -> None:

@@ -58,7 +58,10 @@ class PredictorTrainingSettings:
 
     leave_out: Path | None = row(None, "Text file with names of pictures to leave out, one a line.", "FILE")
     start: str = row(
-        "wheat_field_cypresses", "Style, or checkpoint of a table, to start from.", "FILE", flags=("--from",)
+        "wheat_field_cypresses",
+        "Style, table or predictor to start from.",
+        "FILE",
+        flags=("--from",),
     )
     table: bool = row(False, "Learn the pictures' own rows, and no predictor.", flags=("--table",))
     minutes: float = row(240.0, MINUTES, low=0.05)

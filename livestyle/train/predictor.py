@@ -4,6 +4,7 @@ A table holds the rows of some pictures (Dumoulin et al. 2017). A predictor comp
 picture (Ghiasi et al. 2017). Both are trained together with the convolutions.
 """
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -112,9 +113,10 @@ def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
     both = nn.ModuleDict({"net": net, "rows": rows})
     optimizer = Muon(both, job.rate, {"rows": job.row_rate or ROW_RATES[job.is_table]})
     step = PredictorStep(job, both, optimizer)
+    names = "\n".join(file.name for file in job.targets.files)
     yield from run_training(Training(
         {"net": net, "rows": rows}, optimizer, job.checkpoint, job.minutes, job.seed, step, step.validate,
-        notes={"pictures": "\n".join(map(str, job.targets.files)), "start": job.start.stem}, ranks=job.ranks,
+        notes={"pictures": names, "start": job.start.stem}, ranks=job.ranks,
     ))  # fmt: skip
 
 
@@ -221,7 +223,8 @@ def publish_predictor(job: PredictorTraining, card: Card, models: Path) -> Path:
     target = folder / f"{card.name}.safetensors"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_tensors(target, {key: tensor.half().contiguous() for key, tensor in kept.items()})
+        halves = {key: tensor.half().contiguous() for key, tensor in kept.items()}
+        save_tensors(target, halves, {"facts": json.dumps(facts)})
     except OSError as error:
         raise write_error(folder, error) from None
     figures: Figures = {"minutes": round(facts.pop("seconds") / 60, 1)}
@@ -231,11 +234,15 @@ def publish_predictor(job: PredictorTraining, card: Card, models: Path) -> Path:
 
 
 def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
-    """Return a predictor that begins with the network's own row, or fitted to the table that training starts from."""
+    """Return the predictor to begin with: the start's own, or one fitted to its table, or one of the network's row."""
     predictor = StylePredictor(job.targets.statistics.shape[1], len(row_of(net)))
+    with safe_open(job.start, "pt") as file:
+        if "rows.read.weight" in file.keys():  # noqa: SIM118
+            load_weights(job.start, predictor, "rows")
+            return predictor
     predictor.start(job.targets.statistics, row_of(net))
     table = load_table(job.start)
-    places = {str(file): number for number, file in enumerate(job.targets.files)}
+    places = {file.name: number for number, file in enumerate(job.targets.files)}
     known = [name for name in table if name in places]
     if known:
         rows = torch.stack([table[name] for name in known])
@@ -244,12 +251,12 @@ def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
 
 
 def load_table(checkpoint: Path) -> dict[str, Tensor]:
-    """Return the rows of a table's checkpoint by the names of the pictures; nothing for another file."""
+    """Return the rows of a table by the names of the pictures; nothing for another file."""
     with safe_open(checkpoint, "pt") as file:
         if "rows.base" not in file.keys():  # noqa: SIM118
             return {}
-        names, base = str(load_facts(checkpoint)["pictures"]).split("\n"), file.get_tensor("rows.base")
-        return {name: base + file.get_tensor(f"rows.rows.{number}") for number, name in enumerate(names)}
+        names, base = str(load_facts(checkpoint)["pictures"]).split("\n"), file.get_tensor("rows.base").float()
+        return {Path(name).name: base + file.get_tensor(f"rows.rows.{number}") for number, name in enumerate(names)}
 
 
 def fit_rows(predictor: StylePredictor, statistics: Tensor, rows: Tensor) -> None:

@@ -58,7 +58,7 @@ def paint_terms(
         painted = paint(batch)
         maps = network(painted.clamp(-0.1, 1.1))
     painted, rounds = painted.float(), len(painted) // len(batch)
-    content, people = content.repeat(rounds, 1, 1, 1), people.repeat(rounds, 1, 1, 1)
+    content, people = (torch.cat([x] * rounds) for x in (content, people))  # `repeat` would not keep channels last
     contents = losses.content_losses(maps, {losses.CONTENT_LAYER: content}, 1 + (weights.people - 1) * people)
     styles = weights.style * losses.style_losses(maps, grams)
     if weights.usual:

@@ -4,7 +4,8 @@ PyTorch's exporter converts the picture to floats before it is un-shuffled, and 
 Beside convolutions in int8, that took a quarter of the time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,19 @@ class OnnxGraph:
         self.nodes.append(helper.make_node(operation, inputs, [result], **attributes))
         return result
 
-    def quantize(self, source: str, quantization: Quantization, padded: bool = False) -> str:
-        """Quantize a map or constant to int8 and back, and pad it; without a quantization, only pad it."""
+    def hold(self, quantization: Quantization) -> list[str]:
+        """Add the constants of a quantization, and return their names."""
+        self.values |= quantization
+        return list(quantization)
+
+    def quantize(self, source: str, quantization: Sequence[str], padded: bool = False) -> str:
+        """Quantize a map or constant to int8 and back, and pad it; without a quantization, only pad it.
+
+        Args:
+            source: to quantize; quantization: names of its scale and zero point; padded: pad the result.
+        """
         if not quantization:
             return self.pad(source) if padded else source
-        self.values |= quantization
         steps = self.add("QuantizeLinear", source, *quantization, axis=0)
         # Pad before dequantizing: OpenVINO (2026.4) pads dequantized maps wrongly where int8 is signed.
         steps = self.pad(steps) if padded else steps
@@ -56,15 +65,20 @@ class OnnxGraph:
         """Convolve without padding, with weights in int8 unless `exact`."""
         kernel = self.constant(weight, np.float32)
         if not exact:
-            kernel = self.quantize(kernel, weight_quantization(self.values[kernel], kernel))
+            kernel = self.quantize(kernel, self.hold(weight_quantization(self.values[kernel], kernel)))
         return self.add("Conv", source, kernel, *([] if bias is None else [self.constant(bias, np.float32)]))
 
-    def finish(self, name: str) -> GraphProto:
-        """Return the graph from `images` to `result`, both uint8 (N, H, W, 3)."""
+    def finish(self, name: str, vectors: Mapping[str, int] = MappingProxyType({})) -> GraphProto:
+        """Return the graph from `images` to `result`, both uint8 (N, H, W, 3).
+
+        Args:
+            name: of the graph; vectors: lengths of more inputs, float32 (length,), by name.
+        """
         kind, shape = TensorProto.UINT8, ("n", "h", "w", 3)
         images, result = (helper.make_tensor_value_info(end, kind, shape) for end in ("images", "result"))
+        more = [helper.make_tensor_value_info(end, TensorProto.FLOAT, [length]) for end, length in vectors.items()]
         held = [numpy_helper.from_array(value, key) for key, value in self.values.items()]
-        return helper.make_graph(self.nodes, name, [images], [result], held)
+        return helper.make_graph(self.nodes, name, [images, *more], [result], held)
 
 
 class SlimGraph(OnnxGraph):
@@ -124,9 +138,9 @@ class SlimGraph(OnnxGraph):
         padded = self.quantize(source, self.quantization(source, name), padded=True)
         return self.convolve(padded, *self.parameters(name), exact=self._exact)
 
-    def quantization(self, source: str, name: str) -> Quantization:
-        """Return the quantization of a map that a convolution reads; empty where it is exact."""
-        return {} if self._exact else map_quantization(self._ranges[f"{name}.weight"], source)
+    def quantization(self, source: str, name: str) -> list[str]:
+        """Return the names of the quantization of a map that a convolution reads; none where it is exact."""
+        return [] if self._exact else self.hold(map_quantization(self._ranges[f"{name}.weight"], source))
 
     def parameters(self, name: str, block: int = 1) -> list[Floats]:
         """Return a convolution's weight, and its bias where it has one, for an output that is shuffled by `block`."""
@@ -135,8 +149,12 @@ class SlimGraph(OnnxGraph):
 
     def norm(self, source: str, name: str) -> str:
         """Normalize a map per picture."""
-        parts = (self.constant(self._weights[f"{name}.norm.{part}"], np.float32) for part in ("weight", "bias"))
+        parts = (self.norm_part(f"{name}.norm.{part}") for part in ("weight", "bias"))
         return self.add("InstanceNormalization", source, *parts, epsilon=nn.InstanceNorm2d(1).eps)
+
+    def norm_part(self, name: str) -> str:
+        """Return the name of a norm's scales or shifts."""
+        return self.constant(self._weights[name], np.float32)
 
 
 def slim_graph(net: SlimNet, ranges: Mapping[str, Range]) -> GraphProto:

@@ -1,0 +1,111 @@
+"""The network of all pictures in OpenVINO: a style is a row of numbers, which is folded into the graph.
+
+So a picture's style is as fast as a style of its own file. See `export/row_graph.py` for the graph's inputs.
+"""
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livestyle.image.pixels import cover
+from livestyle.image.types import Image
+from livestyle.nets.engine import Engine
+from livestyle.nets.openvino_net import THREADS, OpenVinoNet, import_openvino, openvino_core, remove_int8
+from livestyle.nets.onnx_check import check_onnx
+from livestyle.types import Size
+
+Row = NDArray[np.float32]  # (numbers,): the scales and shifts of the network's norms
+
+ROW, RANGES, MAP = "row", "ranges", "map"  # names of inputs, and what the names of maps begin with
+RANGES_SIZE: Size = 320, 176  # of the picture that the maps' ranges are measured on
+CLIPPED_SHARE = 1e-4  # of a map's values; see `export/int8.py`
+SAMPLE_STRIDE = 7  # one value of 7 is looked at
+MARGIN = 1.1  # of the ranges, for frames that differ from the measured one
+
+
+def fold_constants(model: Any, values: dict[str, NDArray[Any]]) -> None:
+    """Replace inputs of an OpenVINO model by constants, in place.
+
+    Args:
+        model: the model; values: by the inputs' names.
+    """
+    ov = import_openvino()
+    for parameter in model.get_parameters():
+        value = values.get(parameter.get_friendly_name())
+        if value is not None:
+            constant = ov.op.Constant(np.ascontiguousarray(value, np.float32))
+            parameter.output(0).replace(constant.output(0))
+            model.remove_parameter(parameter)
+    model.validate_nodes_and_infer_types()
+
+
+class RangeMeter:
+    """Measure the ranges of the maps that are quantized, for any row.
+
+    Args:
+        path: of the ONNX file, which is checked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_onnx(path)
+        model = openvino_core().read_model(path)
+        self._maps = map_names(model)
+        remove_int8(model)
+        fold_constants(model, {RANGES: np.ones(1 + int(self._maps[-1].partition(".")[0].removeprefix(MAP)))})
+        model.add_outputs(self._maps)
+        width, height = RANGES_SIZE
+        model.reshape({"images": [1, height, width, 3]})
+        config = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": THREADS["style"], "ENABLE_CPU_PINNING": False}
+        self._request = openvino_core().compile_model(model, "CPU", config).create_infer_request()
+        self._lock = threading.Lock()
+
+    def __call__(self, row: Row, picture: Image) -> NDArray[np.float32]:
+        """Return the largest absolute value of each map, without the rarest ones.
+
+        Args:
+            row: of the style; picture: uint8 (H, W, 3), such as the style will paint.
+        """
+        found: dict[str, float] = {}
+        with self._lock:
+            self._request.infer({"images": cover(picture, RANGES_SIZE)[None], ROW: row})
+            for name in self._maps:
+                values = np.abs(self._request.get_tensor(name).data.ravel()[::SAMPLE_STRIDE])
+                key, most = name.partition(".")[0], float(np.quantile(values, 1 - CLIPPED_SHARE))
+                found[key] = max(found.get(key, 1e-6), MARGIN * most)
+        return np.array([found[key] for key in sorted(found, key=lambda key: int(key.removeprefix(MAP)))], np.float32)
+
+
+def map_names(model: Any) -> list[str]:
+    """Return the names of the maps that are quantized, in the order of their ranges."""
+    names = [
+        name
+        for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"
+        for name in op.input_value(0).get_names() if name.startswith(MAP)
+    ]  # fmt: skip
+    return sorted(names, key=lambda name: [int(part) for part in name.removeprefix(MAP).split(".")])
+
+
+range_meter: Callable[[Path], RangeMeter] = lru_cache(1)(RangeMeter)
+
+
+class RowNet(OpenVinoNet):
+    """The network of all pictures in the style of a row.
+
+    Args:
+        engine: gives the precision.
+        path: of the ONNX file.
+        row: of the style.
+        picture: such as the style will paint, uint8 (H, W, 3), for the ranges of int8.
+
+    Raises:
+        UserError: the file cannot be read, or takes or gives something else.
+    """
+
+    def __init__(self, engine: Engine, path: Path, row: Row, picture: Image) -> None:
+        fold = partial(fold_constants, values={ROW: row, RANGES: range_meter(path)(row, picture)})
+        super().__init__(engine, path, THREADS["style"], "style", fold)

@@ -9,8 +9,10 @@ import typer
 import typer.core
 
 from livestyle import __version__
-from livestyle.config.look import LOOK_KINDS, color_names, media_type, parse_plane
+from livestyle.config.colors import color_names
+from livestyle.config.look import LOOK_KINDS, parse_plane
 from livestyle.config.names import find_name, nearest
+from livestyle.config.picture import media_type
 from livestyle.errors import UserError
 
 

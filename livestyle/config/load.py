@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from livestyle.config.look import STYLE_FILES, anchored, at_home, parse_plane
+from livestyle.config.look import PICTURE, STYLE_FILES, anchored, at_home, parse_plane
+from livestyle.config.picture import PREFIX, read_mix
 from livestyle.config.names import did_you_mean
 from livestyle.config.options import read_text
 from livestyle.config.settings import SETTINGS
@@ -205,7 +206,9 @@ class File:
         if not self._is_project or name not in ("background", "person"):
             return
         plane = parse_plane(given.value)
-        for path in (plane.path, *(style for style, _ in plane.styles if style.lower().endswith(STYLE_FILES))):
+        styles = (style for style, _ in plane.styles)
+        pictures = [one.path for one in read_mix(plane.text.removeprefix(PREFIX))] if plane.kind == PICTURE else []
+        for path in (plane.path, *pictures, *(style for style in styles if style.lower().endswith(STYLE_FILES))):
             if path and not Path(path).resolve().is_relative_to(self.path.parent.resolve()):
                 raise UserError(
                     f"{given.origin}: {path} is not inside the folder of {self.path.name}.", "Copy it there."

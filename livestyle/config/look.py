@@ -1,20 +1,30 @@
 """What the picture should be now: the kinds of look, a look for each plane, and its parser."""
 
-import mimetypes
 import os
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from livestyle.config.colors import color_names, read_color
 from livestyle.config.names import did_you_mean, find_name, plain, unknown
+from livestyle.config.picture import (
+    PREFIX,
+    anchored_mix,
+    is_picture,
+    media_type,
+    mix_text,
+    mix_words,
+    pictures_in,
+    read_mix,
+    with_exact_names,
+)
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.types import Color
 
 BOTH = "both"
-STYLE = "style"
+STYLE, PICTURE = "style", "picture"
 STYLE_FILES = (".onnx", ".safetensors")
 COVERED = 0.5  # the strength from which a look covers what is beneath it
 
@@ -30,6 +40,8 @@ class Plane:
         amount: a number that the kind takes, such as the strength of a blur in 0..1.
         color: RGB in 0..255.
         path: of a picture or clip.
+        words: what to call it, where that is not its text.
+        folder: of pictures, which this one was chosen from.
     """
 
     kind: str
@@ -38,6 +50,8 @@ class Plane:
     amount: float = 0.0
     color: Color = (0, 0, 0)
     path: str = ""
+    words: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ NONE = Plane("none", "none")
 
 def described(plane: Plane, strength: float) -> str:
     """Return a plane's look in words: with its file's name, and with a strength below 1 where that has an effect."""
-    words = f"{plane.kind}:{Path(plane.path).name}" if plane.path else plane.text
+    words = plane.words or (f"{plane.kind}:{Path(plane.path).name}" if plane.path else plane.text)
     return f"{words} {strength:.0%}" if strength < 1 and LOOK_KINDS[plane.kind].is_mixed else words
 
 
@@ -155,8 +169,11 @@ def parse_plane(text: str, styles: Mapping[str, str] | None = None) -> Plane:
     if text.lower().endswith(STYLE_FILES) or (text in (styles or ()) and text not in LOOK_KINDS):
         return LOOK_KINDS[STYLE].parse(text, rest)
     kind = find_name(head, LOOK_KINDS, whole=True)
+    if kind is None and is_picture(text):
+        kind, colon, rest = PICTURE, ":", text
     if kind is not None:
-        return LOOK_KINDS[kind].parse(f"{kind}{colon}{rest}", rest.strip())
+        plane = LOOK_KINDS[kind].parse(f"{kind}{colon}{rest}", rest.strip())
+        return plane if styles is None or kind != PICTURE else picture_plane(plane, styles)
     if read_color(text, bare=True):
         return LOOK_KINDS["color"].parse(f"color:{text}", text)
     plane = LOOK_KINDS[STYLE].parse(text, rest)
@@ -196,36 +213,6 @@ def named(plane: Plane, styles: Mapping[str, str]) -> Plane:
     return replace(plane, text="+".join(name for name, _ in found) + at + share_text.strip(), styles=tuple(found))
 
 
-def color_names() -> Mapping[str, object]:
-    """Return the names of the CSS colours."""
-    from PIL import ImageColor
-
-    return ImageColor.colormap
-
-
-def read_color(text: str, bare: bool = False) -> Color | None:
-    """Return the RGB of a CSS colour in 0..255, or None for any other text.
-
-    Args:
-        text: a name, #rgb, #rrggbb, rgb(...) or hsl(...).
-        bare: read no more than names, #rgb and #rrggbb.
-    """
-    from PIL import ImageColor
-
-    name = plain(text)
-    if name in ImageColor.colormap:
-        text = name
-    elif bare and not text.startswith("#"):
-        return None
-    elif re.fullmatch(r"[0-9a-fA-F]{6}", text):
-        text = f"#{text}"
-    try:
-        color = ImageColor.getrgb(text)
-    except ValueError:
-        return None
-    return color if len(color) == 3 and max(color) < 256 else None
-
-
 def bare_names() -> list[str]:
     """Return the looks that are a name alone, for completion."""
     return [kind.name for kind in LOOK_KINDS.values() if kind.form.partition("[")[0] == kind.name]
@@ -260,6 +247,8 @@ def anchored(look: str, base: Path) -> str:
     head, colon, rest = look.partition(":")
     if colon and head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
         return f"{head}:{base / at_home(rest)}"
+    if head == PICTURE or is_picture(look, base):
+        return anchored_mix(rest if head == PICTURE else look, base)
     return str(base / at_home(look)) if look.lower().endswith(STYLE_FILES) else look
 
 
@@ -299,6 +288,24 @@ def _file(text: str, rest: str) -> Plane:
     return Plane(text.partition(":")[0], text, path=rest)
 
 
+def _picture(text: str, rest: str) -> Plane:
+    if not rest:
+        raise _unreadable(text)
+    folder = rest if Path(rest).is_dir() else ""
+    mix = read_mix(pictures_in(folder)[0] if folder else rest)
+    return Plane(PICTURE, mix_text(mix), ((mix_text(mix), 1.0),), path=next((one.path for one in mix if one.path), ""), words=mix_words(mix), folder=folder)
+
+
+def picture_plane(plane: Plane, styles: Mapping[str, str]) -> Plane:
+    """Return the look of a picture with the exact names of the styles in its mix.
+
+    Raises:
+        UserError: there is no such style.
+    """
+    mix = with_exact_names(read_mix(plane.text.removeprefix(PREFIX)), styles)
+    return replace(plane, text=mix_text(mix), styles=((mix_text(mix), 1.0),), words=mix_words(mix))
+
+
 def _style(text: str, _: str) -> Plane:
     if text.lower().endswith(STYLE_FILES):
         if not os.path.isfile(text):
@@ -334,30 +341,20 @@ def _unreadable(text: str) -> UserError:
     return UserError(f"The look '{text}' cannot be read.{near}", f"Choose from: {forms()}.")
 
 
-def media_type(path: str) -> str:
-    """Return "image" or "video" for a name that ends as one of a picture or clip does, else ""."""
-    if path.lower().endswith((".heic", ".heif", ".webp")):  # which older Pythons do not know
-        return "image"
-    kind = (mimetypes.guess_type(path)[0] or "").partition("/")[0]
-    return kind if kind in ("image", "video") else ""
-
-
 def _not_a_style(path: str) -> UserError:
     """Return the error for a file of another kind in place of a style, with what may be done with it."""
     if media_type(path) == "video":
         return UserError(f"{path} is a clip, not a style.", f"Write video:{path} to show it.")
-    word = shlex.quote(path)
-    return UserError(
-        f"{path} is a picture, not a style.",
-        f"Write image:{path} to show it, or train on it: livestyle train style {word} NAME",
-    )
+    return UserError(f"{path} is neither a style nor a picture.", "Give another file.")
 
 
 STYLE_FORM = "a style, A+B@0.3, PATH.onnx, PATH.safetensors"
+PICTURE_FORM = "picture:PATH[#x,y,w,h], or the path alone; picture:A+B@0.3; picture:FOLDER"
 FILE_TRAITS = {"is_background_only": True, "has_own_light": True, "takes_path": True}
 ROWS = (
     LookKind("none", "none", _none, shows_room=True),
     LookKind(STYLE, STYLE_FORM, _style, shows_room=False, is_mixed=True, has_own_light=True),
+    LookKind(PICTURE, PICTURE_FORM, _picture, shows_room=False, is_mixed=True, has_own_light=True),
     LookKind("blur", "blur[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
     LookKind("bokeh", "bokeh[:0..1]", _blur, shows_room=False, is_mixed=True, needs_matte=True),
     LookKind("color", "color:#rrggbb", _color, shows_room=False),

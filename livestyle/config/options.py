@@ -205,7 +205,7 @@ def read_look(value: Any) -> str:
 
 def read_backdrop(value: Any) -> str:
     """Read a CSS colour."""
-    from livestyle.config.look import read_color
+    from livestyle.config.colors import read_color
 
     if read_color(read_text(value)) is None:
         raise ValueError("a colour, such as white, #204060 or green")

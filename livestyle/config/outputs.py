@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 import platformdirs
 
 from livestyle import files
-from livestyle.config.look import LOOK_KINDS, STYLE_FILES, media_type
+from livestyle.config.look import LOOK_KINDS, STYLE_FILES
+from livestyle.config.picture import media_type
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, check_target
 

@@ -71,7 +71,7 @@ class Settings:
         Raises:
             UserError: it is no colour.
         """
-        from livestyle.config.look import read_color
+        from livestyle.config.colors import read_color
 
         color = read_color(self.backdrop)
         if color is None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from livestyle.image.pixels import cover
 from livestyle.image.types import Image
 from livestyle.nets.engine import Engine
-from livestyle.nets.openvino_net import THREADS, OpenVinoNet, import_openvino, openvino_core, remove_int8
 from livestyle.nets.onnx_check import check_onnx
+from livestyle.nets.openvino_net import THREADS, OpenVinoNet, import_openvino, openvino_core, remove_int8
 from livestyle.types import Size
 
 Row = NDArray[np.float32]  # (numbers,): the scales and shifts of the network's norms

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from livestyle.config.look import Look, media_type
+from livestyle.config.look import Look
 from livestyle.config.outputs import OTHER, UNFINISHED, Target
+from livestyle.config.picture import media_type
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.image.io import OPAQUE_SUFFIXES, PICTURE_SUFFIXES, READABLE_SUFFIXES, load_picture, save_image

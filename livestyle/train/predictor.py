@@ -6,7 +6,7 @@ picture (Ghiasi et al. 2017). Both are trained together with the convolutions.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ STABILITY_INTERVAL = 6  # steps
 PHOTO_HOLD_OUT_INTERVAL, VALIDATION_PHOTOS, VALIDATION_SIDE_PX = 20, 2, 256
 HOLD_OUT_INTERVAL = 120  # one picture of so many is held out for validation
 ROW_RATES = {True: 1e-2, False: 4e-4}  # of a table, whose rows are seldom drawn, and of a predictor
+GALLERY_SHARE, OWN_SHARE = 0.5, 0.8  # of the pictures drawn, those of the gallery; of these, with their own rows
 WEIGHTS = LossWeights(people=1.0, usual=2.5)
 FIT_STEPS, FIT_RATE, FIT_NOISE = 200, 2e-4, 1.0  # of the predictor's start from the rows of a table
 
@@ -57,6 +58,7 @@ class PredictorTraining:
         checkpoint: the file to resume from, and to write.
         start: a checkpoint or a SlimNet's weights to start from.
         is_table: learn a table of the pictures' rows instead of a predictor.
+        gallery: names of files among the pictures whose rows are learnt, too, as differences from predicted ones.
         minutes: to train, over all runs together.
         rate, row_rate: highest learning rates of Adam, of the network and of what gives rows; None takes ROW_RATES'.
         weights: of the losses; ranks: the processes that train together; seed: of all chance.
@@ -69,6 +71,7 @@ class PredictorTraining:
     checkpoint: Path
     start: Path
     is_table: bool = False
+    gallery: tuple[str, ...] = ()
     minutes: float = 60.0
     rate: float = 1.2e-3
     row_rate: float | None = None
@@ -95,6 +98,24 @@ class StyleTable(nn.Module):
         return self.base + torch.stack([self.rows[number] for number in pictures])
 
 
+class OwnRows(nn.Module):
+    """Hold the differences of some pictures' rows from what is predicted.
+
+    Shape: numbers of pictures to (N, numbers); 0 for a picture that has no row of its own.
+
+    Args:
+        numbers: of a row; places: the pictures' numbers.
+    """
+
+    def __init__(self, numbers: int, places: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("nothing", torch.zeros(numbers), persistent=False)
+        self.rows = nn.ParameterDict({str(place): nn.Parameter(torch.zeros(numbers)) for place in places})
+
+    def forward(self, pictures: Sequence[int]) -> Tensor:
+        return torch.stack([self.rows[str(n)] if str(n) in self.rows else self.nothing for n in pictures])
+
+
 def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
     """Train, or resume from the checkpoint.
 
@@ -109,13 +130,14 @@ def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
     net = build("slim").train()
     load_weights(job.start, net, "net")
     rows = StyleTable(row_of(net), len(job.targets.files)) if job.is_table else start_predictor(job, net)
+    own = OwnRows(len(row_of(net)), places_of(job))
     net, rows = net.to(job.ranks.device).to(memory_format=torch.channels_last), rows.to(job.ranks.device)
-    both = nn.ModuleDict({"net": net, "rows": rows})
-    optimizer = Muon(both, job.rate, {"rows": job.row_rate or ROW_RATES[job.is_table]})
+    both = nn.ModuleDict({"net": net, "rows": rows, "own": own.to(job.ranks.device)})
+    optimizer = Muon(both, job.rate, {"rows": job.row_rate or ROW_RATES[job.is_table], "own": ROW_RATES[True]})
     step = PredictorStep(job, both, optimizer)
     names = "\n".join(file.name for file in job.targets.files)
     yield from run_training(Training(
-        {"net": net, "rows": rows}, optimizer, job.checkpoint, job.minutes, job.seed, step, step.validate,
+        dict(both.items()), optimizer, job.checkpoint, job.minutes, job.seed, step, step.validate,
         notes={"pictures": names, "start": job.start.stem}, ranks=job.ranks,
     ))  # fmt: skip
 
@@ -124,7 +146,7 @@ class PredictorStep:
     """Take one optimizer step on a few pictures and photos.
 
     Args:
-        job: the training; both: the network `net` and the source of `rows`; optimizer: of both.
+        job: the training; both: the network `net`, the source of `rows`, and the `own` rows; optimizer: of all.
     """
 
     def __init__(self, job: PredictorTraining, both: nn.ModuleDict, optimizer: torch.optim.Optimizer) -> None:
@@ -135,6 +157,7 @@ class PredictorStep:
         self._pictures = [number for number in everything if number not in self._held_out]
         weights = even_weights(job.targets.files)
         self._chances = [weights[number] for number in self._pictures]
+        self._gallery = places_of(job)
 
     def __call__(self, progress: float, images: int) -> tuple[int, Terms]:
         """Take a step; return the pictures that all processes painted, and the named losses."""
@@ -143,8 +166,13 @@ class PredictorStep:
         samples = self._feed.take(range(first, first + PHOTOS), CROP_PX)
         chance = random.Random(f"{job.seed}/{images}/{job.ranks.rank}")
         pictures = chance.choices(self._pictures, self._chances, k=STYLES)
+        if self._gallery and chance.random() < GALLERY_SHARE:
+            pictures = chance.sample(self._gallery, STYLES)
         views = [job.targets.views * number + self._choose_view(chance) for number in pictures]
-        paint = StyledPaint(self._both["net"], self._rows(pictures, views))
+        rows = self._rows(pictures, views)
+        if chance.random() < OWN_SHARE:
+            rows = rows + self._both["own"](pictures)
+        paint = StyledPaint(self._both["net"], rows)
         is_stable = images // count % STABILITY_INTERVAL == 0
         grams = {layer: gram.to(job.ranks.device) for layer, gram in job.targets.grams_of(views).items()}
         terms = paint_terms(paint, job.network, grams, samples, job.weights, job.ranks.device, is_stable)
@@ -176,6 +204,11 @@ class PredictorStep:
                 found.append((losses.content_loss(maps, content), job.weights.style * losses.style_loss(maps, target)))
         means = torch.tensor(found).mean(0)
         return {"content": float(means[0]), "style": float(means[1])}
+
+
+def places_of(job: PredictorTraining) -> list[int]:
+    """Return the numbers of the gallery's pictures."""
+    return [number for number, file in enumerate(job.targets.files) if file.name in job.gallery]
 
 
 def split_photos(folder: Path) -> tuple[Photos, Tensor]:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.config.look import PICTURE, STYLE_FILES, anchored, at_home, parse_plane
-from livestyle.config.picture import PREFIX, read_mix
 from livestyle.config.names import did_you_mean
 from livestyle.config.options import read_text
+from livestyle.config.picture import PREFIX, read_mix
 from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import lines_of, parse_toml, toml
 from livestyle.errors import UserError

@@ -293,7 +293,14 @@ def _picture(text: str, rest: str) -> Plane:
         raise _unreadable(text)
     folder = rest if Path(rest).is_dir() else ""
     mix = read_mix(pictures_in(folder)[0] if folder else rest)
-    return Plane(PICTURE, mix_text(mix), ((mix_text(mix), 1.0),), path=next((one.path for one in mix if one.path), ""), words=mix_words(mix), folder=folder)
+    return Plane(
+        PICTURE,
+        mix_text(mix),
+        ((mix_text(mix), 1.0),),
+        path=next((one.path for one in mix if one.path), ""),
+        words=mix_words(mix),
+        folder=folder,
+    )
 
 
 def picture_plane(plane: Plane, styles: Mapping[str, str]) -> Plane:
@@ -349,7 +356,7 @@ def _not_a_style(path: str) -> UserError:
 
 
 STYLE_FORM = "a style, A+B@0.3, PATH.onnx, PATH.safetensors"
-PICTURE_FORM = "picture:PATH[#x,y,w,h], or the path alone; picture:A+B@0.3; picture:FOLDER"
+PICTURE_FORM = "picture:PATH[#x,y,w,h]"
 FILE_TRAITS = {"is_background_only": True, "has_own_light": True, "takes_path": True}
 ROWS = (
     LookKind("none", "none", _none, shows_room=True),

@@ -88,7 +88,7 @@ def read_ingredient(text: str, share: float, base: Path) -> Ingredient:
         if not (w > 0 and h > 0 and x + w <= 1.0001 and y + h <= 1.0001):
             raise UserError(f"The part {x:g},{y:g},{w:g},{h:g} is not inside {path}.", "Give x,y,w,h in shares of 1.")
         return Ingredient(share, existing(path), (x, y, w, h))
-    if is_name(text) and not (os.path.isfile(path) or (share == 1 and os.path.isdir(path))):
+    if is_name(text) and not (os.path.isfile(path) or (share == 1 and Path(path).is_dir())):
         return Ingredient(share, style=text)
     return Ingredient(share, existing(path))
 

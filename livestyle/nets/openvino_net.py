@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
@@ -97,22 +97,17 @@ class OpenVinoNet:
         path: of the ONNX file.
         threads: for small inputs.
         kind: "style" or "segmenter", whose result is checked; "" for no check.
-        change: changes the network once it is read.
 
     Raises:
         UserError: the file cannot be read, or takes or gives something else.
     """
 
-    def __init__(
-        self, engine: Engine, path: Path, threads: int = 1, kind: str = "", change: Callable[[Any], None] | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, path: Path, threads: int = 1, kind: str = "") -> None:
         ov = import_openvino()
         check_onnx(path)
         self._path = path
         with self._reading():
             self._model = openvino_core().read_model(path)
-            if change:
-                change(self._model)
             images, result = self._model.inputs[0], self._model.outputs[0]
         if images.get_element_type() != ov.Type.u8 or rank_of(images) != 4:
             raise UserError(f"{path} does not take uint8 pictures (N, H, W, 3).", "Make it with: livestyle train style")

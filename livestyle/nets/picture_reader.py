@@ -105,9 +105,8 @@ def statistics_model(tensors: Tensors) -> Any:
     for stage in range(1, READ_STAGES + 1):
         if stage > 1:
             x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2], "floor", "valid").output(0)
-        names = sorted(name.removesuffix(".weight") for name in tensors if name.startswith(f"convs.{stage}_"))
-        layers = [name for name in names if name.endswith((".weight", ".bias")) is False]
-        for name in layers if stage < READ_STAGES else layers[:1]:
+        weights = sorted(name for name in tensors if name.startswith(f"convs.{stage}_") and name.endswith(".weight"))
+        for name in (weight.removesuffix(".weight") for weight in weights[: None if stage < READ_STAGES else 1]):
             x = ops.relu(convolve(x, name, 1))
             if name == f"convs.{stage}_1":
                 parts += moments(x)

@@ -5,7 +5,7 @@ So a picture's style is as fast as a style of its own file. See `export/row_grap
 
 import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +100,32 @@ class RowNet(OpenVinoNet):
         engine: gives the precision.
         path: of the ONNX file.
         row: of the style.
-        picture: such as the style will paint, uint8 (H, W, 3), for the ranges of int8.
+        picture: such as the style will paint, uint8 (H, W, 3), for the ranges of int8. None takes the first one that
+            is painted.
 
     Raises:
         UserError: the file cannot be read, or takes or gives something else.
     """
 
-    def __init__(self, engine: Engine, path: Path, row: Row, picture: Image) -> None:
-        fold = partial(fold_constants, values={ROW: row, RANGES: range_meter(path)(row, picture)})
-        super().__init__(engine, path, THREADS["style"], "style", fold)
+    def __init__(self, engine: Engine, path: Path, row: Row, picture: Image | None = None) -> None:
+        super().__init__(engine, path, THREADS["style"], "style")
+        self._row, self._folding, self._is_folded = row, threading.Lock(), False
+        if picture is not None:
+            self._fold(picture)
+
+    def prepare(self, shape: tuple[int, ...]) -> None:
+        """Compile for a shape; without a picture to measure the ranges on, do nothing."""
+        if self._is_folded:
+            super().prepare(shape)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Run on uint8 (N, H, W, 3) RGB."""
+        self._fold(images[0])
+        return super().__call__(images)
+
+    def _fold(self, picture: Image) -> None:
+        with self._folding:
+            if not self._is_folded:
+                ranges = range_meter(self._path)(self._row, picture)
+                fold_constants(self._model, {ROW: self._row, RANGES: ranges})
+                self._is_folded = True

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from livestyle.errors import UserError
 from livestyle.image.io import load_image
 from livestyle.image.pixels import crop_middle, fit_short
@@ -12,13 +14,20 @@ MIN_SIDE_PX = 96  # smaller pictures show no strokes
 MAX_ASPECT = 4  # of longer pictures, only the middle is used
 
 
-def load_style_picture(file: Path) -> Image:
+def load_style_picture(file: Path, region: tuple[float, float, float, float] = (0, 0, 1, 1)) -> Image:
     """Load a picture with a short side of at most READ_SIDE_PX; of a long scroll, the middle.
 
+    Args:
+        file: of the picture; region: x, y, width and height of the part to load, in shares of the picture.
+
     Raises:
-        UserError: it cannot be read, or is too small.
+        UserError: it cannot be read, or the part is too small.
     """
-    image = crop_middle(load_image(file, 2 * READ_SIDE_PX), MAX_ASPECT)
+    x, y, width, height = region
+    whole = load_image(file, round(2 * READ_SIDE_PX / max(0.1, min(width, height))))
+    w, h = size_of(whole)
+    part = whole[round(y * h) : round((y + height) * h), round(x * w) : round((x + width) * w)]
+    image = crop_middle(np.ascontiguousarray(part), MAX_ASPECT)
     if min(size_of(image)) < MIN_SIDE_PX:
         raise UserError(f"{file} is too small to show a stroke.", f"Give {MIN_SIDE_PX} pixels to a side.")
     return fit_short(image, READ_SIDE_PX) if min(size_of(image)) > READ_SIDE_PX else image

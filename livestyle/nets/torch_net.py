@@ -15,6 +15,7 @@ class TorchNet:
 
     Args:
         engine: gives device and precision; card: of the network.
+        row: of the style, where the card is that of a predictor; float32 (numbers,).
 
     Attributes:
         module: the network.
@@ -23,17 +24,17 @@ class TorchNet:
         UserError: the file is missing, damaged or of another network.
     """
 
-    def __init__(self, engine: Engine, card: Card) -> None:
+    def __init__(self, engine: Engine, card: Card, row: NDArray[np.float32] | None = None) -> None:
         import torch
         from safetensors import SafetensorError
 
-        from livestyle.nets.export.shipped import load_shipped
+        from livestyle.nets.export.shipped import load_shipped, load_styled
 
         self._torch, self._device = torch, torch.device(engine.device)
         half = engine.precision != "float32" and self._device.type != "cpu"
         path = card.path(".safetensors")
         try:
-            net = load_shipped(card.net, card.kind, path, card.width)
+            net = load_shipped(card.net, card.kind, path, card.width) if row is None else load_styled(path, row)
         except (RuntimeError, KeyError, SafetensorError):
             raise UserError(f"{path} does not hold a {card.net} net.", "Make it with: livestyle train style") from None
         dtype = torch.float16 if half else torch.float32

@@ -181,6 +181,7 @@ def draw_style_on_gpu(plane: Plane, scene: GpuScene) -> "Tensor":
 DRAWINGS = {  # by the names of LOOK_KINDS
     "none": Drawing(draw_camera, draw_camera_on_gpu),
     "style": Drawing(draw_style, draw_style_on_gpu),
+    "picture": Drawing(draw_style, draw_style_on_gpu),
     "blur": Drawing(draw_blur, draw_blur_on_gpu),
     "bokeh": Drawing(draw_bokeh),
     "color": Drawing(draw_color, draw_color_on_gpu),

@@ -1,6 +1,7 @@
 """What styles paint of a frame: where their planes are visible, side by side, smoothed over time."""
 
 import sys
+import threading
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,8 @@ class Planes:
         self._estimator = MotionEstimator() if is_live else None
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
         self._background: Matte | None = None  # where it was visible in the frame before, at a third of the size
+        self._newest: Image | None = None  # picture, at the size at which it is painted
+        self._lock = threading.Lock()  # of the styles: the one that comes next is loaded beside the present one
         # By name and precision.
         self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = OrderedDict()
         self._compiling: dict[object, list[Future[None]]] = {}  # jobs by look, size and precision; done ones too
@@ -142,15 +145,16 @@ class Planes:
             UserError: there is no such style, or its file is damaged.
         """
         key = name, quality.precision
-        if key not in self._styles:
-            self._styles[key] = (
-                load_style(name, self.engine_at(quality), sys.maxsize, self._models),
-                PaintingHistory(),
-            )
+        with self._lock:
+            if key in self._styles:
+                self._styles.move_to_end(key)
+                return self._styles[key]
+        stylizer = load_style(name, self.engine_at(quality), sys.maxsize, self._models, self._newest)
+        with self._lock:  # another thread may have loaded it meanwhile
+            found = self._styles.setdefault(key, (stylizer, PaintingHistory()))
             if len(self._styles) > MAX_CACHED_STYLES:
                 self._styles.popitem(last=False)
-        self._styles.move_to_end(key)
-        return self._styles[key]
+            return found
 
     def warm_up(self, quality: Quality, look: Look, size: Size) -> bool:
         """Compile what a look needs, in the background.
@@ -166,15 +170,18 @@ class Planes:
         wanted = {style: style_size(quality, size) for style in look.styled_planes}
         key = frozenset(wanted.items()), quality.precision
         if key not in self._compiling:
-            jobs = [self._pool.submit(self.style(style, quality)[0].prepare, at) for style, at in wanted.items()]
+            jobs = [self._pool.submit(self._prepare, style, quality, at) for style, at in wanted.items()]
             self._compiling[key] = jobs
             for old in list(self._compiling)[:-MAX_COMPILED_LOOKS]:  # networks may have dropped others since
                 del self._compiling[old]
         return all(job.done() for job in self._compiling[key])
 
+    def _prepare(self, style: str, quality: Quality, size: Size) -> None:
+        self.style(style, quality)[0].prepare(size)
+
     def _estimate(self, frame: Frame, quality: Quality) -> Motion:
         """Return how the picture moved, at the size at which it is painted."""
-        small = pixels.fit(frame.image, style_size(quality, size_of(frame.image)))
+        small = self._newest = pixels.fit(frame.image, style_size(quality, size_of(frame.image)))
         return self._estimator(small, frame.time) if self._estimator else Motion(0, small)
 
     def _start(self, painting: Painting) -> None:

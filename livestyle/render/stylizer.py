@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from livestyle.config.look import STYLE_FILES
+from livestyle.config.picture import PREFIX
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image.pixels import at_most, fit, pad_to
@@ -13,6 +14,8 @@ from livestyle.image.types import Image, size_of
 from livestyle.nets.card import Card, check_file_size, load_card, tensor_names
 from livestyle.nets.engine import Engine, Net
 from livestyle.nets.library import find_card
+from livestyle.nets.load import load_row
+from livestyle.render.picture_rows import open_predictor
 from livestyle.types import Size
 
 DEFAULT_MULTIPLE = 4  # of the sides of an input, for files that do not say
@@ -100,17 +103,24 @@ class Stylizer:
         return image if min(image.shape[:2]) >= MIN_SIDE_PX else pad_to(image, MIN_SIDE_PX)
 
 
-def load_style(style: str, engine: Engine, pixels: int, models: Path | None = None) -> Stylizer:
+def load_style(
+    style: str, engine: Engine, pixels: int, models: Path | None = None, picture: Image | None = None
+) -> Stylizer:
     """Load a style.
 
     Args:
-        style: a name, or a file of the user's own.
+        style: a name, a file of the user's own, or a look `picture:...`.
         engine: what runs its network.
         pixels: the most to paint at.
         models: a folder of models that goes before all others, or None.
+        picture: such as the style will paint, uint8 (H, W, 3). A style that is a row measures its ranges on it.
 
     Raises:
         UserError: there is none of that name, or its file is damaged.
     """
+    if style.startswith(PREFIX):
+        predictor = open_predictor(models)
+        net = load_row(engine, predictor.card, predictor.mix(style), picture)
+        return Stylizer(net, predictor.card.multiple, pixels)
     card = style_card(style, models)
     return Stylizer(engine.load(card), card.multiple, pixels)

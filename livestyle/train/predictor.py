@@ -4,10 +4,9 @@ A table holds the rows of some pictures (Dumoulin et al. 2017). A predictor comp
 picture (Ghiasi et al. 2017). Both are trained together with the convolutions.
 """
 
-import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,17 +14,15 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from livestyle.files import save_tensors, sha256, write_error
 from livestyle.image.io import list_pictures, load_image
 from livestyle.image.pixels import cover
 from livestyle.nets import losses
 from livestyle.nets.architectures.style_rows import StyledPaint, StylePredictor, row_of
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.export.shipped import build
 from livestyle.nets.tensors import as_batch
 from livestyle.render.stylizer import style_card
-from livestyle.train.checkpoint import Figures, load_facts, load_weights
+from livestyle.train.checkpoint import load_facts, load_weights
 from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.muon import Muon
@@ -112,8 +109,11 @@ class OwnRows(nn.Module):
         self.register_buffer("nothing", torch.zeros(numbers), persistent=False)
         self.rows = nn.ParameterDict({str(place): nn.Parameter(torch.zeros(numbers)) for place in places})
 
+    nothing: Tensor
+
     def forward(self, pictures: Sequence[int]) -> Tensor:
-        return torch.stack([self.rows[str(n)] if str(n) in self.rows else self.nothing for n in pictures])
+        rows: list[Tensor] = [self.rows[str(n)] if str(n) in self.rows else self.nothing for n in pictures]  # noqa: SIM401
+        return torch.stack(rows)
 
 
 def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
@@ -235,35 +235,6 @@ def start_file(start: str) -> Path:
         UserError: there is no such style, or it has no weights for PyTorch.
     """
     return Path(start) if start.endswith(".safetensors") else style_card(start, None).path(".safetensors")
-
-
-def publish_predictor(job: PredictorTraining, card: Card, models: Path) -> Path:
-    """Write the network and the predictor, or the table, in half precision into MODELS/predictors/NAME, with its card.
-
-    Args:
-        job: a finished training; card: without files, figures and folder; models: the folder to write to.
-
-    Returns:
-        The file of the weights.
-
-    Raises:
-        UserError: the checkpoint is damaged, or the folder cannot be written to.
-    """
-    facts = load_facts(job.checkpoint)
-    with safe_open(job.checkpoint, "pt") as file:
-        kept = {key: file.get_tensor(key) for key in file.keys() if not key.startswith("optimizer.")}  # noqa: SIM118
-    folder = models / KIND_FOLDERS[card.kind] / card.name
-    target = folder / f"{card.name}.safetensors"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        halves = {key: tensor.half().contiguous() for key, tensor in kept.items()}
-        save_tensors(target, halves, {"facts": json.dumps(facts)})
-    except OSError as error:
-        raise write_error(folder, error) from None
-    figures: Figures = {"minutes": round(facts.pop("seconds") / 60, 1)}
-    figures |= {key: value for key, value in facts.items() if key != "pictures"} | {"pictures": len(job.targets.files)}
-    save_card(replace(card, files={target.name: sha256(target)}, figures=figures, folder=folder), folder)
-    return target
 
 
 def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:

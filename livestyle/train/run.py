@@ -24,12 +24,12 @@ from livestyle.train.photos import demo_frame, people_finder, photos_of
 from livestyle.train.predictor import (
     WEIGHTS,
     PredictorTraining,
-    publish_predictor,
     split_photos,
     start_file,
     train_predictor,
 )  # fmt: skip
 from livestyle.train.publish import StyleFacts, load_trained, publish, publish_style, reserve
+from livestyle.train.publish_predictor import publish_predictor
 from livestyle.train.ranks import Ranks, joined, training_device
 from livestyle.train.segmenter import ARCHS, SegmenterTraining, train_segmenter
 from livestyle.train.style import StyleTraining, load_painting, train_style
@@ -107,14 +107,14 @@ def run_predictor_training(
     learnt, held_out = split_photos(photos)
     job = PredictorTraining(
         targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
-        asked.table, asked.minutes, asked.rate, None, replace(WEIGHTS, stability=asked.still),
+        asked.table, (), asked.minutes, asked.rate, None, replace(WEIGHTS, stability=asked.still),
         Ranks(device), asked.seed,
     )  # fmt: skip
     follow(train_predictor(job), display.bar)
     terms = asked.data or ", ".join(map(str, [*folders, photos]))
     card = Card(name, "predictor", asked.title or name, "slim", {}, asked.license, asked.origin or "your own", terms,
                 command)  # fmt: skip
-    return publish_predictor(job, card, models)
+    return publish_predictor(job.checkpoint, len(targets.files), card, models)
 
 
 def run_segmenter_training(

@@ -60,8 +60,8 @@ def test_each_kind_is_parsed_and_drawn() -> None:
     assert list(LOOK_KINDS) == list(DRAWINGS)
     assert all(name == kind.name for name, kind in LOOK_KINDS.items())
     assert forms() == (
-        "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, blur[:0..1], bokeh[:0..1], color:#rrggbb, image:PATH, "
-        "video:PATH"
+        "none, a style, A+B@0.3, PATH.onnx, PATH.safetensors, picture:PATH[#x,y,w,h], blur[:0..1], bokeh[:0..1], "
+        "color:#rrggbb, image:PATH, video:PATH"
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from livestyle.files import atomic_write, save_tensors
 from livestyle.nets.architectures import classic, deeplab, transform, unet
 from livestyle.nets.architectures.blocks import fold
+from livestyle.nets.architectures.style_rows import load_predictor, set_row
 
 OPSET, IR = 18, 10  # of ONNX
 LEFT_OUT = {"metadata_props", "doc_string", "producer_name", "producer_version"}  # fields of ONNX messages
@@ -66,6 +67,20 @@ def load_shipped(name: str, kind: str, path: Path, width: float = 1.0) -> Shippe
     net = fold(build(name, width))
     net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return Shipped(net.eval(), kind)
+
+
+def load_styled(path: Path, row: Any) -> Shipped:
+    """Load the network of all pictures from a predictor's safetensors, in the style of a row, in eval mode.
+
+    Args:
+        path: of the file; row: float32 (numbers,).
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    net, _ = load_predictor(path)
+    set_row(net, torch.from_numpy(row))
+    return Shipped(net, "style")
 
 
 def ship(

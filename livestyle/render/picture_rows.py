@@ -1,0 +1,111 @@
+"""Rows of pictures and of styles that have one: predicted from a picture, kept in a cache, mixed."""
+
+import hashlib
+import os
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from livestyle.config.picture import PREFIX, WHOLE, Ingredient, Region, read_mix
+from livestyle.errors import UserError
+from livestyle.files import atomic_write, sha256
+from livestyle.nets.card import Card
+from livestyle.nets.library import cache_folder, find_card, find_painting
+from livestyle.nets.picture_reader import PictureReader
+from livestyle.nets.row_net import Row
+from livestyle.nets.style_reader import load_style_picture
+
+MAX_PICTURE_MB = 256  # of a file
+MAX_CACHED_ROWS = 1000  # of 3 kB
+
+
+@lru_cache(2)
+def open_predictor(models: Path | None) -> "Predictor":
+    """Return the predictor of rows. It is loaded once.
+
+    Args:
+        models: a folder of models that goes before all others, or None.
+
+    Raises:
+        UserError: there is none, or a file is damaged.
+    """
+    return Predictor(find_card("predictor", None, models), models)
+
+
+class Predictor:
+    """Give the rows of pictures and styles.
+
+    Args:
+        card: of the predictor; models: a folder of models that goes before all others, or None.
+    """
+
+    def __init__(self, card: Card, models: Path | None) -> None:
+        self.card, self._models = card, models
+        self._reader: PictureReader | None = None
+
+    def mix(self, text: str) -> Row:
+        """Return the row of a look `picture:...`, mixed of its ingredients.
+
+        Raises:
+            UserError: a picture cannot be read, or a style has no painting here.
+        """
+        rows = [one.share * self.ingredient(one) for one in read_mix(text.removeprefix(PREFIX))]
+        return np.asarray(sum(rows[1:], rows[0]), np.float32)
+
+    def ingredient(self, one: Ingredient) -> Row:
+        """Return the row of a picture, or of a style's painting.
+
+        Raises:
+            UserError: the picture cannot be read, or the style has no painting here.
+        """
+        path = find_painting(one.style, self._models) if one.style else Path(one.path)
+        return self.picture(path, one.region)
+
+    def picture(self, path: Path, region: Region = WHOLE) -> Row:
+        """Return the row of a picture, from the cache where it is there.
+
+        Args:
+            path: of the picture; region: of it.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        kept = cache_folder() / "pictures" / f"{self._digest(path, region)}.npy"
+        with suppress(OSError, ValueError, EOFError):
+            row = np.load(kept, allow_pickle=False)
+            if row.dtype == np.float32 and row.ndim == 1 and np.isfinite(row).all():
+                with suppress(OSError):
+                    os.utime(kept)  # the least recently used go first
+                return np.asarray(row, np.float32)
+        row = self._read(path, region)
+        keep_row(kept, row)
+        return row
+
+    def _digest(self, path: Path, region: Region) -> str:
+        try:
+            if path.stat().st_size > MAX_PICTURE_MB << 20:
+                raise UserError(f"{path} has more than {MAX_PICTURE_MB} MB.", "Give a smaller picture.")
+            parts = [sha256(path), *map(str, region), *sorted(self.card.files.values())]
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}.", "Check the file.") from None
+        return hashlib.sha256("/".join(parts).encode()).hexdigest()[:40]
+
+    def _read(self, path: Path, region: Region) -> Row:
+        picture = load_style_picture(path, region)
+        if self._reader is None:
+            network = find_card("loss-network", "compact", self._models).path(".safetensors")
+            self._reader = PictureReader(network, self.card.path(".safetensors"))
+        return self._reader(picture)
+
+
+def keep_row(file: Path, row: Row) -> None:
+    """Write a row into the cache, if that can be written, and remove the least recently used of too many."""
+    with suppress(OSError, UserError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as part, part.open("wb") as opened:
+            np.save(opened, row, allow_pickle=False)
+        rows = sorted(file.parent.glob("*.npy"), key=lambda one: one.stat().st_mtime)
+        for old in rows[:-MAX_CACHED_ROWS]:
+            old.unlink(missing_ok=True)

@@ -10,39 +10,78 @@ import typer
 from livestyle.cli.app import app, examples
 from livestyle.cli.console import show
 from livestyle.cli.flags import AsJson, Profile, with_settings
-from livestyle.config.names import choose
+from livestyle.config.favorites import load_favorites
+from livestyle.config.names import choose, matching
 from livestyle.config.settings import TRAINABLE, Settings
 
 
-@app.command("list", epilog=examples("livestyle list", "livestyle list styles --json"))
+ROW = "row"  # the net of a style that is a row of a gallery, as `nets.card` has it
+FAVORITES = "favorites"
+COLUMNS = ("name", "title", "license", "source")
+GALLERY_COLUMNS = ("name", "families", "title", "artist", "year", "license")
+LIMITS = "livestyle list styles --family prints", "livestyle list styles --search hokusai"
+Search = Annotated[str | None, typer.Option(metavar="WORDS", help="Only those whose name, title or artist has them.")]
+Family = Annotated[str | None, typer.Option(metavar="NAME", help="Only the styles of a family, or: favorites.")]
+
+
+@app.command("list", epilog=examples("livestyle list", "livestyle list styles --json", *LIMITS))
 @with_settings(only=("models",))
 def list_(
     settings: Settings,
     what: Annotated[str | None, typer.Argument(
         metavar="[WHAT]", help="styles, segmenters, loss-networks, cameras, microphones or sinks.")] = None,
-    profile: Profile = None, as_json: AsJson = False,
+    search: Search = None, family: Family = None, profile: Profile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """List what there is, where it comes from, its licence and the terms of its data."""
     if what is None:
         return _show_lists(as_json)
     name = choose("list", what, LISTS)
-    rows = LISTS[name](settings.models)
+    rows = _only(LISTS[name](settings.models), search, family)
     if as_json:
         return print(json.dumps(rows, indent=2))
     if not rows:
         return print(f"no {name} found")
-    _show_list(rows)
+    gallery = [row for row in rows if row.get("net") == ROW]
+    if len(gallery) < len(rows):
+        _show_list([row for row in rows if row.get("net") != ROW])
+    _show_gallery(gallery)
 
 
 def _add_short_command(what: str) -> None:
     @app.command(what, epilog=examples(f"livestyle {what} --json"), help=f"The same as: livestyle list {what}.")
     @with_settings(only=("models",))
-    def short(settings: Settings, profile: Profile = None, as_json: AsJson = False) -> None:
-        list_.function(settings, what, profile, as_json)
+    def short(
+        settings: Settings, search: Search = None, family: Family = None, profile: Profile = None,
+        as_json: AsJson = False,
+    ) -> None:  # fmt: skip
+        list_.function(settings, what, search, family, profile, as_json)
 
 
 for what in ("styles", "segmenters"):
     _add_short_command(what)
+
+
+def _only(rows: list[dict[str, Any]], search: str | None, family: str | None) -> list[dict[str, Any]]:
+    """Return the rows of a family that a search finds.
+
+    Raises:
+        UserError: there is no such family.
+    """
+    if family is not None:
+        known = sorted({one for row in rows for one in row.get("families", ())})
+        name = choose("family", family, (*known, FAVORITES))
+        rows = [row for row in rows if name in row.get("families", ()) or (name == FAVORITES and row.get("favorite"))]
+    if search is not None:
+        found = matching(search, {row["name"]: _words(row) for row in rows})
+        rows = [row for row in rows if row["name"] in found]
+    return rows
+
+
+def _words(row: dict[str, Any]) -> str:
+    """Return all that a row can be found by."""
+    painting = row.get("painting", {})
+    facts = (painting.get(fact, "") for fact in ("title", "artist", "year"))
+    return " ".join((row["name"], row["title"], *facts, *row.get("families", ())))
 
 
 def _show_lists(as_json: bool) -> None:
@@ -54,7 +93,7 @@ def _show_lists(as_json: bool) -> None:
     print("\n".join(f"{row['source']:32}{row['title']}" for row in rows))
 
 
-def _show_list(rows: list[dict[str, Any]]) -> None:
+def _show_list(rows: list[dict[str, Any]], columns: tuple[str, ...] = COLUMNS) -> None:
     """Print names in full, since they are typed. Print the terms of the data below, once if they are the same."""
     terms: dict[str, list[str]] = {}
     for row in rows:
@@ -64,9 +103,18 @@ def _show_list(rows: list[dict[str, Any]]) -> None:
         f"Training data{'' if len(names) == len(rows) else ' of ' + ', '.join(names)}: {data}"
         for data, names in terms.items() if data
     ]  # fmt: skip
-    columns = [key for key in rows[0] if key not in {"default", "data", "painting"}]
+    favorites = [row["name"] for row in rows if row.get("favorite")]
+    notes += [f"Favourites: {', '.join(favorites)}"] if favorites else []
     starred = [row | {"name": row["name"] + " *" * row.get("default", False)} for row in rows]
     show([{key: str(row[key]) for key in columns} for row in starred], notes=notes, align="left")
+
+
+def _show_gallery(rows: list[dict[str, Any]]) -> None:
+    """Print the styles of a gallery, by family."""
+    if rows:
+        told = [row | {key: row["painting"][key] for key in ("artist", "year")} for row in rows]
+        told = [row | {"families": ", ".join(row["families"])} for row in told]
+        _show_list(sorted(told, key=lambda row: str(row["families"])), GALLERY_COLUMNS)
 
 
 def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:
@@ -79,8 +127,12 @@ def _cards(kind: str, models: Path | None) -> list[dict[str, Any]]:
 def _styles(models: Path | None) -> list[dict[str, Any]]:
     from livestyle.nets.library import find_cards
 
-    cards = find_cards("style", models)
-    return [row | {"painting": cards[row["name"]].painting} for row in _cards("style", models)]
+    cards, favorites = find_cards("style", models), load_favorites()
+    return [
+        row | {"painting": card.painting, "families": card.families, "favorite": card.name in favorites,
+               "net": card.net}
+        for row, card in zip(_cards("style", models), cards.values(), strict=True)
+    ]  # fmt: skip
 
 
 def _segmenters(models: Path | None) -> list[dict[str, Any]]:

@@ -101,3 +101,14 @@ def choose(kind: str, typed: str, known: Names, step: str = "", field: str = "")
     if found is None:
         raise unknown(kind, typed, known, step, field)
     return found
+
+
+def matching(typed: str, texts: Mapping[str, str]) -> list[str]:
+    """Return the names whose texts have all the words that were typed, or words that begin so.
+
+    Args:
+        typed: by a person; texts: what each name can be found by.
+    """
+    wanted = words(typed)
+    own = {name: words(text) for name, text in texts.items()}
+    return [name for name, parts in own.items() if all(any(one.startswith(w) for one in parts) for w in wanted)]

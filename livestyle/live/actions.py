@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from livestyle.config.booth import MAX_PICTURES
+from livestyle.config.favorites import load_favorites, save_favorites
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, described, parse_plane
 from livestyle.config.names import choose
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
-from livestyle.live.gallery import Gallery, open_gallery, plane_of_file
+from livestyle.live.gallery import ALL, FAVORITES, Gallery, open_gallery, plane_of_file
 from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
 
 ANIMATION_NAMES = ("gif", "webp")
+MAX_LISTED = 6  # names of styles in a line
 KEY_WORDS = ("space", "tab", "enter", "esc")  # keys of more than one character
 
 
@@ -120,6 +122,42 @@ def _style(controls: Controls, argument: str) -> str:
     return controls.paint(controls.gallery.find(argument))
 
 
+def _favorite(controls: Controls, argument: str) -> str:
+    """Make a style a favourite, or no longer one. Another filter may have changed them meanwhile."""
+    text = argument or getattr(controls.look, controls.planes[0]).text
+    name = controls.gallery.find(text).text
+    if name not in controls.gallery.names:
+        raise UserError(f"'{name}' is no style with a name.", "Choose a style first.")
+    before = load_favorites() or controls.gallery.favorites
+    gallery = replace(controls.gallery, favorites=before).with_favorite(name)
+    save_favorites(gallery.favorites)
+    controls.gallery = gallery
+    return f"{name} is {'a' if name in gallery.favorites else 'no longer a'} favourite"
+
+
+def _family(controls: Controls, argument: str) -> str:
+    gallery = controls.gallery
+    choices = (ALL, *((FAVORITES,) if gallery.favorites or argument else ()), *gallery.all_families)
+    return _limit(controls, _next("family", gallery.only if gallery.only in choices else ALL, choices, argument))
+
+
+def _search(controls: Controls, argument: str) -> str:
+    if argument:
+        return _limit(controls, argument)
+    if not controls.preview.is_shown:
+        return _limit(controls, ALL)
+    controls.preview.wants_words = True
+    return ""
+
+
+def _limit(controls: Controls, only: str) -> str:
+    """Limit the styles to choose from, and return which there are."""
+    controls.gallery = controls.gallery.limited(only)
+    names = controls.gallery.chosen
+    listed = f": {', '.join(names)}" if len(names) <= MAX_LISTED else ""
+    return f"{only}, {len(names)} style{'s' if names[1:] else ''}{listed}"
+
+
 def _look_of(name: str) -> Do:
     def do(controls: Controls, argument: str) -> str:
         plane = controls.gallery.find(argument)
@@ -207,6 +245,9 @@ ACTIONS = [
     Action("next-style", "]", "next style", _step(1)),
     Action("previous-style", "[", "previous style", _step(-1)),
     Action("style", "1-9", "style by its number (0 is the tenth)", _style, "NAME|NUMBER"),
+    Action("family", ",", "the next family of styles, the favourites, or all", _family, "NAME"),
+    Action("favorite", "*", "this style is a favourite, or no longer", _favorite, "NAME"),
+    Action("search", "/", "search the styles for words", _search, "WORDS"),
     Action("plane", "tab", "which plane these change: background, person, both", _plane, "background|person|both"),
     Action("paint", "w", "who is painted: the background, the person, both", _paint, "background|person|both"),
     Action("next-person-style", "}", "next style of the person", _step(1, ("person",))),

@@ -34,6 +34,7 @@ class PreviewState:
         is_mirrored: left and right are swapped.
         is_shown: there is a window.
         wants_file: a dialog that asks for a picture is to be opened.
+        wants_words: words to search for are to be asked for.
     """
 
     view: str = ""
@@ -41,6 +42,7 @@ class PreviewState:
     is_mirrored: bool = False
     is_shown: bool = False
     wants_file: bool = False
+    wants_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class Controls(Orders):
             "background": look.background.text, "person": look.person.text,
             "background_strength": look.background_strength, "person_strength": look.person_strength,
             "keep_colors": look.keep_colors, "bypass": look.bypass, "plane": self.plane, "quality": self.quality,
+            "family": self.gallery.only, "favorite": look.background.text in self.gallery.favorites,
             "paused": self.frozen or self.panicked, "frozen": self.frozen, "panicked": self.panicked,
             "recording": self.recording, "is_call": self.privacy.is_call, "fps": 0.0, "frames": 0, **self.pace,
         }  # fmt: skip

@@ -150,6 +150,9 @@ class Session:
         if preview.wants_file:
             preview.wants_file = False
             self._preview.ask_file()
+        if preview.wants_words:
+            preview.wants_words = False
+            self._preview.ask_words()
         for key in self._preview.events():
             self._controls.press_key(key)
         for line in self._controls.notices():

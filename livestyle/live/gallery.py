@@ -1,28 +1,77 @@
-"""The styles to choose from, in order."""
+"""The styles to choose from, in order: all, those of a family, the favourites, or what a search finds."""
 
 import mimetypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+from livestyle.config.favorites import load_favorites
 from livestyle.config.look import Plane, parse_plane
+from livestyle.config.names import matching, unknown
 from livestyle.errors import UserError
 from livestyle.nets.library import find_cards
 
 
+ALL, FAVORITES = "all", "favorites"  # beside the families
+
+
 @dataclass(frozen=True)
 class Gallery:
-    """Styles by name.
+    """Styles by name. It is replaced whole, never changed.
 
     Args:
-        names: of the styles, in the order of their numbers.
+        names: of the styles, in their order.
         thumbnails: picture files of those that can be clicked on, by name.
         titles: what people read, by name.
+        words: all that a search looks through, by name.
+        families: of each style, by name.
+        favorites: names of the user's favourites.
+        only: what the choice is limited to: a family, FAVORITES, or words to search for; ALL for no limit.
     """
 
     names: tuple[str, ...] = ()
     thumbnails: Mapping[str, Path] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    families: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    favorites: tuple[str, ...] = ()
+    only: str = ALL
+
+    @cached_property
+    def chosen(self) -> tuple[str, ...]:
+        """The styles that `only` leaves, in the order of their numbers."""
+        if self.only == ALL:
+            return self.names
+        if self.only == FAVORITES:
+            return tuple(name for name in self.names if name in self.favorites)
+        if self.only in self.all_families:
+            return tuple(name for name in self.names if self.only in self.families.get(name, ()))
+        return tuple(matching(self.only, self.words))
+
+    @cached_property
+    def all_families(self) -> tuple[str, ...]:
+        """The families of all styles, sorted."""
+        return tuple(sorted({family for families in self.families.values() for family in families}))
+
+    def limited(self, only: str) -> "Gallery":
+        """Return the gallery with another limit.
+
+        Raises:
+            UserError: it leaves no style.
+        """
+        limited = replace(self, only=only)
+        if not limited.chosen and only == FAVORITES:
+            raise UserError("There are no favourites yet.", "Choose a style that you like, then: favorite")
+        if not limited.chosen:
+            raise unknown("style", only, " ".join(self.words.values()).split(), "All: livestyle list styles.")
+        return limited
+
+    def with_favorite(self, name: str) -> "Gallery":
+        """Return the gallery with a style as a favourite, or no longer one. A limit that leaves nothing is dropped."""
+        others = tuple(one for one in self.favorites if one != name)
+        changed = replace(self, favorites=others if name in self.favorites else (*others, name))
+        return changed if changed.chosen else replace(changed, only=ALL)
 
     @property
     def known(self) -> dict[str, str]:
@@ -42,13 +91,13 @@ class Gallery:
         """
         if text.isdecimal():
             index = (int(text) or 10) - 1
-            if index >= len(self.names):
-                raise UserError(f"There is no style {text}.", f"There are {len(self.names)}.")
-            text = self.names[index]
+            if index >= len(self.chosen):
+                raise UserError(f"There is no style {text}.", f"There are {len(self.chosen)}.")
+            text = self.chosen[index]
         return parse_plane(text, self.known)
 
     def step(self, now: str, by: int, extra: Iterable[str] = ()) -> Plane:
-        """Return the style `by` places after the one named `now`; from any other look the first or last.
+        """Return the style `by` places after the one named `now`, of those chosen; from any other look the first or last.
 
         Args:
             extra: names of looks before the first style.
@@ -56,7 +105,7 @@ class Gallery:
         Raises:
             UserError: there are no styles.
         """
-        names = (*extra, *self.names)
+        names = (*extra, *self.chosen)
         if not names:
             raise UserError("There are no styles.", "Install livestyle again, or train one.")
         index = names.index(now) + by if now in names else 0 if by > 0 else -1
@@ -83,5 +132,11 @@ def plane_of_file(path: str) -> Plane:
 def open_gallery(models: Path | None) -> Gallery:
     """Return the styles that are installed, those in the folder `models` first."""
     cards = find_cards("style", models)
-    thumbnails = {name: (card.folder or Path()) / "thumbnail.png" for name, card in cards.items()}
-    return Gallery(tuple(cards), thumbnails, {name: card.title for name, card in cards.items()})
+    return Gallery(
+        tuple(cards),
+        {name: card.thumbnail for name, card in cards.items()},
+        {name: card.title for name, card in cards.items()},
+        {name: card.words for name, card in cards.items()},
+        {name: card.families for name, card in cards.items()},
+        load_favorites(),
+    )

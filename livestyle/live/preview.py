@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from livestyle.config.look import described
 from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Controls
+from livestyle.live.gallery import ALL, Gallery
 from livestyle.live.shown import Shown
 from livestyle.video.window.drawing import BACKGROUND, PERSON, Line
 from livestyle.video.window.overlay import Scene
@@ -40,7 +42,7 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
         matte=view_matte,
         mirror=controls.preview.is_mirrored and not shown.hidden,
         keys=tuple((action.key, action.words) for action in controls.actions if action.key),
-        styles=tuple(controls.gallery.thumbnails.items()),
+        styles=tuple(styles(controls.gallery)),
         chosen=(controls.look.background.text, controls.look.person.text),
     )
 
@@ -55,8 +57,17 @@ def lines(controls: Controls) -> Iterator[Line]:
         yield (MARK if name in controls.planes else "") + f"{name}: {described(plane, strength)}", color
 
 
+def styles(gallery: Gallery) -> Iterator[tuple[str, Path]]:
+    """Yield the styles to choose from, with their thumbnails."""
+    for name in gallery.chosen:
+        if name in gallery.thumbnails:
+            yield name, gallery.thumbnails[name]
+
+
 def facts(controls: Controls) -> Iterator[str]:
     """Yield what else holds, as far as it has an effect."""
+    if controls.gallery.only != ALL:
+        yield f"styles: {controls.gallery.only}"
     if controls.look.styled_planes:
         used = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
         yield f"quality {controls.quality}{used}"

@@ -17,6 +17,7 @@ KIND_FOLDERS = {
 REPAIR_HINT = "Install livestyle again, or train the model again."
 MAX_HEADER_BYTES = 10_000_000  # of a safetensors file; the shipped ones have thousands
 MAX_CARD_BYTES = 1 << 20
+ROW = "row"  # in place of an architecture: the style is a row of a gallery, see `gallery_rows`
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Card:
         default: whether it is used where no name is given.
         painting_sha256: of a style, the SHA-256 of the picture that it was made from; "" where that is not known.
         painting: of a style, a picture of its painting beside the card: PAINTING_FACTS, in words; {} for none.
+        families: of a style, what it is found by, such as "prints".
         folder: of the files; None in the written card.
     """
 
@@ -59,6 +61,7 @@ class Card:
     default: bool = False
     painting_sha256: str = ""
     painting: dict[str, str] = field(default_factory=dict)
+    families: list[str] = field(default_factory=list)
     folder: Path | None = None
 
     def path(self, suffix: str) -> Path:
@@ -72,13 +75,24 @@ class Card:
                 return verify_file(self.folder / name, digest)
         raise UserError(f"The {self.kind} '{self.name}' has no {suffix} file.", "Choose another device or model.")
 
+    @property
+    def thumbnail(self) -> Path:
+        """The path of a style's small picture, to be chosen by."""
+        return (self.folder or Path()) / (self.painting.get("file", "") if self.net == ROW else "thumbnail.png")
+
+    @property
+    def words(self) -> str:
+        """All that a style can be found by."""
+        facts = (self.painting.get(fact, "") for fact in ("title", "artist", "year"))
+        return " ".join((self.name, self.title, *facts, *self.families))
+
     def painting_file(self) -> Path | None:
         """Return the picture of its painting that lies beside the card, its SHA-256 verified; None where there is none.
 
         Raises:
             UserError: it is missing or altered.
         """
-        if not self.painting or self.folder is None:
+        if not self.painting or self.folder is None or self.net == ROW:  # which has a thumbnail alone
             return None
         return verify_file(self.folder / self.painting["file"], self.painting["sha256"])
 
@@ -86,8 +100,8 @@ class Card:
 # Of a painting: its file and that file's digest, and why the picture may be passed on.
 PAINTING_FACTS = ("file", "sha256", "title", "artist", "year", "source", "public_domain")
 FIELD_TYPES: dict[str, Any] = {
-    "files": dict, "figures": dict, "painting": dict, "multiple": int, "pixels": int, "width": (int, float),
-    "default": bool, "folder": Path,
+    "files": dict, "figures": dict, "painting": dict, "families": list, "multiple": int, "pixels": int,
+    "width": (int, float), "default": bool, "folder": Path,
 }  # fmt: skip
 FIELD_BOUNDS = {"multiple": (1, 256), "pixels": (0, 1 << 24), "width": (1 / 64, 4)}
 
@@ -168,6 +182,7 @@ def check_card(card: Card) -> None:
         if not isinstance(value, known) or (isinstance(value, bool) and known is not bool):
             raise ValueError(f"its {one.name} is of another type")
     words = [card.name, card.kind, card.title, card.net, *card.files, *card.figures, *card.painting.values()]
+    words += card.families
     if card.kind not in KIND_FOLDERS or not all(isinstance(word, str) and word.isprintable() for word in words):
         raise ValueError("it holds what no card may hold")
     if card.painting and card.painting.keys() != set(PAINTING_FACTS):

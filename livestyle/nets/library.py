@@ -11,6 +11,7 @@ from livestyle.config.names import find_name, unknown
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.nets.card import KIND_FOLDERS, Card, load_card
+from livestyle.nets.gallery_rows import FILE, load_gallery
 
 
 def user_folder() -> Path:
@@ -41,12 +42,18 @@ def model_folders(models: Path | None = None) -> list[Path]:
 
 
 def find_cards(kind: str, models: Path | None = None) -> dict[str, Card]:
-    """Return every model of a kind by name, sorted. An earlier folder hides models of the same name in later ones."""
+    """Return every model of a kind by name, sorted; of styles, those of galleries last.
+
+    An earlier folder hides models of the same name in later ones.
+    """
     cards: dict[str, Card] = {}
+    galleries: dict[str, Card] = {}
     for place in model_folders(models):
         for file in (place / KIND_FOLDERS[kind]).glob("*/card.json"):
             cards.setdefault(file.parent.name, load_card(file))
-    return dict(sorted(cards.items()))
+        for file in sorted((place / KIND_FOLDERS["predictor"]).glob(f"*/gallery/{FILE}")) if kind == "style" else ():
+            galleries = load_gallery(file) | galleries
+    return dict(sorted(cards.items())) | {name: card for name, card in galleries.items() if name not in cards}
 
 
 def find_card(kind: str, name: str | None, models: Path | None = None, others: Iterable[str] = ()) -> Card:

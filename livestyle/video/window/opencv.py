@@ -6,7 +6,7 @@ from livestyle.image.types import Image
 from livestyle.video.window.canvas import TITLE, Canvas, Event, Fit, Pointer
 from livestyle.video.window.display import screen_size
 
-KEYS = {9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}  # by code
+KEYS = {8: "backspace", 9: "tab", 10: "enter", 13: "enter", 27: "esc", 32: "space"}  # by code
 
 
 class OpenCvCanvas(Canvas):

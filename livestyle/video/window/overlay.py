@@ -38,7 +38,7 @@ Rect = tuple[int, int, int, int]  # left, top, width, height, in pixels
 PILLS = {"alert": (200, 30, 40), "note": (185, 120, 0)}
 BAR = 32, 32, 32  # colour of the ground below the picture
 SHADE = 165  # opacity of the ground behind words, of 255
-MAX_STAMPS = 64  # boxes that are kept once drawn
+MAX_STAMPS = 96  # boxes that are kept once drawn
 PACE_HOLD_S = 0.5  # for which numbers stand, so that they can be read
 MIDDLE = 0.5  # where the picture is divided at first
 FADE_S = 0.6  # in which a notice fades
@@ -93,10 +93,12 @@ class Overlay:
 
     Attributes:
         divide: where before ends and after begins, in 0..1 of the picture's width.
+        prompt: what is typed, shown below the notices; "" for nothing.
     """
 
     def __init__(self, is_below: bool = False) -> None:
-        self.divide, self._is_below, self._mouse = MIDDLE, is_below, (-1, -1)
+        self.divide, self.prompt = MIDDLE, ""
+        self._is_below, self._mouse = is_below, (-1, -1)
         self._stamps: OrderedDict[tuple[object, ...], Stamp] = OrderedDict()
         self._notices: list[tuple[float, str]] = []  # until when
         self._pace, self._paced = "", 0.0
@@ -261,7 +263,7 @@ class Overlay:
             room = self._buttons(canvas, scene, letters) - 2 * pad
             facts = ", ".join(words for words in (self._steady(scene.pace), scene.facts) if words)
             lines = tuple((*line, None) for line in scene.lines)
-            rows = [rows[0] + lines, () if self._notices else ((facts, GRAY, None),)]
+            rows = [rows[0] + lines, () if self._notices or self.prompt else ((facts, GRAY, None),)]
             foot = height
         elif not scene.badges:
             rows = []
@@ -297,7 +299,8 @@ class Overlay:
             room: how wide they may be, in pixels.
         """
         now = time.monotonic()
-        for number, (until, text) in enumerate(reversed(self._notices)):
+        prompt = [(now + MAX_NOTICE_S, f"{self.prompt}_")] if self.prompt else []
+        for number, (until, text) in enumerate((*prompt, *reversed(self._notices))):
             note = self._stamp("box", boxed, ((text, WHITE),), letters, room, (64, 64, 64))
             foot -= size_of(note.color)[1]
             if number and foot < head:

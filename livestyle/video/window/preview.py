@@ -13,6 +13,9 @@ from livestyle.video.window.dialog import FileDialog
 from livestyle.video.window.overlay import Overlay, Scene
 from livestyle.video.window.toolkits import open_canvas
 
+PROMPT = "search the styles (enter, esc): "
+ALL = "all"  # the search that finds every style
+
 
 class Preview:
     """Show a run to one who sits at this machine, and take the keys pressed there. This one does neither.
@@ -36,6 +39,9 @@ class Preview:
 
     def ask_file(self) -> None:
         """Open a dialog that asks for a picture. What is chosen becomes an event, once it is."""
+
+    def ask_words(self) -> None:
+        """Take the next keys for words to search for, until Enter or Esc. They become an event."""
 
     def events(self) -> list[str]:
         """Return the keys pressed since the last call, and what clicks stand for, as `Controls.press_key` takes them.
@@ -75,6 +81,10 @@ class Previews(Preview):
     def ask_file(self) -> None:
         for preview in self.previews[:1]:
             preview.ask_file()
+
+    def ask_words(self) -> None:
+        for preview in self.previews[:1]:
+            preview.ask_words()
 
     def events(self) -> list[str]:
         return [event for preview in self.previews for event in preview.events()]
@@ -124,6 +134,9 @@ class Window(Preview):
         except (UserError, OSError) as error:
             self.notice(str(error))
 
+    def ask_words(self) -> None:
+        self._overlay.prompt = PROMPT
+
     def events(self) -> list[str]:
         keys = [key for event in self._canvas.events() for key in self._keys(event)]
         if self._dialog and not self._dialog.is_open:
@@ -137,9 +150,11 @@ class Window(Preview):
     def _keys(self, event: Event) -> list[str]:
         """Return what an event asks for, as keys or actions with their arguments."""
         if isinstance(event, str):
-            return [event]
+            return self._typed(event) if self._overlay.prompt and event != "quit" else [event]
         if isinstance(event, Drop):
             return self._dropped(event.paths)
+        if event.kind == "press":
+            self._overlay.prompt = ""
         self._overlay.hover(event.x, event.y)
         target = self._overlay.at(event.x, event.y)
         if event.kind == "second":
@@ -152,6 +167,16 @@ class Window(Preview):
         if self._is_dragging and event.kind != "hover":
             self._overlay.drag(event.x)
         return [target] if event.kind == "press" and target not in ("", "split") else []
+
+    def _typed(self, key: str) -> list[str]:
+        """Add a key to the words that are searched for. Return what they ask for, once they are complete."""
+        text = self._overlay.prompt.removeprefix(PROMPT)
+        if key in ("enter", "esc"):
+            self._overlay.prompt = ""
+            return [f"search {text.strip() or ALL}"] if key == "enter" else []
+        text = text[:-1] if key == "backspace" else text + (" " if key == "space" else key if len(key) == 1 else "")
+        self._overlay.prompt = PROMPT + text
+        return []
 
     def _dropped(self, paths: tuple[str, ...]) -> list[str]:
         """Return what dropped files ask for: the first picture among them, or else the first folder, or file."""

@@ -29,7 +29,7 @@ from livestyle.video.window.display import qt_platform
 
 KEYS = {
     Qt.Key.Key_Space: "space", Qt.Key.Key_Tab: "tab", Qt.Key.Key_Escape: "esc", Qt.Key.Key_Return: "enter",
-    Qt.Key.Key_Enter: "enter",
+    Qt.Key.Key_Enter: "enter", Qt.Key.Key_Backspace: "backspace",
 }  # fmt: skip
 POINTER_KINDS = {
     QEvent.Type.MouseButtonPress: "press", QEvent.Type.MouseButtonDblClick: "double", QEvent.Type.MouseMove: "move",

@@ -10,13 +10,10 @@ import typer
 from livestyle.cli.app import app, examples
 from livestyle.cli.console import show
 from livestyle.cli.flags import AsJson, Profile, with_settings
-from livestyle.config.favorites import load_favorites
+from livestyle.config.favorites import FAVORITES, load_favorites
 from livestyle.config.names import choose, matching
 from livestyle.config.settings import TRAINABLE, Settings
 
-
-ROW = "row"  # the net of a style that is a row of a gallery, as `nets.card` has it
-FAVORITES = "favorites"
 COLUMNS = ("name", "title", "license", "source")
 GALLERY_COLUMNS = ("name", "families", "title", "artist", "year", "license")
 LIMITS = "livestyle list styles --family prints", "livestyle list styles --search hokusai"
@@ -41,9 +38,11 @@ def list_(
         return print(json.dumps(rows, indent=2))
     if not rows:
         return print(f"no {name} found")
+    from livestyle.nets.card import ROW
+
     gallery = [row for row in rows if row.get("net") == ROW]
     if len(gallery) < len(rows):
-        _show_list([row for row in rows if row.get("net") != ROW])
+        _show_list([row for row in rows if row not in gallery])
     _show_gallery(gallery)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from livestyle.config.load import VARIABLE
-from livestyle.files import atomic_write
+from livestyle.files import atomic_write, write_error
 
+FAVORITES = "favorites"  # beside the families of styles
 MAX_BYTES = 1 << 16
 
 
@@ -43,6 +44,9 @@ def save_favorites(names: Iterable[str]) -> None:
     if os.environ.get(VARIABLE) == "none":
         return
     file = favorites_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(file, error) from None
     with atomic_write(file) as part:
         part.write_text(json.dumps(list(names)), "utf-8")

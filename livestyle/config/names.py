@@ -1,6 +1,7 @@
 """Names as people type them: made plain, found among the known ones, and suggested."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -31,8 +32,8 @@ def without_article(text: str) -> str:
 def find_name(typed: str, known: Names, whole: bool = False) -> str | None:
     """Return the one known name that a text means, or None.
 
-    Case, accents, spaces and signs do not count. The title stands for the name. So does a beginning of either, or some
-    of their words, if no other name has them.
+    Case, accents, spaces and signs do not count. The title stands for the name. So does a beginning of the name, or
+    else of the title, or some words of both, if no other name has them.
 
     Args:
         typed: by a person.
@@ -47,6 +48,7 @@ def find_name(typed: str, known: Names, whole: bool = False) -> str | None:
     forms = {name: {plain(one) for one in (name, title, without_article(title))} for name, title in titles.items()}
     steps = [
         [name for name, own in forms.items() if wanted in own or plain(typed) in own],
+        [name for name in titles if plain(without_article(name.replace("_", " "))).startswith(wanted)],
         [name for name, own in forms.items() if any(one.startswith(wanted) for one in own)],
         [name for name, title in titles.items() if parts <= words(name) | words(title)],
     ]
@@ -109,6 +111,9 @@ def matching(typed: str, texts: Mapping[str, str]) -> list[str]:
     Args:
         typed: by a person; texts: what each name can be found by.
     """
-    wanted = words(typed)
-    own = {name: words(text) for name, text in texts.items()}
+
+    def parts_of(text: str) -> set[str]:
+        return words(re.sub(r"\W", " ", unicodedata.normalize("NFC", text)))
+
+    wanted, own = parts_of(typed), {name: parts_of(text) for name, text in texts.items()}
     return [name for name, parts in own.items() if all(any(one.startswith(w) for one in parts) for w in wanted)]

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from livestyle.config.booth import MAX_PICTURES
-from livestyle.config.favorites import load_favorites, save_favorites
+from livestyle.config.favorites import FAVORITES, load_favorites, save_favorites
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, described, parse_plane
 from livestyle.config.names import choose
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
-from livestyle.live.gallery import ALL, FAVORITES, Gallery, open_gallery, plane_of_file
+from livestyle.live.gallery import ALL, Gallery, open_gallery, plane_of_file
 from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
@@ -153,6 +153,8 @@ def _search(controls: Controls, argument: str) -> str:
 def _limit(controls: Controls, only: str) -> str:
     """Limit the styles to choose from, and return which there are."""
     controls.gallery = controls.gallery.limited(only)
+    if only != ALL and controls.preview.is_shown:
+        controls.preview.panels |= {"strip"}
     names = controls.gallery.chosen
     listed = f": {', '.join(names)}" if len(names) <= MAX_LISTED else ""
     return f"{only}, {len(names)} style{'s' if names[1:] else ''}{listed}"

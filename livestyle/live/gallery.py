@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from livestyle.config.favorites import load_favorites
+from livestyle.config.favorites import FAVORITES, load_favorites
 from livestyle.config.look import Plane, parse_plane
 from livestyle.config.names import matching, unknown
 from livestyle.errors import UserError
 from livestyle.nets.library import find_cards
 
-
-ALL, FAVORITES = "all", "favorites"  # beside the families
+ALL = "all"  # beside the families and FAVORITES
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Gallery:
     @cached_property
     def all_families(self) -> tuple[str, ...]:
         """The families of all styles, sorted."""
-        return tuple(sorted({family for families in self.families.values() for family in families}))
+        return tuple(sorted({family for name in self.names for family in self.families.get(name, ())}))
 
     def limited(self, only: str) -> "Gallery":
         """Return the gallery with another limit.
@@ -97,7 +96,7 @@ class Gallery:
         return parse_plane(text, self.known)
 
     def step(self, now: str, by: int, extra: Iterable[str] = ()) -> Plane:
-        """Return the style `by` places after the one named `now`, of those chosen; from any other look the first or last.
+        """Return the chosen style `by` places after the one named `now`; from any other look the first or last.
 
         Args:
             extra: names of looks before the first style.

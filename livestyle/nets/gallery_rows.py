@@ -7,14 +7,15 @@ rows in the same order, and `NAME.jpg` is a thumbnail. The network is the predic
 import json
 import re
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from livestyle.config.names import plain
 from livestyle.errors import UserError
 from livestyle.nets.card import MAX_CARD_BYTES, PAINTING_FACTS, REPAIR_HINT, ROW, Card, check_card, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FILE, ROWS_FILE = "gallery.json", "gallery.safetensors"
 NUMBERS = 864  # of a row: scales and shifts of the norms of a SlimNet
@@ -98,12 +99,13 @@ def _checked(facts: Any, types: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def load_row(card: Card) -> NDArray[np.float32]:
+def load_row(card: Card) -> "NDArray[np.float32]":
     """Return the row of a style of a gallery, float32 (NUMBERS,), without PyTorch.
 
     Raises:
         UserError: the file is missing, altered, or does not fit gallery.json.
     """
+    import numpy as np  # which lists of styles do not need
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -113,6 +115,7 @@ def load_row(card: Card) -> NDArray[np.float32]:
         rows = load_file(file)["rows"]
     except (OSError, SafetensorError, KeyError):
         raise UserError(f"{file} holds no rows.", REPAIR_HINT) from None
-    if card.name not in names or rows.dtype != np.float16 or rows.shape != (len(names), NUMBERS) or not np.isfinite(rows).all():
+    is_fit = rows.dtype == np.float16 and rows.shape == (len(names), NUMBERS) and bool(np.isfinite(rows).all())
+    if not is_fit or card.name not in names:
         raise UserError(f"{file} does not hold the rows of {folder / FILE}.", REPAIR_HINT)
     return np.asarray(rows[names.index(card.name)], np.float32)

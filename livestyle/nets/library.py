@@ -41,19 +41,31 @@ def model_folders(models: Path | None = None) -> list[Path]:
     return [*named, *(place for place in usual if place.is_dir())]
 
 
-def find_cards(kind: str, models: Path | None = None) -> dict[str, Card]:
-    """Return every model of a kind by name, sorted; of styles, those of galleries last.
+def find_nets(kind: str, models: Path | None = None) -> dict[str, Card]:
+    """Return every model of a kind that has a network of its own, by name, sorted.
 
     An earlier folder hides models of the same name in later ones.
     """
     cards: dict[str, Card] = {}
-    galleries: dict[str, Card] = {}
     for place in model_folders(models):
         for file in (place / KIND_FOLDERS[kind]).glob("*/card.json"):
             cards.setdefault(file.parent.name, load_card(file))
-        for file in sorted((place / KIND_FOLDERS["predictor"]).glob(f"*/gallery/{FILE}")) if kind == "style" else ():
-            galleries = load_gallery(file) | galleries
-    return dict(sorted(cards.items())) | {name: card for name, card in galleries.items() if name not in cards}
+    return dict(sorted(cards.items()))
+
+
+def find_rows(models: Path | None = None) -> dict[str, Card]:
+    """Return the styles of all galleries by name: a gallery in the order of its rows, then the next one."""
+    cards: dict[str, Card] = {}
+    for place in model_folders(models):
+        for file in sorted((place / KIND_FOLDERS["predictor"]).glob(f"*/gallery/{FILE}")):
+            cards |= {name: card for name, card in load_gallery(file).items() if name not in cards}
+    return cards
+
+
+def find_cards(kind: str, models: Path | None = None) -> dict[str, Card]:
+    """Return every model of a kind by name: those of `find_nets`, then of styles those of `find_rows`."""
+    cards = find_nets(kind, models)
+    return cards | find_rows(models) | cards if kind == "style" else cards
 
 
 def find_card(kind: str, name: str | None, models: Path | None = None, others: Iterable[str] = ()) -> Card:

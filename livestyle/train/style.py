@@ -19,7 +19,7 @@ from livestyle.matting.datasets import fault_line
 from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.export.shipped import build, load_shipped
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.nets.tensors import as_batch, as_image
 from livestyle.stills.reference import painting_grams
 from livestyle.train.checkpoint import load_facts, load_weights
@@ -224,7 +224,7 @@ def open_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Say
 def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Say) -> tuple[nn.Module, str]:
     """Return the style of the same architecture with the least loss, and its name; a fresh network without any."""
     found: dict[str, nn.Module] = {}
-    for card in find_cards("style", job.models).values():
+    for card in find_nets("style", job.models).values():
         if card.net != job.arch:
             continue
         try:

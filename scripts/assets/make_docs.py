@@ -24,7 +24,7 @@ from livestyle.cli.main import app  # with all commands registered
 from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import toml
 from livestyle.live.actions import ACTIONS
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets, find_rows
 from livestyle.video.devices import loopback
 
 ROOT = Path(__file__).parents[2]
@@ -78,13 +78,23 @@ def project() -> str:
 
 
 def styles() -> str:
-    """The styles that ship."""
+    """The styles that ship with a network of their own."""
     rows = []
-    for card in find_cards("style", ROOT / "models").values():
+    for card in find_nets("style", ROOT / "models").values():
         title, artist, year, source = (card.painting.get(fact, "") for fact in ("title", "artist", "year", "source"))
         name = f"`{card.name}`{' (the default)' if card.default else ''}"
         rows.append((name, title or card.title, artist, year, source.partition(";")[0]))
     return table(("name", "painting", "artist", "year", "where it is"), rows)
+
+
+def gallery() -> str:
+    """The styles of the gallery, by the first of their families."""
+    cards = find_rows(ROOT / "models").values()
+    rows = (
+        (f"`{card.name}`", ", ".join(card.families), card.title, card.painting["artist"], card.painting["year"])
+        for card in sorted(cards, key=lambda card: (card.families, card.name))
+    )
+    return table(("name", "families", "picture", "artist", "year"), rows)
 
 
 def rooms() -> str:
@@ -155,6 +165,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "project": project,
     "styles": styles,
+    "gallery": gallery,
     "rooms": rooms,
     "diagram": diagram,
     "distributions": distributions,

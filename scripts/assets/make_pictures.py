@@ -18,7 +18,7 @@ from livestyle.image.types import Frame, Image
 from livestyle.live.actions import open_controls
 from livestyle.live.preview import scene_of
 from livestyle.live.shown import Shown
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.render.filter import Filter
 from livestyle.video.sources.open import open_source
 from livestyle.video.window.layout import first_size
@@ -75,7 +75,7 @@ def save_moving(path: Path) -> None:
 
 def save_gallery(path: Path) -> None:
     """The thumbnails of all styles with their names."""
-    cards = list(find_cards("style").values())
+    cards = list(find_nets("style").values())
     width, height = TILE[0], TILE[1] + WORDS
     sheet = Pil.new("RGB", (COLUMNS * width, -(-len(cards) // COLUMNS) * height), "white")
     pen, face = ImageDraw.Draw(sheet), ImageFont.load_default(WORDS - 10)

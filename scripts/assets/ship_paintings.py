@@ -14,7 +14,7 @@ from PIL import Image
 from livestyle.files import atomic_write, sha256
 from livestyle.image.io import load_image
 from livestyle.nets.card import save_card
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 
 MODELS = Path(__file__).parents[2] / "models"
 LONG_SIDE_PX, MAX_BYTES = 1024, 250_000
@@ -104,7 +104,7 @@ def encoded(picture: Path) -> bytes:
 def main() -> None:
     """Ship the painting of each style whose picture is found."""
     pictures = {sha256(file): file for file in Path(sys.argv[1]).iterdir() if file.is_file()}
-    for name, card in find_cards("style", MODELS).items():
+    for name, card in find_nets("style", MODELS).items():
         picture, known = pictures.get(card.painting_sha256), PAINTINGS.get(name)
         if picture is None or known is None or card.folder is None or MODELS not in card.folder.parents:
             print(f"{name}: no picture of it may ship, or none is here")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from livestyle.nets.export.shipped import load_shipped
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.train.photos import demo_frame
 from livestyle.train.publish import publish, save_thumbnail
 
@@ -15,7 +15,7 @@ from livestyle.train.publish import publish, save_thumbnail
 def main() -> None:
     """Ship each again, or those that are named."""
     models, wanted = Path(sys.argv[1]), sys.argv[2:]
-    for name, card in find_cards("style", models).items():
+    for name, card in find_nets("style", models).items():
         if (
             card.folder is None
             or models.resolve() not in card.folder.resolve().parents

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as Pil
 from support.cameras import write_clip
 from support.cli import HEADLESS, livestyle, run_here
+from support.gallery import STYLES, make_gallery
 from support.pictures import draw_card
 from support.sound import beep
 
@@ -237,6 +238,25 @@ def test_lists(what: str) -> None:
     for row in rows:  # what is typed is whole, and the terms of the data are there
         assert row["name"] in table
         assert "".join(row.get("data", "").split()) in "".join(table.split())
+
+
+def test_styles_are_listed_by_family_and_words(tmp_path: Path) -> None:
+    make_gallery(tmp_path)
+    place = {"LIVESTYLE_MODELS": str(tmp_path)}
+
+    def names(*flags: str) -> list[str]:
+        return [row["name"] for row in json.loads(run_here("list", "styles", *flags, "--json", **place).stdout)]
+
+    assert names("--family", "prints")[0] == "great_wave"
+    assert {"red_hill", "blue_hill"} <= set(names("--family", "Prints"))
+    assert names("--search", "Colline ete") == names("--family", "bold", "--search", "Öst") == ["red_hill"]
+    assert names("--search", "van gogh")[0] == "starry_night"
+    assert names("--family", "favorites") == names("--search", "nobody") == []
+    table = run_here("styles", "--search", "ost", **place).stdout
+    order = "grey_sea", "blue_hill", "red_hill"  # by family
+    assert sorted(STYLES, key=table.index) == list(order)
+    assert "prints, bold" in table
+    assert "no family 'prince'. Did you mean prints" in run_here("styles", "--family", "prince", code=2).stderr
 
 
 def test_doctor(monkeypatch: pytest.MonkeyPatch) -> None:

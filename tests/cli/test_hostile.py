@@ -16,7 +16,7 @@ from livestyle.image.io import load_image, load_notes
 from livestyle.nets.card import load_card
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.fetch import MAX_DOWNLOAD_BYTES
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.nets.onnx_check import check_onnx
 from livestyle.nets.openvino_net import OpenVinoNet
 from livestyle.render import stylizer
@@ -100,7 +100,7 @@ def test_a_fair_net_is_read(tmp_path: Path) -> None:
     (tmp_path / "fair.onnx").write_bytes(net(FAIR))
     made = OpenVinoNet(choose_engine("cpu"), tmp_path / "fair.onnx", 1, "style")
     assert made(load_image(picture(tmp_path))[None]).shape == (1, 48, 64, 3)
-    for card in (*find_cards("style").values(), *find_cards("segmenter").values()):
+    for card in (*find_nets("style").values(), *find_nets("segmenter").values()):
         check_onnx(card.path(".onnx"))
 
 

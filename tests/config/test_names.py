@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livestyle.config.names import did_you_mean, find_name, nearest, plain, unknown
+from livestyle.config.names import did_you_mean, find_name, matching, nearest, plain, unknown
 
 STYLES = {
     "great_wave": "The Great Wave off Kanagawa",
@@ -52,6 +52,25 @@ def test_a_name_is_found_however_it_is_written(typed: str, meant: str | None) ->
 )
 def test_segmenters_are_found_by_their_usual_names(typed: str, meant: str | None) -> None:
     assert find_name(typed, SEGMENTERS) == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("hokusai", ["wave", "fuji"]), ("HOKU", ["wave", "fuji"]), ("prints red", ["fuji"]), ("étretat", ["beach"]),
+        ("Etretat, the", ["beach"]), ("okusai", []), ("hokusai beach", []), ("", ["wave", "fuji", "beach"]),
+    ],
+)  # fmt: skip
+def test_a_search_finds_beginnings_of_words(typed: str, found: list[str]) -> None:
+    texts = {"wave": "The Wave (Hokusai)", "fuji": "red_fuji Hokusai prints", "beach": "Étretat: The Beach"}
+    assert matching(typed, texts) == found
+
+
+def test_a_name_goes_before_a_title() -> None:
+    known = {"starry_night": "The Starry Night", "rhone_night": "Starry Night over the Rhone"}
+    assert find_name("starry", known) == "starry_night"
+    assert find_name("rhone", known) == "rhone_night"
+    assert find_name("night", known) is None
 
 
 def test_a_part_does_not_stand_for_a_whole_name_where_it_must_not() -> None:

@@ -11,7 +11,7 @@ from livestyle.errors import UserError
 from livestyle.evaluate.speed import roofline as peak
 from livestyle.evaluate.speed.bench import BenchOptions, bench
 from livestyle.nets.engine import Engine, choose_engine
-from livestyle.nets.library import find_card, find_cards
+from livestyle.nets.library import find_card, find_nets
 from livestyle.nets.openvino_net import import_openvino
 from livestyle.types import Stop
 
@@ -19,7 +19,7 @@ CPU = choose_engine("cpu")
 
 
 @pytest.mark.parametrize(
-    "card", [find_card("style", "great_wave"), find_cards("segmenter")["unet"]], ids=lambda c: c.name
+    "card", [find_card("style", "great_wave"), find_nets("segmenter")["unet"]], ids=lambda c: c.name
 )
 def test_operations_are_those_that_torch_counts(card: object) -> None:
     """torch runs the float net, OpenVINO reads the shipped file: they may differ by what was folded, not by more."""

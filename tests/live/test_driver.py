@@ -376,14 +376,17 @@ def test_a_clip_plays_over_and_over_or_its_end_is_told(tmp_path: Path, monkeypat
         assert controls.preview.is_shown
 
 
-def test_a_file_is_asked_for_where_the_window_is() -> None:
+def test_a_file_and_words_are_asked_for_where_the_window_is() -> None:
     class Asked(Collect):
-        asked = 0
+        asked = typed = 0
 
         def ask_file(self) -> None:
             self.asked += 1
 
-    sink, controls = Asked({2: "open-picture"}), make_controls(COLOUR)
+        def ask_words(self) -> None:
+            self.typed += 1
+
+    sink, controls = Asked({2: "open-picture", 3: "search"}), make_controls(COLOUR)
     controls.preview.is_shown = True
     go(Cards(5), sink, controls=controls)
-    assert sink.asked == 1
+    assert sink.asked == sink.typed == 1

@@ -14,10 +14,10 @@ from livestyle.errors import UserError
 from livestyle.image.pixels import pad_to
 from livestyle.image.types import Image
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.nets.openvino_net import MAX_COMPILED_MB, MIN_COMPILED, CompiledCache, memory_mb, threads_for
 
-MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_cards(kind)]
+MODELS = [(kind, name) for kind in ("style", "segmenter") for name in find_nets(kind)]
 
 NEAR = {"style": 32, "segmenter": 40}  # dB: OpenVINO computes styles in int8
 
@@ -30,7 +30,7 @@ def psnr(one: np.ndarray, other: np.ndarray, peak: float) -> float:  # type: ign
 
 @pytest.mark.parametrize(("kind", "name"), MODELS)
 def test_both_engines_give_the_same_picture(kind: str, name: str, person: Image) -> None:
-    card = find_cards(kind)[name]
+    card = find_nets(kind)[name]
     images = pad_to(person[:144, 200:456], card.multiple)[None]
     one = choose_engine("cpu", precision="float32").load(card)(images)
     other = choose_engine("torch:cpu", precision="float32").load(card)(images)
@@ -40,7 +40,7 @@ def test_both_engines_give_the_same_picture(kind: str, name: str, person: Image)
 
 @pytest.mark.parametrize(("kind", "name"), MODELS)
 def test_the_fast_precision_stays_near_the_exact_one(kind: str, name: str, person: Image) -> None:
-    card = find_cards(kind)[name]
+    card = find_nets(kind)[name]
     images = pad_to(person[:144, 200:456], card.multiple)[None]
     exact, fast = (choose_engine("cpu", p).load(card)(images) for p in ("float32", "int8"))
     assert psnr(exact, fast, 255 if kind == "style" else 1) >= 30
@@ -48,7 +48,7 @@ def test_the_fast_precision_stays_near_the_exact_one(kind: str, name: str, perso
 
 def test_a_net_takes_any_size_and_keeps_no_memory_of_the_last(person: Image) -> None:
     kind, name = MODELS[0]
-    net = choose_engine("cpu").load(find_cards(kind)[name])
+    net = choose_engine("cpu").load(find_nets(kind)[name])
     first = net(person[None, :64, :96])
     for side in (32, 48, 64, 80):
         assert net(person[None, :side, :side]).shape[:3] == (1, side, side)
@@ -87,11 +87,11 @@ def test_signals_arrive_after_a_net_is_dropped_in_another_thread() -> None:
 import gc, signal, sys, threading
 import numpy as np
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 
 heard = []
 signal.signal(signal.SIGINT, lambda *_: heard.append(1))
-card = find_cards("style", None)["great_wave"]
+card = find_nets("style", None)["great_wave"]
 nets = [choose_engine("cpu").load(card)]
 nets[0](np.zeros((1, 64, 64, 3), np.uint8))
 dropper = threading.Thread(target=lambda: (nets.clear(), gc.collect()))

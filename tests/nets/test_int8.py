@@ -25,14 +25,14 @@ from livestyle.nets.export.int8 import (
     quantize_convolutions,
 )
 from livestyle.nets.export.shipped import Shipped, load_shipped
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.render.stylizer import load_style
 from livestyle.train.publish import MIN_INT8_PSNR_DB, least_psnr, publish
 
 pytestmark = pytest.mark.torch
 
 PACKAGE = Path(__file__).parents[2] / "models"
-STYLES = find_cards("style", PACKAGE)
+STYLES = find_nets("style", PACKAGE)
 
 
 def model(weight: np.ndarray, groups: int = 1, top: float = RELU6_MAX) -> ModelProto:  # type: ignore[type-arg]
@@ -96,7 +96,7 @@ def test_other_convolutions_stay_as_they_are(shape: tuple[int, ...], groups: int
 def test_products_of_the_default_segmenter_add_up_in_16_bits() -> None:
     import onnx
 
-    card = next(card for card in find_cards("segmenter").values() if card.default)
+    card = next(card for card in find_nets("segmenter").values() if card.default)
     graph = onnx.load(card.path(".onnx")).graph
     values = {tensor.name: tensor for tensor in graph.initializer}
     widened = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}

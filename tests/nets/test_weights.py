@@ -14,17 +14,17 @@ from livestyle.files import locked, sha256
 from livestyle.nets import fetch as downloads
 from livestyle.nets.card import KIND_FOLDERS, load_card
 from livestyle.nets.fetch import MAX_ATTEMPTS, fetch
-from livestyle.nets.library import find_card, find_cards, model_folders
+from livestyle.nets.library import find_card, find_nets, model_folders
 
-CARDS = [card for kind in KIND_FOLDERS for card in find_cards(kind).values()]
+CARDS = [card for kind in KIND_FOLDERS for card in find_nets(kind).values()]
 
 
 def test_models_are_shipped() -> None:
-    assert {"great_wave", "starry_night"} <= set(find_cards("style"))
-    assert len(find_cards("style")) >= 3
-    assert "deeplabv3plus" in find_cards("segmenter")
+    assert {"great_wave", "starry_night"} <= set(find_nets("style"))
+    assert len(find_nets("style")) >= 3
+    assert "deeplabv3plus" in find_nets("segmenter")
     for kind in KIND_FOLDERS:
-        assert sum(card.default for card in find_cards(kind).values()) == 1
+        assert sum(card.default for card in find_nets(kind).values()) == 1
         assert find_card(kind, None).default
 
 

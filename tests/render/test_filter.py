@@ -17,10 +17,10 @@ from livestyle.image.pixels import fit, pad_to
 from livestyle.image.types import Frame, Image, Matte
 from livestyle.matting.matte import Matting
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.render.filter import Filter
 
-STYLES = list(find_cards("style"))
+STYLES = list(find_nets("style"))
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +151,12 @@ def test_an_unknown_style_is_said_before_the_first_frame(ready: Filter) -> None:
 
 def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    ours = find_cards("style")[STYLES[0]].path(".onnx")
+    ours = find_nets("style")[STYLES[0]].path(".onnx")
     mine = tmp_path / "mine.onnx"
     mine.write_bytes(ours.read_bytes())
     assert (ready(frame, look(background=str(mine))) == ready(frame, look(background=STYLES[0]))).all()
     weights = tmp_path / "weights.safetensors"
-    weights.write_bytes(find_cards("style")[STYLES[0]].path(".safetensors").read_bytes())
+    weights.write_bytes(find_nets("style")[STYLES[0]].path(".safetensors").read_bytes())
     ready.prepare(look(background=str(weights)))
     assert "PyTorch" in ready.notes[-1]
     drift = np.abs(ready(frame, look(background=str(weights))).astype(int) - ready(frame, look(background=STYLES[0])))
@@ -164,7 +164,7 @@ def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -
 
 
 def test_a_file_that_is_no_style_gets_one_sentence(tmp_path: Path) -> None:
-    foreign = find_cards("segmenter")["segnet"].path(".safetensors").read_bytes()
+    foreign = find_nets("segmenter")["segnet"].path(".safetensors").read_bytes()
     for name, content in (("a.onnx", b"no net"), ("b.safetensors", b"no net"), ("c.safetensors", foreign)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=name), Filter(Settings()) as fresh:
@@ -194,7 +194,7 @@ def test_the_best_quality_computes_in_half_precision_and_so_nearer_to_the_net(pe
     for name in ("best", "balanced"):
         with Filter(Settings(quality=name), live=False) as filter:
             outs[name] = filter(frame, wave)
-    card = find_cards("style")[STYLES[0]]
+    card = find_nets("style")[STYLES[0]]
     exact = choose_engine("cpu", "float32").load(card)(pad_to(frame.image, card.multiple)[None])[0][:180, :320]
     far = {name: np.abs(out.astype(int) - exact).mean() for name, out in outs.items()}
     assert far["best"] < 0.5 * far["balanced"]

@@ -23,7 +23,7 @@ from livestyle.matting import matte as matting
 from livestyle.matting.jumps import Jumps
 from livestyle.matting.matte import Matting
 from livestyle.matting.refine import EPSILON, refine
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.render import cuda_graph, gpu_pixels, temporal
 from livestyle.render.cuda_graph import RUNS_BEFORE_RECORDING, CudaGraph, Function, Recorded, Tensors
 from livestyle.render.filter import Filter
@@ -34,7 +34,7 @@ from livestyle.video.sources.open import open_source
 
 pytestmark = pytest.mark.torch
 
-STYLES = list(find_cards("style"))
+STYLES = list(find_nets("style"))
 SIZES = [(160, 90), (161, 91), (97, 64), (5, 3), (1, 1)]
 
 

@@ -17,7 +17,7 @@ from livestyle.image.box import Box
 from livestyle.image.io import NO_NOTES, load_image, load_picture, save_image
 from livestyle.image.pixels import composite
 from livestyle.image.types import Image, Matte, size_of
-from livestyle.nets.library import find_cards, find_painting
+from livestyle.nets.library import find_nets, find_painting
 from livestyle.stills.paint_in import PaintIn, shipped_style
 from livestyle.stills.placement import Cutout, Placement, place, trim
 from livestyle.stills.style_images import painting_named
@@ -156,7 +156,7 @@ def test_a_harmonic_patch_is_what_it_should_be() -> None:
 
 
 def test_every_shipped_style_has_its_painting(tmp_path: Path) -> None:
-    cards = find_cards("style")
+    cards = find_nets("style")
     assert len({card.painting_sha256 for card in cards.values()}) == len(cards)
     for name, card in cards.items():
         file = card.painting_file()

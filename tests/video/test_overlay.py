@@ -17,7 +17,7 @@ from livestyle.live.controls import VIEWS
 from livestyle.live.gallery import Gallery
 from livestyle.live.preview import scene_of
 from livestyle.live.shown import Shown
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_nets
 from livestyle.video.window import overlay
 from livestyle.video.window.drawing import broken, font
 from livestyle.video.window.layout import MIN_BAR_PT, MIN_WIDTH_PT, TITLE_BAR_PT, bar_height, first_size, letters_of
@@ -28,7 +28,7 @@ PICTURE, ORIGINAL = draw_card(*SIZE), draw_card(*SIZE, seed=1)[::-1].copy()
 MATTE = np.zeros(SIZE[::-1], np.float32)
 MATTE[:, 160:] = 1
 KEYS = tuple((action.key, action.words) for action in ACTIONS if action.key)
-STYLES = tuple((name, (card.folder or Path()) / "thumbnail.png") for name, card in find_cards("style").items())
+STYLES = tuple((name, card.thumbnail) for name, card in find_nets("style").items())
 FULL = Scene(
     "title", (("background: starry_night", (255, 205, 90)),), "a device", "36 fps", (("HIDDEN", "alert"),),
     (("strip", "t", "styles"),), "", frozenset({"hud", "strip"}), ORIGINAL, MATTE, False, KEYS, STYLES,

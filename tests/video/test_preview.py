@@ -111,6 +111,29 @@ def test_files_that_are_dropped_or_chosen_become_actions(
     window.close()
 
 
+def test_words_are_typed_until_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    window, glass = window_of(
+        monkeypatch, [*"van", "space"], ["p", "backspace", "tab", "g", "enter"], ["p"], ["x", "esc", "p"], ["enter"],
+        ["x", Pointer("press", 1, 1), "p"], ["quit"],
+    )  # fmt: skip
+    image, scene = np.zeros((360, 640, 3), np.uint8), Scene(showing=frozenset({"hud"}))
+    window.show(image, scene)
+    window.ask_words()
+    assert window.events() == []
+    window.show(image, scene)
+    assert (glass.images[0] != glass.images[1]).any()  # what is typed
+    assert window.events() == ["search van g"]
+    assert window.events() == ["p"]
+    window.ask_words()
+    assert window.events() == ["p"]
+    window.ask_words()
+    assert window.events() == ["search all"]
+    window.ask_words()
+    assert window.events() == ["p"]
+    window.ask_words()
+    assert window.events() == ["quit"]
+
+
 class Noted(Preview):
     """Notes what it is asked to do."""
 

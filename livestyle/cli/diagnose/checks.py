@@ -18,7 +18,8 @@ from livestyle.live.client import running, runtime_folder
 from livestyle.live.endpoint import private
 from livestyle.live.keys import checked_keys
 from livestyle.nets.engine import choose_engine, cpu_name
-from livestyle.nets.library import cache_folder, find_cards
+from livestyle.nets.gallery_rows import load_row
+from livestyle.nets.library import cache_folder, find_nets, find_rows
 from livestyle.video.devices import loopback
 from livestyle.video.devices.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.video.devices.loopback import loopbacks
@@ -298,7 +299,7 @@ def _room() -> Iterator[Check]:
 
 def _models() -> Iterator[Check]:
     for kind in ("style", "segmenter"):
-        cards = find_cards(kind)
+        cards = find_nets(kind)
         bad = []
         for card in cards.values():
             try:
@@ -307,6 +308,18 @@ def _models() -> Iterator[Check]:
                 bad.append(str(error))
         ok = bool(cards) and not bad
         yield Check(f"{kind}s", ok, "; ".join(bad) or ", ".join(cards) or "none", "" if ok else REINSTALL)
+    yield _gallery()
+
+
+def _gallery() -> Check:
+    """The styles that are rows of one network: they share a file."""
+    try:
+        rows = find_rows()
+        for card in rows.values():
+            load_row(card)
+    except UserError as error:
+        return Check("gallery", False, str(error), REINSTALL)
+    return Check("gallery", True, f"{len(rows)} styles")
 
 
 def _config() -> Iterator[Check]:

@@ -13,7 +13,7 @@ from livestyle.evaluate.speed.bench import BenchOptions, bench
 from livestyle.evaluate.speed.cores import allowed_cores, ignore_interrupts, limited_to
 from livestyle.evaluate.speed.roofline import check_peak
 from livestyle.nets.engine import choose_engine, cpu_name
-from livestyle.nets.library import find_card, find_cards
+from livestyle.nets.library import find_card, find_nets
 from livestyle.types import Size, Stop
 
 SIZES: tuple[Size, ...] = ((320, 180), (640, 360), (1280, 720), (1920, 1080))
@@ -33,7 +33,7 @@ def looks(settings: Settings) -> list[Settings]:
         UserError: there is only one style.
     """
     first = settings.background or find_card("style", None, settings.models).name
-    others = [name for name in find_cards("style", settings.models) if name != first]
+    others = [name for name in find_nets("style", settings.models) if name != first]
     second = settings.person if settings.person != "none" else next(iter(others), "")
     if not second:
         raise UserError("There is only one style.", "Train another: livestyle train style")

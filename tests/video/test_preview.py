@@ -1,5 +1,6 @@
 """The preview: a window without a screen, several as one, and that nobody else sees what it shows."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_files_that_are_dropped_or_chosen_become_actions(
 def test_words_are_typed_until_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     window, glass = window_of(
         monkeypatch, [*"van", "space"], ["p", "backspace", "tab", "g", "enter"], ["p"], ["x", "esc", "p"], ["enter"],
-        ["x", Pointer("press", 1, 1), "p"], ["quit"],
+        ["x", Pointer("press", 1, 1), "p"], ["quit"], ["p"],
     )  # fmt: skip
     image, scene = np.zeros((360, 640, 3), np.uint8), Scene(showing=frozenset({"hud"}))
     window.show(image, scene)
@@ -132,6 +133,10 @@ def test_words_are_typed_until_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert window.events() == ["p"]
     window.ask_words()
     assert window.events() == ["quit"]
+    window.ask_words()
+    later = time.monotonic() + 2 * preview.TYPING_S
+    monkeypatch.setattr(preview.time, "monotonic", lambda: later)
+    assert window.events() == ["p"]  # hides at once
 
 
 class Noted(Preview):

@@ -1,5 +1,6 @@
 """What one who sits at this machine sees of a run, and the keys pressed there."""
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from livestyle.video.window.overlay import Overlay, Scene
 from livestyle.video.window.toolkits import open_canvas
 
 PROMPT = "search the styles (enter, esc): "
+TYPING_S = 6.0  # after the last letter, the keys have their usual meaning again
 ALL = "all"  # the search that finds every style
 
 
@@ -113,7 +115,7 @@ class Window(Preview):
     def __init__(self, size: Size, toolkit: str = "", is_below: bool = False) -> None:
         self._canvas = open_canvas(size, toolkit, is_below)
         self._overlay, self._scene = Overlay(is_below), Scene()
-        self._is_dragging = False
+        self._is_dragging, self._typing_ends = False, 0.0
         self._dialog: FileDialog | None = None
         self.name, self.note = f"window ({self._canvas.name})", self._canvas.note
 
@@ -135,9 +137,11 @@ class Window(Preview):
             self.notice(str(error))
 
     def ask_words(self) -> None:
-        self._overlay.prompt = PROMPT
+        self._overlay.prompt, self._typing_ends = PROMPT, time.monotonic() + TYPING_S
 
     def events(self) -> list[str]:
+        if time.monotonic() > self._typing_ends:
+            self._overlay.prompt = ""
         keys = [key for event in self._canvas.events() for key in self._keys(event)]
         if self._dialog and not self._dialog.is_open:
             path, self._dialog = self._dialog.close(), None
@@ -175,7 +179,7 @@ class Window(Preview):
             self._overlay.prompt = ""
             return [f"search {text.strip() or ALL}"] if key == "enter" else []
         text = text[:-1] if key == "backspace" else text + (" " if key == "space" else key if len(key) == 1 else "")
-        self._overlay.prompt = PROMPT + text
+        self._overlay.prompt, self._typing_ends = PROMPT + text, time.monotonic() + TYPING_S
         return []
 
     def _dropped(self, paths: tuple[str, ...]) -> list[str]:

@@ -99,7 +99,7 @@ def _checked(facts: Any, types: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def load_row(card: Card) -> "NDArray[np.float32]":
+def read_row(card: Card) -> "NDArray[np.float32]":
     """Return the row of a style of a gallery, float32 (NUMBERS,), without PyTorch.
 
     Raises:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from livestyle.files import atomic_write, sha256
 from livestyle.image.io import load_image
-from livestyle.nets.gallery_rows import FILE, OWN, ROWS_FILE, load_gallery, load_row
+from livestyle.nets.gallery_rows import FILE, OWN, ROWS_FILE, load_gallery, read_row
 
 HEIGHT_PX, MAX_WIDTH_PX, MAX_BYTES = 96, 170, 4096  # of a thumbnail
 QUALITIES = range(76, 20, -4)  # the first whose file is small enough
@@ -42,7 +42,7 @@ def main() -> None:
     with atomic_write(folder / FILE) as part:
         part.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
     for card in load_gallery(folder / FILE).values():
-        load_row(card)
+        read_row(card)
     print(f"{len(pictures)} styles, {sum(file.stat().st_size for file in folder.iterdir()) / 1e3:.0f} kB")
 
 

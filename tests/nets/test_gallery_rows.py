@@ -14,7 +14,7 @@ from support.gallery import STYLES, make_gallery
 from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.nets.card import ROW
-from livestyle.nets.gallery_rows import FILE, NUMBERS, ROWS_FILE, load_gallery, load_row
+from livestyle.nets.gallery_rows import FILE, NUMBERS, ROWS_FILE, load_gallery, read_row
 from livestyle.nets.library import find_card, find_cards, find_nets, find_painting, find_rows
 
 SHIPPED = Path(__file__).parents[2] / "models/predictors/any_picture/gallery"
@@ -46,7 +46,7 @@ def test_a_net_of_ones_own_hides_a_style_of_a_gallery(tmp_path: Path) -> None:
 def test_each_style_has_its_row(tmp_path: Path) -> None:
     cards = load_gallery(make_gallery(tmp_path))
     for number, card in enumerate(cards.values()):
-        row = load_row(card)
+        row = read_row(card)
         assert (row.dtype, row.shape) == (np.float32, (NUMBERS,))
         assert (row == number).all()
 
@@ -107,13 +107,13 @@ def test_rows_that_do_not_fit_are_refused(rows: np.ndarray[Any, Any], tmp_path: 
     save_file({"rows": rows}, file.with_name(ROWS_FILE))
     first = next(iter(load_gallery(file).values()))
     with pytest.raises(UserError, match="damaged"):
-        load_row(first)
+        read_row(first)
     change(file, lambda facts: facts.update(rows={ROWS_FILE: sha256(file.with_name(ROWS_FILE))}))
     with pytest.raises(UserError, match="does not hold the rows"):
-        load_row(next(iter(load_gallery(file).values())))
+        read_row(next(iter(load_gallery(file).values())))
     file.with_name(ROWS_FILE).unlink()
     with pytest.raises(UserError, match="missing"):
-        load_row(first)
+        read_row(first)
 
 
 def test_the_shipped_gallery_is_complete() -> None:
@@ -130,4 +130,4 @@ def test_the_shipped_gallery_is_complete() -> None:
         assert Image.open(thumbnail).height == 96
         assert thumbnail.stat().st_size <= 4096
     for card in load_gallery(SHIPPED / FILE).values():
-        assert load_row(card).any()
+        assert read_row(card).any()

@@ -18,7 +18,7 @@ from livestyle.live.client import running, runtime_folder
 from livestyle.live.endpoint import private
 from livestyle.live.keys import checked_keys
 from livestyle.nets.engine import choose_engine, cpu_name
-from livestyle.nets.gallery_rows import load_row
+from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_nets, find_rows
 from livestyle.video.devices import loopback
 from livestyle.video.devices.devices import IS_LINUX, Device, holders, video_devices
@@ -316,7 +316,7 @@ def _gallery() -> Check:
     try:
         rows = find_rows()
         for card in rows.values():
-            load_row(card)
+            read_row(card)
     except UserError as error:
         return Check("gallery", False, str(error), REINSTALL)
     return Check("gallery", True, f"{len(rows)} styles")

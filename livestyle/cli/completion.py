@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import typer
 
+from livestyle.config.favorites import FAVORITES
 from livestyle.config.look import bare_names
 from livestyle.config.options import Setting
 from livestyle.errors import UserError
@@ -28,6 +29,16 @@ def names_of(kind: str) -> list[str]:
 def starting(incomplete: str, choices: Iterable[str]) -> list[str]:
     """Return the choices that begin with what is typed."""
     return [choice for choice in choices if choice.startswith(incomplete)]
+
+
+def families(incomplete: str) -> list[str]:
+    """Complete a family of styles."""
+    from livestyle.nets.library import find_cards
+
+    with suppress(UserError):
+        known = {family for card in find_cards("style").values() for family in card.families}
+        return starting(incomplete, [*sorted(known), FAVORITES])
+    return []
 
 
 def looks(incomplete: str) -> list[str]:
@@ -86,4 +97,6 @@ def arguments(context: typer.Context, incomplete: str) -> list[str]:
     words = next((one.argument for one in ACTIONS if one.name == context.params.get("action")), "")
     if words == "LOOK":
         return looks(incomplete)
+    if words == "FAMILY":
+        return families(incomplete)
     return starting(incomplete, names_of("style") if words.startswith("NAME") else words.split("|"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from livestyle.cli.app import app, examples
+from livestyle.cli.completion import families
 from livestyle.cli.console import show
 from livestyle.cli.flags import AsJson, Profile, with_settings
 from livestyle.config.favorites import FAVORITES, load_favorites
@@ -18,7 +19,8 @@ COLUMNS = ("name", "title", "license", "source")
 GALLERY_COLUMNS = ("name", "families", "title", "artist", "year", "license")
 LIMITS = "livestyle list styles --family prints", "livestyle list styles --search hokusai"
 Search = Annotated[str | None, typer.Option(metavar="WORDS", help="Only those whose name, title or artist has them.")]
-Family = Annotated[str | None, typer.Option(metavar="NAME", help="Only the styles of a family, or: favorites.")]
+Family = Annotated[str | None, typer.Option(
+    metavar="NAME", help="Only the styles of a family, or: favorites.", autocompletion=families)]  # fmt: skip
 
 
 @app.command("list", epilog=examples("livestyle list", "livestyle list styles --json", *LIMITS))

@@ -247,7 +247,7 @@ ACTIONS = [
     Action("next-style", "]", "next style", _step(1)),
     Action("previous-style", "[", "previous style", _step(-1)),
     Action("style", "1-9", "style by its number (0 is the tenth)", _style, "NAME|NUMBER"),
-    Action("family", ",", "the next family of styles, the favourites, or all", _family, "NAME"),
+    Action("family", ",", "the next family of styles, the favourites, or all", _family, "FAMILY"),
     Action("favorite", "*", "this style is a favourite, or no longer", _favorite, "NAME"),
     Action("search", "/", "search the styles for words", _search, "WORDS"),
     Action("plane", "tab", "which plane these change: background, person, both", _plane, "background|person|both"),

@@ -83,10 +83,15 @@ def config(path: Path) -> None:
 
 
 def card(path: Path) -> None:
-    """A model's card, and the files that it names."""
+    """A model's card, and the files that it names; or the cards and the first row of a gallery."""
     from livestyle.errors import UserError
     from livestyle.nets.card import load_card
+    from livestyle.nets.gallery_rows import load_gallery, read_row
 
+    with suppress(UserError):
+        for found in load_gallery(path).values():
+            hash((found.words, found.thumbnail))
+            read_row(found)
     found = load_card(path)
     hash((found.name, found.title, found.width + found.pixels + found.multiple, found.default))
     for suffix in (".onnx", ".safetensors"):

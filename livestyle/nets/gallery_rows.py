@@ -6,6 +6,7 @@ rows in the same order, and `NAME.jpg` is a thumbnail. The network is the predic
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +36,21 @@ def load_gallery(file: Path) -> dict[str, Card]:
         UserError: it is no gallery.
     """
     try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_CARD_BYTES + 1)
-        if len(text) > MAX_CARD_BYTES:
-            raise ValueError("it is too large")
-        return _cards(json.loads(text), file.parent)
+        facts = file.stat()
+        return dict(_read(file, facts.st_mtime_ns, facts.st_size))
     except RecursionError:
         raise UserError(f"{file} is not a gallery: it is too deep.", "Repair or remove it.") from None
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{file} is not a gallery: {printable(str(error))}.", "Repair or remove it.") from None
+
+
+@lru_cache(4)  # a start asks for it several times
+def _read(file: Path, changed: int, size: int) -> dict[str, Card]:
+    with file.open("rb") as opened:
+        text = opened.read(MAX_CARD_BYTES + 1)
+    if len(text) > MAX_CARD_BYTES:
+        raise ValueError("it is too large")
+    return _cards(json.loads(text), file.parent)
 
 
 def _cards(facts: Any, folder: Path) -> dict[str, Card]:

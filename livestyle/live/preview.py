@@ -68,6 +68,8 @@ def facts(controls: Controls) -> Iterator[str]:
     """Yield what else holds, as far as it has an effect."""
     if controls.gallery.only != ALL:
         yield f"styles: {controls.gallery.only}"
+    if controls.look.background.text in controls.gallery.favorites:
+        yield "a favourite"
     if controls.look.styled_planes:
         used = f": {controls.pace['quality']}" if "quality" in controls.pace else ""
         yield f"quality {controls.quality}{used}"

@@ -60,6 +60,7 @@ def test_favorites_are_a_family(controls: Controls) -> None:
     assert controls.press("*") == "red_hill is a favourite"
     controls.press("favorite Blue Hill")
     assert controls.status()["favorite"]
+    assert "a favourite" in facts(controls)
     controls.press("family favorites")
     assert stepped(controls, 2) == ["blue_hill", "red_hill"]
     controls.press("favorite")

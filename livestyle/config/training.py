@@ -64,6 +64,8 @@ class PredictorTrainingSettings:
         flags=("--from",),
     )
     table: bool = row(False, "Learn the pictures' own rows, and no predictor.", flags=("--table",))
+    gallery: Path | None = row(None, "Folder of more pictures, whose rows are learnt and kept, too.", "DIR")
+    loss_network: Path | None = row(None, "VGG-19's weights, or vgg19; compact takes a third of the time.", "FILE")
     minutes: float = row(240.0, MINUTES, low=0.05)
     out: Path | None = row(None, OUT, "DIR")
     runs: Path = row(Path("runs"), RUNS, "DIR")

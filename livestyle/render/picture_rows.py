@@ -11,7 +11,8 @@ import numpy as np
 from livestyle.config.picture import PREFIX, WHOLE, Ingredient, Region, read_mix
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, sha256
-from livestyle.nets.card import Card
+from livestyle.nets.card import ROW, Card
+from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_card, find_painting
 from livestyle.nets.picture_reader import PictureReader
 from livestyle.nets.row_net import Row
@@ -60,8 +61,10 @@ class Predictor:
         Raises:
             UserError: the picture cannot be read, or the style has no painting here.
         """
-        path = find_painting(one.style, self._models) if one.style else Path(one.path)
-        return self.picture(path, one.region)
+        if not one.style:
+            return self.picture(Path(one.path), one.region)
+        card = find_card("style", one.style, self._models)
+        return read_row(card) if card.net == ROW else self.picture(find_painting(one.style, self._models))
 
     def picture(self, path: Path, region: Region = WHOLE) -> Row:
         """Return the row of a picture, from the cache where it is there.

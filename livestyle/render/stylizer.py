@@ -11,8 +11,9 @@ from livestyle.errors import UserError
 from livestyle.files import sha256
 from livestyle.image.pixels import at_most, fit, pad_to
 from livestyle.image.types import Image, size_of
-from livestyle.nets.card import Card, check_file_size, load_card, tensor_names
+from livestyle.nets.card import ROW, Card, check_file_size, load_card, tensor_names
 from livestyle.nets.engine import Engine, Net
+from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import find_card
 from livestyle.nets.load import load_row
 from livestyle.render.picture_rows import open_predictor
@@ -118,9 +119,9 @@ def load_style(
     Raises:
         UserError: there is none of that name, or its file is damaged.
     """
-    if style.startswith(PREFIX):
-        predictor = open_predictor(models)
-        net = load_row(engine, predictor.card, predictor.mix(style), picture)
-        return Stylizer(net, predictor.card.multiple, pixels)
-    card = style_card(style, models)
-    return Stylizer(engine.load(card), card.multiple, pixels)
+    card = None if style.startswith(PREFIX) else style_card(style, models)
+    if card and card.net != ROW:
+        return Stylizer(engine.load(card), card.multiple, pixels)
+    predictor = open_predictor(models)
+    row = read_row(card) if card else predictor.mix(style)
+    return Stylizer(load_row(engine, predictor.card, row, picture), predictor.card.multiple, pixels)

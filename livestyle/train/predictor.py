@@ -51,7 +51,7 @@ class PredictorTraining:
         targets: the pictures, and what is known of them.
         photos: to paint.
         held_out: photos for validation, uint8 (H, W, 3) RGB of one size.
-        network: the loss network, on the device.
+        network: the loss network of the pictures' Gram matrices, on the device.
         checkpoint: the file to resume from, and to write.
         start: a checkpoint or a SlimNet's weights to start from.
         is_table: learn a table of the pictures' rows instead of a predictor.
@@ -130,7 +130,7 @@ def train_predictor(job: PredictorTraining) -> Iterator[TrainingStatus]:
     net = build("slim").train()
     load_weights(job.start, net, "net")
     rows = StyleTable(row_of(net), len(job.targets.files)) if job.is_table else start_predictor(job, net)
-    own = OwnRows(len(row_of(net)), places_of(job))
+    own = start_own(job, OwnRows(len(row_of(net)), places_of(job)))
     net, rows = net.to(job.ranks.device).to(memory_format=torch.channels_last), rows.to(job.ranks.device)
     both = nn.ModuleDict({"net": net, "rows": rows, "own": own.to(job.ranks.device)})
     optimizer = Muon(both, job.rate, {"rows": job.row_rate or ROW_RATES[job.is_table], "own": ROW_RATES[True]})
@@ -252,6 +252,24 @@ def start_predictor(job: PredictorTraining, net: nn.Module) -> StylePredictor:
         rows = torch.stack([table[name] for name in known])
         fit_rows(predictor, job.targets.statistics[[places[name] * job.targets.views for name in known]], rows)
     return predictor
+
+
+def start_own(job: PredictorTraining, own: OwnRows) -> OwnRows:
+    """Return the gallery's rows with those of the start, where it has some."""
+    known = load_own(job.start)
+    with torch.no_grad():
+        for place in places_of(job):
+            if (row := known.get(job.targets.files[place].name)) is not None:
+                own.rows[str(place)].copy_(row)
+    return own
+
+
+def load_own(checkpoint: Path) -> dict[str, Tensor]:
+    """Return the gallery's differences from predicted rows by the names of the pictures; nothing for other files."""
+    with safe_open(checkpoint, "pt") as file:
+        keys = [key for key in file.keys() if key.startswith("own.rows.")]  # noqa: SIM118
+        names = str(load_facts(checkpoint)["pictures"]).split("\n") if keys else []
+        return {Path(names[int(key.rpartition(".")[2])]).name: file.get_tensor(key).float() for key in keys}
 
 
 def load_table(checkpoint: Path) -> dict[str, Tensor]:

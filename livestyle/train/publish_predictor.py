@@ -8,22 +8,25 @@ import torch
 from safetensors import safe_open
 
 from livestyle.files import save_tensors, sha256, write_error
-from livestyle.nets.architectures.style_rows import load_predictor
+from livestyle.nets.architectures.style_rows import StylePredictor, load_predictor
 from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.export.row_graph import row_model
 from livestyle.nets.export.shipped import write_onnx
 from livestyle.train.checkpoint import Figures, load_facts
+from livestyle.train.predictor import load_own
+from livestyle.train.style_pictures import StyleTargets
 
 PARTS = ("net.", "rows.")  # of a checkpoint that are kept
 
 
-def publish_predictor(checkpoint: Path, pictures: int, card: Card, models: Path) -> Path:
+def publish_predictor(checkpoint: Path, targets: StyleTargets, card: Card, models: Path) -> Path:
     """Write the network and the predictor, or the table, in half precision into MODELS/predictors/NAME, with its card.
 
-    A predictor comes with an ONNX file of the network, which takes rows.
+    A predictor comes with an ONNX file of the network, which takes rows. The rows of a gallery lie beside the
+    checkpoint, in NAME.gallery.safetensors.
 
     Args:
-        checkpoint: of a finished training; pictures: how many it learnt from.
+        checkpoint: of a finished training; targets: what it learnt from.
         card: without files, figures and folder; models: the folder to write to.
 
     Returns:
@@ -43,12 +46,26 @@ def publish_predictor(checkpoint: Path, pictures: int, card: Card, models: Path)
         save_tensors(written[0], halves, {"facts": json.dumps(facts)})
         if "rows.read.weight" in kept:
             written.append(folder / f"{card.name}.onnx")
-            with torch.no_grad():
-                write_onnx(row_model(load_predictor(written[0])[0]), written[1])
+            net, predictor = load_predictor(written[0])
+            write_onnx(row_model(net), written[1])
+            save_gallery(checkpoint, predictor, targets)
     except OSError as error:
         raise write_error(folder, error) from None
     figures: Figures = {"minutes": round(facts.pop("seconds") / 60, 1)}
-    figures |= {key: value for key, value in facts.items() if key != "pictures"} | {"pictures": pictures}
+    figures |= {key: value for key, value in facts.items() if key != "pictures"} | {"pictures": len(targets.files)}
     files = {one.name: sha256(one) for one in written}
     save_card(replace(card, files=files, figures=figures, folder=folder), folder)
     return written[0]
+
+
+@torch.no_grad()
+def save_gallery(checkpoint: Path, predictor: StylePredictor, targets: StyleTargets) -> None:
+    """Write the rows of the gallery's pictures in half precision, where there are some, with the pictures' names."""
+    own = load_own(checkpoint)
+    places = [number for number, file in enumerate(targets.files) if file.name in own]
+    if not places:
+        return
+    names = [targets.files[place].name for place in places]
+    statistics = targets.statistics[[place * targets.views for place in places]]
+    rows = predictor(statistics) + torch.stack([own[name] for name in names])
+    save_tensors(checkpoint.with_suffix(".gallery.safetensors"), {"rows": rows.half()}, {"pictures": "\n".join(names)})

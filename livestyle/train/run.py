@@ -11,6 +11,7 @@ from livestyle.config.training import (
     StyleTrainingSettings,
 )  # fmt: skip
 from livestyle.errors import UserError
+from livestyle.image.io import list_pictures
 from livestyle.matting.published import SEGMENTERS
 from livestyle.nets.card import Card
 from livestyle.nets.fetch import silent_progress
@@ -100,21 +101,26 @@ def run_predictor_training(
     """
     models, device = asked.out or user_folder(), training_device(asked.device)
     reserve(name, models)
-    files = learnt_pictures(folders, asked.leave_out)
-    network, _ = open_loss_network(COMPACT, device, display.say)
+    gallery = list_pictures(asked.gallery) if asked.gallery else []
+    names = {file.name for file in gallery}
+    files = [*(file for file in learnt_pictures(folders, asked.leave_out) if file.name not in names), *gallery]
+    reader, _ = open_loss_network(COMPACT, device, display.say)
+    judge, _ = open_loss_network(asked.loss_network or COMPACT, device, display.say, progress=display.bar)
+    judge = reader if judge.name == reader.name else judge
+    cache = asked.runs / f"{name}.targets.safetensors"
     with display.bar("pictures", 1.0) as watch:
-        targets = measure_pictures(files, network, asked.runs / f"{name}.targets.safetensors", watch, warn=display.say)
+        targets = measure_pictures(files, reader, judge, cache, watch, warn=display.say)
     learnt, held_out = split_photos(photos)
     job = PredictorTraining(
-        targets, learnt, held_out, network, asked.runs / f"{name}.safetensors", start_file(asked.start),
-        asked.table, (), asked.minutes, asked.rate, None, replace(WEIGHTS, stability=asked.still),
-        Ranks(device), asked.seed,
+        targets, learnt, held_out, judge, asked.runs / f"{name}.safetensors", start_file(asked.start),
+        asked.table, tuple(file.name for file in gallery), asked.minutes, asked.rate, None,
+        replace(WEIGHTS, stability=asked.still), Ranks(device), asked.seed,
     )  # fmt: skip
     follow(train_predictor(job), display.bar)
     terms = asked.data or ", ".join(map(str, [*folders, photos]))
     card = Card(name, "predictor", asked.title or name, "slim", {}, asked.license, asked.origin or "your own", terms,
                 command)  # fmt: skip
-    return publish_predictor(job.checkpoint, len(targets.files), card, models)
+    return publish_predictor(job.checkpoint, targets, card, models)
 
 
 def run_segmenter_training(

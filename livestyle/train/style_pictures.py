@@ -63,13 +63,13 @@ class StyleTargets:
 
 
 def measure_pictures(
-    files: list[Path], network: LossNetwork, cache: Path, watch: Progress = lambda share, text: None,
-    views: int = VIEWS, warn: Say = lambda line: None,
+    files: list[Path], reader: LossNetwork, judge: LossNetwork, cache: Path,
+    watch: Progress = lambda share, text: None, views: int = VIEWS, warn: Say = lambda line: None,
 ) -> StyleTargets:  # fmt: skip
     """Return the targets of the pictures that can be used, from the cache where they are the same pictures.
 
     Args:
-        files: the pictures; network: gives features.
+        files: the pictures; reader: gives their statistics; judge: gives their Gram matrices.
         cache: a safetensors file, written where it does not hold these pictures.
         watch: takes the progress.
         views: of each picture, 1 or 2; see `views_of`.
@@ -89,7 +89,7 @@ def measure_pictures(
         except UserError:
             dropped.append(file)
             continue
-        found += [measure_view(network, view) for view in views_of(image, number)[:views]]
+        found += [measure_view(reader, judge, view) for view in views_of(image, number)[:views]]
     if dropped:
         warn(fault_line("unreadable or too small", [file.name for file in dropped]))
     if not found:
@@ -149,16 +149,17 @@ def views_of(image: Image, seed: int) -> list[Image]:
 
 
 @torch.no_grad()
-def measure_view(network: LossNetwork, image: Image) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+def measure_view(reader: LossNetwork, judge: LossNetwork, image: Image) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """Return a view's statistics, Gram matrices and their norms, with the shapes of StyleTargets for one view."""
-    device = device_of(network)
+    device = device_of(reader)
     with mixed(str(device)):
-        maps = read_maps(network, as_batch([image], device))
+        maps = read_maps(reader, as_batch([image], device))
+        judged = maps if judge is reader else read_maps(judge, as_batch([image], device))
     grams, norms = {}, []
     for layer in losses.STYLE_LAYERS:
-        matrix = losses.gram(maps[layer].float())
-        if layer in network.taps:  # the Gram matrix behind a linear map follows from the one before it
-            tap = network.tap(layer).weight[:, :, 0, 0]
+        matrix = losses.gram(judged[layer].float())
+        if layer in judge.taps:  # the Gram matrix behind a linear map follows from the one before it
+            tap = judge.tap(layer).weight[:, :, 0, 0]
             matrix = tap @ matrix @ tap.T
         norms.append(matrix.norm())
         rows, columns = torch.triu_indices(*matrix.shape[1:])

@@ -1,18 +1,20 @@
 """Make a gallery from its pictures: python scripts/assets/ship_gallery.py LIST FOLDER [ROWS]
 
 LIST is a JSON list of pictures. Each has the facts of `nets/gallery_rows.py` and the `file` of its picture. FOLDER is
-the gallery's, and gets gallery.json and thumbnails. ROWS is a safetensors file with the tensor `rows`, float16, in the
-order of LIST. Without it the gallery stays empty until there are rows.
+the gallery's, and gets gallery.json and thumbnails. ROWS is the NAME.gallery.safetensors of a training
+(`livestyle train predictor --gallery`). Without it the gallery stays empty until there are rows.
 """
 
 import io
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from livestyle.files import atomic_write, sha256
 from livestyle.image.io import load_image
@@ -34,7 +36,7 @@ def main() -> None:
     for old in folder.glob("*.jpg"):
         old.unlink()
     if rows:
-        shutil.copyfile(rows[0], folder / ROWS_FILE)
+        save_rows(Path(rows[0]), [Path(picture["file"]).name for picture in pictures], folder / ROWS_FILE)
     facts = {
         "rows": {ROWS_FILE: sha256(folder / ROWS_FILE)} if rows else {}, "license": "MIT", "data": DATA,
         "command": "livestyle train predictor", "styles": [shipped(picture, folder) for picture in pictures],
@@ -44,6 +46,13 @@ def main() -> None:
     for card in load_gallery(folder / FILE).values():
         read_row(card)
     print(f"{len(pictures)} styles, {sum(file.stat().st_size for file in folder.iterdir()) / 1e3:.0f} kB")
+
+
+def save_rows(source: Path, names: list[str], target: Path) -> None:
+    """Write the rows of a training in the order of the pictures' names."""
+    with safe_open(source, "numpy") as file:
+        learnt, rows = file.metadata()["pictures"].split("\n"), file.get_tensor("rows")
+    save_file({"rows": np.ascontiguousarray(rows[[learnt.index(name) for name in names]])}, target)
 
 
 def shipped(picture: dict[str, Any], folder: Path) -> dict[str, Any]:

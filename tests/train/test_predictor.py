@@ -96,7 +96,7 @@ def files(tmp_path: Path, net: SlimNet) -> list[Path]:
 
 
 def targets_of(files: list[Path], network: LossNetwork) -> StyleTargets:
-    return measure_pictures(files, network, files[0].parent / "targets.safetensors")
+    return measure_pictures(files, network, network, files[0].parent / "targets.safetensors")
 
 
 def job_in(files: list[Path], network: LossNetwork, steps: int = 3, **flags: Any) -> PredictorTraining:
@@ -199,7 +199,7 @@ def test_pictures_are_measured_once(network: LossNetwork, files: list[Path], mon
     with pytest.raises(pytest.fail.Exception):
         targets_of(files[:2], network)
     with pytest.raises(pytest.fail.Exception):
-        measure_pictures(files, network, files[0].parent / "targets.safetensors", views=1)
+        measure_pictures(files, network, network, files[0].parent / "targets.safetensors", views=1)
 
 
 def test_pictures_are_left_out_by_name(files: list[Path]) -> None:
@@ -216,12 +216,12 @@ def test_pictures_without_strokes_are_left_out_by_name(network: LossNetwork, fil
     files[1].write_bytes(b"no picture")
     told, cache = list[str](), files[0].with_name("few.safetensors")
     for _ in range(2):  # measured, then from the cache
-        targets = measure_pictures([*files, dot], network, cache, warn=told.append)
+        targets = measure_pictures([*files, dot], network, network, cache, warn=told.append)
         assert targets.files == [files[0], *files[2:]]
         assert len(targets.statistics) == 3 * targets.views
     assert told == ["Left out, unreadable or too small: 2 (oils_0002.png, dot.png)"]
     with pytest.raises(UserError, match="None of the pictures"):
-        measure_pictures([dot], network, cache)
+        measure_pictures([dot], network, network, cache)
 
 
 def test_large_sources_do_not_drown_small_ones(files: list[Path]) -> None:
@@ -271,22 +271,35 @@ def test_a_predictor_begins_with_the_rows_of_a_table(network: LossNetwork, files
 def test_a_command_trains_and_publishes(network: LossNetwork, files: list[Path], train: Any,
                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     folder = files[0].parent.parent
-    monkeypatch.setattr(run, "open_loss_network", lambda *choice: (network, folder))
+    monkeypatch.setattr(run, "open_loss_network", lambda *choice, **_: (network, folder))
+    (folder / "gallery").mkdir()
+    for number in range(predictor.STYLES):
+        save_image(folder / f"gallery/own{number}.png", draw_card(110, 100, seed=number + 9))
+    monkeypatch.setattr(predictor, "GALLERY_SHARE", 1.0)
+    monkeypatch.setattr(predictor, "OWN_SHARE", 1.0)
     asked = replace(
         PredictorTrainingSettings(), minutes=SECONDS / 60, out=folder / "models", runs=folder / "runs",
-        start=str(folder / "start.safetensors"),
+        start=str(folder / "start.safetensors"), gallery=folder / "gallery",
     )  # fmt: skip
     display = Display(print, silent_progress)
     file = run.run_predictor_training("any", [folder / "pictures"], folder / "photos", asked, "a command", display)
     card, tensors = load_card(file.parent / "card.json"), load_file(file)
     assert card.path(".safetensors") == file
-    assert card.figures["pictures"] == 4
+    assert card.figures["pictures"] == 4 + predictor.STYLES
+    assert card.path(".onnx").is_file()
     assert card.figures["images"] == predictor.STYLES
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     assert {key.split(".")[0] for key in tensors} == {"net", "rows"}
     net, rows = load_predictor(file)
     assert torch.equal(rows.write.bias, tensors["rows.write.bias"].float())
     assert net(torch.rand(1, 3, 32, 32)).isfinite().all()
+    own = predictor.load_own(folder / "runs/any.safetensors")
+    assert sorted(own) == [f"own{number}.png" for number in range(predictor.STYLES)]
+    assert all(row.any() for row in own.values())
+    kept = load_file(folder / "runs/any.gallery.safetensors")["rows"]
+    assert kept.shape == (predictor.STYLES, len(rows.write.bias))
+    more = job_in(files, network, start=folder / "runs/any.safetensors")
+    assert not predictor.start_own(more, predictor.OwnRows(3, ())).rows
     again = predictor.start_predictor(job_in(files, network, start=folder / "runs/any.safetensors"), net)
     assert torch.allclose(again.write.bias, rows.write.bias, atol=1e-3)
     with pytest.raises(UserError, match=r"start\.safetensors does not hold a predictor"):

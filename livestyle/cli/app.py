@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from livestyle import __version__
 from livestyle.config.colors import color_names
 from livestyle.config.look import LOOK_KINDS, parse_plane
 from livestyle.config.names import find_name, nearest
-from livestyle.config.picture import media_type
+from livestyle.config.picture import existing, media_type
 from livestyle.errors import UserError
 
 
@@ -71,17 +70,12 @@ class FirstWord(Commands):
             return ["live", *args]
         if find_name(args[0], self.commands, whole=True):
             return super().understood(ctx, args)
-        kind, see = media_type(args[0]), "See: livestyle --help | livestyle styles"
-        if kind and not Path(args[0]).exists():
-            raise UserError(f"There is no file {args[0]}.", see)
-        if kind:
-            command = {"image": "photo", "video": "video"}[kind]
-            either = [
-                f"livestyle {command} {shlex.quote(args[0])}",
-                f"livestyle live {shlex.quote(f'{kind}:{args[0]}')}",
-            ]
+        see = "See: livestyle --help | livestyle styles"
+        if media_type(args[0]):
+            file = existing(args[0])
+            either = [f"livestyle video {shlex.quote(file)}", f"livestyle live {shlex.quote(f'video:{file}')}"]
             raise UserError(
-                f"{args[0]} is neither a command nor a style.", f"To paint it, or to show it: {' | '.join(either)}"
+                f"{file} is neither a command nor a style.", f"To paint it, or to show it: {' | '.join(either)}"
             )
         lines = dict(self._lines())
         near = nearest(args[0], lines) or nearest(args[0], color_names())
@@ -148,6 +142,7 @@ app = typer.Typer(
     epilog=examples(
         "livestyle",
         "livestyle starry_night",
+        "livestyle my_painting.jpg",
         "livestyle live --background blur --sink virtual-camera",
         "livestyle live --source demo",
         'livestyle photo me.jpg --style "great wave"',
@@ -168,8 +163,8 @@ def livestyle(
     """A webcam filter that paints the background, the person, or both, while you talk.
 
     A LOOK is none, a style (livestyle styles), A+B@0.3, a style file PATH.onnx
-    or PATH.safetensors, blur:0.7, bokeh:0.7, a colour such as green or #204060,
-    image:PATH or video:PATH.
+    or PATH.safetensors, any picture as a style (picture:PATH, or its PATH alone),
+    blur:0.7, bokeh:0.7, a colour such as green or #204060, image:PATH or video:PATH.
 
     Without a command: livestyle live.
     """

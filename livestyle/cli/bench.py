@@ -24,7 +24,7 @@ from livestyle.types import Stop
     )
 )
 @with_settings(
-    only=("background", "person", "strength", "segmenter", "device", "quality", "models"), quality="balanced"
+    only=("background", "person", "strength", "brush", "segmenter", "device", "quality", "models"), quality="balanced"
 )
 def bench(settings: Settings, asked: BenchSettings, as_json: AsJson = False) -> None:
     """Measure the whole pipeline on real frames, from JPEG decoding to an I420 sink."""

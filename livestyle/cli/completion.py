@@ -1,5 +1,6 @@
 """What a shell offers behind commands and flags when Tab is pressed; nothing where it cannot be found out."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -8,6 +9,7 @@ import typer
 from livestyle.config.favorites import FAVORITES
 from livestyle.config.look import bare_names
 from livestyle.config.options import Setting
+from livestyle.config.picture import PREFIX, media_type
 from livestyle.errors import UserError
 
 ASIDE = {  # what is asked of a running filter besides actions
@@ -42,11 +44,24 @@ def families(incomplete: str) -> list[str]:
 
 
 def looks(incomplete: str) -> list[str]:
-    """Complete a LOOK, and after `A+` the second style of a blend."""
+    """Complete a LOOK, and after `A+` the second style or picture of a blend."""
     first, plus, second = incomplete.rpartition("+")
     if plus:
-        return [f"{first}+{name}" for name in starting(second, names_of("style"))]
-    return starting(incomplete, [*bare_names(), *names_of("style")])
+        return [f"{first}+{name}" for name in [*starting(second, names_of("style")), *pictures(second)]]
+    return [*starting(incomplete, [*bare_names(), *names_of("style")]), *pictures(incomplete)]
+
+
+def pictures(incomplete: str) -> list[str]:
+    """Complete the path of a picture, or a folder on the way to it, also behind `picture:`."""
+    head = PREFIX if incomplete.startswith(PREFIX) else ""
+    folder, slash, start = incomplete.removeprefix(PREFIX).rpartition("/")
+    with suppress(OSError, ValueError):
+        there = sorted((e for e in os.scandir(folder + slash or ".") if e.name.startswith(start)), key=lambda e: e.name)
+        found = [(entry.is_dir(), f"{head}{folder}{slash}{entry.name}") for entry in there if entry.name[0] != "."]
+        return [
+            f"{path}/" if is_folder else path for is_folder, path in found if is_folder or media_type(path) == "image"
+        ]
+    return []
 
 
 def segmenters(incomplete: str) -> list[str]:

@@ -14,6 +14,7 @@ EPILOG = examples(
     "livestyle ctl next-style",
     "livestyle ctl style great_wave",
     "livestyle ctl background blur:0.7",
+    "livestyle ctl background picture:mona.jpg",
     "livestyle ctl panic",
     "livestyle ctl status --json",
     "livestyle ctl list",

@@ -55,7 +55,18 @@ def evaluate_segmenters_(
 
 @evaluate_app.command("stability", epilog=examples("livestyle evaluate stability talk.mp4 --background starry_night"))
 @with_settings(
-    only=("background", "strength", "keep_colors", "segmenter", "keep", "model_file", "device", "quality", "models")
+    only=(
+        "background",
+        "strength",
+        "keep_colors",
+        "brush",
+        "segmenter",
+        "keep",
+        "model_file",
+        "device",
+        "quality",
+        "models",
+    )
 )
 def evaluate_stability_(
     clip: Annotated[str, typer.Argument(metavar="CLIP", help="A clip with a person, or demo.")], settings: Settings,

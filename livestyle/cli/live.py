@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @app.command(
     epilog=examples(
         "livestyle live starry_night",
+        "livestyle live --background picture:mona.jpg",
         "livestyle live --source 0 --background great_wave --sink window --sink virtual-camera",
     )
 )

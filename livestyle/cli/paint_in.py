@@ -1,6 +1,7 @@
 """`livestyle paint-in`."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,11 @@ from livestyle.cli.console import bar, say
 from livestyle.cli.flags import Profile, with_settings
 from livestyle.cli.results import Force, already, target_of
 from livestyle.cli.running import stopping
+from livestyle.config.look import parse_plane
 from livestyle.config.names import find_name
 from livestyle.config.outputs import look_word
 from livestyle.config.painting import PaintInSettings
+from livestyle.config.picture import PREFIX
 from livestyle.config.settings import Settings
 from livestyle.types import Display, Stop
 
@@ -24,6 +27,7 @@ from livestyle.types import Display, Stop
         "livestyle paint-in me.jpg starry_night",
         "livestyle paint-in me.jpg wheat_field.jpg out.png --x 0.6 --height 0.5 --blend poisson --auto-light",
         "livestyle paint-in me.jpg my_painting.jpg out.png --style great_wave",
+        "livestyle paint-in me.jpg my_painting.jpg out.png --style picture:mona.jpg",
     ),
 )
 @with_settings(
@@ -51,6 +55,9 @@ def paint_in_(
     titles = style_titles(settings.models)
     scene = find_name(str(painting), titles) or str(painting)
     style = (find_name(asked.style, titles) or asked.style) if asked.style else ""
+    if style.startswith(PREFIX):
+        style = parse_plane(style, titles).text
+        asked = replace(asked, style=style)
     target = target_of(context, out, look_word(scene, style or "none"))
     result, is_old = target.file(str(portrait), ending(portrait, asked.rgba))
     if is_old:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "livestyle photo me.jpg",
         'livestyle photo me.jpg --style "starry night"',
+        "livestyle photo me.jpg --style my_painting.jpg",
         "livestyle photo holidays/ painted/ --background great_wave --person none",
         "livestyle photo me.jpg me.png --background bokeh:0.7",
         "livestyle photo me.jpg me.png --method gatys --style wave.jpg --person scream.jpg",
@@ -71,6 +72,8 @@ def photo(
     settings = replace(settings, background=background, person=person)
     if "quality" in session.typed:
         say("--quality has no say with --method gatys: --long-side has.")
+    if "brush" in session.typed:
+        say("--brush has no say with --method gatys.")
     paint(settings, painting, source, target_of(context, out, look_word(background, person)))
     if painting.timelapse:
         say(f"Time-lapse: {painting.timelapse}")

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from livestyle.config.look import PICTURE, STYLE_FILES, anchored, at_home, parse_plane
+from livestyle.config.look import PICTURE, STYLE_FILES, anchored, parse_plane
 from livestyle.config.names import did_you_mean
 from livestyle.config.options import read_text
-from livestyle.config.picture import PREFIX, read_mix
+from livestyle.config.picture import PREFIX, located, read_mix
 from livestyle.config.settings import SETTINGS
 from livestyle.config.toml import lines_of, parse_toml, toml
 from livestyle.errors import UserError
@@ -245,4 +245,4 @@ def checked(name: str, value: Any, origin: str, base: Path) -> Any:
         raise UserError(f"{origin}: {setting.key} = {shown[:60]} is not {error}.", "Mend it there.") from None
     except UserError as error:
         raise UserError(f"{origin}: {error.problem}", error.step) from None
-    return str(base / at_home(value)) if setting.is_path else value
+    return located(str(value), base) if setting.is_path else value

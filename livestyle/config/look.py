@@ -12,6 +12,7 @@ from livestyle.config.picture import (
     PREFIX,
     anchored_mix,
     is_picture,
+    located,
     media_type,
     mix_text,
     mix_words,
@@ -106,6 +107,7 @@ class Look:
         background_strength: in 0..1, the share of the look in a mix with the camera's picture.
         person_strength: the same of the person.
         keep_colors: whether styles keep the camera's colours.
+        brush: how large strokes are, in 0.5..2.
         bypass: whether the camera's own picture is shown.
     """
 
@@ -114,14 +116,19 @@ class Look:
     background_strength: float = 1.0
     person_strength: float = 1.0
     keep_colors: bool = False
+    brush: float = 1.0
     bypass: bool = False
 
     def __str__(self) -> str:
         if self.bypass:
             return "bypassed"
-        kept = ", colours kept" if self.keep_colors and self.styled_planes else ""
+        more = [
+            *(["colours kept"] if self.keep_colors else []),
+            *([f"brush {self.brush:g}"] if self.brush != 1 else []),
+        ]
+        with_ = "".join(f", {one}" for one in more if self.styled_planes)
         behind = described(self.background, self.background_strength)
-        return f"background {behind}, person {described(self.person, self.person_strength)}{kept}"
+        return f"background {behind}, person {described(self.person, self.person_strength)}{with_}"
 
     def with_planes(self, planes: Mapping[str, Plane]) -> "Look":
         """Return the look with other looks on planes, by their names, and no longer bypassed."""
@@ -246,18 +253,10 @@ def anchored(look: str, base: Path) -> str:
     """
     head, colon, rest = look.partition(":")
     if colon and head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
-        return f"{head}:{base / at_home(rest)}"
+        return f"{head}:{located(rest, base)}"
     if head == PICTURE or is_picture(look, base):
         return anchored_mix(rest if head == PICTURE else look, base)
-    return str(base / at_home(look)) if look.lower().endswith(STYLE_FILES) else look
-
-
-def at_home(path: str) -> Path:
-    """Return a path with ~ replaced by the user's home, or as it is where that home is unknown."""
-    try:
-        return Path(path).expanduser()
-    except (RuntimeError, ValueError):
-        return Path(path)
+    return located(look, base) if look.lower().endswith(STYLE_FILES) else look
 
 
 def _none(text: str, rest: str) -> Plane:
@@ -375,7 +374,7 @@ def look_of(settings: Settings, default_style: str, styles: Mapping[str, str] | 
     """Return the look that settings ask for.
 
     Args:
-        settings: both planes, their strengths, and whether colours are kept.
+        settings: both planes, their strengths, whether colours are kept, and the brush.
         default_style: for the background, where the settings name none.
         styles: as of `parse_plane`.
 
@@ -397,4 +396,5 @@ def look_of(settings: Settings, default_style: str, styles: Mapping[str, str] | 
         strength(settings.background_strength),
         strength(settings.person_strength),
         settings.keep_colors,
+        settings.brush,
     )

@@ -16,7 +16,7 @@ import platformdirs
 
 from livestyle import files
 from livestyle.config.look import LOOK_KINDS, STYLE_FILES
-from livestyle.config.picture import media_type
+from livestyle.config.picture import PREFIX, media_type, mix_stems, paths_in
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, check_target
 
@@ -129,7 +129,7 @@ def digest_of(*parts: object) -> str:
     for part in parts:
         text = str(part)
         found.append(text)
-        for path in (text, text.partition(":")[2]):
+        for path in (text, text.partition(":")[2], *paths_in(text)):
             with suppress(OSError, ValueError):
                 found.append(stamp(path) if path and Path(path).is_file() else "")
     return hashlib.sha256(json.dumps(found).encode("utf-8", "surrogateescape")).hexdigest()
@@ -147,6 +147,8 @@ def look_word(background: str, person: str = "none") -> str:
 
 def without_path(look: str) -> str:
     """Return a look with the stems of its files in place of their paths."""
+    if look.startswith(PREFIX):
+        return mix_stems(look)
     head, _, rest = look.partition(":")
     if head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
         return Path(rest).stem

@@ -59,7 +59,7 @@ class PaintInSettings:
     style: str | None = row(
         None,
         "Paint the person in this style (default: the style that was trained on PAINTING; without one, by "
-        "optimisation in PAINTING's own, in minutes).",
+        "optimisation in PAINTING's own, in minutes); picture:FILE paints at once, a FILE alone by optimisation.",
         "NAME|PICTURE",
     )
     x: float | None = row(

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livestyle.config.names import find_name, unknown
@@ -101,15 +101,17 @@ def located(path: str, base: Path) -> str:
 
 
 def existing(path: str) -> str:
-    """Return a path at which there is a file or folder.
+    """Return a path at which there is a file.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or something else.
     """
     if "://" in path:
-        raise UserError(f"{path} is not on this computer.", "Save the picture first, and give its file.")
+        raise UserError(f"{path} is not on this computer.", "Save it first, and give its file.")
     if not path or not os.path.exists(path):
         raise UserError(f"There is no file {path or 'without a name'}.", "Check the name.")
+    if not os.path.isfile(path):  # a folder in a mix, a pipe or a device, which might be read forever
+        raise UserError(f"{path} is not the file of a picture.", "Give one.")
     return path
 
 
@@ -163,6 +165,22 @@ def mix_words(mix: tuple[Ingredient, ...]) -> str:
     return PREFIX + "".join([first.words, *(f"+{other.words}@{other.share:g}" for other in others)])
 
 
+def mix_stems(look: str) -> str:
+    """Return the text of a picture's look with the stems of its files in place of their paths, for a file's name."""
+    try:
+        mix = read_mix(look.removeprefix(PREFIX))
+    except UserError:  # a folder, or a file that has gone
+        return Path(look.removeprefix(PREFIX)).stem
+    return mix_text(tuple(replace(one, path=Path(one.path).stem) for one in mix)).removeprefix(PREFIX)
+
+
+def paths_in(look: str) -> list[str]:
+    """Return the paths of the files in a picture's look; none of a text that is no such look."""
+    with suppress(UserError, ValueError):
+        return [one.path for one in read_mix(look.removeprefix(PREFIX)) if one.path]
+    return []
+
+
 def with_exact_names(mix: tuple[Ingredient, ...], styles: Mapping[str, str]) -> tuple[Ingredient, ...]:
     """Return a mix with the exact names of its styles.
 
@@ -177,7 +195,7 @@ def with_exact_names(mix: tuple[Ingredient, ...], styles: Mapping[str, str]) -> 
         name = find_name(one.style, styles) if one.style else ""
         if name is None:
             raise unknown("style", one.style, list(styles), "All: livestyle list styles.")
-        found.append(Ingredient(one.share, one.path, one.region, name))
+        found.append(replace(one, style=name))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
 """How finely styles are computed: the named qualities, and the ladder of the automatic one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from livestyle.types import Size
 
@@ -14,6 +14,7 @@ class Quality:
         precision: of the engine, "int8" or "half".
         carry: frames in a row for which a painting may be carried along with what moves, and not be made anew.
         rests: keep paintings and mattes for a few frames of a picture that stands still, a background's of one behind.
+        brush: how large strokes are, in 0.5..2. They are so many pixels large, so that fewer pixels make larger ones.
     """
 
     share: float
@@ -22,10 +23,15 @@ class Quality:
     precision: str = "int8"
     carry: int = 0
     rests: bool = False
+    brush: float = 1.0
 
     def pixels(self, size: Size) -> int:
         """At how many of a picture of this size."""
         return min(self.most, max(self.least, round(self.share * size[0] * size[1])))
+
+    def with_brush(self, brush: float) -> "Quality":
+        """Return the quality with strokes of another size."""
+        return replace(self, brush=brush)
 
 
 QUALITIES = {
@@ -42,4 +48,5 @@ LADDER = (  # what "auto" goes up and down, from the cheapest
     Quality(1, 640 * 360, 1920 * 1080, rests=True),
 )
 START = 3  # where on it
+BRUSHES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)  # sizes of strokes that keys go through
 LIVE_QUALITY, STILL_QUALITY = "balanced", "best"  # what "auto" means

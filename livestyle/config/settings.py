@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from livestyle.config.options import Setting, read_backdrop, read_look, read_person_look, read_source, row, rows_of
-from livestyle.config.quality import QUALITIES
+from livestyle.config.quality import BRUSHES, QUALITIES
 from livestyle.errors import UserError
 from livestyle.types import Color, Size
 
@@ -14,7 +14,8 @@ PERSON_COUNTS = ("all", "main")
 TRAINABLE = ("unet", "deeplabv3plus", "cnn-resnet", "fcn8s", "deeplab-lfov", "segnet", "deeplabv3-mobilenet")
 STYLE_ARCHS = ("slim", "johnson")
 STAGE = "stage"  # what the names of the threads that compute frames begin with
-LOOKS = ("background", "person", "strength", "background_strength", "person_strength", "keep_colors")  # what is painted
+# What is painted.
+LOOKS = ("background", "person", "strength", "background_strength", "person_strength", "keep_colors", "brush")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Settings:
     background_strength: float | None = row(None, "Of this plane alone.", "0..1", low=0, high=1, in_project=True)
     person_strength: float | None = row(None, "Of this plane alone.", "0..1", low=0, high=1, in_project=True)
     keep_colors: bool = row(False, "Style the luminance, keep the original colours.", in_project=True)
+    brush: float = row(
+        1.0, "How large strokes are: 2 is twice as large.", "0.5..2", low=BRUSHES[0], high=BRUSHES[-1], in_project=True
+    )
     segmenter: str | None = row(None, "See: livestyle list segmenters.", "NAME", choices="segmenters", in_project=True)
     keep: str = row("person", "What stays, of segmenters that know more than people.", "A,B", in_project=True)
     person_count: str = row(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from livestyle.config.picture import PREFIX
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
 from livestyle.files import atomic_write, sha256, write_error
@@ -158,7 +159,7 @@ def evaluate_style(
     engine, max_px = choose_engine(settings.device), QUALITIES["best"].most
     stylize = load_style(test.style, engine, max_px, settings.models)
     reference = load_style(test.reference, engine, max_px, settings.models) if test.reference else None
-    if settings.models:
+    if settings.models and not test.style.startswith(PREFIX):
         say_where_from(settings.models, test.style, say)
     device = engine.device if engine.name == "torch" else "cpu"
     network, file = open_loss_network(loss_network, device, say, settings.models, progress=progress)

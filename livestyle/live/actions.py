@@ -7,6 +7,7 @@ from livestyle.config.booth import MAX_PICTURES
 from livestyle.config.favorites import FAVORITES, load_favorites, save_favorites
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, described, parse_plane
 from livestyle.config.names import choose
+from livestyle.config.quality import BRUSHES
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
@@ -39,6 +40,17 @@ def _strength(by: float) -> Do:
         names = [f"{plane}_strength" for plane in mixed]
         changed = {name: min(1.0, max(0.0, round(getattr(controls.look, name) + by, 2))) for name in names}
         return controls.show(replace(controls.look, **changed))
+
+    return do
+
+
+def _brush(by: int) -> Do:
+    def do(controls: Controls, _: str) -> str:
+        if not controls.look.styled_planes:
+            raise UserError("Only styles have a brush.", "Choose a style first.")
+        now = controls.look.brush
+        beyond = [one for one in BRUSHES[::by] if (one - now) * by > 1e-6]
+        return controls.show(replace(controls.look, brush=(beyond or [now])[0]))
 
     return do
 
@@ -258,6 +270,8 @@ ACTIONS = [
     Action("blur", "b", "blur the background, or style it again", _blur),
     Action("stronger", "=", "more style", _strength(0.1)),
     Action("weaker", "-", "less style", _strength(-0.1)),
+    Action("larger-brush", ".", "larger strokes", _brush(1)),
+    Action("smaller-brush", ";", "smaller strokes", _brush(-1)),
     Action("keep-colors", "c", "keep the original colours", _keep_colors),
     Action("undo", "z", "undo the last change, and the one before it", _undo),
     Action("reset", "a", "all back to the default look", _reset),

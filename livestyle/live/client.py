@@ -73,10 +73,11 @@ def press(words: list[str], name: str | None = None, as_json: bool = False) -> s
     """
     action, *rest = words
     if action in ("background", "person", "open-picture"):
-        from livestyle.config.look import anchored, at_home  # most keys are no looks, and somebody waits
+        from livestyle.config.look import anchored  # most keys are no looks, and somebody waits
+        from livestyle.config.picture import located
 
         is_file = action == "open-picture"
-        rest = [str(Path.cwd() / at_home(text)) if is_file else anchored(text, Path.cwd()) for text in rest]
+        rest = [located(text, Path.cwd()) if is_file else anchored(text, Path.cwd()) for text in rest]
     reply: dict[str, Any] = ask([action, *rest], name)
     status = reply["status"]
     if as_json:

@@ -168,8 +168,9 @@ class Controls(Orders):
         return {
             "background": look.background.text, "person": look.person.text,
             "background_strength": look.background_strength, "person_strength": look.person_strength,
-            "keep_colors": look.keep_colors, "bypass": look.bypass, "plane": self.plane, "quality": self.quality,
-            "family": self.gallery.only, "favorite": look.background.text in self.gallery.favorites,
+            "keep_colors": look.keep_colors, "brush": look.brush, "bypass": look.bypass, "plane": self.plane,
+            "quality": self.quality, "family": self.gallery.only,
+            "favorite": look.background.text in self.gallery.favorites,
             "paused": self.frozen or self.panicked, "frozen": self.frozen, "panicked": self.panicked,
             "recording": self.recording, "is_call": self.privacy.is_call, "fps": 0.0, "frames": 0, **self.pace,
         }  # fmt: skip

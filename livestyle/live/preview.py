@@ -75,6 +75,8 @@ def facts(controls: Controls) -> Iterator[str]:
         yield f"quality {controls.quality}{used}"
         if controls.look.keep_colors:
             yield "original colours"
+        if controls.look.brush != 1:
+            yield f"brush {controls.look.brush:g}"
     if controls.preview.is_mirrored:
         yield "mirrored in this window only"
 

@@ -106,6 +106,7 @@ def save_last(look: Look) -> None:
         "background_strength": look.background_strength,
         "person_strength": look.person_strength,
         "keep_colors": look.keep_colors,
+        "brush": look.brush,
     }
     file = last_file()
     with suppress(OSError, UserError):

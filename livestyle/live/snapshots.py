@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from livestyle.config.look import Look, Plane
+from livestyle.config.look import PICTURE, Look, Plane, anchored
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError, need_torch
 from livestyle.image.io import load_image, save_image
@@ -164,6 +164,8 @@ def look_to_paint(plane: Plane, default: Path | None, models: Path | None) -> st
     """Return the style image of a plane, two with their shares, or "none"; see `looks_to_paint`."""
     if plane.kind == "image":
         return str(Path(plane.path).absolute())
+    if plane.kind == PICTURE:
+        return anchored(plane.text, Path.cwd())
     if not plane.styles:
         return "none"
     images = [(style_image_of(style, default, models), share) for style, share in plane.styles]

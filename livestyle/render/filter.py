@@ -104,7 +104,7 @@ class Filter:
         self.foreground, self.meter = refinement.foreground, Meter()
         self._mattes = MatteKeeper(Matting(segment, Smoother() if live else None, refinement, choose), self.meter)
         self._auto_light = AutoLight(SMOOTHING_S if live else 0.0) if settings.auto_light else None
-        self._backgrounds = Backgrounds()
+        self._backgrounds, self._brush = Backgrounds(), 1.0
         self._current: Pending | None = None  # the frame rendered last
         self._next: Future[Pending | None] | None = None  # the frame after it
         self._pool = ThreadPoolExecutor(THREADS, STAGE)
@@ -188,12 +188,13 @@ class Filter:
         Raises:
             UserError: a style or picture is missing or damaged; others: of the segmenter or the device.
         """
+        self._brush = look.brush
         with self.meter.stage("filter"):
             if self._gpu and self._gpu.takes(look, self.matting) and not self._auto_light:
                 self._wait_for(self._prefetched())
                 if next_frame is not no_next_frame:  # it is read meanwhile
                     self._pool.submit(next_frame, frame)
-                return self._gpu(frame, look, self.matting, self.quality)
+                return self._gpu(frame, look, self.matting, self.quality.with_brush(look.brush))
             return self._render(frame, look, next_frame)
 
     def _open_gpu(self, live: bool) -> "GpuFilter":
@@ -245,7 +246,7 @@ class Filter:
         return None if frame is None or frame.is_blank else self._begin(frame, current.look, previous)
 
     def _begin(self, frame: Frame, look: Look, previous: Stylizations) -> Pending:
-        quality = self.quality  # read once: it may be set meanwhile
+        quality = self.quality.with_brush(look.brush)  # read once: it may be set meanwhile
         is_styled = look.styled_planes and not look.bypass
         painting = self._planes.begin(frame, look, quality, previous) if is_styled else None
         motion = painting.motion if painting and quality.rests else None
@@ -302,7 +303,7 @@ class Filter:
 
     def style_size(self, size: Size) -> Size:
         """Return the size at which frames of a size are stylized."""
-        return style_size(self.quality, size)
+        return style_size(self.quality.with_brush(self._brush), size)
 
     def close(self) -> None:
         """End the threads. One that is stuck in a driver is left behind."""

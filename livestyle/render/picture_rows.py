@@ -11,6 +11,7 @@ import numpy as np
 from livestyle.config.picture import PREFIX, WHOLE, Ingredient, Region, read_mix
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, sha256
+from livestyle.image.types import Image
 from livestyle.nets.card import ROW, Card
 from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_card, find_painting
@@ -82,7 +83,7 @@ class Predictor:
                 with suppress(OSError):
                     os.utime(kept)  # the least recently used go first
                 return np.asarray(row, np.float32)
-        row = self._read(path, region)
+        row = self.read(load_style_picture(path, region))
         keep_row(kept, row)
         return row
 
@@ -95,8 +96,12 @@ class Predictor:
             raise UserError(f"{path} cannot be read: {error.strerror}.", "Check the file.") from None
         return hashlib.sha256("/".join(parts).encode()).hexdigest()[:40]
 
-    def _read(self, path: Path, region: Region) -> Row:
-        picture = load_style_picture(path, region)
+    def read(self, picture: Image) -> Row:
+        """Return the row of a picture, uint8 (H, W, 3) RGB, as `load_style_picture` returns it.
+
+        Raises:
+            UserError: a file of the models is missing or damaged.
+        """
         if self._reader is None:
             network = find_card("loss-network", "compact", self._models).path(".safetensors")
             self._reader = PictureReader(network, self.card.path(".safetensors"))

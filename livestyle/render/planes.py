@@ -20,6 +20,7 @@ from livestyle.render.temporal import Motion, MotionEstimator, PaintingHistory
 from livestyle.types import Size
 
 MAX_CACHED_STYLES = 6
+LARGEST_PX = 1920 * 1080  # that small strokes are painted at
 MAX_COMPILED_LOOKS = 2  # what is painted and what comes next
 MAX_REUSED_FRAMES = 5  # in a row, of a picture that stands still
 MAX_REUSED_BACKGROUNDS = 2  # in a row, of a background of which nothing moves
@@ -167,6 +168,7 @@ class Planes:
         Returns:
             Whether that is done, so that the look can be painted without delay.
         """
+        quality = quality.with_brush(look.brush)
         wanted = {style: style_size(quality, size) for style in look.styled_planes}
         key = frozenset(wanted.items()), quality.precision
         if key not in self._compiling:
@@ -241,8 +243,15 @@ def warp_painting(history: PaintingHistory, motion: Motion, box: Box, size: Size
 
 
 def style_size(quality: Quality, size: Size) -> Size:
-    """Return the size at which frames of a size are stylized."""
-    return pixels.at_most(size, quality.pixels(size))
+    """Return the size at which frames of a size are stylized.
+
+    Strokes are so many pixels large, whatever the size: a brush of 2 halves it, and one of 0.5 may exceed the frame's.
+    """
+    width, height = pixels.at_most(size, quality.pixels(size))
+    if quality.brush == 1:
+        return width, height
+    brushed = (max(1, round(width / quality.brush)), max(1, round(height / quality.brush)))
+    return pixels.at_most(brushed, max(width * height, LARGEST_PX))
 
 
 def pasted(part: Image, rest: Image, box: Box, size: Size) -> Image:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.config.names import unknown
+from livestyle.config.picture import PREFIX
 from livestyle.config.quality import QUALITIES
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
@@ -58,8 +59,8 @@ def shipped_style(painting: Path, models: Path | None = None) -> str | None:
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a path names a picture, rather than a style."""
-    return path.suffix.lower() in READABLE_SUFFIXES
+    """Return whether a path names a picture, rather than a style or a look `picture:...`, which paints at once."""
+    return path.suffix.lower() in READABLE_SUFFIXES and not str(path).startswith(PREFIX)
 
 
 def check(portrait: Path, painting: Path, target: Path, style: Path | None, blend: str, alone: bool) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livestyle.config.look import STYLE, STYLE_FILES, parse_plane
+from livestyle.config.picture import PREFIX, WHOLE, read_mix
 from livestyle.errors import UserError
 from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.pixels import fit
@@ -42,6 +43,8 @@ def parse_blend(look: str, models: Path | None = None) -> Blend:
     Raises:
         UserError: a file is missing or no picture, a style has no picture, or the weights do not sum to 1.
     """
+    if look.startswith(PREFIX):
+        return mixed_pictures(look, models)
     look = look.removeprefix("image:")
     if Path(look).is_file():
         return ((painting_named(look, models), 1.0),)
@@ -54,6 +57,18 @@ def parse_blend(look: str, models: Path | None = None) -> Blend:
     if rest < -1e-9 or (not open_ and abs(rest) > 1e-9):
         raise UserError(f"The weights of '{look}' do not sum to 1.", "Leave one away: it takes what is left.")
     return tuple((p, rest / open_ if w is None else w) for p, w in zip(pictures, weights, strict=True))
+
+
+def mixed_pictures(look: str, models: Path | None = None) -> Blend:
+    """Return the pictures of a look `picture:...`, with their shares.
+
+    Raises:
+        UserError: as `parse_blend`, or only a part of a picture is meant.
+    """
+    mix = read_mix(look.removeprefix(PREFIX))
+    if any(one.region != WHOLE for one in mix):
+        raise UserError("By optimisation a whole picture is the style.", "Cut the part out, and give its file.")
+    return tuple((painting_named(one.path or one.style, models), one.share) for one in mix)
 
 
 def painting_named(name: str, models: Path | None = None) -> Path:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from livestyle import __version__
 from livestyle.config.load import load_config
 from livestyle.errors import UserError, has_package, pip, pip_install
@@ -20,6 +22,8 @@ from livestyle.live.keys import checked_keys
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_nets, find_rows
+from livestyle.nets.style_reader import MIN_SIDE_PX
+from livestyle.render.picture_rows import open_predictor
 from livestyle.video.devices import loopback
 from livestyle.video.devices.devices import IS_LINUX, Device, holders, video_devices
 from livestyle.video.devices.loopback import loopbacks
@@ -40,6 +44,7 @@ PACKAGES = (
     "platformdirs",
     "pyvirtualcam",
     "pillow",
+    "safetensors",
 )
 EXTRAS = {
     "torch": "torch", "mediapipe": "mediapipe", "PySide6-Essentials": "window", "sounddevice": "microphone",
@@ -309,6 +314,7 @@ def _models() -> Iterator[Check]:
         ok = bool(cards) and not bad
         yield Check(f"{kind}s", ok, "; ".join(bad) or ", ".join(cards) or "none", "" if ok else REINSTALL)
     yield _gallery()
+    yield _predictor()
 
 
 def _gallery() -> Check:
@@ -320,6 +326,17 @@ def _gallery() -> Check:
     except UserError as error:
         return Check("gallery", False, str(error), REINSTALL)
     return Check("gallery", True, f"{len(rows)} styles")
+
+
+def _predictor() -> Check:
+    """Check that any picture can be a style: read one that is made here."""
+    try:
+        predictor = open_predictor(None)
+        predictor.card.path(".onnx")
+        predictor.read(np.zeros((MIN_SIDE_PX, MIN_SIDE_PX, 3), np.uint8))
+    except UserError as error:
+        return Check("pictures as styles", False, error.problem, REINSTALL)
+    return Check("pictures as styles", True, predictor.card.name)
 
 
 def _config() -> Iterator[Check]:

@@ -292,6 +292,7 @@ def first_frame(settings: Settings, job: BenchOptions) -> float:
     command = [sys.executable, "-m", "livestyle", "live", "--source", job.source, "--sink", "null", "--frames", "2"]
     command += ["--json", "--size", f"{width}x{height}", "--device", settings.device, "--quality", settings.quality]
     command += ["--person", settings.person, "--strength", str(settings.strength)]
+    command += ["--brush", str(settings.brush)]
     command += ["--background", settings.background] if settings.background else []
     command += ["--segmenter", settings.segmenter] if settings.segmenter else []
     command += ["--model-file", str(settings.model_file)] if settings.model_file else []

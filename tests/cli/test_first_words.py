@@ -37,6 +37,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("blur:0.7", "blur:0.7"),
         ("LIVE --style None", "none"),
         ("image:me.jpg", "image:me.jpg"),
+        ("me.jpg", "picture:me.jpg"),
+        ("picture:me.jpg", "picture:me.jpg"),
     ],
 )
 def test_a_loose_line_means_what_it_must(line: str, background: str) -> None:
@@ -55,7 +57,7 @@ def test_a_loose_line_means_what_it_must(line: str, background: str) -> None:
         ("phto me.jpg", "livestyle photo"),
         ("gren", "livestyle live green"),
         ("stary_nite", "livestyle live starry_night"),
-        ("me.jpg", "livestyle photo me.jpg"),
+        ("clip.mp4", "livestyle video clip.mp4"),
         ("clip.mp4", "livestyle video clip.mp4"),
         ("gone.jpg", "no file gone.jpg"),
         ("demo", "livestyle live --source demo"),
@@ -76,7 +78,7 @@ def test_a_loose_line_means_what_it_must(line: str, background: str) -> None:
         ("photo me.jpg --styel blur", "--style"),
         ("photo me.jpg --quality fastt", "fast"),
         ("photo me.jpg --style blurr", "blur?"),
-        ("photo me.jpg --style me.jpg", "livestyle train style me.jpg NAME"),
+        ("photo me.jpg --style clip.mp4", "video:clip.mp4"),
         ("photo me.jpg --style red --segmenter deeplab", "deeplabv3plus"),
         ("photo me.jpg --style red --refine crv", "crf"),
         ("video me.jpg", "livestyle photo"),

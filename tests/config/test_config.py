@@ -22,7 +22,7 @@ from livestyle.live.keys import checked_keys
 
 EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that differ from the default
     "background": ("blur:0.3", "color:#102030"), "person": ("blur:0.2", "bokeh:0.1"), "strength": (0.25, 0.5),
-    "background_strength": (0.1, 0.2), "person_strength": (0.3, 0.4), "keep_colors": (True, True),
+    "background_strength": (0.1, 0.2), "person_strength": (0.3, 0.4), "keep_colors": (True, True), "brush": (1.4, 0.7),
     "segmenter": ("kmeans", "segnet"), "keep": ("person,dog", "dog"), "person_count": ("main", "main"),
     "model_file": ("/a/net.tflite", "/b/net.tflite"), "refine": ("crf", "matting"), "auto_light": (True, True),
     "device": ("cpu", "torch:cpu"), "quality": ("fast", "best"), "models": ("/a", "/b"),

@@ -58,7 +58,6 @@ def test_a_loose_line_means_what_it_must(line: str, background: str) -> None:
         ("gren", "livestyle live green"),
         ("stary_nite", "livestyle live starry_night"),
         ("clip.mp4", "livestyle video clip.mp4"),
-        ("clip.mp4", "livestyle video clip.mp4"),
         ("gone.jpg", "no file gone.jpg"),
         ("demo", "livestyle live --source demo"),
         ("cameras", "livestyle list cameras"),

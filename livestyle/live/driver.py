@@ -36,6 +36,7 @@ from livestyle.video.window.preview import Preview
 PRESENCE = {
     "on": "is back", "away": "sends nothing: a placeholder is shown", "off": "is off: nobody watches",
 }  # fmt: skip
+SETTLED_FRAMES = 30  # after which there is time for what may be wanted later
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class Session:
             self._tell(frame, shown)
             if not (first or shown.hidden):
                 first, started, cpu = process_age(), time.monotonic(), time.process_time()
+            if sent == SETTLED_FRAMES and self._preview.is_watched():
+                self._filter.expect_pictures()
             self._watch(sent)
         stop.is_driving = False
         spent = time.monotonic() - started, time.process_time() - cpu

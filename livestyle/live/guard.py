@@ -56,7 +56,7 @@ class Guard:
     ) -> None:
         self._filter, self._controls, self._say = filter, controls, say
         self._placeholder = placeholder(size)  # made now: later, memory may have run out
-        self._render = Renderer(filter, self._placeholder, controls, say, auto, next_frame)
+        self._render = Renderer(filter, self._placeholder, controls, say, auto, next_frame, is_live)
         self._worker = Caller("render") if controls.privacy.is_call and is_live else None
         self._job: Future[Shown] | None = None  # the picture that is being rendered
         self._held: Shown | None = None  # shown last, to be shown again while the picture is frozen
@@ -100,19 +100,19 @@ class Guard:
             return self._stand_in(frame, look)
         shown, self._job = self._job.result(), None
         # The controls' look is right, too: they replace one that cannot be rendered.
-        if shown.look not in (look, self._controls.look):
+        if shown.answers not in (look, self._controls.look):
             return self._stand_in(frame, look)
         if not shown.hidden:
             self._safe, self._signed = shown, None
         return shown
 
     def _stand_in(self, frame: Frame, look: Look) -> Shown:
-        """Return the last safe picture with a pause sign if it has this look, else the placeholder."""
+        """Return the last safe picture with a pause sign if it was made for this look, else the placeholder."""
         safe = self._safe
         with suppress(MemoryError, cv2.error):
-            if safe and safe.look == look:
+            if safe and safe.answers == look:
                 if self._signed is None:
-                    self._signed = Shown(safe.frame, with_pause_sign(safe.picture), look, is_old=True)
+                    self._signed = Shown(safe.frame, with_pause_sign(safe.picture), safe.look, is_old=True)
                     self._say("The filter is late: the last picture stands in for it.")
                 return self._signed
         return self._hidden(frame, look)

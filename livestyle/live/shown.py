@@ -25,6 +25,7 @@ class Shown:
         look: of the picture.
         hidden: the picture is a placeholder.
         is_old: the picture, with a pause sign, stands in for one that is late.
+        wanted: the look that was asked for, which may not be ready yet; None is `look`.
     """
 
     frame: Frame
@@ -32,6 +33,12 @@ class Shown:
     look: Look
     hidden: bool = False
     is_old: bool = False
+    wanted: Look | None = None
+
+    @property
+    def answers(self) -> Look:
+        """The look that was asked for when the picture was made."""
+        return self.wanted or self.look
 
 
 class Follower(Protocol):

@@ -6,7 +6,7 @@ from livestyle.image.types import Image
 from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine, Net, choose_engine
 from livestyle.nets.openvino_net import THREADS, OpenVinoNet
-from livestyle.nets.row_net import Row, RowNet
+from livestyle.nets.row_net import Row, RowNet, range_meter
 from livestyle.nets.torch_net import TorchNet
 
 
@@ -34,6 +34,16 @@ def load_row(engine: Engine, card: Card, row: Row, picture: Image | None = None)
     if engine.name == "openvino":
         return RowNet(engine, card.path(".onnx"), row, picture)
     return TorchNet(engine, card, row)
+
+
+def prepare_rows(engine: Engine, card: Card) -> None:
+    """Load what `load_row` needs once.
+
+    Args:
+        engine: that runs the network; card: of the predictor.
+    """
+    if engine.name == "openvino":
+        range_meter(card.path(".onnx"))
 
 
 LOADERS: dict[str, Callable[[Engine, Card], Net]] = {"openvino": load_on_cpu, "torch": TorchNet}

@@ -146,7 +146,7 @@ class Filter:
         return True
 
     def warm_up(self, quality: Quality, look: Look, size: Size) -> bool:
-        """Compile what a look needs, in the background.
+        """Load and compile what a look needs, in the background.
 
         Args:
             quality: that it will be painted with.
@@ -155,8 +155,20 @@ class Filter:
 
         Returns:
             Whether that is done, so that the look can be painted without delay.
+
+        Raises:
+            Exception: something of it cannot be loaded. It is tried again for another `look`.
         """
-        return self._planes.warm_up(quality, look, size)
+        files = {
+            plane.text: partial(load, plane, size, self._backgrounds)
+            for plane in (look.background, look.person)
+            if (load := DRAWINGS[plane.kind].load)
+        }
+        return self._planes.warm_up(quality, look, size, files)
+
+    def expect_pictures(self) -> None:
+        """Load in the background what the first look `picture:...` needs, so that it is painted sooner."""
+        self._planes.expect_pictures(self.quality)
 
     def prepare(self, look: Look) -> None:
         """Load what a look needs, so that errors come before the first frame.
@@ -310,6 +322,7 @@ class Filter:
         ending = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
         ending.start()
         ending.join(THREAD_END_TIMEOUT_S)
+        self._planes.close()
         if self._gpu:
             self._gpu.close()
         self._backgrounds.close()

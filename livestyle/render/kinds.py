@@ -65,6 +65,7 @@ class GpuScene:
 
 Draw = Callable[[Plane, Scene], Image]  # the plane over the whole frame, uint8 (H, W, 3)
 DrawOnGpu = Callable[[Plane, GpuScene], "Tensor"]  # the same, float32 (1, 3, H, W)
+Load = Callable[[Plane, Size, Backgrounds], object]  # for frames of a size
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,12 @@ class Drawing:
     Args:
         draw: on the CPU.
         draw_on_gpu: on a GPU, with a fixed sequence of operations for each size. None renders such looks on the CPU.
+        load: reads its file before it is drawn, on another thread; None where there is none.
     """
 
     draw: Draw
     draw_on_gpu: DrawOnGpu | None = None
+    load: Load | None = None
 
 
 def register(kind: LookKind, draw: Draw, draw_on_gpu: DrawOnGpu | None = None) -> None:
@@ -123,6 +126,16 @@ def draw_picture(plane: Plane, scene: Scene) -> Image:
 def draw_clip(plane: Plane, scene: Scene) -> Image:
     """Return the frame of a looping clip at the time of the camera's frame."""
     return scene.backgrounds.clip_frame(plane.path, scene.frame.time, scene.size)
+
+
+def load_picture(plane: Plane, size: Size, backgrounds: Backgrounds) -> None:
+    """Read a picture that is to fill frames of a size."""
+    backgrounds.picture(plane.path, size)
+
+
+def load_clip(plane: Plane, size: Size, backgrounds: Backgrounds) -> None:
+    """Open a clip."""
+    backgrounds.open_clip(plane.path)
 
 
 def draw_blur(plane: Plane, scene: Scene) -> Image:
@@ -185,6 +198,6 @@ DRAWINGS = {  # by the names of LOOK_KINDS
     "blur": Drawing(draw_blur, draw_blur_on_gpu),
     "bokeh": Drawing(draw_bokeh),
     "color": Drawing(draw_color, draw_color_on_gpu),
-    "image": Drawing(draw_picture, draw_picture_on_gpu),
-    "video": Drawing(draw_clip),
+    "image": Drawing(draw_picture, draw_picture_on_gpu, load_picture),
+    "video": Drawing(draw_clip, load=load_clip),
 }

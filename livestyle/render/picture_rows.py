@@ -13,8 +13,10 @@ from livestyle.errors import UserError
 from livestyle.files import atomic_write, sha256
 from livestyle.image.types import Image
 from livestyle.nets.card import ROW, Card
+from livestyle.nets.engine import Engine
 from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_card, find_painting
+from livestyle.nets.load import prepare_rows
 from livestyle.nets.picture_reader import PictureReader
 from livestyle.nets.row_net import Row
 from livestyle.nets.style_reader import load_style_picture
@@ -96,16 +98,31 @@ class Predictor:
             raise UserError(f"{path} cannot be read: {error.strerror}.", "Check the file.") from None
         return hashlib.sha256("/".join(parts).encode()).hexdigest()[:40]
 
+    def prepare(self, engine: Engine) -> None:
+        """Load what the first picture needs, so that it is painted sooner.
+
+        Args:
+            engine: that will run its network.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        self._opened()
+        prepare_rows(engine, self.card)
+
     def read(self, picture: Image) -> Row:
         """Return the row of a picture, uint8 (H, W, 3) RGB, as `load_style_picture` returns it.
 
         Raises:
             UserError: a file of the models is missing or damaged.
         """
+        return self._opened()(picture)
+
+    def _opened(self) -> PictureReader:
         if self._reader is None:
             network = find_card("loss-network", "compact", self._models).path(".safetensors")
             self._reader = PictureReader(network, self.card.path(".safetensors"))
-        return self._reader(picture)
+        return self._reader
 
 
 def keep_row(file: Path, row: Row) -> None:

@@ -3,17 +3,21 @@
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from livestyle.config.look import BOTH, Look
 from livestyle.config.quality import Quality
+from livestyle.config.settings import STAGE
 from livestyle.image import pixels
 from livestyle.image.box import Box
 from livestyle.image.types import Frame, Image, Matte, size_of
 from livestyle.nets.engine import Engine
 from livestyle.render.meter import Meter
+from livestyle.render.picture_rows import open_predictor
 from livestyle.render.region import Region
 from livestyle.render.stylizer import Stylizer, load_style
 from livestyle.render.temporal import Motion, MotionEstimator, PaintingHistory
@@ -21,7 +25,7 @@ from livestyle.types import Size
 
 MAX_CACHED_STYLES = 6
 LARGEST_PX = 1920 * 1080  # that small strokes are painted at
-MAX_COMPILED_LOOKS = 2  # what is painted and what comes next
+MAX_COMPILED_LOOKS = 3  # what is painted, what comes next, and the present one in another quality
 MAX_REUSED_FRAMES = 5  # in a row, of a picture that stands still
 MAX_REUSED_BACKGROUNDS = 2  # in a row, of a background of which nothing moves
 ACTIVE_SHARE = 0.05  # of a background that moves, from which none is reused
@@ -81,9 +85,10 @@ class Planes:
         self._background: Matte | None = None  # where it was visible in the frame before, at a third of the size
         self._newest: Image | None = None  # picture, at the size at which it is painted
         self._lock = threading.Lock()  # of the styles: the one that comes next is loaded beside the present one
-        # By name and precision.
-        self._styles: OrderedDict[tuple[str, str], tuple[Stylizer, PaintingHistory]] = OrderedDict()
-        self._compiling: dict[object, list[Future[None]]] = {}  # jobs by look, size and precision; done ones too
+        self._styles: OrderedDict[tuple[str, Engine], tuple[Stylizer, PaintingHistory]] = OrderedDict()
+        # Looks and their jobs by styles, sizes and precision; done ones too.
+        self._compiling: OrderedDict[object, tuple[Look, list[Future[None]]]] = OrderedDict()
+        self._loader = ThreadPoolExecutor(1, f"{STAGE} loader")  # so that many looks in a row take no thread of frames
 
     def move(self, engine: Engine) -> None:
         """Compute with another engine from now on; no frame may be in progress."""
@@ -145,38 +150,49 @@ class Planes:
         Raises:
             UserError: there is no such style, or its file is damaged.
         """
-        key = name, quality.precision
+        engine = self.engine_at(quality)
+        key = name, engine
         with self._lock:
             if key in self._styles:
                 self._styles.move_to_end(key)
                 return self._styles[key]
-        stylizer = load_style(name, self.engine_at(quality), sys.maxsize, self._models, self._newest)
+        stylizer = load_style(name, engine, sys.maxsize, self._models, self._newest)
         with self._lock:  # another thread may have loaded it meanwhile
             found = self._styles.setdefault(key, (stylizer, PaintingHistory()))
             if len(self._styles) > MAX_CACHED_STYLES:
                 self._styles.popitem(last=False)
             return found
 
-    def warm_up(self, quality: Quality, look: Look, size: Size) -> bool:
-        """Compile what a look needs, in the background.
+    def warm_up(self, quality: Quality, look: Look, size: Size, files: Mapping[str, Callable[[], None]]) -> bool:
+        """Load and compile what a look needs, in the background; see `Filter.warm_up`.
 
         Args:
-            quality: that it will be painted with.
-            look: the look of both planes.
-            size: width and height of the frames.
-
-        Returns:
-            Whether that is done, so that the look can be painted without delay.
+            files: what reads the files of its planes that no style paints, by their texts.
         """
         quality = quality.with_brush(look.brush)
-        wanted = {style: style_size(quality, size) for style in look.styled_planes}
-        key = frozenset(wanted.items()), quality.precision
-        if key not in self._compiling:
-            jobs = [self._pool.submit(self._prepare, style, quality, at) for style, at in wanted.items()]
-            self._compiling[key] = jobs
-            for old in list(self._compiling)[:-MAX_COMPILED_LOOKS]:  # networks may have dropped others since
-                del self._compiling[old]
-        return all(job.done() for job in self._compiling[key])
+        at = style_size(quality, size)
+        key = frozenset((*look.styled_planes, *files)), at, quality.precision
+        first, jobs = self._compiling.get(key, (look, None))
+        if jobs is None or (first is not look and any(job.done() and job.exception() for job in jobs)):
+            styles = [partial(self._prepare, style, quality, at) for style in look.styled_planes]
+            jobs = [self._loader.submit(job) for job in (*styles, *files.values())]
+            self._compiling[key] = look, jobs
+            while len(self._compiling) > MAX_COMPILED_LOOKS:  # networks may have dropped others since
+                for job in self._compiling.popitem(last=False)[1][1]:
+                    job.cancel()
+        self._compiling.move_to_end(key)
+        done = [job for job in jobs if job.done()]
+        for job in done:
+            job.result()
+        return len(done) == len(jobs)
+
+    def expect_pictures(self, quality: Quality) -> None:
+        """Load what the first look that is a picture needs, in the background; see `Filter.expect_pictures`."""
+        self._loader.submit(lambda: open_predictor(self._models).prepare(self.engine_at(quality)))
+
+    def close(self) -> None:
+        """End what is loaded in the background. What is being loaded now is left behind."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
 
     def _prepare(self, style: str, quality: Quality, size: Size) -> None:
         self.style(style, quality)[0].prepare(size)

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from livestyle.config.booth import MAX_PICTURES
 from livestyle.config.favorites import FAVORITES, load_favorites, save_favorites
-from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, check_person_look, described, parse_plane
+from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, Plane, check_person_look, described, parse_plane
 from livestyle.config.names import choose
 from livestyle.config.quality import BRUSHES
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
-from livestyle.live.gallery import ALL, Gallery, open_gallery, plane_of_file
+from livestyle.live.gallery import ALL, Gallery, open_gallery
+from livestyle.live.pictures import backdrop_of_files, neighbor, plane_of_files
 from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
@@ -24,8 +25,11 @@ KEY_WORDS = ("space", "tab", "enter", "esc")  # keys of more than one character
 def _step(by: int, planes: tuple[str, ...] = ()) -> Do:
     def do(controls: Controls, _: str) -> str:
         chosen = planes or controls.planes
-        now = getattr(controls.look, chosen[0]).text
-        plane = controls.gallery.step(now, by, () if "background" in chosen else ("none",))
+        now: Plane = getattr(controls.look, chosen[0])
+        if now.folder:
+            plane = neighbor(now, by, controls.refused)
+        else:
+            plane = controls.gallery.step(now.text, by, () if "background" in chosen else ("none",))
         return controls.show(controls.look.with_planes(dict.fromkeys(chosen, plane)))
 
     return do
@@ -183,11 +187,24 @@ def _look_of(name: str) -> Do:
 
 
 def _open_picture(controls: Controls, argument: str) -> str:
-    if argument:
-        return controls.show(controls.look.with_planes({"background": plane_of_file(argument)}))
+    if not argument:
+        return _ask_file(controls, "open-picture")
+    plane = plane_of_files(argument)
+    shown = {"background": plane}
+    return controls.show(controls.look.with_planes(shown)) if plane.kind == "video" else controls.paint(plane)
+
+
+def _backdrop(controls: Controls, argument: str) -> str:
+    if not argument:
+        return _ask_file(controls, "backdrop")
+    return controls.show(controls.look.with_planes({"background": backdrop_of_files(argument)}))
+
+
+def _ask_file(controls: Controls, action: str) -> str:
+    """Have the window ask for the file of an action."""
     if not controls.preview.is_shown:
-        raise UserError("There is no window to choose a picture in.", "Name one: livestyle ctl open-picture FILE")
-    controls.preview.wants_file = True
+        raise UserError("There is no window to choose a picture in.", f"Name one: livestyle ctl {action} FILE")
+    controls.preview.wants_file = action
     return ""
 
 
@@ -276,9 +293,8 @@ ACTIONS = [
     Action("undo", "z", "undo the last change, and the one before it", _undo),
     Action("reset", "a", "all back to the default look", _reset),
     Action("quality", "y", "quality: auto, fast, balanced, best", _quality, "|".join(QUALITY_NAMES)),
-    Action(
-        "open-picture", "l", "a picture or clip of yours as the background (or drag it here)", _open_picture, "FILE"
-    ),
+    Action("open-picture", "l", "paint in a picture of yours (or drop or paste it here)", _open_picture, "FILE"),
+    Action("backdrop", "L", "show a picture or clip of yours behind you (or drop it with Shift)", _backdrop, "FILE"),
     Action("still", "s", "save a still: the original, its matte and the styled picture", _still(paint=False)),
     Action("paint-still", "g", "save a still, and paint it by optimisation in the background", _still(paint=True)),
     Action("booth", "e", "photo booth: a countdown, some pictures, a strip", _booth, "PICTURES"),

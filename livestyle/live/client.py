@@ -72,11 +72,11 @@ def press(words: list[str], name: str | None = None, as_json: bool = False) -> s
         UserError: no filter runs, or it refuses.
     """
     action, *rest = words
-    if action in ("background", "person", "open-picture"):
+    if action in ("background", "person", "open-picture", "backdrop"):
         from livestyle.config.look import anchored  # most keys are no looks, and somebody waits
         from livestyle.config.picture import located
 
-        is_file = action == "open-picture"
+        is_file = action in ("open-picture", "backdrop")
         rest = [located(text, Path.cwd()) if is_file else anchored(text, Path.cwd()) for text in rest]
     reply: dict[str, Any] = ask([action, *rest], name)
     status = reply["status"]

@@ -33,7 +33,7 @@ class PreviewState:
         panels: what is open: "hud", "help", "strip", "full-screen".
         is_mirrored: left and right are swapped.
         is_shown: there is a window.
-        wants_file: a dialog that asks for a picture is to be opened.
+        wants_file: the action for which a dialog is to ask for a file; "" for none.
         wants_words: words to search for are to be asked for.
     """
 
@@ -41,7 +41,7 @@ class PreviewState:
     panels: frozenset[str] = frozenset({"hud"})
     is_mirrored: bool = False
     is_shown: bool = False
-    wants_file: bool = False
+    wants_file: str = ""
     wants_words: bool = False
 
 
@@ -74,6 +74,7 @@ class Controls(Orders):
         frozen: the picture stands still for everybody.
         preview: the state of the preview.
         pace: facts such as "fps", which the driver replaces after each frame.
+        refused: texts of looks of planes that could not be drawn.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Controls(Orders):
         self.plane = "background"
         self.frozen = False
         self.pace: Status = {}
+        self.refused: set[str] = set()
         self._on_panic: Callable[[], None] = lambda: None
         self._default = Choices(default or look, quality=quality)
         self._past = deque([self._choices()], MAX_UNDOS + 1)  # the newest are the present ones
@@ -236,6 +238,7 @@ class Controls(Orders):
                     self._past.pop()
                 before = self._past[-1].look
                 self.look = good if before is look else before
+                self.refused |= {look.background.text, look.person.text} - {good.background.text, good.person.text}
                 self._remember(self.look)
                 self.panicked |= self.privacy.must_ask(self.look, look)
             self.notice(why)

@@ -150,9 +150,9 @@ class Session:
 
     def _take_input(self) -> None:
         preview = self._controls.preview
-        if preview.wants_file:
-            preview.wants_file = False
-            self._preview.ask_file()
+        if action := preview.wants_file:
+            preview.wants_file = ""
+            self._preview.ask_file(action)
         if preview.wants_words:
             preview.wants_words = False
             self._preview.ask_words()

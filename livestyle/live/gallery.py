@@ -1,6 +1,5 @@
 """The styles to choose from, in order: all, those of a family, the favourites, or what a search finds."""
 
-import mimetypes
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -109,23 +108,6 @@ class Gallery:
             raise UserError("There are no styles.", "Install livestyle again, or train one.")
         index = names.index(now) + by if now in names else 0 if by > 0 else -1
         return parse_plane(names[index % len(names)], self.known)
-
-
-def plane_of_file(path: str) -> Plane:
-    """Return the look that shows a user's file: a picture, a clip, or the first picture of a folder.
-
-    Raises:
-        UserError: there is no such file, or no picture in the folder.
-    """
-    from livestyle.image.io import READABLE_SUFFIXES, list_pictures  # which the table of actions does not need
-
-    if Path(path).is_dir():
-        path = str(list_pictures(Path(path))[0])
-    elif "://" in path:
-        raise UserError(f"{path} is not on this computer.", "Save it first, and open the file.")
-    is_picture = path.lower().endswith(READABLE_SUFFIXES) or "image" in (mimetypes.guess_type(path)[0] or "")
-    kind = "image" if is_picture and not path.lower().endswith(".gif") else "video"  # most of which move
-    return parse_plane(f"{kind}:{path}")
 
 
 def open_gallery(models: Path | None) -> Gallery:

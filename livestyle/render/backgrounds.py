@@ -50,9 +50,9 @@ class Backgrounds:
             return
         clip = LoopingClip(path)
         with self._lock:
-            clip, self._next = self._next, clip
-        if clip:
-            clip.close()
+            unused, self._next = self._next, clip
+        if unused:
+            unused.close()
 
     def clip_frame(self, path: str, time: float, size: Size) -> Image:
         """Return the frame of a looping clip at a time in seconds, scaled and cropped to fill a size.

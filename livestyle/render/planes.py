@@ -87,7 +87,7 @@ class Planes:
         self._lock = threading.Lock()  # of the styles: the one that comes next is loaded beside the present one
         self._styles: OrderedDict[tuple[str, Engine], tuple[Stylizer, PaintingHistory]] = OrderedDict()
         # Looks and their jobs by styles, sizes and precision; done ones too.
-        self._compiling: OrderedDict[object, tuple[Look, list[Future[None]]]] = OrderedDict()
+        self._compiling: OrderedDict[object, tuple[Look, list[Future[object]]]] = OrderedDict()
         self._loader = ThreadPoolExecutor(1, f"{STAGE} loader")  # so that many looks in a row take no thread of frames
 
     def move(self, engine: Engine) -> None:
@@ -163,7 +163,7 @@ class Planes:
                 self._styles.popitem(last=False)
             return found
 
-    def warm_up(self, quality: Quality, look: Look, size: Size, files: Mapping[str, Callable[[], None]]) -> bool:
+    def warm_up(self, quality: Quality, look: Look, size: Size, files: Mapping[str, Callable[[], object]]) -> bool:
         """Load and compile what a look needs, in the background; see `Filter.warm_up`.
 
         Args:
@@ -174,7 +174,9 @@ class Planes:
         key = frozenset((*look.styled_planes, *files)), at, quality.precision
         first, jobs = self._compiling.get(key, (look, None))
         if jobs is None or (first is not look and any(job.done() and job.exception() for job in jobs)):
-            styles = [partial(self._prepare, style, quality, at) for style in look.styled_planes]
+            styles: list[Callable[[], object]] = [
+                partial(self._prepare, style, quality, at) for style in look.styled_planes
+            ]
             jobs = [self._loader.submit(job) for job in (*styles, *files.values())]
             self._compiling[key] = look, jobs
             while len(self._compiling) > MAX_COMPILED_LOOKS:  # networks may have dropped others since

@@ -243,22 +243,50 @@ def test_what_has_no_effect_is_refused_and_not_told() -> None:
     assert controls.press("1") == "background alpha 50%, person none, colours kept"
 
 
-def test_a_file_becomes_the_background(tmp_path: Path) -> None:
+@pytest.mark.parametrize("action", ["open-picture", "backdrop"])
+def test_a_picture_is_painted_in_or_shown_and_a_clip_is_shown(tmp_path: Path, action: str) -> None:
     controls = new_controls()
     for name in ("b.jfif", "a.PNG", "clip.mp4", "moving.gif"):
         (tmp_path / name).touch()
-    for name, kind, shown in (
-        ("b.jfif", "image", "b.jfif"), ("clip.mp4", "video", "clip.mp4"), ("moving.gif", "video", "moving.gif"),
-        ("", "image", "a.PNG"),
+    kind = "picture" if action == "open-picture" else "image"
+    for names, look in (
+        (["b.jfif"], f"{kind}:b.jfif"), (["clip.mp4"], "video:clip.mp4"), (["moving.gif"], "video:moving.gif"),
+        (["clip.mp4", "b.jfif", "a.PNG"], f"{kind}:b.jfif"), (["clip.mp4", ""], f"{kind}:a.PNG"),
     ):  # fmt: skip
-        assert controls.press(f"open-picture {tmp_path / name}") == f"background {kind}:{shown}, person none"
+        paths = "\n".join(str(tmp_path / name) for name in names)
+        assert controls.press(f"{action} {paths}") == f"background {look}, person none"
     for name, words in (("gone.jpg", "no file"), ("https://a.b/c.jpg", "not on this computer"), ("", "no window")):
         with pytest.raises(UserError, match=words):
-            controls.press(f"open-picture {name}")
-    assert planes(controls)[0] == f"image:{tmp_path}/a.PNG"
+            controls.press(f"{action} {name}")
+    assert planes(controls)[0] == f"{kind}:{tmp_path}/a.PNG"
     controls.preview.is_shown = True
-    controls.press("open-picture")
-    assert controls.preview.wants_file
+    controls.press(action)
+    assert controls.preview.wants_file == action
+
+
+def test_a_picture_goes_to_the_planes_that_the_keys_change_and_the_keys_step_through_its_folder(
+    tmp_path: Path,
+) -> None:
+    controls = new_controls()
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        (tmp_path / name).touch()
+    paths = [f"picture:{tmp_path}/{name}.png" for name in "abcd"]
+    controls.press("plane person")
+    controls.press(f"open-picture {tmp_path}/a.png")
+    assert planes(controls) == ("alpha", paths[0])
+    controls.press("]")
+    assert planes(controls) == ("alpha", "none")  # what is before the styles: only a picture was named
+    controls.press(f"open-picture {tmp_path}")
+    for key, look in (("]", paths[1]), ("[", paths[0]), ("[", paths[3]), ("]", paths[0])):
+        controls.press(key)
+        assert planes(controls) == ("alpha", look)
+    controls.press("plane background")
+    controls.press(f"open-picture {tmp_path}/c.png\n{tmp_path}/a.png")
+    controls.press("]")
+    controls.refuse(controls.look, Look(NONE), "It is no picture.")
+    assert planes(controls)[0] == paths[2]
+    controls.press("]")
+    assert planes(controls)[0] == paths[0]  # not the one that was refused
 
 
 def test_views_are_one_at_a_time() -> None:

@@ -380,7 +380,7 @@ def test_a_file_and_words_are_asked_for_where_the_window_is() -> None:
     class Asked(Collect):
         asked = typed = 0
 
-        def ask_file(self) -> None:
+        def ask_file(self, action: str) -> None:
             self.asked += 1
 
         def ask_words(self) -> None:

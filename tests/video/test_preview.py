@@ -11,7 +11,7 @@ from support.pictures import draw_card
 
 from livestyle.image.types import Frame, Image
 from livestyle.video.window import dialog, preview
-from livestyle.video.window.canvas import Canvas, Drop, Event, Pointer
+from livestyle.video.window.canvas import Canvas, Drop, Event, Fault, Pointer
 from livestyle.video.window.overlay import Scene
 from livestyle.video.window.preview import Preview, Previews, Window
 
@@ -90,25 +90,25 @@ def test_files_that_are_dropped_or_chosen_become_actions(
     monkeypatch.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", "/of/another/Qt")
     monkeypatch.setattr(dialog.sys, "platform", "linux")
     window, glass = window_of(
-        monkeypatch, [Drop()], [Drop(("a.txt", "b.JPG", "c.jpg"))], [Drop(("a.txt", str(tmp_path)))],
-        [Drop(("clip.mp4",))],
+        monkeypatch, [Drop()], [Drop(("a.txt", "b.JPG", "c.jpg"))], [Drop(("c.jpg",), is_backdrop=True)],
+        [Fault("Not that.")],
     )  # fmt: skip
     asked = [window.events() for _ in range(4)]
-    assert asked == [[], ["open-picture b.JPG"], [f"open-picture {tmp_path}"], ["open-picture clip.mp4"]]
+    assert asked == [[], ["open-picture a.txt\nb.JPG\nc.jpg"], ["backdrop c.jpg"], []]
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    for _ in range(2):
-        window.ask_file()  # the second time, one is open already
+    for action in ("open-picture", "backdrop"):
+        window.ask_file(action)  # the second time, one is open already
     chosen = list[str]()
     while not chosen:
         chosen = window.events()
-    assert chosen == ["open-picture /a b/c.jpg"]
+    assert chosen == ["backdrop /a b/c.jpg"]
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(dialog, "has_module", lambda name: False)
     glass.images.clear()
-    window.ask_file()
+    window.ask_file("backdrop")
     window.show(np.zeros((360, 640, 3), np.uint8), Scene())
     assert glass.images[0].any()  # the reason
-    window.ask_file()
+    window.ask_file("backdrop")
     window.close()
 
 

@@ -25,17 +25,32 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Drop:
-    """Files were dragged onto the window.
+    """Files were dragged onto the window, or pasted.
 
     Args:
         paths: of the files, or their addresses; () while they are not let go yet.
+        is_backdrop: they are to be shown as they are.
     """
 
     paths: tuple[str, ...] = ()
+    is_backdrop: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something was dropped or pasted that cannot be used.
+
+    Args:
+        text: for people.
+    """
+
+    text: str
 
 
 Fit = Callable[[Size], Size]  # from the size of the screen to that of the content at first, in points
-Event = str | Pointer | Drop  # a key: one character, or a word for one that is none; "quit": the window was closed
+Event = (
+    str | Pointer | Drop | Fault
+)  # a key: one character, or a word for one that is none; "quit": the window was closed
 
 
 class Canvas:

@@ -3,19 +3,18 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from livestyle.errors import UserError
-from livestyle.image.io import READABLE_SUFFIXES
 from livestyle.image.types import Image
 from livestyle.types import Size
-from livestyle.video.window.canvas import TITLE, Drop, Event
+from livestyle.video.window.canvas import TITLE, Drop, Event, Fault
 from livestyle.video.window.dialog import FileDialog
 from livestyle.video.window.overlay import Overlay, Scene
 from livestyle.video.window.toolkits import open_canvas
 
 PROMPT = "search the styles (enter, esc): "
 TYPING_S = 6.0  # after the last letter, the keys have their usual meaning again
+HOVER_WORDS = "Let go, and it is painted with. With Shift, it is shown behind you."
 ALL = "all"  # the search that finds every style
 
 
@@ -39,8 +38,8 @@ class Preview:
     def notice(self, text: str) -> None:
         """Show a line for a moment, over the next pictures."""
 
-    def ask_file(self) -> None:
-        """Open a dialog that asks for a picture. What is chosen becomes an event, once it is."""
+    def ask_file(self, action: str) -> None:
+        """Open a dialog that asks for the file of an action. What is chosen becomes an event, once it is."""
 
     def ask_words(self) -> None:
         """Take the next keys for words to search for, until Enter or Esc. They become an event."""
@@ -80,9 +79,9 @@ class Previews(Preview):
         for preview in self.previews:
             preview.notice(text)
 
-    def ask_file(self) -> None:
+    def ask_file(self, action: str) -> None:
         for preview in self.previews[:1]:
-            preview.ask_file()
+            preview.ask_file(action)
 
     def ask_words(self) -> None:
         for preview in self.previews[:1]:
@@ -117,6 +116,7 @@ class Window(Preview):
         self._overlay, self._scene = Overlay(is_below), Scene()
         self._is_dragging, self._typing_ends = False, 0.0
         self._dialog: FileDialog | None = None
+        self._asking = ""  # the action that the dialog asks for
         self.name, self.note = f"window ({self._canvas.name})", self._canvas.note
 
     def show(self, image: Image, scene: Scene) -> None:
@@ -130,7 +130,8 @@ class Window(Preview):
     def notice(self, text: str) -> None:
         self._overlay.notice(text)
 
-    def ask_file(self) -> None:
+    def ask_file(self, action: str) -> None:
+        self._asking = action
         try:
             self._dialog = self._dialog or FileDialog()
         except (UserError, OSError) as error:
@@ -145,7 +146,7 @@ class Window(Preview):
         keys = [key for event in self._canvas.events() for key in self._keys(event)]
         if self._dialog and not self._dialog.is_open:
             path, self._dialog = self._dialog.close(), None
-            keys += [f"open-picture {path}"] if path else []
+            keys += [f"{self._asking} {path}"] if path else []
         return keys
 
     def is_watched(self) -> bool:
@@ -155,8 +156,11 @@ class Window(Preview):
         """Return what an event asks for, as keys or actions with their arguments."""
         if isinstance(event, str):
             return self._typed(event) if self._overlay.prompt and event != "quit" else [event]
+        if isinstance(event, Fault):
+            self.notice(event.text)
+            return []
         if isinstance(event, Drop):
-            return self._dropped(event.paths)
+            return self._dropped(event)
         if event.kind == "press":
             self._overlay.prompt = ""
         self._overlay.hover(event.x, event.y)
@@ -182,14 +186,12 @@ class Window(Preview):
         self._overlay.prompt, self._typing_ends = PROMPT + text, time.monotonic() + TYPING_S
         return []
 
-    def _dropped(self, paths: tuple[str, ...]) -> list[str]:
-        """Return what dropped files ask for: the first picture among them, or else the first folder, or file."""
-        if not paths:
-            self.notice("Let go: it becomes the background.")
+    def _dropped(self, drop: Drop) -> list[str]:
+        """Return what dropped files ask for."""
+        if not drop.paths:
+            self.notice(HOVER_WORDS)
             return []
-        pictures = [path for path in paths if path.lower().endswith(READABLE_SUFFIXES)]
-        folders = [path for path in paths if Path(path).is_dir()]
-        return [f"open-picture {(pictures or folders or paths)[0]}"]
+        return [f"{'backdrop' if drop.is_backdrop else 'open-picture'} " + "\n".join(drop.paths)]
 
     def close(self) -> None:
         if self._dialog:

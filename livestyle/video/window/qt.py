@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, Qt, QUrl
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -17,15 +17,18 @@ from PySide6.QtGui import (
     QGuiApplication,
     QImage,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
 )
 from PySide6.QtWidgets import QApplication, QWidget
 
+from livestyle.errors import UserError
 from livestyle.image.types import Image
-from livestyle.video.window.canvas import TITLE, Canvas, Drop, Event, Fit, Pointer
+from livestyle.video.window.canvas import TITLE, Canvas, Drop, Event, Fault, Fit, Pointer
 from livestyle.video.window.display import qt_platform
+from livestyle.video.window.pasted import keep_picture
 
 KEYS = {
     Qt.Key.Key_Space: "space", Qt.Key.Key_Tab: "tab", Qt.Key.Key_Escape: "esc", Qt.Key.Key_Return: "enter",
@@ -34,6 +37,9 @@ KEYS = {
 POINTER_KINDS = {
     QEvent.Type.MouseButtonPress: "press", QEvent.Type.MouseButtonDblClick: "double", QEvent.Type.MouseMove: "move",
 }  # fmt: skip
+PICTURE_TYPES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/bmp": ".bmp"}
+MAX_WORDS = 4000  # letters of a text that is looked through for paths
+UNCOMPRESSED = 100  # of Qt's quality of a PNG, since somebody waits
 
 
 class QtCanvas(Canvas):
@@ -124,6 +130,9 @@ class Widget(QWidget):
         return False  # Tab is a key as any other
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Paste):
+            self._events.append(given(QGuiApplication.clipboard().mimeData()))
+            return
         text = event.text()
         word = KEYS.get(Qt.Key(event.key())) or (text if text.isprintable() else "")
         if word and not event.isAutoRepeat():
@@ -143,7 +152,7 @@ class Widget(QWidget):
         self._events.append(Pointer("hover", -1, -1))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasUrls():
+        if event.mimeData().hasUrls() or event.mimeData().hasImage():
             self._take(event)
             self._events.append(Drop())
 
@@ -154,11 +163,46 @@ class Widget(QWidget):
 
     def dropEvent(self, event: QDropEvent) -> None:
         self._take(event)
-        self._events.append(Drop(tuple(url.toLocalFile() or url.toString() for url in event.mimeData().urls())))
+        is_backdrop = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self._events.append(given(event.mimeData(), is_backdrop))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._events.append("quit")
         super().closeEvent(event)
+
+
+def given(mime: QMimeData, is_backdrop: bool = False) -> Drop | Fault:
+    """Return the event of what was dropped or pasted: files, else a picture's data, else addresses."""
+    urls = mime.urls() or urls_in(mime.text())
+    paths = [url.toLocalFile() for url in urls if url.isLocalFile()]
+    try:
+        data, suffix = (b"", "") if paths else picture_data(mime)
+        paths = [keep_picture(data, suffix)] if data else paths
+    except UserError as error:
+        return Fault(str(error))
+    found = tuple(paths or [url.toString() for url in urls])
+    return Drop(found, is_backdrop) if found else Fault("That is no picture. Give a file, or a picture itself.")
+
+
+def urls_in(text: str) -> list[QUrl]:
+    """Return the addresses and the paths of files among the lines of a text."""
+    lines = [line.strip(" '\"\r\t") for line in text[:MAX_WORDS].split("\n")]
+    return [
+        QUrl(line) if "://" in line else QUrl.fromLocalFile(line)
+        for line in lines if "://" in line or os.path.isabs(line) and os.path.exists(line)
+    ]  # fmt: skip
+
+
+def picture_data(mime: QMimeData) -> tuple[bytes, str]:
+    """Return the file of a picture that comes without one, and the suffix of its name; b"" where there is none."""
+    for kind, suffix in PICTURE_TYPES.items():
+        if mime.hasFormat(kind):
+            return bytes(mime.data(kind).data()), suffix
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    if mime.hasImage():
+        QImage(mime.imageData()).save(buffer, "PNG", UNCOMPRESSED)  # type: ignore[call-overload]
+    return bytes(buffer.data().data()), ".png"
 
 
 @contextmanager

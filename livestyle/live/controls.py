@@ -238,7 +238,10 @@ class Controls(Orders):
                     self._past.pop()
                 before = self._past[-1].look
                 self.look = good if before is look else before
-                self.refused |= {look.background.text, look.person.text} - {good.background.text, good.person.text}
+                self.refused |= {look.background.text, look.person.text} - {
+                    self.look.background.text,
+                    self.look.person.text,
+                }
                 self._remember(self.look)
                 self.panicked |= self.privacy.must_ask(self.look, look)
             self.notice(why)

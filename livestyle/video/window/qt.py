@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QBuffer, QEvent, QIODevice, QMimeData, Qt, QUrl
@@ -189,7 +190,7 @@ def urls_in(text: str) -> list[QUrl]:
     lines = [line.strip(" '\"\r\t") for line in text[:MAX_WORDS].split("\n")]
     return [
         QUrl(line) if "://" in line else QUrl.fromLocalFile(line)
-        for line in lines if "://" in line or os.path.isabs(line) and os.path.exists(line)
+        for line in lines if "://" in line or (Path(line).is_absolute() and os.path.exists(line))
     ]  # fmt: skip
 
 

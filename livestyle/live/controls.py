@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from livestyle.config.look import BOTH, LOOK_KINDS, NONE, Look, Plane, check_person_look
 from livestyle.config.names import find_name, unknown
@@ -17,11 +18,29 @@ from livestyle.live.orders import Orders
 from livestyle.live.privacy import Privacy
 from livestyle.types import Status, Stop
 
+if TYPE_CHECKING:
+    from livestyle.video.window.drawing import Thumbnail
+
 PLANES = ("background", "person", BOTH)
 VIEWS = ("split", "matte", "inset")
 QUALITY_NAMES = ("auto", *QUALITIES)
 CONFIRM_TIMEOUT_S = 5.0
 MAX_UNDOS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Recent:
+    """A picture that was painted in lately.
+
+    Args:
+        text: of the look.
+        own: the picture, small; None while it is not read yet.
+        painted: a frame of the camera, small, painted in it; None where there is none.
+    """
+
+    text: str
+    own: "Thumbnail | None" = None
+    painted: "Thumbnail | None" = None
 
 
 @dataclass
@@ -34,6 +53,7 @@ class PreviewState:
         is_mirrored: left and right are swapped.
         is_shown: there is a window.
         wants_file: the action for which a dialog is to ask for a file; "" for none.
+        recents: pictures to choose from, beside the styles.
         wants_words: words to search for are to be asked for.
     """
 
@@ -43,6 +63,7 @@ class PreviewState:
     is_shown: bool = False
     wants_file: str = ""
     wants_words: bool = False
+    recents: tuple[Recent, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Controls
 from livestyle.live.gallery import ALL, Gallery
 from livestyle.live.shown import Shown
-from livestyle.video.window.drawing import BACKGROUND, PERSON, Line
+from livestyle.video.window.drawing import BACKGROUND, PERSON, Line, Thumbnail
 from livestyle.video.window.overlay import Scene
 
 MARK = "> "  # before the planes that the keys change
@@ -43,6 +43,7 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
         mirror=controls.preview.is_mirrored and not shown.hidden,
         keys=tuple((action.key, action.words) for action in controls.actions if action.key),
         styles=tuple(styles(controls.gallery)),
+        recents=tuple(recents(controls, shown.hidden)),
         chosen=(controls.look.background.text, controls.look.person.text),
     )
 
@@ -62,6 +63,19 @@ def styles(gallery: Gallery) -> Iterator[tuple[str, Path]]:
     for name in gallery.chosen:
         if name in gallery.thumbnails:
             yield name, gallery.thumbnails[name]
+
+
+def recents(controls: Controls, is_hidden: bool) -> Iterator[tuple[str, Thumbnail]]:
+    """Yield the recent pictures with their thumbnails, where all styles are to choose from.
+
+    Args:
+        is_hidden: nothing of the camera may be seen.
+    """
+    if controls.gallery.only == ALL:
+        for one in controls.preview.recents:
+            shown = one.own if is_hidden else one.painted or one.own
+            if shown:
+                yield one.text, shown
 
 
 def facts(controls: Controls) -> Iterator[str]:

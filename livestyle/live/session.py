@@ -12,6 +12,7 @@ from livestyle.live.booth import Booth
 from livestyle.live.driver import run_live
 from livestyle.live.keys import checked_keys
 from livestyle.live.privacy import Privacy, privacy_of
+from livestyle.live.recents import Recents, recents_file
 from livestyle.live.reload import Reload, load_last, save_last
 from livestyle.live.replay import Replay
 from livestyle.live.report import Report
@@ -63,6 +64,7 @@ def run_session(
         Snapshots(settings, live.stills, live.gatys_style) as snapshots,
         booth or Booth(settings, folder=live.stills) as booth,
         Replay(live.gif_seconds, live.stills) as replay,
+        Recents(settings.models, recents_file()) as recents,
         Server(controls.press, controls.status, reload) as server,
     ):
         booth.has_window = has_window
@@ -71,7 +73,7 @@ def run_session(
             say(f"'livestyle ctl' does not reach this run: {server.problem}.")
         elif server.endpoint.name != "1":
             say(f"Another filter runs; this one answers to: livestyle ctl --filter {server.endpoint.name}")
-        result = run_live(settings, live, controls, say, watch, snapshots, (booth, replay))
+        result = run_live(settings, live, controls, say, watch, snapshots, (booth, replay, recents))
     after = replace(controls.look, bypass=False)
     if not is_named and after != before:
         save_last(after)

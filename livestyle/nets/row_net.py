@@ -90,6 +90,30 @@ def map_names(model: Any) -> list[str]:
     return sorted(names, key=lambda name: [int(part) for part in name.removeprefix(MAP).split(".")])
 
 
+class RowPainter:
+    """Paint pictures of one size in any row, which is an input here. It is exact, and slower than a RowNet.
+
+    Args:
+        path: of the ONNX file, which is checked.
+        size: of the pictures.
+    """
+
+    def __init__(self, path: Path, size: Size) -> None:
+        check_onnx(path)
+        model = openvino_core().read_model(path)
+        ranges = 1 + int(map_names(model)[-1].partition(".")[0].removeprefix(MAP))
+        remove_int8(model)
+        fold_constants(model, {RANGES: np.ones(ranges)})
+        model.reshape({"images": [1, size[1], size[0], 3]})
+        config = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+        self._request = openvino_core().compile_model(model, "CPU", config).create_infer_request()
+
+    def __call__(self, image: Image, row: Row) -> Image:
+        """Return the painting of a picture, uint8 (H, W, 3), in a row; for one thread."""
+        self._request.infer({"images": np.ascontiguousarray(image[None]), ROW: row})
+        return np.array(self._request.get_output_tensor(0).data[0], np.uint8)
+
+
 range_meter: Callable[[Path], RangeMeter] = lru_cache(1)(RangeMeter)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import OrderedDict
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +19,14 @@ from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_card, find_painting
 from livestyle.nets.load import prepare_rows
 from livestyle.nets.picture_reader import PictureReader
-from livestyle.nets.row_net import Row
+from livestyle.nets.row_net import Row, RowPainter
 from livestyle.nets.style_reader import load_style_picture
+from livestyle.types import Size
 
 MAX_PICTURE_MB = 256  # of a file
 MAX_CACHED_ROWS = 1000  # of 3 kB
+SMALL_SIZE: Size = 256, 144  # of small pictures: smaller ones have no room for strokes
+MAX_SMALL_ROWS = 32  # that are kept for them
 
 
 @lru_cache(2)
@@ -123,6 +127,33 @@ class Predictor:
             network = find_card("loss-network", "compact", self._models).path(".safetensors")
             self._reader = PictureReader(network, self.card.path(".safetensors"))
         return self._reader
+
+
+class SmallPainter:
+    """Paint small pictures in looks `picture:...`, all by one network.
+
+    Args:
+        models: a folder of models that goes before all others, or None.
+
+    Raises:
+        UserError: there is no predictor, or a file is damaged.
+    """
+
+    def __init__(self, models: Path | None) -> None:
+        self._predictor, self._rows = open_predictor(models), OrderedDict[str, Row]()
+        self._paint = RowPainter(self._predictor.card.path(".onnx"), SMALL_SIZE)
+
+    def __call__(self, image: Image, text: str) -> Image:
+        """Return a picture of SMALL_SIZE, uint8 (H, W, 3), painted in a look.
+
+        Raises:
+            UserError: the look's picture cannot be read.
+        """
+        if text not in self._rows:
+            self._rows[text] = self._predictor.mix(text)
+            if len(self._rows) > MAX_SMALL_ROWS:
+                self._rows.popitem(last=False)
+        return self._paint(image, self._rows[text])
 
 
 def keep_row(file: Path, row: Row) -> None:

@@ -26,6 +26,17 @@ NUMBERED_STYLES = 10  # that have a digit
 MIN_LETTER_PX = 9
 
 
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """A small picture to click on, which is no file.
+
+    Args:
+        image: uint8 (H, W, 3) RGB. It is never changed.
+    """
+
+    image: Image
+
+
 @dataclass(frozen=True)
 class Stamp:
     """A drawn box, ready to be blended into pictures.
@@ -171,11 +182,14 @@ def broken(text: str, face: "ImageFont.FreeTypeFont", width: int) -> list[str]:
     return rows
 
 
-def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, ...]) -> "Pil.Image":
+def draw_tile(
+    name: str, number: int, picture_of: Path | Thumbnail, size: Size, rim: tuple[Color, ...]
+) -> "Pil.Image":  # fmt: skip
     """Return a style to click on: its thumbnail, its number, and its name if it is chosen or has no thumbnail.
 
     Args:
-        path: of the thumbnail.
+        number: from 1 on; 0 for none.
+        picture_of: the thumbnail, or its path.
         size: in pixels.
         rim: colours of the frames around it, one for each plane that has the style.
     """
@@ -183,14 +197,19 @@ def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, 
     from PIL import ImageDraw
 
     picture = Pil.new("RGBA", size, (60, 60, 60, 255))
-    if path.is_file():
-        picture.paste(Pil.fromarray(fit(load_image(path), size)))
+    image = None
+    if isinstance(picture_of, Thumbnail):
+        image = picture_of.image
+    elif picture_of.is_file():
+        image = load_image(picture_of)
+    if image is not None:
+        picture.paste(Pil.fromarray(fit(image, size)))
     pen, letters = ImageDraw.Draw(picture), max(MIN_LETTER_PX, size[1] // 5)
-    if number <= NUMBERED_STYLES:
+    if 1 <= number <= NUMBERED_STYLES:
         pen.rectangle((0, 0, letters, letters * 5 // 4), (0, 0, 0, 170))
         pen.text((letters // 4, 0), str(number % 10), (*WHITE, 255), font(letters))
-    if rim or not path.is_file():
-        words = name.replace("_", " ")
+    if rim or image is None:
+        words = words_of(name)
         face = font(max(MIN_LETTER_PX, min(letters, int(letters * (size[0] - 8) / font(letters).getlength(words)))))
         pen.rectangle((0, size[1] - letters * 3 // 2, size[0], size[1]), (0, 0, 0, 190))
         # Where it is too long even in the smallest letters, its beginning tells more than its middle.
@@ -201,6 +220,11 @@ def draw_tile(name: str, number: int, path: Path, size: Size, rim: tuple[Color, 
         inset = at * thick
         pen.rectangle((inset, inset, size[0] - 1 - inset, size[1] - 1 - inset), outline=(*color, 255), width=thick)
     return picture
+
+
+def words_of(name: str) -> str:
+    """Return what to call a style, or a look that is a picture: the name of its file."""
+    return name.replace("/", "\\").rpartition("\\")[2] if ":" in name else name.replace("_", " ")
 
 
 def draw_number(text: str, letters: int) -> "Pil.Image":

@@ -21,6 +21,7 @@ from livestyle.video.window.drawing import (
     Line,
     Piece,
     Stamp,
+    Thumbnail,
     boxed,
     draw_button,
     draw_number,
@@ -28,6 +29,7 @@ from livestyle.video.window.drawing import (
     drawn_rows,
     help_page,
     stamp,
+    words_of,
 )
 from livestyle.video.window.layout import MAX_LETTER_PT, Tiles, bar_height, letters_of
 
@@ -66,6 +68,7 @@ class Scene:
         styles: names with the paths of their thumbnails, for the strip.
         chosen: the styles of background and person, "" for none.
         countdown: drawn large at the right; "" for nothing.
+        recents: looks that are pictures with their thumbnails, before the styles.
     """
 
     title: str = ""
@@ -83,6 +86,7 @@ class Scene:
     styles: tuple[tuple[str, Path], ...] = ()
     chosen: tuple[str, str] = ("", "")
     countdown: str = ""
+    recents: tuple[tuple[str, Thumbnail], ...] = ()
 
 
 class Overlay:
@@ -144,7 +148,8 @@ class Overlay:
             self._stamp("help", help_page, scene.keys, size, round(MAX_LETTER_PT * scale)).onto(canvas, 0, 0)
             return canvas
         bar = bar_height(letters) if "hud" in scene.showing else 0
-        tiles = Tiles(len(scene.styles) if "strip" in scene.showing else 0, size, letters)
+        count = len(scene.recents) + len(scene.styles)
+        tiles = Tiles(count if "strip" in scene.showing else 0, size, letters)
         foot = height - bar - tiles.height
         is_below = self._is_below and 2 * foot >= height
         canvas = self._place(picture, scene, size, foot if is_below else height)
@@ -221,21 +226,22 @@ class Overlay:
             canvas[y : y + h, x : x + w] = self._lay(scene.original, (w, h), scene.mirror)
 
     def _strip(self, canvas: Image, scene: Scene, top: int, tiles: Tiles, letters: int) -> None:
-        """Draw the styles in rows, and the name of the one below the mouse.
+        """Draw the recent pictures and the styles in rows, and the name of the one below the mouse.
 
-        Where there is no room for all, draw those around the chosen one.
+        Where there is no room for all styles, draw those around the chosen one.
         """
         width, (w, h) = canvas.shape[1], tiles.size
-        names = [name for name, _ in scene.styles]
-        now = next((names.index(name) for name in scene.chosen if name in names), 0)
-        first = min(max(0, now - tiles.count // 2), len(names) - tiles.count)
+        names, before = [name for name, _ in scene.styles], len(scene.recents[: tiles.count])
+        now, room = next((names.index(name) for name in scene.chosen if name in names), 0), tiles.count - before
+        first = min(max(0, now - room // 2), len(names) - room)
         named: tuple[int, int, str] | None = None
-        for at, (name, path) in enumerate(scene.styles[first : first + tiles.count]):
+        for at, (name, thumbnail) in enumerate((*scene.recents[:before], *scene.styles[first : first + room])):
             left, y = tiles.place(at, width, top)
             rim = tuple(c for c, chosen in zip((BACKGROUND, PERSON), scene.chosen, strict=True) if chosen == name)
-            self._stamp("tile", draw_tile, name, first + at + 1, path, (w, h), rim).onto(canvas, left, y)
+            number = first + at - before + 1 if at >= before else 0
+            self._stamp("tile", draw_tile, name, number, thumbnail, (w, h), rim).onto(canvas, left, y)
             if self._offer((left, y, w, h), f"style {name}"):
-                named = left + w // 2, y + h, name.replace("_", " ")
+                named = left + w // 2, y + h, words_of(name)
         if named:
             label = self._stamp("box", boxed, ((named[2], WHITE),), letters, width, (0, 0, 0))
             wide, high = size_of(label.color)

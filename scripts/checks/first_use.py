@@ -1,4 +1,4 @@
-"""A first use, as a stranger has it: install, window, a style, a still, a recording, a second shell, the end.
+"""A first use, as a stranger has it: install, window, a style, a picture, a still, a recording, another shell, the end.
 
 Makes a wheel of this tree, installs it into a new virtual environment and drives the program with a mouse and keys on a
 virtual screen, in an empty home. Every step is checked and timed; the exit code is 1 where one fails. Needs Xvfb,
@@ -44,6 +44,51 @@ with av.open(sys.argv[1]) as clip:
 print(json.dumps({"frames": len(times), "seconds": times[-1] - times[0], "heard": heard}))
 """
 
+# A painting that ships, as a file of the stranger's own.
+PAINTING = """
+import pathlib, shutil, sys
+from livestyle.nets.library import find_painting
+shutil.copy(find_painting("little_blue_horse"), sys.argv[1])
+"""
+# From the stills of a frame: how much the person changed, how much the room did, and how far the room's colours are
+# from the picture's, before and after.
+ROOM = """
+import json, pathlib, sys
+import numpy as np
+from livestyle.image.io import load_image
+matte, original, styled, picture = (load_image(pathlib.Path(path)).astype(int) for path in sys.argv[1:])
+room, person = matte[..., 0] < 10, matte[..., 0] > 250
+changes = [float(abs(styled - original)[part].mean()) for part in (person, room)]
+means = [pixels.mean(0) for pixels in (original[room], styled[room], picture.reshape(-1, 3))]
+print(json.dumps({
+    "person": changes[0], "room": changes[1],
+    "before": float(abs(means[0] - means[2]).mean()), "after": float(abs(means[1] - means[2]).mean()),
+}))
+"""
+# A window from which a file can be dragged. It stays for a while: a program that gets the file asks for it.
+DRAG = """
+import sys
+from PySide6.QtCore import QMimeData, Qt, QTimer, QUrl
+from PySide6.QtGui import QDrag
+from PySide6.QtWidgets import QApplication, QLabel
+class Icon(QLabel):
+    def mouseMoveEvent(self, event):
+        data, drag = QMimeData(), QDrag(self)
+        data.setUrls([QUrl.fromLocalFile(sys.argv[1])])
+        drag.setMimeData(data)
+        drag.exec(Qt.DropAction.CopyAction | Qt.DropAction.MoveAction)
+        QTimer.singleShot(5000, app.quit)
+app = QApplication([])
+icon = Icon("a picture")
+icon.setWindowTitle("folder")
+icon.setGeometry(930, 660, 60, 30)
+icon.show()
+app.exec()
+"""
+HAS_QT = "import importlib.util as util; print('PySide6' if util.find_spec('PySide6') else '')"
+# What stands in for the system's dialog, which somebody answers.
+DIALOG = "#!/bin/sh\necho '{0}'\n"
+
 
 class Stranger:
     """Who uses the program: an empty home, a screen, and the commands of the README."""
@@ -57,7 +102,7 @@ class Stranger:
         for made in (home, runtime, out):
             made.mkdir(parents=True, exist_ok=True)
         runtime.chmod(0o700)
-        paths = f"{self.bin}:{os.environ['PATH']}"
+        paths = f"{folder / 'dialogs'}:{self.bin}:{os.environ['PATH']}"
         self.environment |= {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "PATH": paths}
         self.home = home
         self.lines: queue.Queue[str] = queue.Queue()
@@ -72,9 +117,9 @@ class Stranger:
         assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}: {done.stderr or done.stdout}"
         return done.stdout
 
-    def ask(self, code: str, file: Path) -> dict[str, float]:
-        """What the program's environment says of a file."""
-        return dict(json.loads(self.run(str(self.bin / "python"), "-c", code, str(file))))
+    def ask(self, code: str, *files: Path) -> dict[str, float]:
+        """What the program's environment says of files."""
+        return dict(json.loads(self.run(str(self.bin / "python"), "-c", code, *map(str, files))))
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """The program; what it says is kept."""
@@ -158,7 +203,7 @@ def pick(stranger: Stranger, window: str) -> str:
     stranger.sees("the_scream")
     stranger.screenshot("2-number-key")
     stranger.press(window, "t")
-    until, places = time.monotonic() + PATIENCE, [("12", "345"), ("48", "345")]
+    until, places = time.monotonic() + PATIENCE, [("12", "510"), ("68", "510")]
     while "bayeux" not in stranger.xdotool("getwindowname", window):  # the strip may take a frame to be there
         assert time.monotonic() < until, "a click on the first style does nothing"
         stranger.xdotool("mousemove", "--window", window, *places[0], "click", "1")
@@ -169,6 +214,55 @@ def pick(stranger: Stranger, window: str) -> str:
     stranger.press(window, "t")
     time.sleep(1)  # OpenCV's window takes one key a frame
     return f"The Scream by {number}, Bayeux Tapestry by a click"
+
+
+def drop(stranger: Stranger, window: str) -> str:
+    """A picture: dropped on Qt's window, or chosen in the dialog of the key l. Then what is seen of a frame."""
+    picture = stranger.home / "a horse.png"
+    stranger.run(str(stranger.bin / "python"), "-c", PAINTING, str(picture))
+    has_qt = bool(stranger.run(str(stranger.bin / "python"), "-c", HAS_QT).strip())
+    began = (drag if has_qt else choose)(stranger, window, picture)
+    stranger.sees("a horse")
+    took = time.monotonic() - began
+    time.sleep(3)  # until it is painted
+    stranger.screenshot("4-picture")
+    folder = stranger.home / "Pictures" / "livestyle"
+    stranger.press(window, "s")
+    stranger.hears("Saved ")
+    files = sorted(folder.glob("*.png"))
+    found = stranger.ask(ROOM, *files, picture)
+    for file in files:
+        file.rename(stranger.out / f"picture-{file.name.rpartition('-')[2]}")
+    assert found["person"] < 6, f"the person is painted, too: {found}"
+    assert found["room"] > 25, f"the room is not painted: {found}"
+    assert found["after"] < found["before"], f"the room has not the picture's colours: {found}"
+    return f"{'dropped' if has_qt else 'chosen'}, taken in {took:.1f} s; changes of 255: {found}"
+
+
+def drag(stranger: Stranger, window: str, picture: Path) -> float:
+    """A file, from another window. When it was let go."""
+    source = subprocess.Popen([stranger.bin / "python", "-c", DRAG, picture], env=stranger.environment)
+    stranger.sees("^folder")
+    time.sleep(1)
+    stranger.xdotool("mousemove", "960", "675", "mousedown", "1")
+    for place in ("950 670", "800 500", "500 300", "450 250", "455 255"):
+        stranger.xdotool("mousemove", *place.split())
+        time.sleep(0.3)
+    stranger.xdotool("mouseup", "1")
+    threading.Thread(target=source.wait, daemon=True).start()
+    return time.monotonic()
+
+
+def choose(stranger: Stranger, window: str, picture: Path) -> float:
+    """A file, in the dialog. When the key was pressed."""
+    folder = stranger.folder / "dialogs"
+    folder.mkdir()
+    dialog = folder / "zenity"
+    dialog.write_text(DIALOG.format(picture))
+    dialog.chmod(0o755)
+    began = time.monotonic()
+    stranger.press(window, "l")
+    return began
 
 
 def still(stranger: Stranger, window: str) -> str:
@@ -190,7 +284,7 @@ def record(stranger: Stranger, window: str) -> str:
     stranger.press(window, "r")
     stranger.hears("Recording to ")
     time.sleep(4)
-    stranger.screenshot("4-recording")
+    stranger.screenshot("5-recording")
     stranger.press(window, "r")
     stranger.hears("Recorded ")
     (file,) = (stranger.home / "Videos" / "livestyle").glob("*.mkv")
@@ -207,7 +301,7 @@ def control(stranger: Stranger) -> str:
     began = time.monotonic()
     status = json.loads(stranger.run("livestyle", "ctl", "status", "--json"))
     took = time.monotonic() - began
-    assert status["background"] == "bayeux_tapestry", status
+    assert status["background"] == f"picture:{stranger.home / 'a horse.png'}", status
     with subprocess.Popen(
         ["livestyle", "ctl", "watch"], env=stranger.environment, stdout=subprocess.PIPE, text=True
     ) as watch:
@@ -217,15 +311,15 @@ def control(stranger: Stranger) -> str:
         changed = next(line for line in iter(watch.stdout.readline, "") if "the_scream" in line)
         watch.terminate()
     time.sleep(2)  # until it is painted
-    stranger.screenshot("5-person")
+    stranger.screenshot("6-person")
     stranger.run("livestyle", "ctl", "panic")
     stranger.sees("hidden")
     time.sleep(1)
-    hidden, shown = stranger.screenshot("6-hidden"), stranger.ask(LOOK, stranger.out / "5-person.png")
+    hidden, shown = stranger.screenshot("7-hidden"), stranger.ask(LOOK, stranger.out / "6-person.png")
     assert hidden["grey"] > 0.5 > shown["grey"], f"not hidden: {hidden}, {shown}"
     stranger.run("livestyle", "ctl", "confirm")
     stranger.sees("the_scream")
-    stranger.screenshot("7-back")
+    stranger.screenshot("8-back")
     return f"status after {took:.2f} s; watch said: {changed.strip()[:70]}"
 
 
@@ -266,6 +360,7 @@ def main() -> int:
                 step("a window, painted", lambda: first_picture(stranger))
                 window = stranger.sees("^livestyle")
                 step("a style", lambda: pick(stranger, window))
+                step("a picture", lambda: drop(stranger, window))
                 step("a still", lambda: still(stranger, window))
                 step("a recording", lambda: record(stranger, window))
                 step("a second shell", lambda: control(stranger))

@@ -175,7 +175,7 @@ class Planes:
         first, jobs = self._compiling.get(key, (look, None))
         if jobs is None or (first is not look and any(job.done() and job.exception() for job in jobs)):
             styles: list[Callable[[], object]] = [
-                partial(self._prepare, style, quality, at) for style in look.styled_planes
+                partial(self._prepare, style, plane, quality, at) for style, plane in look.styled_planes.items()
             ]
             jobs = [self._loader.submit(job) for job in (*styles, *files.values())]
             self._compiling[key] = look, jobs
@@ -196,8 +196,11 @@ class Planes:
         """End what is loaded in the background. What is being loaded now is left behind."""
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    def _prepare(self, style: str, quality: Quality, size: Size) -> None:
-        self.style(style, quality)[0].prepare(size)
+    def _prepare(self, style: str, plane: str, quality: Quality, size: Size) -> None:
+        """Load a style, and compile it for pictures of a size and for the box of its plane."""
+        stylize, box = self.style(style, quality)[0], self._regions[plane].held(size)
+        for at in {size, (box.right - box.left, box.bottom - box.top) if box else size}:
+            stylize.prepare(at)
 
     def _estimate(self, frame: Frame, quality: Quality) -> Motion:
         """Return how the picture moved, at the size at which it is painted."""

@@ -33,6 +33,10 @@ class Region:
             self._size, self._box, self._fitted = size, Box(0, 0, *size), -math.inf
         return self._box
 
+    def held(self, size: Size) -> Box | None:
+        """Return the box of a picture of this size; None where there is none yet. This may be called on any thread."""
+        return self._box if size == self._size else None
+
     def update(self, matte: Matte, size: Size, time: float, *, rest: bool = False) -> Box | None:
         """Take the matte of a frame. After that, `box` contains all of the plane that is visible.
 

@@ -16,6 +16,7 @@ from livestyle.config.picture import (
     media_type,
     mix_text,
     mix_words,
+    mixed_rows,
     pictures_in,
     read_mix,
     with_exact_names,
@@ -217,7 +218,8 @@ def named(plane: Plane, styles: Mapping[str, str]) -> Plane:
             raise unknown("style", typed, known, "All: livestyle list styles.")
         found.append((name, share))
     _, at, share_text = plane.text.partition("@")
-    return replace(plane, text="+".join(name for name, _ in found) + at + share_text.strip(), styles=tuple(found))
+    text = "+".join(name for name, _ in found) + at + share_text.strip()
+    return replace(plane, text=text, styles=mixed_rows(found, styles))
 
 
 def bare_names() -> list[str]:

@@ -20,6 +20,12 @@ HERE = Path()
 Region = tuple[float, float, float, float]  # x, y, width and height in shares of a picture
 
 
+class RowTitle(str):
+    """The title of a style that is a row of numbers: two such styles are mixed as one row, for the cost of one."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Ingredient:
     """A picture or a style in a mix.
@@ -179,6 +185,17 @@ def paths_in(look: str) -> list[str]:
     with suppress(UserError, ValueError):
         return [one.path for one in read_mix(look.removeprefix(PREFIX)) if one.path]
     return []
+
+
+def mixed_rows(found: list[tuple[str, float]], styles: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
+    """Return styles with their shares; two that are rows as the one style of their mix.
+
+    Args:
+        found: names and shares; styles: titles of the styles that there are, by name.
+    """
+    if len(found) > 1 and all(isinstance(styles[name], RowTitle) for name, _ in found):
+        return ((mix_text(tuple(Ingredient(share, style=name) for name, share in found)), 1.0),)
+    return tuple(found)
 
 
 def with_exact_names(mix: tuple[Ingredient, ...], styles: Mapping[str, str]) -> tuple[Ingredient, ...]:

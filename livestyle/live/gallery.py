@@ -9,7 +9,7 @@ from livestyle.config.favorites import FAVORITES, load_favorites
 from livestyle.config.look import Plane, parse_plane
 from livestyle.config.names import matching, unknown
 from livestyle.errors import UserError
-from livestyle.nets.library import find_cards
+from livestyle.nets.library import find_cards, titles_of
 
 ALL = "all"  # beside the families and FAVORITES
 
@@ -116,7 +116,7 @@ def open_gallery(models: Path | None) -> Gallery:
     return Gallery(
         tuple(cards),
         {name: card.thumbnail for name, card in cards.items()},
-        {name: card.title for name, card in cards.items()},
+        titles_of(cards),
         {name: card.words for name, card in cards.items()},
         {name: card.families for name, card in cards.items()},
         load_favorites(),

@@ -1,16 +1,17 @@
 """Where models are found, by kind and name."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from livestyle.config.names import find_name, unknown
+from livestyle.config.picture import RowTitle
 from livestyle.errors import UserError
 from livestyle.files import sha256
-from livestyle.nets.card import KIND_FOLDERS, Card, load_card
+from livestyle.nets.card import KIND_FOLDERS, ROW, Card, load_card
 from livestyle.nets.gallery_rows import FILE, load_gallery
 
 
@@ -92,8 +93,13 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
 
 
 def style_titles(models: Path | None = None) -> dict[str, str]:
-    """Return the titles of the styles by name."""
-    return {name: card.title for name, card in find_cards("style", models).items()}
+    """Return the titles of the styles by name; those of rows are RowTitles."""
+    return titles_of(find_cards("style", models))
+
+
+def titles_of(cards: Mapping[str, Card]) -> dict[str, str]:
+    """Return the titles of styles by name; those of rows are RowTitles."""
+    return {name: RowTitle(card.title) if card.net == ROW else card.title for name, card in cards.items()}
 
 
 def find_painting(style: str, models: Path | None = None) -> Path:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.config.look import Plane, exact_look, look_of, parse_plane
+from livestyle.config.picture import RowTitle
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 
@@ -133,3 +134,11 @@ def test_a_picture_alone_is_a_style_and_a_clip_is_none(
             parse_plane(name)
     else:
         assert parse_plane(name).text == f"picture:{name}"
+
+
+def test_two_rows_are_mixed_as_one_row() -> None:
+    rows = {"irises": RowTitle("Irises"), "red_fuji": RowTitle("Red Fuji"), "great_wave": "The Great Wave"}
+    plane = parse_plane("irises + red fuji@0.3", rows)
+    assert (plane.kind, plane.text) == ("style", "irises+red_fuji@0.3")
+    assert plane.styles == (("picture:irises+red_fuji@0.3", 1.0),)
+    assert parse_plane("irises+great_wave@0.3", rows).styles == (("irises", 0.7), ("great_wave", 0.3))

@@ -236,8 +236,7 @@ def check_person_look(plane: Plane, step: str) -> None:
     """Refuse a look that is not one for the person.
 
     Args:
-        plane: the look.
-        step: what to do instead.
+        plane: the look; step: what to do instead.
 
     Raises:
         UserError: the look is for the background only.
@@ -250,8 +249,7 @@ def anchored(look: str, base: Path) -> str:
     """Return a look with a relative path as one with an absolute path.
 
     Args:
-        look: as typed.
-        base: the folder that its path is relative to.
+        look: as typed; base: the folder that its path is relative to.
     """
     head, colon, rest = look.partition(":")
     if colon and head in LOOK_KINDS and LOOK_KINDS[head].takes_path:

@@ -10,19 +10,20 @@ import numpy as np
 from PIL import Image as Pil
 from PIL import ImageDraw, ImageFont
 
-from livestyle.config.look import look_of
+from livestyle.config.look import NONE, Look, look_of, parse_plane
 from livestyle.config.settings import Settings
-from livestyle.image.io import save_image
+from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import fit, to_gray
 from livestyle.image.types import Frame, Image
-from livestyle.live.actions import open_controls
+from livestyle.live.actions import make_controls, open_controls
 from livestyle.live.preview import scene_of
 from livestyle.live.shown import Shown
-from livestyle.nets.library import find_nets
+from livestyle.nets.library import find_nets, find_painting
 from livestyle.render.filter import Filter
 from livestyle.video.sources.open import open_source
 from livestyle.video.window.layout import first_size
 from livestyle.video.window.overlay import Overlay
+from livestyle.video.window.preview import HOVER_WORDS
 
 LOOKS = {
     "great_wave": Settings(background="great_wave"),
@@ -42,6 +43,9 @@ TURNS = (  # of the moving picture
 TILE, WORDS, COLUMNS = (240, 135), 26, 5  # of the gallery: a thumbnail, the height of its name, how many in a row
 TURN, MOVING, PACE = 28, (400, 225), 2  # frames of each, the size, and one frame in so many
 
+DROPPED, DRAGGED_PX = "wheat_field_cypresses", 220  # a painting, and its width
+SHEET_PX, GAP = 1400, 16  # of two windows, and what is between them
+
 
 def main() -> None:
     """Write before, matte and each look."""
@@ -55,6 +59,7 @@ def main() -> None:
             pictures = [filter(frame, look_of(settings, "")) for frame in frames]
             save_image(folder / f"{name}.jpg", pictures[-1])
     save_image(folder / "window.jpg", preview(frames))
+    save_image(folder / "dropped.jpg", dropped(frames, find_painting(DROPPED)))
     save_moving(folder / "moving.webp")
     save_gallery(folder / "gallery.jpg")
     with Filter(Settings()) as filter:
@@ -96,6 +101,32 @@ def preview(frames: list[Frame]) -> Image:
         picture = [filter(frame, controls.look) for frame in frames][-1]
         scene = scene_of(controls, Shown(frames[-1], picture, controls.look), filter.segmenter, filter.matte)
     return Overlay(is_below=True).draw(picture, scene, first_size((960, 540), True, (1920, 1080)))
+
+
+def dropped(frames: list[Frame], painting: Path) -> Image:
+    """The window while a painting is dragged onto it, and then."""
+    size, picture = first_size((640, 360), True, (1280, 720)), load_image(painting)
+    picture = fit(picture, (DRAGGED_PX, round(DRAGGED_PX * picture.shape[0] / picture.shape[1])))
+    views = []
+    with Filter(Settings(quality="best")) as filter:
+        for look in (Look(NONE), Look(parse_plane(f"picture:{painting}"))):
+            controls = make_controls(look)
+            controls.pace = {"fps": 30, "latency_ms": 31, "dropped": 0, "quality": "640x360"}
+            painted = [filter(frame, look) for frame in frames][-1]
+            overlay = Overlay(is_below=True)
+            if look.background == NONE:
+                overlay.notice(HOVER_WORDS)
+            scene = scene_of(controls, Shown(frames[-1], painted, look), filter.segmenter, filter.matte)
+            views.append(Pil.fromarray(overlay.draw(painted, scene, size)))
+    sheet = Pil.new("RGB", (2 * size[0] + GAP, size[1]), "white")
+    sheet.paste(views[0], (0, 0))
+    sheet.paste(views[1], (size[0] + GAP, 0))
+    left, top = size[0] // 2 + 100, size[1] // 3
+    sheet.paste(Pil.fromarray(np.pad(picture, ((3, 3), (3, 3), (0, 0)), constant_values=255)), (left, top))
+    tip = left + DRAGGED_PX // 2, top + picture.shape[0] // 2
+    arrow = [(tip[0] + x, tip[1] + y) for x, y in ((0, 0), (0, 33), (8, 26), (14, 38), (20, 35), (14, 23), (24, 23))]
+    ImageDraw.Draw(sheet).polygon(arrow, "black", "white", 2)
+    return fit(np.asarray(sheet, np.uint8), (SHEET_PX, round(SHEET_PX * sheet.height / sheet.width)))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def photo(
     if painting.method == "fast":
         look = look_from(settings)
         target = target_of(context, out, look_word(look.background.text, look.person.text))
-        write(*batch.photo(settings, source, target, look), target, source)
+        write(*batch.photo(settings, source, target, look, say), target, source)
         tell_look(look, session)
         return tell_next("photo", source, look, settings)
     # Looks are paintings here, so that config files have no say. Without any, the default style is the background's.

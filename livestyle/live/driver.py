@@ -163,7 +163,8 @@ class Session:
 
     def _tell(self, frame: Frame, shown: Shown) -> None:
         kept = (line for one in self._followers for line in one.follow(frame, shown, self._controls))
-        for line in (*self._save_stills(shown), *kept, *self._sink.messages(), *self._camera_messages(frame)):
+        said = (*self._filter.take_notes(), *self._sink.messages(), *self._camera_messages(frame))
+        for line in (*self._save_stills(shown), *kept, *said):
             self._preview.notice(line)
             self._say(line)
 
@@ -262,8 +263,8 @@ def run_live(
         ):
             sink = Tee([outputs.sink, recorder])
             say(f"{source.info.name} -> {outputs.name}; {filter.engine.detail}; segmenter {filter.segmenter}")
-            for note in (*filter.notes, *([outputs.preview.note] if outputs.preview.note else [])):
-                say(note)
+            if outputs.preview.note:
+                say(outputs.preview.note)
             if any(spec.kind.is_window for spec in specs):
                 strip, keys, panic = map(controls.key, ("strip", "help", "panic"))
                 hint = f"Keys: {strip} shows the styles, {keys} all keys, {panic} hides you from everybody."

@@ -83,7 +83,6 @@ class Filter:
         foreground: takes an image and its matte; returns the image with the person's own colours where the matte is
             soft.
         meter: what the stages took.
-        notes: what people should know about how it runs.
 
     Raises:
         UserError: there is no such device, quality, segmenter, refinement or person count.
@@ -91,7 +90,6 @@ class Filter:
 
     def __init__(self, settings: Settings, live: bool = True, progress: OpenProgress = silent_progress) -> None:
         self.quality = find_quality(settings, LIVE_QUALITY if live else STILL_QUALITY)
-        self.notes: list[str] = []
         engine = choose_engine(settings.device)
         # Mattes are those of the live view, unless a quality is asked for.
         self._settings, self._matte_precision = settings, find_quality(settings, LIVE_QUALITY).precision
@@ -170,6 +168,11 @@ class Filter:
         """Load in the background what the first look `picture:...` needs, so that it is painted sooner."""
         self._planes.expect_pictures(self.quality)
 
+    def take_notes(self) -> list[str]:
+        """Return what people should know about how it runs, since the last call."""
+        notes = self._planes.notes
+        return [notes.pop(0) for _ in range(len(notes))]
+
     def prepare(self, look: Look) -> None:
         """Load what a look needs, so that errors come before the first frame.
 
@@ -181,7 +184,7 @@ class Filter:
                 self._planes.style(style, self.quality)
                 only_weights = style.endswith(".safetensors") and not Path(style).with_suffix(".onnx").is_file()
                 if only_weights and self.engine.name == "openvino":
-                    self.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
+                    self._planes.notes.append(f"{style} runs in PyTorch, slower; its .onnx would run in OpenVINO")
             self._draw(plane, 1.0, self._scene(TRIAL, look, {}, lambda: np.ones((16, 16), np.float32)))
 
     def __call__(self, frame: Frame, look: Look, next_frame: NextFrame = no_next_frame) -> Image:

@@ -4,12 +4,13 @@ import hashlib
 import os
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from livestyle.config.picture import PREFIX, WHOLE, Ingredient, Region, read_mix
+from livestyle.config.picture import PREFIX, WHOLE, Ingredient, Region, existing, read_mix
 from livestyle.errors import UserError
 from livestyle.files import atomic_write, sha256
 from livestyle.image.types import Image
@@ -20,13 +21,27 @@ from livestyle.nets.library import cache_folder, find_card, find_painting
 from livestyle.nets.load import prepare_rows
 from livestyle.nets.picture_reader import PictureReader
 from livestyle.nets.row_net import Row, RowPainter
-from livestyle.nets.style_reader import load_style_picture
+from livestyle.nets.style_reader import FLAT_SHARE, edge_share, load_style_picture
 from livestyle.types import Size
 
 MAX_PICTURE_MB = 256  # of a file
-MAX_CACHED_ROWS = 1000  # of 3 kB
+MAX_CACHED = 1000  # pictures, of 4 kB
+MAX_MIXED = 32
+DIGEST_BYTES = 32  # of SHA-256
 SMALL_SIZE: Size = 256, 144  # of small pictures: smaller ones have no room for strokes
 MAX_SMALL_ROWS = 32  # that are kept for them
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a picture.
+
+    Args:
+        row: of its style; edges: see `edge_share`.
+    """
+
+    row: Row
+    edges: float
 
 
 @lru_cache(2)
@@ -52,6 +67,7 @@ class Predictor:
     def __init__(self, card: Card, models: Path | None) -> None:
         self.card, self._models = card, models
         self._reader: PictureReader | None = None
+        self._mixed: dict[str, Row] = {}  # rows of the last looks
 
     def mix(self, text: str) -> Row:
         """Return the row of a look `picture:...`, mixed of its ingredients.
@@ -59,8 +75,25 @@ class Predictor:
         Raises:
             UserError: a picture cannot be read, or a style has no painting here.
         """
-        rows = [one.share * self.ingredient(one) for one in read_mix(text.removeprefix(PREFIX))]
-        return np.asarray(sum(rows[1:], rows[0]), np.float32)
+        try:
+            rows = [one.share * self.ingredient(one) for one in read_mix(text.removeprefix(PREFIX))]
+        except UserError:
+            if text not in self._mixed:
+                raise
+            return self._mixed[text]  # what is painted goes on, whatever becomes of its file
+        self._mixed[text] = np.asarray(sum(rows[1:], rows[0]), np.float32)
+        for old in list(self._mixed)[:-MAX_MIXED]:
+            del self._mixed[old]
+        return self._mixed[text]
+
+    def note(self, text: str) -> str:
+        """Return what people should know about the pictures of a look `picture:...`, or ""."""
+        with suppress(UserError):
+            pictures = [one for one in read_mix(text.removeprefix(PREFIX)) if one.path]
+            flat = [one.words for one in pictures if self.picture(Path(one.path), one.region).edges < FLAT_SHARE]
+            if flat:
+                return f"{flat[0]} is almost flat: it gives its colours, and hardly any strokes."
+        return ""
 
     def ingredient(self, one: Ingredient) -> Row:
         """Return the row of a picture, or of a style's painting.
@@ -69,12 +102,12 @@ class Predictor:
             UserError: the picture cannot be read, or the style has no painting here.
         """
         if not one.style:
-            return self.picture(Path(one.path), one.region)
+            return self.picture(Path(one.path), one.region).row
         card = find_card("style", one.style, self._models)
-        return read_row(card) if card.net == ROW else self.picture(find_painting(one.style, self._models))
+        return read_row(card) if card.net == ROW else self.picture(find_painting(one.style, self._models)).row
 
-    def picture(self, path: Path, region: Region = WHOLE) -> Row:
-        """Return the row of a picture, from the cache where it is there.
+    def picture(self, path: Path, region: Region = WHOLE) -> Reading:
+        """Read a picture, from the cache where it is there.
 
         Args:
             path: of the picture; region: of it.
@@ -82,19 +115,17 @@ class Predictor:
         Raises:
             UserError: it cannot be read.
         """
-        kept = cache_folder() / "pictures" / f"{self._digest(path, region)}.npy"
-        with suppress(OSError, ValueError, EOFError):
-            row = np.load(kept, allow_pickle=False)
-            if row.dtype == np.float32 and row.ndim == 1 and np.isfinite(row).all():
-                with suppress(OSError):
-                    os.utime(kept)  # the least recently used go first
-                return np.asarray(row, np.float32)
-        row = self.read(load_style_picture(path, region))
-        keep_row(kept, row)
-        return row
+        kept = cache_folder() / "pictures" / self._digest(path, region)
+        reading = kept_reading(kept)
+        if reading is None:
+            picture = load_style_picture(path, region)
+            reading = Reading(self.read(picture), edge_share(picture))
+            keep_reading(kept, reading)
+        return reading
 
     def _digest(self, path: Path, region: Region) -> str:
         try:
+            existing(str(path))  # it may have become a pipe, which might be read forever
             if path.stat().st_size > MAX_PICTURE_MB << 20:
                 raise UserError(f"{path} has more than {MAX_PICTURE_MB} MB.", "Give a smaller picture.")
             parts = [sha256(path), *map(str, region), *sorted(self.card.files.values())]
@@ -156,12 +187,26 @@ class SmallPainter:
         return self._paint(image, self._rows[text])
 
 
-def keep_row(file: Path, row: Row) -> None:
-    """Write a row into the cache, if that can be written, and remove the least recently used of too many."""
+def kept_reading(file: Path) -> Reading | None:
+    """Return what was kept of a picture; None where nothing is there, or not what was written."""
+    with suppress(OSError):
+        content = file.read_bytes()
+        values, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+        if values and hashlib.sha256(values).digest() == digest:
+            with suppress(OSError):
+                os.utime(file)  # the least recently used go first
+            numbers = np.frombuffer(values, np.float32)
+            return Reading(numbers[:-1], float(numbers[-1]))
+    return None
+
+
+def keep_reading(file: Path, reading: Reading) -> None:
+    """Write into the cache, if that can be written, and remove the least recently used of too many."""
+    values = np.append(reading.row, np.float32(reading.edges)).tobytes()
     with suppress(OSError, UserError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as part, part.open("wb") as opened:
-            np.save(opened, row, allow_pickle=False)
-        rows = sorted(file.parent.glob("*.npy"), key=lambda one: one.stat().st_mtime)
-        for old in rows[:-MAX_CACHED_ROWS]:
+        with atomic_write(file) as part:
+            part.write_bytes(values + hashlib.sha256(values).digest())
+        kept = [one for one in file.parent.iterdir() if len(one.name) == len(file.name)]
+        for old in sorted(kept, key=lambda one: one.stat().st_mtime)[:-MAX_CACHED]:
             old.unlink(missing_ok=True)

@@ -73,6 +73,7 @@ class Planes:
 
     Attributes:
         engine: as given, or as moved to.
+        notes: what people should know about the styles that were loaded.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Planes:
         self._regions = {plane: Region() for plane in ("background", "person", BOTH)}
         self._background: Matte | None = None  # where it was visible in the frame before, at a third of the size
         self._newest: Image | None = None  # picture, at the size at which it is painted
+        self.notes: list[str] = []
         self._lock = threading.Lock()  # of the styles: the one that comes next is loaded beside the present one
         self._styles: OrderedDict[tuple[str, Engine], tuple[Stylizer, PaintingHistory]] = OrderedDict()
         # Looks and their jobs by styles, sizes and precision; done ones too.
@@ -157,6 +159,7 @@ class Planes:
                 self._styles.move_to_end(key)
                 return self._styles[key]
         stylizer = load_style(name, engine, sys.maxsize, self._models, self._newest)
+        self.notes += [stylizer.note] if stylizer.note else []
         with self._lock:  # another thread may have loaded it meanwhile
             found = self._styles.setdefault(key, (stylizer, PaintingHistory()))
             if len(self._styles) > MAX_CACHED_STYLES:

@@ -79,10 +79,11 @@ class Stylizer:
         net: the network of the style.
         multiple: that the sides of its input are of.
         pixels: the most to paint at. The painting of a larger picture is scaled back up.
+        note: what people should know about the style, or "".
     """
 
-    def __init__(self, net: Net, multiple: int, pixels: int) -> None:
-        self.net, self.multiple, self._pixels = net, multiple, pixels
+    def __init__(self, net: Net, multiple: int, pixels: int, note: str = "") -> None:
+        self.net, self.multiple, self._pixels, self.note = net, multiple, pixels, note
         self._lock = threading.Lock()  # a network is one request, and two planes may need it at once
 
     def __call__(self, image: Image) -> Image:
@@ -123,5 +124,5 @@ def load_style(
     if card and card.net != ROW:
         return Stylizer(engine.load(card), card.multiple, pixels)
     predictor = open_predictor(models)
-    row = read_row(card) if card else predictor.mix(style)
-    return Stylizer(load_row(engine, predictor.card, row, picture), predictor.card.multiple, pixels)
+    row, note = (read_row(card), "") if card else (predictor.mix(style), predictor.note(style))
+    return Stylizer(load_row(engine, predictor.card, row, picture), predictor.card.multiple, pixels, note)

@@ -146,11 +146,14 @@ def render_stills(jobs: list[tuple[Path, Path]], render: Render, settings: Setti
         yield StylizedStill(picture, result)
 
 
-def photo(settings: Settings, source: Path, target: Target, look: Look) -> tuple[int, Iterator[StylizedStill]]:
+def photo(
+    settings: Settings, source: Path, target: Target, look: Look, say: Say = lambda line: None
+) -> tuple[int, Iterator[StylizedStill]]:
     """Stylize a picture or a folder with the feed-forward styles.
 
     Args:
         settings: device, models, segmenter; source, target: as of `pairs`; look: of both planes.
+        say: takes messages.
 
     Returns:
         The number of pictures, and each when it is done.
@@ -163,6 +166,8 @@ def photo(settings: Settings, source: Path, target: Target, look: Look) -> tuple
         return len(plan), plan.with_old(())
     filter = Filter(settings, live=False)
     filter.prepare(look)
+    for note in filter.take_notes():
+        say(note)
     stills = render_stills(plan.jobs, lambda frame: filter(frame, look), settings)
     return len(plan), plan.with_old(stills)
 

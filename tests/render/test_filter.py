@@ -158,7 +158,7 @@ def test_a_style_file_of_ones_own(ready: Filter, frame: Frame, tmp_path: Path) -
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(find_nets("style")[STYLES[0]].path(".safetensors").read_bytes())
     ready.prepare(look(background=str(weights)))
-    assert "PyTorch" in ready.notes[-1]
+    assert "PyTorch" in ready.take_notes()[-1]
     drift = np.abs(ready(frame, look(background=str(weights))).astype(int) - ready(frame, look(background=STYLES[0])))
     assert drift.mean() < 2  # float32 against bf16
 

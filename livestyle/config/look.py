@@ -11,6 +11,7 @@ from livestyle.config.names import did_you_mean, find_name, plain, unknown
 from livestyle.config.picture import (
     PREFIX,
     anchored_mix,
+    existing,
     is_picture,
     located,
     media_type,
@@ -290,16 +291,10 @@ def _file(text: str, rest: str) -> Plane:
 def _picture(text: str, rest: str) -> Plane:
     if not rest:
         raise _unreadable(text)
-    folder = rest if Path(rest).is_dir() else ""
+    folder = rest if os.path.isdir(rest) else ""
     mix = read_mix(pictures_in(folder)[0] if folder else rest)
-    return Plane(
-        PICTURE,
-        mix_text(mix),
-        ((mix_text(mix), 1.0),),
-        path=next((one.path for one in mix if one.path), ""),
-        words=mix_words(mix),
-        folder=folder,
-    )
+    look, path = mix_text(mix), next((one.path for one in mix if one.path), "")
+    return Plane(PICTURE, look, ((look, 1.0),), path=path, words=mix_words(mix), folder=folder)
 
 
 def picture_plane(plane: Plane, styles: Mapping[str, str]) -> Plane:
@@ -320,7 +315,7 @@ def _style(text: str, _: str) -> Plane:
     if os.path.isfile(text):
         raise _not_a_style(text)
     if media_type(text):
-        raise UserError(f"There is no file {text}.", "Check the name.")
+        existing(text)
     blend = re.fullmatch(r"([^+@:/\\]+)(?:\+([^+@:/\\]+)(?:@([^@]*))?)?", text)
     if not blend or not all(plain(name) for name in blend.groups()[:2] if name is not None):
         raise _unreadable(text)

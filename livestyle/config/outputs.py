@@ -152,7 +152,7 @@ def without_path(look: str) -> str:
     head, _, rest = look.partition(":")
     if head in LOOK_KINDS and LOOK_KINDS[head].takes_path:
         return Path(rest).stem
-    if is_path(look) and Path(look).is_file():
+    if is_path(look) and os.path.isfile(look):
         return Path(look).stem
     parts = []
     for part in look.split("+"):

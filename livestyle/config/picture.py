@@ -57,8 +57,8 @@ class Ingredient:
 def read_mix(text: str, base: Path = HERE) -> tuple[Ingredient, ...]:
     """Read what stands behind `picture:`: one picture, two, or a picture and a style.
 
-    A file of the whole text's name wins. Else it is split at the last `@`, then at a `+`. `#` counts only before four
-    numbers.
+    A file of the whole text's name wins, and a part of one. Else it is split at the last `@`, then at a `+`. `#` counts
+    only before four numbers.
 
     Args:
         text: as typed; base: the folder that its paths are relative to.
@@ -66,7 +66,7 @@ def read_mix(text: str, base: Path = HERE) -> tuple[Ingredient, ...]:
     Raises:
         UserError: no picture of that name is there, or the text cannot be read.
     """
-    if "+" not in text or os.path.exists(located(text, base)):
+    if "+" not in text or is_there(text, base):
         return (read_ingredient(text, 1.0, base),)
     mix, _, number = text.rpartition("@")
     other = share_of(number, text) if "+" in mix else 0.5
@@ -94,7 +94,7 @@ def read_ingredient(text: str, share: float, base: Path) -> Ingredient:
         if not (w > 0 and h > 0 and x + w <= 1.0001 and y + h <= 1.0001):
             raise UserError(f"The part {x:g},{y:g},{w:g},{h:g} is not inside {path}.", "Give x,y,w,h in shares of 1.")
         return Ingredient(share, existing(path), (x, y, w, h))
-    if is_name(text) and not (os.path.isfile(path) or (share == 1 and Path(path).is_dir())):
+    if is_name(text) and not (os.path.isfile(path) or (share == 1 and os.path.isdir(path))):
         return Ingredient(share, style=text)
     return Ingredient(share, existing(path))
 
@@ -223,7 +223,7 @@ def pictures_in(folder: str) -> list[str]:
         UserError: there are none, or the folder cannot be read.
     """
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file() and entry.name[0] != ".")
+        names = sorted(e.name for e in os.scandir(folder) if os.path.isfile(e.path) and e.name[0] != ".")
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be read: {error.strerror}.", "Check its rights.") from None
     found = [str(Path(folder, name)) for name in names if media_type(name) == "image"]

@@ -97,6 +97,27 @@ def load_picture(path: Path, short: int | None = None, backdrop: Color = WHITE) 
     """
     from PIL import ImageOps
 
+    with _opened(path, short) as file:
+        exif, profile = _exif(file), file.info.get("icc_profile") or b""  # before rotation, which loses those of a TIFF
+        opaque = laid_on(backdrop, ImageOps.exif_transpose(file))
+        is_rgb = profile[16:20] == b"RGB "
+        own = np.array(opaque.convert("RGB"), np.uint8) if is_rgb and profiles.differs(profile) else None
+        return profiles.to_srgb(opaque, profile), PictureNotes(exif, profile if is_rgb else b"", own=own)
+
+
+def check_picture(path: Path, short: int | None = None) -> None:
+    """Check that a file begins as a picture does. Nothing is decoded.
+
+    Raises:
+        UserError: as `load_picture` does, if that shows so early.
+    """
+    with _opened(path, short):
+        pass
+
+
+@contextmanager
+def _opened(path: Path, short: int | None) -> "Iterator[PilImage]":
+    """Open a picture, of which nothing is decoded yet; see `load_picture`."""
     is_heif = path.suffix.lower() in HEIF_SUFFIXES and path.is_file()
     if is_heif:
         _know_heif(path)
@@ -105,11 +126,7 @@ def load_picture(path: Path, short: int | None = None, backdrop: Color = WHITE) 
             file.draft(None, (short, short))
         if file.width * file.height > MAX_PIXELS:
             raise UserError(f"{path} has {file.width}x{file.height} pixels.", "Scale it down first.")
-        exif, profile = _exif(file), file.info.get("icc_profile") or b""  # before rotation, which loses those of a TIFF
-        opaque = laid_on(backdrop, ImageOps.exif_transpose(file))
-        is_rgb = profile[16:20] == b"RGB "
-        own = np.array(opaque.convert("RGB"), np.uint8) if is_rgb and profiles.differs(profile) else None
-        return profiles.to_srgb(opaque, profile), PictureNotes(exif, profile if is_rgb else b"", own=own)
+        yield file
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from livestyle.config.favorites import FAVORITES, load_favorites
 from livestyle.config.look import Plane, parse_plane
 from livestyle.config.names import matching, unknown
 from livestyle.errors import UserError
+from livestyle.live.pictures import check_pictures
 from livestyle.nets.library import find_cards, titles_of
 
 ALL = "all"  # beside the families and FAVORITES
@@ -85,14 +86,16 @@ class Gallery:
         """Return the look that a text from outside stands for: a LOOK, or the number of a style from 1 on.
 
         Raises:
-            UserError: there is no such look, style or number.
+            UserError: there is no such look, style or number, or its file is no picture.
         """
         if text.isdecimal():
             index = (int(text) or 10) - 1
             if index >= len(self.chosen):
                 raise UserError(f"There is no style {text}.", f"There are {len(self.chosen)}.")
             text = self.chosen[index]
-        return parse_plane(text, self.known)
+        plane = parse_plane(text, self.known)
+        check_pictures(plane)
+        return plane
 
     def step(self, now: str, by: int, extra: Iterable[str] = ()) -> Plane:
         """Return the chosen style `by` places after the one named `now`; from any other look the first or last.

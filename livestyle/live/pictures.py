@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from livestyle.config.look import PICTURE, Plane, parse_plane
-from livestyle.config.picture import pictures_in
+from livestyle.config.picture import paths_in, pictures_in
 from livestyle.errors import UserError
+
+ENOUGH_PX = 768  # a short side that a style is read at
 
 
 def plane_of_files(text: str) -> Plane:
@@ -22,7 +24,9 @@ def plane_of_files(text: str) -> Plane:
     path, pictures = chosen(text), [line for line in text.splitlines() if is_still(line)]
     if not (is_still(path) or Path(path).is_dir()):
         return parse_plane(f"video:{path}")
-    plane, folders = parse_plane(f"{PICTURE}:{path}"), {str(Path(one).parent) for one in pictures}
+    plane = parse_plane(f"{PICTURE}:{path}")
+    check_pictures(plane)
+    folders = {str(Path(one).parent) for one in pictures}
     return replace(plane, folder=folders.pop()) if len(pictures) > 1 == len(folders) else plane
 
 
@@ -54,6 +58,18 @@ def is_still(path: str) -> bool:
     name = path.lower()
     is_picture = name.endswith(READABLE_SUFFIXES) or "image" in (mimetypes.guess_type(path)[0] or "")
     return is_picture and not name.endswith(".gif") and not Path(path).is_dir()
+
+
+def check_pictures(plane: Plane) -> None:
+    """Refuse a look `picture:...` with a file that does not begin as a picture does. It is read later.
+
+    Raises:
+        UserError: there is such a file.
+    """
+    from livestyle.image.io import check_picture
+
+    for path in paths_in(plane.text) if plane.kind == PICTURE else []:
+        check_picture(Path(path), ENOUGH_PX)
 
 
 def neighbor(plane: Plane, by: int, refused: Collection[str] = ()) -> Plane:

@@ -108,6 +108,29 @@ def test_styles_are_chosen_in_turn_by_number_and_by_name() -> None:
     assert controls.look.person == NONE
 
 
+def test_keys_go_through_the_sizes_of_the_brush() -> None:
+    controls = new_controls()
+    for key, brush in ((".", 1.2), (".", 1.4), (";", 1.2), (";", 1.0), (";", 0.85)):
+        controls.press(key)
+        assert controls.look.brush == brush
+    for _ in range(9):
+        answer = controls.press("larger-brush")
+    assert (controls.look.brush, controls.status()["brush"]) == (2.0, 2.0)
+    assert answer.endswith("brush 2")
+    controls.press("background green")
+    with pytest.raises(UserError, match="Only styles have a brush"):
+        controls.press(".")
+
+
+def test_a_file_that_is_no_picture_is_refused_before_it_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "fake.jpg").write_text("hello")
+    controls = new_controls()
+    for action in (f"background {tmp_path / 'fake.jpg'}", f"person picture:{tmp_path / 'fake.jpg'}"):
+        with pytest.raises(UserError, match="not a picture"):
+            controls.press(action)
+    assert planes(controls) == ("alpha", "none")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -126,4 +126,4 @@ def test_paths_of_pictures_are_completed(folder: Path, monkeypatch: pytest.Monke
     assert looks("rea") == ["real.png"]
     assert looks("picture:rea") == ["picture:real.png"]
     assert looks("starry_night+rea") == ["starry_night+real.png"]
-    assert looks(f"{folder}/mor") == [f"{folder}/more/"]
+    assert looks(f"{folder}/mo") == [f"{folder}/more/"]

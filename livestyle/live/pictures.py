@@ -25,7 +25,6 @@ def plane_of_files(text: str) -> Plane:
     if not (is_still(path) or Path(path).is_dir()):
         return parse_plane(f"video:{path}")
     plane = parse_plane(f"{PICTURE}:{path}")
-    check_pictures(plane)
     folders = {str(Path(one).parent) for one in pictures}
     return replace(plane, folder=folders.pop()) if len(pictures) > 1 == len(folders) else plane
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from livestyle.render.looks import look_from
 from livestyle.render.picture_rows import Predictor, Reading, keep_reading, kept_reading
 from livestyle.render.planes import LARGEST_PX, style_size
 
+ROUNDING = 1.05  # of an area whose sides are rounded
 LEAST_PSNR = 32.0  # of int8 against PyTorch, dB
 
 
@@ -227,12 +229,12 @@ def test_pytorch_is_not_needed(painting: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out.png").is_file()
 
 
-@given(st.sampled_from([*QUALITIES.values(), *LADDER]), st.integers(16, 3000), st.integers(16, 3000))
+@given(st.sampled_from([*QUALITIES.values(), *LADDER]), st.integers(160, 3000), st.integers(160, 3000))
 def test_a_larger_brush_paints_fewer_pixels(quality: object, width: int, height: int) -> None:
     sizes = [style_size(quality.with_brush(brush), (width, height)) for brush in BRUSHES]  # type: ignore[attr-defined]
     areas = [w * h for w, h in sizes]
-    assert areas == sorted(areas, reverse=True)
+    assert all(larger <= smaller * ROUNDING for smaller, larger in pairwise(areas))
     plain = style_size(quality, (width, height))  # type: ignore[arg-type]
     assert sizes[BRUSHES.index(1.0)] == plain
-    assert areas[0] <= max(LARGEST_PX, plain[0] * plain[1]) * 1.1
+    assert areas[0] <= max(LARGEST_PX, plain[0] * plain[1]) * ROUNDING
     assert areas[-1] < plain[0] * plain[1]

@@ -42,7 +42,7 @@ def list_(
         return print(f"no {name} found")
     from livestyle.nets.card import ROW
 
-    gallery = [row for row in rows if row.get("net") == ROW]
+    gallery = [row for row in rows if row.get("net") == ROW and row["families"]]
     if len(gallery) < len(rows):
         _show_list([row for row in rows if row not in gallery])
     _show_gallery(gallery)

@@ -123,6 +123,13 @@ class LiveSettings:
         "NAME",
         choices="microphones",
     )
+    improve: float = row(
+        2.0,
+        "Minutes for which the style of a picture gets better while it is shown (needs PyTorch); 0 never.",
+        "0..60",
+        low=0,
+        high=60,
+    )
     gatys_style: Path | None = row(
         None, "What the key g paints from where a style has no painting on this machine.", "PICTURE"
     )

@@ -12,7 +12,7 @@ from livestyle.config.settings import Settings
 from livestyle.errors import UserError
 from livestyle.live.controls import PLANES, QUALITY_NAMES, VIEWS, Action, Controls, Do, no_action
 from livestyle.live.gallery import ALL, Gallery, open_gallery
-from livestyle.live.pictures import backdrop_of_files, neighbor, plane_of_files
+from livestyle.live.pictures import backdrop_of_files, neighbor, new_name, plane_of_files, style_of_picture
 from livestyle.live.privacy import Privacy
 from livestyle.render.looks import look_from
 from livestyle.types import Stop
@@ -208,6 +208,17 @@ def _ask_file(controls: Controls, action: str) -> str:
     return ""
 
 
+def _keep(controls: Controls, argument: str) -> str:
+    planes = [getattr(controls.look, name) for name in (*controls.planes, *PLANES[:2])]
+    controls.order_keep(new_name(argument, controls.gallery.names), style_of_picture(planes))
+    return ""
+
+
+def _stop_improving(controls: Controls, _: str) -> str:
+    controls.stop_improving()
+    return "The style stays as it is"
+
+
 def _undo(controls: Controls, _: str) -> str:
     return controls.undo()
 
@@ -295,6 +306,8 @@ ACTIONS = [
     Action("quality", "y", "quality: auto, fast, balanced, best", _quality, "|".join(QUALITY_NAMES)),
     Action("open-picture", "l", "paint in a picture of yours (or drop or paste it here)", _open_picture, "FILE"),
     Action("backdrop", "L", "show a picture or clip of yours behind you (or drop it with Shift)", _backdrop, "FILE"),
+    Action("keep", "K", "keep the style of a picture, by a name", _keep, "NAME"),
+    Action("stop-improving", "S", "the style of a picture gets no better", _stop_improving),
     Action("still", "s", "save a still: the original, its matte and the styled picture", _still(paint=False)),
     Action("paint-still", "g", "save a still, and paint it by optimisation in the background", _still(paint=True)),
     Action("booth", "e", "photo booth: a countdown, some pictures, a strip", _booth, "PICTURES"),

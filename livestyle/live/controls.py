@@ -195,7 +195,8 @@ class Controls(Orders):
             "quality": self.quality, "family": self.gallery.only,
             "favorite": look.background.text in self.gallery.favorites,
             "paused": self.frozen or self.panicked, "frozen": self.frozen, "panicked": self.panicked,
-            "recording": self.recording, "is_call": self.privacy.is_call, "fps": 0.0, "frames": 0, **self.pace,
+            "recording": self.recording, "improving": self.improving, "is_call": self.privacy.is_call, "fps": 0.0,
+            "frames": 0, **self.pace,
         }  # fmt: skip
 
     # Looks.

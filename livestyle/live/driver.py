@@ -98,8 +98,10 @@ class Session:
         self._latencies_ms: deque[float] = deque(maxlen=MAX_TIMINGS)
         self._presence = "on"
         controls.on_panic(partial(sink.hide, placeholder(source.info.size)))
-        if auto:
+        if auto:  # a live run
             filter.quality = auto.quality
+            for one in followers:
+                one.attach(filter)
 
     def run(self) -> Report:
         """Run until the source ends, a limit is reached or the controls say stop. Return the report.

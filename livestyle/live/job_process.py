@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def detached(low_priority: bool = False, inherit: int | None = None) -> dict[str
 
 def lower_priority() -> None:
     """Give this process the lowest CPU priority. A runner never has it: it would hold the records' lock for long."""
+    if sys.platform == "win32":
+        return
     os.nice(19)
     if os.getsid(0) == os.getpid():  # Linux weighs sessions first, and niceness only within one: sched(7), autogroup
         with suppress(OSError):
@@ -99,3 +102,9 @@ def notify_desktop(text: str) -> None:
             with suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(command(text), timeout=NOTIFY_TIMEOUT_S, check=False, capture_output=True)
             return
+
+
+if __name__ == "__main__":  # MODULE: run it at the lowest priority, which a process with many threads cannot set
+    lower_priority()
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

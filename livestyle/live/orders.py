@@ -1,4 +1,4 @@
-"""What a run is asked to save: stills, animations, series of the photo booth, recordings."""
+"""What a run is asked to save: stills, animations, series of the photo booth, recordings, styles."""
 
 import threading
 from collections import deque
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from livestyle.errors import UserError
+from livestyle.types import Status
 
 
 class Orders:
@@ -15,6 +16,7 @@ class Orders:
         panicked: a placeholder is shown everywhere, and nothing is saved.
         booth: how many pictures the photo booth is to take, 0 for its own number; None for none.
         countdown: what the preview counts before the next of them; "" for nothing.
+        improving: what is told of a style that gets better: "words", "seconds_left" and more; None for none.
     """
 
     def __init__(self) -> None:
@@ -24,6 +26,9 @@ class Orders:
         self.countdown = ""
         self._animations: deque[str] = deque()  # the kind of each
         self._stills: deque[bool] = deque()  # whether each is to be painted too
+        self.improving: Status | None = None
+        self._keeps: deque[tuple[str, str]] = deque()  # the name to keep each style by, and the style
+        self._stops_improving = False
         self._takes, self._take = count(1), None  # type: tuple[count[int], int | None]
 
     def drop_orders(self) -> None:
@@ -82,6 +87,34 @@ class Orders:
         """Yield, for each still ordered since the last call, whether it is to be painted."""
         while self._stills:
             yield self._stills.popleft()
+
+    def order_keep(self, name: str, style: str) -> None:
+        """Have the style of a picture kept.
+
+        Args:
+            name: for it, "" for one that is made; style: `picture:...`.
+        """
+        self._keeps.append((name, style))
+
+    def ordered_keeps(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and the style of each that was ordered to be kept since the last call."""
+        while self._keeps:
+            yield self._keeps.popleft()
+
+    def stop_improving(self) -> None:
+        """Have the style stay as it is by now.
+
+        Raises:
+            UserError: none gets better.
+        """
+        if not self.improving:
+            raise UserError("No style gets better at the moment.", "It begins when a picture's style is shown.")
+        self._stops_improving = True
+
+    def stops_improving(self) -> bool:
+        """Return whether a style is to stay as it is since the last call."""
+        stops, self._stops_improving = self._stops_improving, False
+        return stops
 
     @property
     def recording(self) -> bool:

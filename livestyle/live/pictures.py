@@ -1,13 +1,14 @@
 """What files of the user's own become: a picture is painted in, a clip is shown."""
 
 import mimetypes
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from livestyle.config.look import PICTURE, Plane, parse_plane
 from livestyle.config.picture import paths_in, pictures_in
 from livestyle.errors import UserError
+from livestyle.nets.library import check_style_name
 
 ENOUGH_PX = 768  # a short side that a style is read at
 
@@ -84,3 +85,31 @@ def neighbor(plane: Plane, by: int, refused: Collection[str] = ()) -> Plane:
     paths = [path for path in pictures_in(plane.folder) if f"{PICTURE}:{path}" not in refused or path == plane.path]
     index = paths.index(plane.path) + by if plane.path in paths else 0
     return replace(parse_plane(f"{PICTURE}:{paths[index % len(paths)]}"), folder=plane.folder)
+
+
+def style_of_picture(planes: Iterable[Plane]) -> str:
+    """Return the style of the first look that is a picture, `picture:...`.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = next((style for plane in planes for style, _ in plane.styles if plane.kind == PICTURE), "")
+    if not found:
+        raise UserError("Only the style of a picture can be kept.", "Show one first: a look picture:FILE.")
+    return found
+
+
+def new_name(name: str, known: Collection[str]) -> str:
+    """Return a name once it can be that of a new style; "" stands for one that is made.
+
+    Args:
+        name: as typed; known: the names that styles have.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if name:
+        check_style_name(name)
+    if name in known:
+        raise UserError(f"There is a style {name} already.", "Give another name.")
+    return name

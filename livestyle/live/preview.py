@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from livestyle.config.look import described
+from livestyle.config.look import PICTURE, described
 from livestyle.image.types import Frame, Matte
 from livestyle.live.controls import Controls
 from livestyle.live.gallery import ALL, Gallery
 from livestyle.live.shown import Shown
-from livestyle.video.window.drawing import BACKGROUND, PERSON, Line, Thumbnail
+from livestyle.video.window.drawing import BACKGROUND, PERSON, WHITE, Line, Thumbnail
 from livestyle.video.window.overlay import Scene
 
 MARK = "> "  # before the planes that the keys change
@@ -34,7 +34,7 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
         facts=", ".join((*facts(controls), about)),
         pace=", ".join(f"{float(str(pace[name])):.0f} {unit}" for name, unit in PACE_UNITS.items() if name in pace),
         badges=tuple(badges(controls, shown)),
-        buttons=tuple((name, controls.key(name), words) for name, words in BUTTONS.items()),
+        buttons=tuple((name, controls.key(name), words) for name, words in buttons(controls).items()),
         countdown=controls.countdown,
         view=controls.preview.view,
         showing=controls.preview.panels,
@@ -48,14 +48,23 @@ def scene_of(controls: Controls, shown: Shown, about: str, matte: Callable[[Fram
     )
 
 
+def buttons(controls: Controls) -> dict[str, str]:
+    """Return the words of the buttons by action: to stop and to keep a style, while there is one."""
+    is_picture = PICTURE in (controls.look.background.kind, controls.look.person.kind)
+    learning = {"stop-improving": "stop"} if controls.improving and controls.improving["seconds_left"] else {}
+    return BUTTONS | ({"keep": "keep"} if is_picture else {}) | learning
+
+
 def lines(controls: Controls) -> Iterator[Line]:
-    """Yield the words of the display on the look of each plane."""
+    """Yield the words of the display on the look of each plane, and on a style that gets better."""
     look = controls.look
     for name, plane, strength, color in (
         ("background", look.background, look.background_strength, BACKGROUND),
         ("person", look.person, look.person_strength, PERSON),
     ):
         yield (MARK if name in controls.planes else "") + f"{name}: {described(plane, strength)}", color
+    if controls.improving:
+        yield str(controls.improving["words"]), WHITE
 
 
 def styles(gallery: Gallery) -> Iterator[tuple[str, Path]]:

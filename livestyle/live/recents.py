@@ -19,7 +19,7 @@ from livestyle.image.io import load_image
 from livestyle.image.pixels import cover
 from livestyle.image.types import Frame, Image
 from livestyle.live.controls import Controls, Recent
-from livestyle.live.shown import Shown
+from livestyle.live.shown import Follower, Shown
 from livestyle.render.picture_rows import SMALL_SIZE, SmallPainter
 from livestyle.video.window.drawing import Thumbnail
 
@@ -27,7 +27,7 @@ MAX_RECENT = 8
 PAUSE_S, SHORT_PAUSE_S = 1.0, 0.2  # between two small pictures that are painted, and that are read
 
 
-class Recents:
+class Recents(Follower):
     """Note the pictures that are painted in, and make small pictures of them on a thread of its own.
 
     While the styles are shown in the window, one small picture a second is painted on the newest frame. Those that were

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import platformdirs
 
 from livestyle.errors import UserError
+from livestyle.render.filter import Filter
 from livestyle.video.worker import Worker
 
 Self = TypeVar("Self", bound="Saver")
@@ -46,6 +47,9 @@ class Saver:
                     str(error) if isinstance(error, UserError) else f"The {self._what} was not saved: {error}"
                 )
             del order  # its pictures are large
+
+    def attach(self, filter: Filter) -> None:
+        """Do nothing with the filter that renders."""
 
     def messages(self) -> Iterator[str]:
         """Yield lines for people since the last call: where files were saved, and what failed."""

@@ -8,6 +8,7 @@ from livestyle.config.look import look_of, parse_plane
 from livestyle.config.settings import LOOKS, LiveSettings, Settings
 from livestyle.errors import UserError
 from livestyle.live.actions import open_controls
+from livestyle.live.better import Better
 from livestyle.live.booth import Booth
 from livestyle.live.driver import run_live
 from livestyle.live.keys import checked_keys
@@ -65,6 +66,7 @@ def run_session(
         booth or Booth(settings, folder=live.stills) as booth,
         Replay(live.gif_seconds, live.stills) as replay,
         Recents(settings.models, recents_file()) as recents,
+        Better(settings, live.improve) as better,
         Server(controls.press, controls.status, reload) as server,
     ):
         booth.has_window = has_window
@@ -73,11 +75,11 @@ def run_session(
             say(f"'livestyle ctl' does not reach this run: {server.problem}.")
         elif server.endpoint.name != "1":
             say(f"Another filter runs; this one answers to: livestyle ctl --filter {server.endpoint.name}")
-        result = run_live(settings, live, controls, say, watch, snapshots, (booth, replay, recents))
+        result = run_live(settings, live, controls, say, watch, snapshots, (booth, replay, recents, better))
     after = replace(controls.look, bypass=False)
     if not is_named and after != before:
         save_last(after)
-    for line in (*snapshots.messages(), *booth.messages(), *replay.messages()):
+    for line in (*snapshots.messages(), *booth.messages(), *replay.messages(), *better.messages()):
         say(line)
     return result
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +11,9 @@ from livestyle.config.look import Look
 from livestyle.image.types import Frame, Image
 from livestyle.live.controls import Controls
 from livestyle.types import Size
+
+if TYPE_CHECKING:
+    from livestyle.render.filter import Filter
 
 DARK, LIGHT = 32, 200  # gray levels of the placeholder and the pause sign
 
@@ -43,6 +46,10 @@ class Shown:
 
 class Follower(Protocol):
     """What looks at a run beside its sinks, and keeps some of it."""
+
+    def attach(self, filter: "Filter") -> None:
+        """Learn which filter renders a live run, before its first frame."""
+        return
 
     def follow(self, frame: Frame, shown: Shown, controls: Controls) -> Iterable[str]:
         """Take what is shown for a frame, and return lines for people.

@@ -17,7 +17,7 @@ KIND_FOLDERS = {
 REPAIR_HINT = "Install livestyle again, or train the model again."
 MAX_HEADER_BYTES = 10_000_000  # of a safetensors file; the shipped ones have thousands
 MAX_CARD_BYTES = 1 << 20
-ROW = "row"  # in place of an architecture: the style is a row of a gallery, see `gallery_rows`
+ROW = "row"  # in place of an architecture: the style is a row of the predictor's network, see `gallery_rows`
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Card:
     @property
     def thumbnail(self) -> Path:
         """The path of a style's small picture, to be chosen by."""
-        return (self.folder or Path()) / (self.painting.get("file", "") if self.net == ROW else "thumbnail.png")
+        name = self.painting.get("file", "") if self.net == ROW else ""
+        return (self.folder or Path()) / (name or "thumbnail.png")
 
     @property
     def words(self) -> str:

@@ -107,7 +107,10 @@ def _checked(facts: Any, types: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_row(card: Card) -> "NDArray[np.float32]":
-    """Return the row of a style of a gallery, float32 (NUMBERS,), without PyTorch.
+    """Return the row of a style, float32 (NUMBERS,), without PyTorch.
+
+    Args:
+        card: of a style of a gallery, or of one that was kept, whose file has its row alone.
 
     Raises:
         UserError: the file is missing, altered, or does not fit gallery.json.
@@ -117,12 +120,24 @@ def read_row(card: Card) -> "NDArray[np.float32]":
     from safetensors.numpy import load_file
 
     folder, file = card.folder or Path(), card.path(".safetensors")
-    names = list(load_gallery(folder / FILE))
+    names = list(load_gallery(folder / FILE)) if (folder / FILE).is_file() else [card.name]
     try:
         rows = load_file(file)["rows"]
     except (OSError, SafetensorError, KeyError):
         raise UserError(f"{file} holds no rows.", REPAIR_HINT) from None
     is_fit = rows.dtype == np.float16 and rows.shape == (len(names), NUMBERS) and bool(np.isfinite(rows).all())
     if not is_fit or card.name not in names:
-        raise UserError(f"{file} does not hold the rows of {folder / FILE}.", REPAIR_HINT)
+        raise UserError(f"{file} does not hold the rows that its card names.", REPAIR_HINT)
     return np.asarray(rows[names.index(card.name)], np.float32)
+
+
+def save_row(row: "NDArray[np.float32]", file: Path) -> None:
+    """Write the row of a style into a file of its own.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    file.write_bytes(save({"rows": np.asarray(row, np.float16)[None]}))

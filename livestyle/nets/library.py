@@ -1,12 +1,14 @@
 """Where models are found, by kind and name."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
+from livestyle.config.look import LOOK_KINDS, STYLE, STYLE_FILES
 from livestyle.config.names import find_name, unknown
 from livestyle.config.picture import RowTitle
 from livestyle.errors import UserError
@@ -90,6 +92,17 @@ def find_card(kind: str, name: str | None, models: Path | None = None, others: I
     if found not in cards:
         raise unknown(kind, name, [*cards, *others], f"All: livestyle list {KIND_FOLDERS[kind]}.")
     return cards[str(found)]
+
+
+def check_style_name(name: str) -> None:
+    """Check that a text can be the name of a style.
+
+    Raises:
+        UserError: it has another meaning, or other signs.
+    """
+    is_taken = name in LOOK_KINDS and name != STYLE
+    if not re.fullmatch(r"\w[\w.-]*", name) or is_taken or name.lower().endswith(STYLE_FILES):
+        raise UserError(f"'{name}' cannot be a style's name.", "Take letters, digits, - and _.")
 
 
 def style_titles(models: Path | None = None) -> dict[str, str]:

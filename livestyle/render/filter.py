@@ -24,6 +24,7 @@ from livestyle.matting.matte import Matting
 from livestyle.matting.refine import find_refinement
 from livestyle.matting.segmenter import load_segmenter
 from livestyle.matting.smoother import Smoother
+from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine, choose_engine
 from livestyle.nets.fetch import silent_progress
 from livestyle.render.backgrounds import Backgrounds
@@ -172,6 +173,17 @@ class Filter:
         """Return what people should know about how it runs, since the last call."""
         notes = self._planes.notes
         return [notes.pop(0) for _ in range(len(notes))]
+
+    def replace_style(self, name: str, card: Card, size: Size) -> None:
+        """Paint a style with another network from the next frames on; from any thread.
+
+        Args:
+            name: of the style; card: of the network; size: width and height of the frames.
+
+        Raises:
+            UserError: its file is missing or damaged. Then nothing has changed.
+        """
+        self._planes.replace_style(name, card, self.quality.with_brush(self._brush), size)
 
     def prepare(self, look: Look) -> None:
         """Load what a look needs, so that errors come before the first frame.

@@ -231,19 +231,21 @@ class GpuFilter:
         self._pool.shutdown()
 
     def _program(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
-        key = look, size, style_size(quality, size), quality.precision, id(matting.segmenter)
+        styles = {style: self._style(style) for style in look.styled_planes}  # which may have been replaced
+        key = look, size, style_size(quality, size), *map(id, styles.values()), id(matting.segmenter)
         if key not in self._programs:
-            self._programs[key] = self._new_program(look, size, matting, quality)
+            self._programs[key] = self._new_program(look, size, matting, quality, styles)
             if len(self._programs) > MAX_PROGRAMS:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(key)
         return self._programs[key]
 
-    def _new_program(self, look: Look, size: Size, matting: Matting, quality: Quality) -> Program:
+    def _new_program(
+        self, look: Look, size: Size, matting: Matting, quality: Quality, styles: dict[str, Stylizer]
+    ) -> Program:
         def upload(path: str) -> Tensor:
             return as_picture(torch.from_numpy(self._backgrounds.picture(path, size)).to(self._link.device))
 
-        styles = {style: self._style(style) for style in look.styled_planes}
         segmenter = None if look.is_whole else cast(CardSegmenter, matting.segmenter)
         return Program(
             look, style_size(quality, size), segmenter, styles, upload, self._estimator is not None, matting.epsilon,

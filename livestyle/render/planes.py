@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 from livestyle.config.look import BOTH, Look
 from livestyle.config.quality import Quality
 from livestyle.config.settings import STAGE
+from livestyle.errors import UserError
 from livestyle.image import pixels
 from livestyle.image.box import Box
 from livestyle.image.types import Frame, Image, Matte, size_of
+from livestyle.nets.card import Card
 from livestyle.nets.engine import Engine
 from livestyle.render.meter import Meter
 from livestyle.render.picture_rows import open_predictor
@@ -88,6 +91,7 @@ class Planes:
         self.notes: list[str] = []
         self._lock = threading.Lock()  # of the styles: the one that comes next is loaded beside the present one
         self._styles: OrderedDict[tuple[str, Engine], tuple[Stylizer, PaintingHistory]] = OrderedDict()
+        self._replaced: dict[str, Card] = {}  # networks that took the place of a style's own
         # Looks and their jobs by styles, sizes and precision; done ones too.
         self._compiling: OrderedDict[object, tuple[Look, list[Future[object]]]] = OrderedDict()
         self._loader = ThreadPoolExecutor(1, f"{STAGE} loader")  # so that many looks in a row take no thread of frames
@@ -158,13 +162,48 @@ class Planes:
             if key in self._styles:
                 self._styles.move_to_end(key)
                 return self._styles[key]
-        stylizer = load_style(name, engine, sys.maxsize, self._models, self._newest)
+        stylizer = self._load(name, engine)
         self.notes += [stylizer.note] if stylizer.note else []
         with self._lock:  # another thread may have loaded it meanwhile
             found = self._styles.setdefault(key, (stylizer, PaintingHistory()))
             if len(self._styles) > MAX_CACHED_STYLES:
                 self._styles.popitem(last=False)
             return found
+
+    def replace_style(self, name: str, card: Card, quality: Quality, size: Size) -> None:
+        """Paint a style with another network from now on, at first mixed with what is painted; from any thread.
+
+        Args:
+            name: of the style.
+            card: of the network. Where its files are gone later, the style's own network paints again.
+            quality: that is painted with.
+            size: width and height of the frames.
+
+        Raises:
+            UserError: its file is missing or damaged. Then nothing has changed.
+        """
+        engine, painted = self.engine_at(quality), style_size(quality, size)
+        stylizer = Stylizer(engine.load(card), card.multiple, sys.maxsize)
+        boxes = [region.held(painted) for region in self._regions.values()]
+        for box in {painted, *((box.right - box.left, box.bottom - box.top) for box in boxes if box)}:
+            stylizer.prepare(box)
+        key = name, engine
+        with self._lock:
+            self._replaced[name] = card
+            history = self._styles[key][1] if key in self._styles else PaintingHistory()
+            for old in [old for old in self._styles if old[0] == name]:  # those of other precisions are loaded again
+                del self._styles[old]
+            history.fade()
+            self._styles[key] = stylizer, history
+            self._compiling.clear()
+
+    def _load(self, name: str, engine: Engine) -> Stylizer:
+        card = self._replaced.get(name)
+        if card:
+            with suppress(UserError):
+                return Stylizer(engine.load(card), card.multiple, sys.maxsize)
+            self._replaced.pop(name, None)
+        return load_style(name, engine, sys.maxsize, self._models, self._newest)
 
     def warm_up(self, quality: Quality, look: Look, size: Size, files: Mapping[str, Callable[[], object]]) -> bool:
         """Load and compile what a look needs, in the background; see `Filter.warm_up`.
@@ -175,17 +214,18 @@ class Planes:
         quality = quality.with_brush(look.brush)
         at = style_size(quality, size)
         key = frozenset((*look.styled_planes, *files)), at, quality.precision
-        first, jobs = self._compiling.get(key, (look, None))
-        if jobs is None or (first is not look and any(job.done() and job.exception() for job in jobs)):
-            styles: list[Callable[[], object]] = [
-                partial(self._prepare, style, plane, quality, at) for style, plane in look.styled_planes.items()
-            ]
-            jobs = [self._loader.submit(job) for job in (*styles, *files.values())]
-            self._compiling[key] = look, jobs
-            while len(self._compiling) > MAX_COMPILED_LOOKS:  # networks may have dropped others since
-                for job in self._compiling.popitem(last=False)[1][1]:
-                    job.cancel()
-        self._compiling.move_to_end(key)
+        with self._lock:  # of `replace_style`
+            first, jobs = self._compiling.get(key, (look, None))
+            if jobs is None or (first is not look and any(job.done() and job.exception() for job in jobs)):
+                styles: list[Callable[[], object]] = [
+                    partial(self._prepare, style, plane, quality, at) for style, plane in look.styled_planes.items()
+                ]
+                jobs = [self._loader.submit(job) for job in (*styles, *files.values())]
+                self._compiling[key] = look, jobs
+                while len(self._compiling) > MAX_COMPILED_LOOKS:  # networks may have dropped others since
+                    for job in self._compiling.popitem(last=False)[1][1]:
+                        job.cancel()
+            self._compiling.move_to_end(key)
         done = [job for job in jobs if job.done()]
         for job in done:
             job.result()

@@ -19,6 +19,8 @@ from livestyle.nets.load import load_row
 from livestyle.render.picture_rows import open_predictor
 from livestyle.types import Size
 
+THUMBNAIL_SIZE = 240, 135
+PREDICTOR = "predictor"  # the figure of a row's card with the digest of its network
 DEFAULT_MULTIPLE = 4  # of the sides of an input, for files that do not say
 MIN_SIDE_PX = 8  # of an input: a smaller one has nothing to mirror at the border of the network's maps
 NET_SIGNATURES = {"johnson": "encode.0.conv.weight", "slim": "join.weight"}  # tensors that no other network has
@@ -105,6 +107,15 @@ class Stylizer:
         return image if min(image.shape[:2]) >= MIN_SIDE_PX else pad_to(image, MIN_SIDE_PX)
 
 
+def thumbnail_of(style: Stylizer, photo: Image) -> Image:
+    """Return a small picture in a style, for galleries.
+
+    Args:
+        style: that paints; photo: uint8 (H, W, 3) RGB.
+    """
+    return fit(style(photo), THUMBNAIL_SIZE)
+
+
 def load_style(
     style: str, engine: Engine, pixels: int, models: Path | None = None, picture: Image | None = None
 ) -> Stylizer:
@@ -120,9 +131,30 @@ def load_style(
     Raises:
         UserError: there is none of that name, or its file is damaged.
     """
-    card = None if style.startswith(PREFIX) else style_card(style, models)
-    if card and card.net != ROW:
-        return Stylizer(engine.load(card), card.multiple, pixels)
-    predictor = open_predictor(models)
-    row, note = (read_row(card), "") if card else (predictor.mix(style), predictor.note(style))
-    return Stylizer(load_row(engine, predictor.card, row, picture), predictor.card.multiple, pixels, note)
+    if style.startswith(PREFIX):
+        predictor = open_predictor(models)
+        net = load_row(engine, predictor.card, predictor.mix(style), picture)
+        return Stylizer(net, predictor.card.multiple, pixels, predictor.note(style))
+    return load_card_style(style_card(style, models), engine, pixels, models, picture)
+
+
+def digest_of(predictor: Card) -> str:
+    """Return the SHA-256 of the network of a predictor."""
+    return next(digest for name, digest in predictor.files.items() if name.endswith(".onnx"))
+
+
+def load_card_style(
+    card: Card, engine: Engine, pixels: int, models: Path | None = None, picture: Image | None = None
+) -> Stylizer:
+    """Load the style of a card; see `load_style`.
+
+    Raises:
+        UserError: its file is missing or damaged.
+    """
+    if card.net == ROW:
+        predictor = open_predictor(models).card
+        if card.figures.get(PREDICTOR, digest_of(predictor)) != digest_of(predictor):
+            problem = f"The style '{card.name}' was kept for another version of livestyle."
+            raise UserError(problem, f"Keep it again, from {card.source}.")
+        return Stylizer(load_row(engine, predictor, read_row(card), picture), predictor.multiple, pixels)
+    return Stylizer(engine.load(card), card.multiple, pixels)

@@ -33,6 +33,7 @@ NOISE_MARGIN = 1.3  # times the noise counts as no change
 DENOISE_RANGE = 0.0035, 0.0045  # noise from which it is averaged out, and from which fully
 MIN_EXPLAINED = 0.8  # share of the picture that the flow must explain for a painting to be warped in place of a new one
 MIN_TRUST = 0.2  # mean, below which it is another picture (a cut)
+FADE_STEPS = 30  # in which a painting of another network takes over
 FLOW_BEND_PX = 0.9  # by which the flow differs from its surroundings' where an edge moves
 
 
@@ -223,6 +224,11 @@ class PaintingHistory:
         # The step, the painting, its box, and the size of the picture that the box is in.
         self._last: tuple[int, Values, Box, Size] | None = None
         self._warped = 0  # steps since a network made the painting
+        self._fading = 0  # steps until another network has taken over
+
+    def fade(self) -> None:
+        """Have the next paintings, of another network, take over within FADE_STEPS; from any thread."""
+        self._fading = FADE_STEPS
 
     def can_warp(self, motion: Motion, box: Box, most: int) -> bool:
         """Return whether the last painting can be warped to this step in place of a new one.
@@ -265,10 +271,18 @@ class PaintingHistory:
                 common, base = box.intersection(place), now.copy()
                 common.relative_to(box).crop(base)[:] = common.relative_to(place).crop(old)
                 old = base
-            trust = np.ascontiguousarray(box.crop(motion.trust))
+            trust = self._held(np.ascontiguousarray(box.crop(motion.trust)))
             now = np.asarray(cv2.blendLinear(self._warp(old, motion, box), now, trust, 1 - trust), np.float32)
         self._last, self._warped = (motion.step, now, box, size), 0
         return np.asarray(cv2.convertScaleAbs(now), np.uint8)
+
+    def _held(self, trust: Values) -> Values:
+        """Return the weight of the last painting: more of it while another network takes over, where it still fits."""
+        if self._fading <= 0:
+            return trust
+        share = min(1.0, (self._warped + 1) / self._fading)
+        self._fading -= self._warped + 1
+        return np.maximum(trust, np.float32(1 - share) * np.minimum(1, 2 * trust))
 
     def _warp(self, old: Values, motion: Motion, box: Box) -> Values:
         assert motion.flow is not None

@@ -19,13 +19,13 @@ from livestyle.files import sha256
 from livestyle.image import pixels
 from livestyle.image.io import PICTURE_SUFFIXES, PictureNotes, load_image, load_notes, load_picture, save_image
 from livestyle.image.types import WHITE, Frame, Image, Matte, size_of
+from livestyle.nets import memory
 from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.loss_network import open_loss_network
 from livestyle.nets.tensors import device_of
 from livestyle.render.filter import Filter
-from livestyle.stills import memory
 from livestyle.stills.loss_curve import LossRow, draw_curve
 from livestyle.stills.masked_loss import Layers, Lens, set_masked_goal, stand_in, style_grams
 from livestyle.stills.memory import fit_memory

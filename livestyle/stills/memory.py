@@ -1,7 +1,6 @@
 """Whether a still fits into the free memory, and what to do where it does not."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from livestyle.errors import UserError
 from livestyle.stills.masked_loss import precision
@@ -13,7 +12,6 @@ PRECISION_BYTES = {"bfloat16": 2_600, "float32": 3_700}
 OPTIMIZER_BYTES = {"lbfgs": 840, "adam": 90}
 MEMORY_SHARE = 0.9  # of the free memory that may be used
 SIDE_STEP, MIN_LONG_SIDE_PX = 0.9, 64  # the long side is multiplied by the step until it fits
-MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def needed_bytes(size: Size, optimizer: str) -> int:
@@ -23,22 +21,6 @@ def needed_bytes(size: Size, optimizer: str) -> int:
         size: of what is painted; optimizer: its name.
     """
     return size[0] * size[1] * (PRECISION_BYTES[precision("cpu")] + OPTIMIZER_BYTES[optimizer])
-
-
-def free_bytes() -> int | None:
-    """Return the memory that this process may still take; None where that is not known."""
-    found = []
-    try:
-        lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
-        found.append(int(lines["MemAvailable"].split()[0]) * 1024)
-    except (OSError, KeyError, ValueError):
-        pass
-    try:  # a container's own limit
-        limit, used = ((CGROUP / f"memory.{name}").read_text().strip() for name in ("max", "current"))
-        found.append(int(limit) - int(used))
-    except (OSError, ValueError):
-        pass
-    return min(found, default=None)
 
 
 def fit_memory(recipe: Recipe, size: Size, say: Say, free: int | None) -> Recipe:

@@ -1,7 +1,6 @@
 """Turn a checkpoint into a shipped model: ONNX, safetensors, thumbnail, card."""
 
 import copy
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,23 +9,22 @@ from tempfile import TemporaryFile
 import numpy as np
 import torch
 
-from livestyle.config.look import LOOK_KINDS, STYLE, STYLE_FILES
 from livestyle.errors import UserError
 from livestyle.files import sha256, write_error
 from livestyle.image.io import save_image
-from livestyle.image.pixels import cover, fit
+from livestyle.image.pixels import cover
 from livestyle.image.types import Image
 from livestyle.nets.architectures.blocks import fold
 from livestyle.nets.card import KIND_FOLDERS, Card, save_card
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.export.shipped import Shipped, build, ship
+from livestyle.nets.library import check_style_name
 from livestyle.nets.tensors import as_batch
-from livestyle.render.stylizer import load_style
+from livestyle.render.stylizer import load_style, thumbnail_of
 from livestyle.train.checkpoint import Figures, is_finite, is_folded, load_checkpoint
 from livestyle.train.photos import DEMO_FRAMES, dead_leaves, demo_frame
 from livestyle.train.style import ARCHS, StyleTraining
 
-THUMBNAIL_SIZE = 240, 135
 CALIBRATION_SIZE = 640, 360  # of the pictures that give the ranges for int8; that of the live view
 COMPARED_PICTURES = 4  # of those
 MIN_INT8_PSNR_DB = 32.0  # below, a style is shipped without int8
@@ -58,9 +56,7 @@ def reserve(name: str, models: Path) -> None:
     Raises:
         UserError: the name has another meaning, or the folder cannot be written to.
     """
-    is_taken = name in LOOK_KINDS and name != STYLE
-    if not re.fullmatch(r"\w[\w.-]*", name) or is_taken or name.lower().endswith(STYLE_FILES):
-        raise UserError(f"'{name}' cannot be a style's name.", "Take letters, digits, - and _.")
+    check_style_name(name)
     folder = models / KIND_FOLDERS["style"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,4 +197,4 @@ def save_thumbnail(models: Path, name: str, photo: Image) -> None:
         UserError: the file cannot be written.
     """
     style = load_style(name, choose_engine("cpu"), 640 * 360, models)
-    save_image(models / KIND_FOLDERS["style"] / name / "thumbnail.png", fit(style(photo), THUMBNAIL_SIZE))
+    save_image(models / KIND_FOLDERS["style"] / name / "thumbnail.png", thumbnail_of(style, photo))

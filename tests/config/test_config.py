@@ -29,7 +29,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {  # of every setting two values that dif
     "source": ("demo", "1"), "sink": (["null"], ["window", "virtual-camera:/dev/video9"]),
     "size": ("640x360", "320x180"), "fps": (15.0, 60.0), "mirror": (True, False), "private": (True, True),
     "on_demand": (True, True), "frames": (3, 5), "seconds": (1.5, 2.5), "stills": ("/a/stills", "/b/stills"),
-    "gif_seconds": (0.0, 7.5), "recordings": ("/a/clips", "/b/clips"),
+    "gif_seconds": (0.0, 7.5), "improve": (0.0, 5.0), "recordings": ("/a/clips", "/b/clips"),
     "hud": ("over", "off"), "loop": (True, False), "keep_location": (True, True),
     "backdrop": ("green", "#102030"),
     "microphone": ("default", "Headset"), "gatys_style": ("/a/wave.jpg", "/b/wave.jpg"),

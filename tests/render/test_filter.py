@@ -1,5 +1,6 @@
 """The filter: each look on each plane, and nothing that no look asks for."""
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from livestyle.matting.matte import Matting
 from livestyle.nets.engine import choose_engine
 from livestyle.nets.library import find_nets
 from livestyle.render.filter import Filter
+from livestyle.render.temporal import FADE_STEPS
 
 STYLES = list(find_nets("style"))
 
@@ -391,3 +393,31 @@ def test_what_was_begun_in_vain_is_never_shown(person: Image) -> None:
         for frame in (*frames[:2], frames[3]):
             wanted = plain(frame, red)
     assert np.abs(skipped.astype(int) - wanted).mean() < 0.5  # the smoother has seen frame 2
+
+
+def test_another_network_takes_over_between_frames_and_its_style_comes_back_once_its_file_is_gone(
+    person: Image, tmp_path: Path
+) -> None:
+    frames = [Frame(fit(person, (160, 90)), n, n / 30) for n in range(FADE_STEPS + 14)]
+    first, second = (find_nets("style")[name] for name in ("starry_night", "great_wave"))
+    shutil.copytree(second.folder or "", tmp_path / "copy")
+    copy, size = replace(second, folder=tmp_path / "copy"), (160, 90)
+    whole = look(background=first.name, person=first.name)
+    with Filter(Settings()) as filter, Filter(Settings(), live=False) as still:
+        quality = filter.quality = still.quality = QUALITIES["best"]
+        truth = still(frames[0], look(background=second.name, person=second.name))
+        seen = []
+        for frame, after in zip(frames, [*frames[1:], None], strict=True):
+            if frame.index == 2:
+                assert filter.warm_up(quality, whole, size) in (False, True)
+                filter.replace_style(first.name, copy, size)
+                with pytest.raises(UserError):
+                    filter.replace_style(first.name, replace(copy, files={}), size)
+            seen.append(filter(frame, whole, lambda _, after=after: after))
+        apart = [difference(picture, truth, np.ones(picture.shape[:2], bool)) for picture in seen]
+        assert apart[1] > 10
+        assert apart[4] > apart[10] > apart[20]
+        assert apart[-1] < 2
+        shutil.rmtree(tmp_path / "copy")
+        filter.quality = replace(quality, precision="float32")  # which is loaded now
+        assert difference(filter(frames[-1], whole), truth, np.ones((90, 160), bool)) > 5

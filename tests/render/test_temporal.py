@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from livestyle.image.box import Box
 from livestyle.image.types import Image
-from livestyle.render.temporal import MAX_GAP_S, STILL_S, MotionEstimator, PaintingHistory
+from livestyle.render.temporal import FADE_STEPS, MAX_GAP_S, STILL_S, MotionEstimator, PaintingHistory
 
 SIZE = 192, 128
 WHOLE = Box(0, 0, *SIZE)
@@ -199,3 +199,26 @@ def test_what_moves_is_told_for_the_picture_and_for_a_plane() -> None:
     moved[40:80, 20:60] = 255 - moved[40:80, 20:60]
     motion = watcher(moved, 4 / 30)
     assert motion.moving_share(1 - left) == 0 < motion.moving_share() < motion.moving_share(left) < 0.6
+
+
+def test_another_network_takes_over_softly_and_wholly() -> None:
+    watcher, memory = MotionEstimator(), PaintingHistory()
+    outs = []
+    for n in range(FADE_STEPS + 10):
+        if n == 5:
+            memory.fade()
+        outs.append(memory(even(40 if n < 5 else 200), watcher(room(), n / 30), WHOLE))
+    levels = [int(out.mean()) for out in outs]
+    assert levels[4] == 40
+    assert levels == sorted(levels)
+    assert max(b - a for a, b in pairwise(levels)) < 2.5 * 160 / FADE_STEPS
+    assert levels[5 + FADE_STEPS] > 190
+    assert levels[-1] > 196
+
+
+def test_what_changes_shows_at_once_while_another_network_takes_over() -> None:
+    watcher, memory = MotionEstimator(), PaintingHistory()
+    for n in range(5):
+        memory(even(40), watcher(room(), n / 30), WHOLE)
+    memory.fade()
+    assert (memory(even(200), watcher(room(7), 5 / 30), WHOLE) == 200).mean() > 0.95

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livestyle.errors import UserError
-from livestyle.stills import memory
-from livestyle.stills.memory import MEMORY_SHARE, fit_memory, free_bytes, needed_bytes
+from livestyle.nets import memory
+from livestyle.nets.memory import free_bytes
+from livestyle.stills.memory import MEMORY_SHARE, fit_memory, needed_bytes
 from livestyle.stills.recipe import Recipe, scales_of
 
 pytestmark = pytest.mark.torch

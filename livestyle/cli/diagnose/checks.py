@@ -19,6 +19,7 @@ from livestyle.errors import UserError, has_package, pip, pip_install
 from livestyle.live.client import running, runtime_folder
 from livestyle.live.endpoint import private
 from livestyle.live.keys import checked_keys
+from livestyle.nets.card import ROW
 from livestyle.nets.engine import choose_engine, cpu_name
 from livestyle.nets.gallery_rows import read_row
 from livestyle.nets.library import cache_folder, find_nets, find_rows
@@ -308,7 +309,7 @@ def _models() -> Iterator[Check]:
         bad = []
         for card in cards.values():
             try:
-                card.path(".onnx")
+                card.path(".safetensors" if card.net == ROW else ".onnx")
             except UserError as error:
                 bad.append(str(error))
         ok = bool(cards) and not bad

@@ -242,8 +242,9 @@ def is_picture(text: str, base: Path = HERE) -> bool:
         return media_type(text) == "image"
     try:
         mix = read_mix(text, base)
-    except UserError:
-        return False
+    except UserError:  # which is told where one of its files is there
+        parts = (text.rpartition("@")[0] or text).split("+")
+        return any(media_type(part) == "image" and os.path.isfile(located(part, base)) for part in parts)
     return any(os.path.isfile(one.path) and media_type(one.path) == "image" for one in mix)
 
 

@@ -91,6 +91,8 @@ def test_what_is_no_picture_is_told(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_bare_path_is_a_picture_and_a_bare_address_is_told(folder: Path) -> None:
     assert parse_plane(str(folder / "real.png")).kind == PICTURE
     assert parse_plane(f"{folder / 'real.png'}+starry_night@0.3", STYLES).kind == PICTURE
+    with pytest.raises(UserError, match="no file gone"):
+        parse_plane(f"{folder / 'real.png'}+gone.jpg@0.3", STYLES)
     with pytest.raises(UserError, match="is not on this computer"):
         parse_plane("https://example.org/a.jpg", STYLES)
 

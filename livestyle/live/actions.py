@@ -211,7 +211,7 @@ def _ask_file(controls: Controls, action: str) -> str:
 def _keep(controls: Controls, argument: str) -> str:
     planes = [getattr(controls.look, name) for name in (*controls.planes, *PLANES[:2])]
     controls.order_keep(new_name(argument, controls.gallery.names), style_of_picture(planes))
-    return ""
+    return "keeping the style"
 
 
 def _stop_improving(controls: Controls, _: str) -> str:

@@ -221,7 +221,8 @@ class Better:
             running.heard, running.told = process.heard, time
         free = free_bytes() if process.is_running else None
         if not process.is_running:
-            problem = process.problem
+            is_done = process.step is not None and process.step.seconds >= 60 * self._minutes
+            problem = "" if is_done else process.problem  # one that is done may end as it likes
         elif free is not None and free < SPARE_BYTES:
             problem = "memory runs out"
         elif time - running.told > SILENCE_S:

@@ -171,6 +171,15 @@ def test_a_process_that_fails_changes_nothing_and_is_told_once(run: Run, told: s
     assert not run.filter.replaced
 
 
+@pytest.mark.parametrize("run", ["late"], indirect=True)
+def test_a_process_that_fails_after_its_time_is_done(run: Run) -> None:
+    run.go(SETTLE_S + 0.5)
+    assert run.process.wait(FOREVER_S)
+    run.go(0.5)
+    assert words(run.controls) == DONE
+    assert not run.said
+
+
 def test_a_network_that_cannot_be_loaded_changes_nothing(run: Run) -> None:
     run.filter.why = "It is damaged."
     run.go(SETTLE_S + 0.5)

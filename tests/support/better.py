@@ -35,7 +35,8 @@ def main(mode: str) -> int:
         say(images=read, loss=1.5)
     elif mode == "worse":
         save(order, 1.9)
-    elif mode == "crash":
+    elif mode in ("crash", "late"):
+        say(seconds=31.0 if mode == "late" else 2.0)
         print("Traceback\nit fell over", file=sys.stderr)
         return 3
     elif mode == "nonsense":

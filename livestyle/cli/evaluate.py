@@ -1,6 +1,7 @@
 """`livestyle evaluate ...`."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from livestyle.cli.app import evaluate_app, examples
 from livestyle.cli.console import bar, say, show, ticker
 from livestyle.cli.flags import AsJson, LossNetworkFile, with_settings
 from livestyle.config.settings import Settings
-from livestyle.errors import need_torch
+from livestyle.errors import UserError, need_torch
 
 if TYPE_CHECKING:
     from livestyle.evaluate.style import NetworkScore, StyleScore
@@ -135,28 +136,66 @@ def evaluate_style_(
 
 
 @evaluate_app.command(
-    "pictures", epilog=examples("livestyle evaluate pictures paintings/ --photos photos/ --predictor any")
+    "pictures",
+    epilog=examples(
+        "livestyle evaluate pictures paintings/ --photos photos/",
+        "livestyle evaluate pictures paintings/ --photos photos/ --seconds 60 --learn-from more_photos/",
+    ),
 )
 @with_settings(only=("models",))
 def evaluate_pictures_(
     settings: Settings,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the pictures whose styles are tried.")],
     photos: Annotated[Path, typer.Option(metavar="DIR", help="Photos that were not learnt from; 8 are taken.")],
-    predictor: Annotated[str, typer.Option(metavar="NAME", help="A predictor's name, or its file.")],
+    predictor: Annotated[str | None, typer.Option(
+        metavar="NAME", help="A predictor's name, or its file.", show_default="the shipped one")] = None,
+    seconds: Annotated[str, typer.Option(
+        metavar="S,S", help="Measure after so many seconds of fine-tuning, too; 0 for none.")] = "30,60,120",
+    learn_from: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Photos to fine-tune on.", show_default="the built-in set")] = None,
     loss_network: LossNetworkFile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Losses of one net that paints in the style of each picture, as `train predictor` makes it.
+    """Total losses of each picture as an instant style, and after some seconds of getting better.
 
-    Closeness is the logarithm of the photo's own total loss over that of what is painted.
+    They stand beside those of the photos as they are, and of the nearest shipped style. Ctrl-C prints what is done.
     """
     need_torch("Measuring a predictor", ("torch", "safetensors"))
-    from livestyle.evaluate.pictures import evaluate_pictures
+    from livestyle.evaluate import pictures
+    from livestyle.evaluate.style import identity
+    from livestyle.train.finetune import tuned
+    from livestyle.train.photos import photos_of
 
-    with bar("pictures", 1.0) as update:
-        table = evaluate_pictures(predictor, folder, photos, loss_network, settings.models, say, update)
+    learnt = photos_of(learn_from)
+    test = pictures.PicturesTest(folder, photos, predictor, read_seconds(seconds))
+    evaluation = pictures.PicturesEvaluation(
+        test, lambda *how: tuned(*how, learnt), loss_network, settings.models, say
+    )  # fmt: skip
+    scores: dict[str, pictures.PictureScore] = {}
+    with bar("pictures", 1.0) as update, suppress(KeyboardInterrupt):
+        for name, score in evaluation.scores(update):
+            scores[name] = score
+            say(f"{name}: {', '.join(f'{key} {value:.3f}' for key, value in score.totals.items() if value)}")
     if as_json:
-        return print(json.dumps({"predictor": predictor, "pictures": table}))
-    show([{"picture": name, **{key: f"{value:.3f}" for key, value in row.items()}} for name, row in table.items()])
+        return print(json.dumps(pictures.as_json(evaluation, scores, identity(evaluation.loss_network))))
+    rows = {name: score.totals for name, score in scores.items()}
+    rows |= {"geometric mean": pictures.mean_row(scores)} if scores else {}
+    show([{"picture": name, **{key: f"{value:.3f}" if value else "" for key, value in row.items()}}
+          for name, row in rows.items()], f"{len(scores)} of {len(evaluation.pictures)} pictures")  # fmt: skip
+
+
+def read_seconds(text: str) -> list[float]:
+    """Return rising numbers of seconds; none for 0.
+
+    Raises:
+        UserError: the text is something else.
+    """
+    try:
+        numbers = sorted({float(part) for part in text.split(",")} - {0.0})
+    except ValueError:
+        numbers = [-1.0]
+    if any(not 0 < number < 1e5 for number in numbers):
+        raise UserError(f"'{text}' is no list of seconds.", "Write, for instance, 30,60,120.", "seconds")
+    return numbers
 
 
 @evaluate_app.command(

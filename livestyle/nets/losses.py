@@ -63,8 +63,13 @@ def style_losses(maps: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
     Returns:
         float32 (N,).
     """
+    return gram_losses({layer: gram(maps[layer]) for layer in STYLE_LAYERS}, targets)
+
+
+def gram_losses(grams: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+    """Return `style_losses` of pictures whose Gram matrices (N, C, C) are known."""
     terms = [
-        (gram(maps[layer]) - targets[layer]).square().sum((1, 2)) / targets[layer].square().sum((1, 2))
+        (grams[layer] - targets[layer]).square().sum((1, 2)) / targets[layer].square().sum((1, 2))
         for layer in STYLE_LAYERS
     ]
     return torch.stack(terms).mean(0)

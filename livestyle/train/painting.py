@@ -39,7 +39,7 @@ class LossWeights:
 
 def paint_terms(
     paint: Paint, network: LossNetwork, grams: dict[str, Tensor], samples: list[Sample], weights: LossWeights,
-    device: str, is_stable: bool,
+    device: str, is_stable: bool, content: Tensor | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Return the named, weighted losses of what is painted of samples of one size.
 
@@ -49,12 +49,12 @@ def paint_terms(
         paint: the network; where it paints several rounds of the samples, one after another, each picture counts.
         network: the loss network; grams: (1, C, C) by style layer, or (N, C, C) for N pictures in N styles.
         samples: to paint; weights: of the losses; device: as PyTorch calls it; is_stable: add the temporal loss.
+        content: what `content_of` returns for the samples, where it is known.
     """
     batch = as_batch([sample.image for sample in samples], device)
     people = as_batch([sample.people[..., None] for sample in samples], device)
+    content = content_of(network, batch) if content is None else content
     with mixed(device):
-        with torch.no_grad():
-            content = network(batch, losses.CONTENT_LAYER)[losses.CONTENT_LAYER]
         painted = paint(batch)
         maps = network(painted.clamp(-0.1, 1.1))
     painted, rounds = painted.float(), len(painted) // len(batch)
@@ -75,6 +75,13 @@ def paint_terms(
     if weights.stability and is_stable:
         terms["still"] = weights.stability * stability_loss(paint, batch, painted, [s.seed for s in samples])
     return terms
+
+
+@torch.no_grad()
+def content_of(network: LossNetwork, batch: Tensor) -> Tensor:
+    """Return the loss network's maps that content is compared in, for (N, 3, H, W) in [0, 1]."""
+    with mixed(str(batch.device)):
+        return network(batch, losses.CONTENT_LAYER)[losses.CONTENT_LAYER]
 
 
 def scale_gradient(x: Tensor, factor: Tensor) -> Tensor:

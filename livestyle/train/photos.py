@@ -138,6 +138,10 @@ class Feed:
         self._ahead = following, self._thread.submit(self.make, *following)
         return samples
 
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
     def make(self, numbers: range, side: int) -> list[Sample]:
         """Return the samples of these numbers, made in this thread."""
         return [self._sample(number, side) for number in numbers]

@@ -1,0 +1,318 @@
+"""Fine-tune a network that paints in a picture's style, from the weights that a predictor gave it, in a minute or two.
+
+Steps are small and many: one crop each, whose content maps are kept. Nobody knows when a person will stop looking, so
+the rate stays, and an average of the weights over the last tenth of the steps takes the place of its decay.
+"""
+
+import copy
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from livestyle.config.picture import PREFIX, read_mix
+from livestyle.errors import UserError
+from livestyle.image.pixels import cover
+from livestyle.image.types import Image
+from livestyle.nets import losses
+from livestyle.nets.architectures.style_rows import load_predictor, set_row
+from livestyle.nets.architectures.transform import SlimNet
+from livestyle.nets.architectures.vgg import LossNetwork
+from livestyle.nets.library import find_painting
+from livestyle.nets.style_reader import load_style_picture
+from livestyle.nets.tensors import as_batch
+from livestyle.stills.reference import painting_grams
+from livestyle.train.curves import Terms
+from livestyle.train.muon import Muon
+from livestyle.train.painting import LossWeights, content_of, paint_terms
+from livestyle.train.augment import relight, to_bytes
+from livestyle.train.photos import Feed, Photos, Sample
+from livestyle.train.ranks import mixed
+
+CROP_PX = 192  # side of the training squares
+RATE = 2e-3  # of Adam; Muon's is ten times that
+WARMUP_STEPS = 10
+MAX_GRADIENT = 5.0
+MAX_WORKERS = 4  # each adds a step of delay
+STABILITY_INTERVAL = 6  # steps
+KEPT_CROPS, CROP_USES = 64, 4  # crops whose content maps are kept, and how often each is painted
+AVERAGED = 8  # the average's weights grow with the number of the step to this power
+HELD_OUT_SIDE_PX, HELD_OUT_INTERVAL, MOST_HELD_OUT = 256, 8, 4
+MAX_FRAMES = 96  # of the user's that are kept
+FRAME = "frame"  # the name of a source that is one
+WEIGHTS = LossWeights(people=1.0)
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What to fine-tune, and how.
+
+    Args:
+        net: with the weights to start from, which are changed.
+        grams: of the picture, in `network`.
+        network: the loss network.
+        photos: to paint; more may be added to them meanwhile.
+        held_out: pictures that are not among them, uint8 (H, W, 3) RGB.
+        weights: of the losses; rate: of Adam; seed: of all chance.
+        workers: how many crops are painted at once.
+    """
+
+    net: SlimNet
+    grams: dict[str, Tensor]
+    network: LossNetwork
+    photos: Photos
+    held_out: Sequence[Image]
+    weights: LossWeights = WEIGHTS
+    rate: float = RATE
+    seed: int = 0
+    workers: int = 1
+
+
+class FineTuner:
+    """Take the steps of a fine-tuning.
+
+    Args:
+        job: what to fine-tune.
+
+    Attributes:
+        images: that were painted so far; seconds: that the steps took.
+    """
+
+    def __init__(self, job: FineTuning) -> None:
+        torch.manual_seed(job.seed)
+        self._job, self.images, self.seconds = job, 0, 0.0
+        self._net = job.net.train().to(memory_format=torch.channels_last)
+        self._mean = AveragedModel(self._net, avg_fn=averaged)
+        self._optimizer = Muon(self._net, job.rate)
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self._crops = Crops(job.photos, job.seed)
+        # One thread for each crop: threads that share each product wait for one another where other work runs, too.
+        self._threads = ThreadPoolExecutor(job.workers, initializer=partial(torch.set_num_threads, 1))
+        self._idle = [copy.deepcopy(self._net) for _ in range(job.workers)]
+        self._busy = deque[tuple[nn.Module, Future[Terms]]]()
+        sides = HELD_OUT_SIDE_PX, HELD_OUT_SIDE_PX
+        self._held_out = [as_batch([cover(image, sides)], "cpu") for image in job.held_out]
+        self._contents = [content_of(job.network, batch) for batch in self._held_out]
+
+    @property
+    def photos(self) -> Photos:
+        """Return the photos to paint, to which more may be added."""
+        return self._job.photos
+
+    @property
+    def held_out(self) -> Sequence[Image]:
+        """Return the pictures that are held out."""
+        return self._job.held_out
+
+    @property
+    def net(self) -> nn.Module:
+        """Return the network so far, whose weights are averaged over the last steps."""
+        return self._mean.module if self.images else self._net
+
+    def step(self) -> Terms:
+        """Take one step down the losses of one crop, and return them by name.
+
+        The other workers' crops are painted meanwhile, by the weights of so many steps before.
+
+        Raises:
+            UserError: no photo can be read.
+        """
+        begun = time.perf_counter()
+        while self._idle:
+            self._begin(self._idle.pop())
+        net, future = self._busy.popleft()
+        terms = future.result()
+        for p, other in zip(self._net.parameters(), net.parameters(), strict=True):
+            p.grad = other.grad
+        warmth = min(1.0, (self.images + 1) / WARMUP_STEPS)
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * warmth
+        self._optimizer.step()
+        self._mean.update_parameters(self._net)
+        self._idle.append(net)
+        self.images += 1
+        self.seconds += time.perf_counter() - begun
+        return terms
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(cancel_futures=True)
+        self._crops.close()
+
+    def _begin(self, net: nn.Module) -> None:
+        """Let a worker compute the gradients of the next crop, in a copy of the network."""
+        net.load_state_dict(self._net.state_dict())
+        number = self.images + len(self._busy)
+        self._busy.append((net, self._threads.submit(self._compute, net, number, *self._crops.take(number))))
+
+    def _compute(self, net: nn.Module, number: int, sample: Sample, content: Tensor | None) -> Terms:
+        job, is_stable = self._job, number % STABILITY_INTERVAL == 0
+        if content is None:
+            content = self._crops.keep(sample, content_of(job.network, as_batch([sample.image], "cpu")))
+        net.zero_grad(set_to_none=True)
+        terms = paint_terms(net, job.network, job.grams, [sample], job.weights, "cpu", is_stable, content)
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(net.parameters(), MAX_GRADIENT)
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+    @torch.no_grad()
+    def loss(self) -> float:
+        """Return the content and style loss of the held-out pictures."""
+        job, found = self._job, []
+        for batch, content in zip(self._held_out, self._contents, strict=True):
+            with mixed("cpu"):
+                maps = job.network(self.net(batch).clamp(0, 1))
+            total = losses.content_loss(maps, {losses.CONTENT_LAYER: content})
+            found.append(float(total + job.weights.style * losses.style_loss(maps, job.grams)))
+        return sum(found) / len(found)
+
+
+class Crops:
+    """Crops of the photos, with their content maps. Each is painted some CROP_USES times, for the maps are expensive.
+
+    Args:
+        photos: to crop; seed: of all chance.
+    """
+
+    def __init__(self, photos: Photos, seed: int) -> None:
+        self._feed, self._seed, self._made = Feed(photos, seed), seed, 0
+        self._kept = deque[tuple[Sample, Tensor]](maxlen=KEPT_CROPS)
+
+    def take(self, number: int) -> tuple[Sample, Tensor | None]:
+        """Return the sample of a step, and its content map (1, C, h, w), if that is known.
+
+        Raises:
+            UserError: no photo can be read.
+        """
+        chance = random.Random(f"{self._seed}/{number}")
+        if self._made >= KEPT_CROPS and chance.random() * CROP_USES > 1:
+            sample, content = chance.choice(self._kept)
+            return sample._replace(seed=chance.getrandbits(31)), content
+        (sample,) = self._feed.take(range(self._made, self._made + 1), CROP_PX)
+        self._made += 1
+        return sample, None
+
+    def keep(self, sample: Sample, content: Tensor) -> Tensor:
+        """Keep a sample with its content map, in place of the oldest one; return the map."""
+        self._kept.append((sample, content))
+        return content
+
+    def close(self) -> None:
+        """End the thread that makes samples."""
+        self._feed.close()
+
+
+def averaged(mean: Tensor, newest: Tensor, count: Tensor | int) -> Tensor:
+    """Return an average that forgets the first steps (Shamir and Zhang 2013).
+
+    Args:
+        mean, newest: weights; count: how many are averaged already.
+    """
+    return mean.lerp(newest, (AVERAGED + 1) / (int(count) + 1 + AVERAGED))
+
+
+def start_net(predictor: Path, row: NDArray[np.float32]) -> SlimNet:
+    """Return the network of all pictures in the style of a row.
+
+    Args:
+        predictor: file of its weights; row: float32 (numbers,).
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    net, _ = load_predictor(predictor)
+    set_row(net, torch.from_numpy(row))
+    return net
+
+
+def grams_of(look: str, network: LossNetwork, models: Path | None = None) -> dict[str, Tensor]:
+    """Return the Gram matrices of a look `picture:...`, mixed of its ingredients, (1, C, C) by style layer.
+
+    Args:
+        look: the text; network: the loss network; models: a folder of models that takes precedence.
+
+    Raises:
+        UserError: a picture cannot be read, or a style has no painting here.
+    """
+    mixed_grams: dict[str, Tensor] = {}
+    for one in read_mix(look.removeprefix(PREFIX)):
+        path = find_painting(one.style, models) if one.style else Path(one.path)
+        for layer, gram in painting_grams(network, load_style_picture(path, one.region)).items():
+            mixed_grams[layer] = mixed_grams.get(layer, torch.zeros_like(gram)) + one.share * gram
+    return mixed_grams
+
+
+def hold_out(photos: Photos, frames: Sequence[Image]) -> list[Image]:
+    """Add frames to the photos to paint, and return pictures that are held out: some frames, or without any, photos.
+
+    Args:
+        photos: to add to; frames: uint8 (H, W, 3) RGB, in the order of time.
+
+    Raises:
+        UserError: none of the photos can be read.
+    """
+    if len(frames) >= HELD_OUT_INTERVAL:
+        held_out = frames[HELD_OUT_INTERVAL // 2 :: HELD_OUT_INTERVAL]
+        for number, frame in enumerate(frames):
+            if number % HELD_OUT_INTERVAL != HELD_OUT_INTERVAL // 2:
+                add_frame(photos, frame)
+        return [held_out[number * len(held_out) // MOST_HELD_OUT] for number in range(min(MOST_HELD_OUT, len(held_out)))]
+    for frame in frames:
+        add_frame(photos, frame)
+    interval = max(1, len(photos.sources) // MOST_HELD_OUT)
+    chosen = photos.sources[::interval][:MOST_HELD_OUT]
+    photos.sources[:] = [source for source in photos.sources if source not in chosen] or chosen
+    found = []
+    for _, load in chosen:
+        with suppress(UserError):
+            found.append(load())
+    return found or [photos.pick(random.Random(0))[..., :3]]
+
+
+def add_frame(photos: Photos, frame: Image) -> None:
+    """Add a frame to the photos to paint, as it is and in another light, unless there are enough."""
+    if sum(name == FRAME for name, _ in photos.sources) < 2 * MAX_FRAMES:
+        photos.sources += [(FRAME, lambda: frame), (FRAME, lambda: to_bytes(relight(frame / np.float32(255))))]
+
+
+def worker_count() -> int:
+    """Return how many crops to paint at once on this machine."""
+    return min(MAX_WORKERS, os.cpu_count() or 1)
+
+
+def tuned(
+    net: SlimNet, picture: Path, seconds: Sequence[float], network: LossNetwork, photos: Photos
+) -> Iterator[tuple[nn.Module, int]]:
+    """Fine-tune a network to paint like a picture, with all of the machine's cores.
+
+    Args:
+        net: with the weights to start from, which are changed; picture: a file; seconds: rising numbers.
+        network: the loss network; photos: to paint.
+
+    Yields:
+        After each number of seconds, the network and how many crops were painted.
+
+    Raises:
+        UserError: the picture or the photos cannot be read.
+    """
+    grams = painting_grams(network, load_style_picture(picture))
+    tuner = FineTuner(FineTuning(net, grams, network, photos, (), workers=worker_count()))
+    try:
+        for mark in seconds:
+            while tuner.seconds < mark:
+                tuner.step()
+            yield tuner.net, tuner.images
+    finally:
+        tuner.close()

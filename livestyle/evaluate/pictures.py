@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -204,11 +205,14 @@ class PicturesEvaluation:
         for number, file in enumerate(self.pictures):
             watch(number / len(self.pictures), file.name)
             try:
-                score = self._score(file, lambda share: watch((number + share) / len(self.pictures), file.name))
+                score = self._score(file, partial(self._tell, watch, number))
             except UserError as error:
                 self._say(f"Warning: {error.problem} It was left out.")
                 continue
             yield file.stem, score
+
+    def _tell(self, watch: Progress, number: int, share: float) -> None:
+        watch((number + share) / len(self.pictures), self.pictures[number].name)
 
     def _score(self, file: Path, watch: Callable[[float], None]) -> PictureScore:
         target = painting_grams(self._judge.network, load_image(file))

@@ -38,6 +38,7 @@ from livestyle.train.finetune import (
     add_frame,
     grams_of,
     hold_out,
+    single_threaded,
     start_net,
     worker_count,
 )
@@ -167,7 +168,9 @@ def read_order(line: bytes) -> Order:
         if min(order.width, order.height) < 1 or not order.name:
             raise ValueError
     except (ValueError, TypeError):
-        raise UserError("The first line is no order.", "Give a JSON object with look, folder, name and sizes.") from None
+        raise UserError(
+            "The first line is no order.", "Give a JSON object with look, folder, name and sizes."
+        ) from None
     return order
 
 
@@ -191,6 +194,7 @@ def open_tuner(order: Order, frames: list[Image]) -> FineTuner:
     return FineTuner(FineTuning(net, grams, network, photos, held_out, workers=worker_count()))
 
 
+@single_threaded()
 def save(tuner: FineTuner, order: Order, frames: list[Image]) -> Path:
     """Write the network so far as a style is shipped, and return its ONNX file.
 

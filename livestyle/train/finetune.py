@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,10 +34,10 @@ from livestyle.nets.library import find_painting
 from livestyle.nets.style_reader import load_style_picture
 from livestyle.nets.tensors import as_batch
 from livestyle.stills.reference import painting_grams
+from livestyle.train.augment import relight, to_bytes
 from livestyle.train.curves import Terms
 from livestyle.train.muon import Muon
 from livestyle.train.painting import LossWeights, content_of, paint_terms
-from livestyle.train.augment import relight, to_bytes
 from livestyle.train.photos import Feed, Photos, Sample
 from livestyle.train.ranks import mixed
 
@@ -78,6 +78,17 @@ class FineTuning:
     rate: float = RATE
     seed: int = 0
     workers: int = 1
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Compute in one thread meanwhile, beside the workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class FineTuner:
@@ -121,6 +132,7 @@ class FineTuner:
         """Return the network so far, whose weights are averaged over the last steps."""
         return self._mean.module if self.images else self._net
 
+    @single_threaded()
     def step(self) -> Terms:
         """Take one step down the losses of one crop, and return them by name.
 
@@ -155,18 +167,20 @@ class FineTuner:
         """Let a worker compute the gradients of the next crop, in a copy of the network."""
         net.load_state_dict(self._net.state_dict())
         number = self.images + len(self._busy)
-        self._busy.append((net, self._threads.submit(self._compute, net, number, *self._crops.take(number))))
+        self._busy.append((net, self._threads.submit(self._compute, net, number, self._crops.take(number))))
 
-    def _compute(self, net: nn.Module, number: int, sample: Sample, content: Tensor | None) -> Terms:
+    def _compute(self, net: nn.Module, number: int, crop: "Crop") -> Terms:
         job, is_stable = self._job, number % STABILITY_INTERVAL == 0
-        if content is None:
-            content = self._crops.keep(sample, content_of(job.network, as_batch([sample.image], "cpu")))
+        if crop.content is None:
+            crop.content = content_of(job.network, as_batch([crop.sample.image], "cpu"))
+        sample = crop.sample._replace(seed=number)
         net.zero_grad(set_to_none=True)
-        terms = paint_terms(net, job.network, job.grams, [sample], job.weights, "cpu", is_stable, content)
+        terms = paint_terms(net, job.network, job.grams, [sample], job.weights, "cpu", is_stable, crop.content)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), MAX_GRADIENT)
         return {name: float(term.detach()) for name, term in terms.items()}
 
+    @single_threaded()
     @torch.no_grad()
     def loss(self) -> float:
         """Return the content and style loss of the held-out pictures."""
@@ -179,8 +193,16 @@ class FineTuner:
         return sum(found) / len(found)
 
 
+@dataclass
+class Crop:
+    """A sample, and its content map (1, C, h, w) once that was computed."""
+
+    sample: Sample
+    content: Tensor | None = None
+
+
 class Crops:
-    """Crops of the photos, with their content maps. Each is painted some CROP_USES times, for the maps are expensive.
+    """Crops of the photos. Each is painted some CROP_USES times, for content maps are expensive.
 
     Args:
         photos: to crop; seed: of all chance.
@@ -188,26 +210,21 @@ class Crops:
 
     def __init__(self, photos: Photos, seed: int) -> None:
         self._feed, self._seed, self._made = Feed(photos, seed), seed, 0
-        self._kept = deque[tuple[Sample, Tensor]](maxlen=KEPT_CROPS)
+        self._kept = deque[Crop](maxlen=KEPT_CROPS)
 
-    def take(self, number: int) -> tuple[Sample, Tensor | None]:
-        """Return the sample of a step, and its content map (1, C, h, w), if that is known.
+    def take(self, number: int) -> Crop:
+        """Return the crop of a step.
 
         Raises:
             UserError: no photo can be read.
         """
         chance = random.Random(f"{self._seed}/{number}")
         if self._made >= KEPT_CROPS and chance.random() * CROP_USES > 1:
-            sample, content = chance.choice(self._kept)
-            return sample._replace(seed=chance.getrandbits(31)), content
+            return chance.choice(self._kept)
         (sample,) = self._feed.take(range(self._made, self._made + 1), CROP_PX)
         self._made += 1
-        return sample, None
-
-    def keep(self, sample: Sample, content: Tensor) -> Tensor:
-        """Keep a sample with its content map, in place of the oldest one; return the map."""
-        self._kept.append((sample, content))
-        return content
+        self._kept.append(Crop(sample))
+        return self._kept[-1]
 
     def close(self) -> None:
         """End the thread that makes samples."""
@@ -268,7 +285,7 @@ def hold_out(photos: Photos, frames: Sequence[Image]) -> list[Image]:
         for number, frame in enumerate(frames):
             if number % HELD_OUT_INTERVAL != HELD_OUT_INTERVAL // 2:
                 add_frame(photos, frame)
-        return [held_out[number * len(held_out) // MOST_HELD_OUT] for number in range(min(MOST_HELD_OUT, len(held_out)))]
+        return list(held_out[:: -(-len(held_out) // MOST_HELD_OUT)])
     for frame in frames:
         add_frame(photos, frame)
     interval = max(1, len(photos.sources) // MOST_HELD_OUT)

@@ -1,7 +1,7 @@
 """One network learns many styles: a row of numbers for each, from a table or predicted from the picture."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from support.cli import run_here
 from support.pictures import draw_card
 
+from livestyle.cli.evaluate import read_seconds
 from livestyle.config.training import PredictorTrainingSettings
 from livestyle.errors import UserError
 from livestyle.evaluate import pictures
-from livestyle.evaluate.pictures import mean_ratio, predicted, score_pictures
+from livestyle.evaluate.pictures import mean_ratio
 from livestyle.image.io import save_image
 from livestyle.nets import losses
 from livestyle.nets.architectures import style_rows
@@ -36,8 +37,8 @@ from livestyle.nets.architectures.vgg import LossNetwork
 from livestyle.nets.card import load_card
 from livestyle.nets.fetch import silent_progress
 from livestyle.nets.tensors import as_batch
-from livestyle.stills.reference import painting_grams
-from livestyle.train import curves, loop, predictor, run, style_pictures
+from livestyle.stills.reference import measure, painting_grams, set_goal
+from livestyle.train import curves, finetune, loop, predictor, run, style_pictures
 from livestyle.train.loop import TrainingStatus
 from livestyle.train.painting import LossWeights, paint_terms
 from livestyle.train.photos import Feed, Sample, photos_of
@@ -319,31 +320,62 @@ def test_a_predictor_learns_rows_by_their_statistics() -> None:
 # Evaluation
 
 
-def test_pictures_are_scored_by_a_predicted_net(net: SlimNet, network: LossNetwork, files: list[Path]) -> None:
-    one = StylePredictor(targets_of(files, network).statistics.shape[1], 864)
-    with torch.no_grad():
-        one.write.bias.copy_(row_of(net))
-        torch.nn.init.normal_(one.write.weight, std=0.05)
-    photos = [files[0].parent.parent / "photos/0.jpg"]
-    scores = score_pictures(network, files[:2], photos, predicted(SlimNet(), one, network))
-    assert list(scores) == ["oils_0001", "oils_0002"]
-    for score in scores.values():
-        assert score["total"] == pytest.approx(score["content"] + 10 * score["style"])
-    totals = {name: score["total"] for name, score in scores.items()}
-    assert mean_ratio(totals, {name: 2 * total for name, total in totals.items()}) == pytest.approx(0.5)
-
-
-def test_the_command_prints_every_picture(network: LossNetwork, files: list[Path], monkeypatch: pytest.MonkeyPatch,
-                                          ) -> None:  # fmt: skip
+@pytest.fixture
+def measured(network: LossNetwork, files: list[Path], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A folder with a predictor, one shipped style, and a fine-tuning that paints nothing; the words of the command."""
     folder = files[0].parent.parent
     one = StylePredictor(targets_of(files, network).statistics.shape[1], 864)
     parts = {"net": SlimNet(), "rows": one}
     tensors = {f"{part}.{key}": value for part, owner in parts.items() for key, value in owner.state_dict().items()}
     save_file(tensors, folder / "any.safetensors")
-    monkeypatch.setattr(pictures, "open_loss_network", lambda *choice: (network, folder))
-    done = run_here("evaluate", "pictures", folder / "pictures", "--photos", folder / "photos",
-                    "--predictor", folder / "any.safetensors", "--json")  # fmt: skip
-    table = json.loads(done.stdout)["pictures"]
-    assert list(table) == sorted(file.stem for file in files)
-    for row in table.values():
-        assert row["closeness"] == pytest.approx(np.log(row["photo"] / row["total"]))
+    monkeypatch.setattr(pictures, "open_loss_network", lambda *choice: (network, folder / "any.safetensors"))
+    monkeypatch.setattr(pictures, "shipped_styles", lambda models: {"wave": lambda image: 255 - image})
+    monkeypatch.setattr(finetune, "tuned", still)
+    return ["evaluate", "pictures", folder / "pictures", "--photos", folder / "photos", "--predictor",
+            folder / "any.safetensors"]  # fmt: skip
+
+
+def still(net: SlimNet, picture: Path, seconds: Sequence[float], *more: Any) -> Iterator[tuple[torch.nn.Module, int]]:
+    """Yield a network that gives the photo back."""
+    for number, _ in enumerate(seconds):
+        yield torch.nn.Identity(), 10 * number
+
+
+def test_every_picture_is_held_against_photo_and_shipped_styles(measured: list[Any], files: list[Path]) -> None:
+    (files[0].parent / "broken.png").write_bytes(b"no picture")
+    done = run_here(*measured, "--seconds", "2,1", "--json")
+    found = json.loads(done.stdout)
+    assert {key: found[key] for key in ("size", "images")} == {"size": 256, "images": 3}
+    assert found["loss_network"]["name"] == "any.safetensors"
+    assert list(found["pictures"]) == sorted(file.stem for file in files)
+    assert "broken.png" in done.stderr
+    for row in found["pictures"].values():
+        assert row["nearest_name"] == "wave"
+        assert row["painted"] == {"1": 0, "2": 10}
+        assert row["after"] == pytest.approx({"1": row["photo"], "2": row["photo"]})
+        assert row["instant"] != pytest.approx(row["photo"])
+
+
+def test_ctrl_c_prints_the_pictures_that_are_done(measured: list[Any], files: list[Path],
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    def interrupted(net: SlimNet, picture: Path, *more: Any) -> Any:
+        if picture.stem == "oils_0002":
+            raise KeyboardInterrupt
+        return still(net, picture, *more)
+
+    monkeypatch.setattr(finetune, "tuned", interrupted)
+    done = run_here(*measured, "--seconds", "1")
+    assert "2 of 4 pictures" in done.stdout
+    assert "oils_0001" in done.stdout
+    assert "geometric mean" in done.stdout
+    with pytest.raises(UserError, match="'soon' is no list of seconds"):
+        read_seconds("soon")
+
+
+def test_a_total_is_that_of_the_yardstick(network: LossNetwork, files: list[Path]) -> None:
+    photo, picture = files[0].parent.parent / "photos/0.jpg", draw_card(120, 100)
+    judge = pictures.Judge(network, [photo])
+    grams = painting_grams(network, picture)
+    wanted = measure(set_goal(network, grams, judge.images[0]), 255 - judge.images[0])["total"]
+    assert pictures.mean_total(judge(lambda image: 255 - image), grams) == pytest.approx(wanted, rel=1e-3)
+    assert mean_ratio({"a": 1.0, "b": 4.0}, {"a": 2.0, "b": 2.0}) == pytest.approx(1)

@@ -298,6 +298,7 @@ def test_an_orthogonal_step_counts_all_directions_alike(shape: tuple[int, int]) 
     matrix = torch.randn(shape) @ torch.diag(torch.logspace(0, -1, shape[1]))
     values = torch.linalg.svdvals(orthogonal(matrix))
     assert 0.5 < values.min() <= values.max() < 1.3
+    assert torch.allclose(orthogonal(torch.stack([2 * matrix, matrix]))[0], orthogonal(matrix), atol=1e-4)
 
 
 def test_muon_goes_on_from_its_state_and_leaves_frozen_weights_alone() -> None:

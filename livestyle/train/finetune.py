@@ -1,7 +1,7 @@
 """Fine-tune a network that paints in a picture's style, from the weights that a predictor gave it, in a minute or two.
 
 Steps are small and many: one crop each, whose content maps are kept. Nobody knows when a person will stop looking, so
-the rate stays, and an average of the weights over the last tenth of the steps takes the place of its decay.
+the rate stays, and an average of the weights over the last quarter of the steps takes the place of its decay.
 """
 
 import copy
@@ -41,14 +41,14 @@ from livestyle.train.painting import LossWeights, content_of, paint_terms
 from livestyle.train.photos import Feed, Photos, Sample
 from livestyle.train.ranks import mixed
 
-CROP_PX = 192  # side of the training squares
+CROP_PX = 256  # side of the training squares; smaller ones learn less in the same time
 RATE = 2e-3  # of Adam; Muon's is ten times that
 WARMUP_STEPS = 10
 MAX_GRADIENT = 5.0
 MAX_WORKERS = 4  # each adds a step of delay
 STABILITY_INTERVAL = 6  # steps
 KEPT_CROPS, CROP_USES = 64, 4  # crops whose content maps are kept, and how often each is painted
-AVERAGED = 8  # the average's weights grow with the number of the step to this power
+AVERAGED = 3  # the average's weights grow with the number of the step to this power
 HELD_OUT_SIDE_PX, HELD_OUT_INTERVAL, MOST_HELD_OUT = 256, 8, 4
 MAX_FRAMES = 96  # of the user's that are kept
 FRAME = "frame"  # the name of a source that is one

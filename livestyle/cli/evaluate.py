@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -165,10 +166,9 @@ def evaluate_pictures_(
     from livestyle.train.finetune import tuned
     from livestyle.train.photos import photos_of
 
-    learnt = photos_of(learn_from)
     test = pictures.PicturesTest(folder, photos, predictor, read_seconds(seconds))
     evaluation = pictures.PicturesEvaluation(
-        test, lambda *how: tuned(*how, learnt), loss_network, settings.models, say
+        test, partial(tuned, photos=photos_of(learn_from)), loss_network, settings.models, say
     )  # fmt: skip
     scores: dict[str, pictures.PictureScore] = {}
     with bar("pictures", 1.0) as update, suppress(KeyboardInterrupt):

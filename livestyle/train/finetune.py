@@ -1,7 +1,8 @@
 """Fine-tune a network that paints in a picture's style, from the weights that a predictor gave it, in a minute or two.
 
-Steps are small and many: one crop each, whose content maps are kept. Nobody knows when a person will stop looking, so
-the rate stays, and an average of the weights over the last quarter of the steps takes the place of its decay.
+Steps are small and many: one crop for each core, whose content maps are kept. Nobody knows when a person will stop
+looking. So the rate stays, and an average of the weights over the last quarter of the steps takes the place of its
+decay.
 """
 
 import copy
@@ -42,10 +43,10 @@ from livestyle.train.photos import Feed, Photos, Sample
 from livestyle.train.ranks import mixed
 
 CROP_PX = 256  # side of the training squares; smaller ones learn less in the same time
-RATE = 2e-3  # of Adam; Muon's is ten times that
-WARMUP_STEPS = 10
+RATE = 1e-3  # of Adam; Muon's is ten times that. Twice that is as good in the end, and much worse at first
+WARMUP_STEPS = 20
 MAX_GRADIENT = 5.0
-MAX_WORKERS = 4  # each adds a step of delay
+MAX_WORKERS = 4  # more crops in a step do not pay
 STABILITY_INTERVAL = 6  # steps
 KEPT_CROPS, CROP_USES = 64, 4  # crops whose content maps are kept, and how often each is painted
 AVERAGED = 3  # the average's weights grow with the number of the step to this power
@@ -103,7 +104,7 @@ class FineTuner:
 
     def __init__(self, job: FineTuning) -> None:
         torch.manual_seed(job.seed)
-        self._job, self.images, self.seconds = job, 0, 0.0
+        self._job, self._steps, self.images, self.seconds = job, 0, 0, 0.0
         self._net = job.net.train().to(memory_format=torch.channels_last)
         self._mean = AveragedModel(self._net, avg_fn=averaged)
         self._optimizer = Muon(self._net, job.rate)
@@ -111,8 +112,7 @@ class FineTuner:
         self._crops = Crops(job.photos, job.seed)
         # One thread for each crop: threads that share each product wait for one another where other work runs, too.
         self._threads = ThreadPoolExecutor(job.workers, initializer=partial(torch.set_num_threads, 1))
-        self._idle = [copy.deepcopy(self._net) for _ in range(job.workers)]
-        self._busy = deque[tuple[nn.Module, Future[Terms]]]()
+        self._copies: list[nn.Module] = [copy.deepcopy(self._net) for _ in range(job.workers)]
         sides = HELD_OUT_SIDE_PX, HELD_OUT_SIDE_PX
         self._held_out = [as_batch([cover(image, sides)], "cpu") for image in job.held_out]
         self._contents = [content_of(job.network, batch) for batch in self._held_out]
@@ -134,50 +134,42 @@ class FineTuner:
 
     @single_threaded()
     def step(self) -> Terms:
-        """Take one step down the losses of one crop, and return them by name.
-
-        The other workers' crops are painted meanwhile, by the weights of so many steps before.
+        """Take one step down the losses of a crop for each worker, and return their means by name.
 
         Raises:
             UserError: no photo can be read.
         """
-        begun = time.perf_counter()
-        while self._idle:
-            self._begin(self._idle.pop())
-        net, future = self._busy.popleft()
-        terms = future.result()
-        for p, other in zip(self._net.parameters(), net.parameters(), strict=True):
-            p.grad = other.grad
-        warmth = min(1.0, (self.images + 1) / WARMUP_STEPS)
+        begun, found = time.perf_counter(), list[Future[Terms]]()
+        warmth = min(1.0, (self._steps + 1) / WARMUP_STEPS)
+        for number, net in enumerate(self._copies, self.images):
+            net.load_state_dict(self._net.state_dict())
+            found.append(self._threads.submit(self._compute, net, number, self._crops.take(number)))
+        terms = [future.result() for future in found]
+        for parts in zip(*(net.parameters() for net in (self._net, *self._copies)), strict=True):
+            parts[0].grad = torch.stack([part.grad for part in parts[1:] if part.grad is not None]).mean(0)
+        torch.nn.utils.clip_grad_norm_(self._net.parameters(), MAX_GRADIENT)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * warmth
         self._optimizer.step()
         self._mean.update_parameters(self._net)
-        self._idle.append(net)
-        self.images += 1
+        self._steps += 1
+        self.images += len(terms)
         self.seconds += time.perf_counter() - begun
-        return terms
+        return {name: sum(term[name] for term in terms) / len(terms) for name in terms[0]}
 
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(cancel_futures=True)
         self._crops.close()
 
-    def _begin(self, net: nn.Module) -> None:
-        """Let a worker compute the gradients of the next crop, in a copy of the network."""
-        net.load_state_dict(self._net.state_dict())
-        number = self.images + len(self._busy)
-        self._busy.append((net, self._threads.submit(self._compute, net, number, self._crops.take(number))))
-
     def _compute(self, net: nn.Module, number: int, crop: "Crop") -> Terms:
-        job, is_stable = self._job, number % STABILITY_INTERVAL == 0
+        job, is_stable = self._job, self._steps % STABILITY_INTERVAL == 0
         if crop.content is None:
             crop.content = content_of(job.network, as_batch([crop.sample.image], "cpu"))
         sample = crop.sample._replace(seed=number)
         net.zero_grad(set_to_none=True)
         terms = paint_terms(net, job.network, job.grams, [sample], job.weights, "cpu", is_stable, crop.content)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), MAX_GRADIENT)
         return {name: float(term.detach()) for name, term in terms.items()}
 
     @single_threaded()
@@ -301,7 +293,12 @@ def hold_out(photos: Photos, frames: Sequence[Image]) -> list[Image]:
 def add_frame(photos: Photos, frame: Image) -> None:
     """Add a frame to the photos to paint, as it is and in another light, unless there are enough."""
     if sum(name == FRAME for name, _ in photos.sources) < 2 * MAX_FRAMES:
-        photos.sources += [(FRAME, lambda: frame), (FRAME, lambda: to_bytes(relight(frame / np.float32(255))))]
+        photos.sources += [(FRAME, lambda: frame), (FRAME, lambda: relit(frame))]
+
+
+def relit(frame: Image) -> Image:
+    """Return a frame in another light."""
+    return to_bytes(relight(frame.astype(np.float32) / np.float32(255)))
 
 
 def worker_count() -> int:

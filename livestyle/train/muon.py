@@ -54,8 +54,10 @@ class Muon(torch.optim.Optimizer):
         steps = []
         for p in kernels:
             moment: Tensor = self.state[p].setdefault("moment", torch.zeros_like(p))
-            moment.lerp_(p.grad, 1 - MOMENTUM)
-            steps.append(p.grad.lerp(moment, MOMENTUM).reshape(len(p), -1))
+            gradient = p.grad
+            assert gradient is not None
+            moment.lerp_(gradient, 1 - MOMENTUM)
+            steps.append(gradient.lerp(moment, MOMENTUM).reshape(len(p), -1))
         rows, columns = steps[0].shape
         longer = max(1.0, rows / columns) ** 0.5
         for p, step in zip(kernels, orthogonal(torch.stack(steps)), strict=True):

@@ -81,7 +81,8 @@ def paint_terms(
 def content_of(network: LossNetwork, batch: Tensor) -> Tensor:
     """Return the loss network's maps that content is compared in, for (N, 3, H, W) in [0, 1]."""
     with mixed(str(batch.device)):
-        return network(batch, losses.CONTENT_LAYER)[losses.CONTENT_LAYER]
+        content: Tensor = network(batch, losses.CONTENT_LAYER)[losses.CONTENT_LAYER]
+    return content
 
 
 def scale_gradient(x: Tensor, factor: Tensor) -> Tensor:

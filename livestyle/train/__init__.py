@@ -1,1 +1,1 @@
-"""Trainers of styles, their predictors, segmenters and loss networks."""
+"""Trainers of styles, their predictors, segmenters and loss networks; fine-tuning while a style is worn."""

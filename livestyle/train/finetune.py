@@ -43,8 +43,8 @@ from livestyle.train.photos import Feed, Photos, Sample
 from livestyle.train.ranks import mixed
 
 CROP_PX = 256  # side of the training squares; smaller ones learn less in the same time
-RATE = 1e-3  # of Adam; Muon's is ten times that. Twice that is as good in the end, and much worse at first
-WARMUP_STEPS = 20
+RATE = 2e-3  # of Adam; Muon's is ten times that
+WARMUP_STEPS = 100  # at the full rate, the first steps would spoil more than they mend
 MAX_GRADIENT = 5.0
 MAX_WORKERS = 4  # more crops in a step do not pay
 STABILITY_INTERVAL = 6  # steps

@@ -335,7 +335,9 @@ def measured(network: LossNetwork, files: list[Path], monkeypatch: pytest.Monkey
             folder / "any.safetensors"]  # fmt: skip
 
 
-def still(net: SlimNet, picture: Path, seconds: Sequence[float], *more: Any) -> Iterator[tuple[torch.nn.Module, int]]:
+def still(
+    net: SlimNet, picture: Path, seconds: Sequence[float], *more: Any, **flags: Any
+) -> Iterator[tuple[torch.nn.Module, int]]:
     """Yield a network that gives the photo back."""
     for number, _ in enumerate(seconds):
         yield torch.nn.Identity(), 10 * number
@@ -358,7 +360,7 @@ def test_every_picture_is_held_against_photo_and_shipped_styles(measured: list[A
 
 def test_ctrl_c_prints_the_pictures_that_are_done(measured: list[Any], files: list[Path],
                                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    def interrupted(net: SlimNet, picture: Path, *more: Any) -> Any:
+    def interrupted(net: SlimNet, picture: Path, *more: Any, **flags: Any) -> Any:
         if picture.stem == "oils_0002":
             raise KeyboardInterrupt
         return still(net, picture, *more)

@@ -101,7 +101,7 @@ class Frames:
     def _read(self) -> None:
         shape = self._order.height, self._order.width, 3
         size = int(np.prod(shape))
-        while len(data := self._stream.read(size)) == size:
+        while len(data := self._read_whole(size)) == size:
             with self._ready:
                 self._new.append(np.frombuffer(data, np.uint8).reshape(shape))
                 self._ready.notify_all()
@@ -109,11 +109,22 @@ class Frames:
             self.is_over = True
             self._ready.notify_all()
 
+    def _read_whole(self, size: int) -> bytes:
+        """Return so many bytes; fewer at the end of the stream."""
+        parts, missing = list[bytes](), size
+        while missing and (part := self._stream.read(missing)):
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
 
 def main() -> int:
     """Do what the order on stdin asks for; return the exit code."""
     try:
-        run(sys.stdin.buffer, sys.stdout)
+        with open(
+            sys.stdin.fileno(), "rb", buffering=0, closefd=False
+        ) as stdin:  # no lock that a thread keeps to the end
+            run(stdin, sys.stdout)
     except UserError as error:
         tell(sys.stdout, problem=error.problem, step=error.step)
         return 2

@@ -218,9 +218,12 @@ def test_it_ends_when_its_parent_does(order: dict[str, Any]) -> None:
 )
 def test_a_fault_is_a_line(order: dict[str, Any], wrong: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch,
                            capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    given = io.BytesIO(json.dumps(order | wrong).encode() + b"\n")
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=given))
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(order | wrong).encode() + b"\n")
+    os.close(writing)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: reading))
     assert better.main() == 2
+    os.close(reading)
     assert words in json.loads(capsys.readouterr().out)["problem"]
 
 

@@ -1,7 +1,7 @@
 """How good a network is that paints in the style of any picture: its losses on fixed photos, picture by picture.
 
-Beside them stand the losses of the photos themselves, of the nearest shipped style, and of the network after some
-seconds of fine-tuning.
+Beside them stand the losses of the photos themselves, of the nearest shipped style, and of a network after some seconds
+of fine-tuning.
 """
 
 import math
@@ -49,7 +49,7 @@ class PictureScore:
     Args:
         photo: of the photos as they are; nearest: of the shipped style with the least; nearest_name: its name.
         instant: of the predicted network.
-        after: of it after so many seconds of fine-tuning, by the seconds; painted: the crops that this took.
+        after: of a network after so many seconds of fine-tuning, by the seconds; painted: the crops that this took.
     """
 
     photo: float

@@ -2,8 +2,9 @@
 
 It reads one line of JSON from stdin, an `Order`, and then frames: width * height * 3 bytes each, RGB. More frames may
 come at any time. It writes a line of JSON to stdout at the start and after each check: seconds, images, loss of the
-held-out pictures, start_loss, and in `saved` the path of an ONNX file that was just written, or null. A fault is a line
-with problem and step.
+held-out pictures, start_loss, and in `saved` the path of an ONNX file that was just written, or null. The start_loss is
+that of the predicted network, which the person sees at first; only what is better is written. A fault is a line with
+problem and step.
 
 It ends when stdin does, so it does not outlive its parent. Its priority is what the parent gave it.
 """
@@ -15,6 +16,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, fields
+from io import FileIO
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, BinaryIO, TextIO
@@ -38,6 +40,7 @@ from livestyle.train.finetune import (
     add_frame,
     grams_of,
     hold_out,
+    nearest_net,
     single_threaded,
     start_net,
     worker_count,
@@ -121,10 +124,8 @@ class Frames:
 def main() -> int:
     """Do what the order on stdin asks for; return the exit code."""
     try:
-        with open(
-            sys.stdin.fileno(), "rb", buffering=0, closefd=False
-        ) as stdin:  # no lock that a thread keeps to the end
-            run(stdin, sys.stdout)
+        # Without a buffer, no lock that the thread of the frames would keep to the end.
+        run(FileIO(sys.stdin.fileno(), closefd=False), sys.stdout)
     except UserError as error:
         tell(sys.stdout, problem=error.problem, step=error.step)
         return 2
@@ -146,9 +147,8 @@ def run(stdin: BinaryIO, stdout: TextIO) -> None:
     order = read_order(stdin.readline())
     stream = Frames(stdin, order)
     frames = stream.take(order.frames)
-    tuner = open_tuner(order, frames)
-    begun = time.monotonic()
-    checked, start = begun, tuner.loss()
+    tuner, start = open_tuner(order, frames)
+    begun = checked = time.monotonic()
     best, is_over = start, False
     tell(stdout, seconds=0.0, images=0, loss=start, start_loss=start, saved=None)
     while not is_over:
@@ -185,8 +185,8 @@ def read_order(line: bytes) -> Order:
     return order
 
 
-def open_tuner(order: Order, frames: list[Image]) -> FineTuner:
-    """Return what fine-tunes.
+def open_tuner(order: Order, frames: list[Image]) -> tuple[FineTuner, float]:
+    """Return what fine-tunes, and the loss of the predicted network.
 
     Args:
         order: what is asked for; frames: uint8 (H, W, 3) RGB, that came so far.
@@ -200,9 +200,11 @@ def open_tuner(order: Order, frames: list[Image]) -> FineTuner:
     network, _ = open_loss_network(COMPACT, "cpu", lambda line: None, models)
     photos = photos_of(Path(order.photos) if order.photos else None)
     held_out = hold_out(photos, frames)
-    net = start_net(card.path(".safetensors"), Predictor(card, models).mix(order.look))
+    predicted = start_net(card.path(".safetensors"), Predictor(card, models).mix(order.look))
     grams = grams_of(order.look, network, models)
-    return FineTuner(FineTuning(net, grams, network, photos, held_out, workers=worker_count()))
+    net = nearest_net(grams, network, held_out, models) or predicted
+    tuner = FineTuner(FineTuning(net, grams, network, photos, held_out, workers=worker_count()))
+    return tuner, tuner.loss(predicted)
 
 
 @single_threaded()

@@ -1,4 +1,7 @@
-"""Fine-tune a network that paints in a picture's style, from the weights that a predictor gave it, in a minute or two.
+"""Fine-tune a network that paints in a picture's style, in a minute or two.
+
+It starts from the nearest of the styles that have a network of their own. Such a network learns another style faster
+than the network of all pictures does, although that one paints the picture better at first.
 
 Steps are small and many: one crop for each core, whose content maps are kept. Nobody knows when a person will stop
 looking. So the rate stays, and an average of the weights over the last quarter of the steps takes the place of its
@@ -38,19 +41,21 @@ from livestyle.stills.reference import painting_grams
 from livestyle.train.augment import relight, to_bytes
 from livestyle.train.curves import Terms
 from livestyle.train.muon import Muon
+from livestyle.train.nearest import style_nets, total_losses
 from livestyle.train.painting import LossWeights, content_of, paint_terms
 from livestyle.train.photos import Feed, Photos, Sample
 from livestyle.train.ranks import mixed
 
 CROP_PX = 256  # side of the training squares; smaller ones learn less in the same time
 RATE = 2e-3  # of Adam; Muon's is ten times that
-WARMUP_STEPS = 100  # at the full rate, the first steps would spoil more than they mend
+WARMUP_STEPS = 20  # at the full rate, the first steps would spoil more than they mend
 MAX_GRADIENT = 5.0
 MAX_WORKERS = 4  # more crops in a step do not pay
 STABILITY_INTERVAL = 6  # steps
 KEPT_CROPS, CROP_USES = 64, 4  # crops whose content maps are kept, and how often each is painted
 AVERAGED = 3  # the average's weights grow with the number of the step to this power
 HELD_OUT_SIDE_PX, HELD_OUT_INTERVAL, MOST_HELD_OUT = 256, 8, 4
+TRIAL_PICTURES = 3  # that a start is chosen by
 MAX_FRAMES = 96  # of the user's that are kept
 FRAME = "frame"  # the name of a source that is one
 WEIGHTS = LossWeights(people=1.0)
@@ -174,12 +179,12 @@ class FineTuner:
 
     @single_threaded()
     @torch.no_grad()
-    def loss(self) -> float:
-        """Return the content and style loss of the held-out pictures."""
-        job, found = self._job, []
+    def loss(self, net: nn.Module | None = None) -> float:
+        """Return the content and style loss of the held-out pictures, as another network paints them or this one."""
+        job, found, net = self._job, [], net or self.net
         for batch, content in zip(self._held_out, self._contents, strict=True):
             with mixed("cpu"):
-                maps = job.network(self.net(batch).clamp(0, 1))
+                maps = job.network(net(batch).clamp(0, 1))
             total = losses.content_loss(maps, {losses.CONTENT_LAYER: content})
             found.append(float(total + job.weights.style * losses.style_loss(maps, job.grams)))
         return sum(found) / len(found)
@@ -246,6 +251,30 @@ def start_net(predictor: Path, row: NDArray[np.float32]) -> SlimNet:
     return net
 
 
+def nearest_net(
+    grams: dict[str, Tensor], network: LossNetwork, pictures: Sequence[Image], models: Path | None = None
+) -> SlimNet | None:
+    """Return the network of the style that paints pictures with the least loss; None where no style has one.
+
+    Args:
+        grams: of the painting, in `network`; network: the loss network.
+        pictures: to try the styles on, uint8 (H, W, 3) RGB, of which the first are taken.
+        models: a folder of models that takes precedence.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    nets = style_nets("slim", models)
+    if not nets:
+        return None
+    sides = HELD_OUT_SIDE_PX, HELD_OUT_SIDE_PX
+    batch = as_batch([cover(picture, sides) for picture in pictures[:TRIAL_PICTURES]], "cpu")
+    totals = total_losses(nets, batch, network, grams, WEIGHTS.style)
+    net = nets[min(totals, key=totals.__getitem__)]
+    assert isinstance(net, SlimNet)
+    return net
+
+
 def grams_of(look: str, network: LossNetwork, models: Path | None = None) -> dict[str, Tensor]:
     """Return the Gram matrices of a look `picture:...`, mixed of its ingredients, (1, C, C) by style layer.
 
@@ -307,25 +336,29 @@ def worker_count() -> int:
 
 
 def tuned(
-    net: SlimNet, picture: Path, seconds: Sequence[float], network: LossNetwork, photos: Photos
-) -> Iterator[tuple[nn.Module, int]]:
+    net: SlimNet, picture: Path, seconds: Sequence[float], network: LossNetwork, photos: Photos,
+    models: Path | None = None,
+) -> Iterator[tuple[nn.Module, int]]:  # fmt: skip
     """Fine-tune a network to paint like a picture, with all of the machine's cores.
 
     Args:
-        net: with the weights to start from, which are changed; picture: a file; seconds: rising numbers.
-        network: the loss network; photos: to paint.
+        net: to start from where no style has a network, and then changed; picture: a file; seconds: rising numbers.
+        network: the loss network; photos: to paint; models: a folder of models that takes precedence.
 
     Yields:
         After each number of seconds, the network and how many crops were painted.
 
     Raises:
-        UserError: the picture or the photos cannot be read.
+        UserError: the picture, the photos or the folder cannot be read.
     """
     grams = painting_grams(network, load_style_picture(picture))
-    tuner = FineTuner(FineTuning(net, grams, network, photos, (), workers=worker_count()))
+    begun, chance = time.perf_counter(), random.Random(0)
+    start = nearest_net(grams, network, [photos.pick(chance)[..., :3] for _ in range(TRIAL_PICTURES)], models)
+    tuner = FineTuner(FineTuning(start or net, grams, network, photos, (), workers=worker_count()))
+    tuner.seconds += time.perf_counter() - begun  # the choice counts, too
     try:
         for mark in seconds:
-            while tuner.seconds < mark:
+            while tuner.seconds < mark or not tuner.images:
                 tuner.step()
             yield tuner.net, tuner.images
     finally:

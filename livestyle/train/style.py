@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from livestyle.errors import UserError
@@ -16,16 +15,15 @@ from livestyle.image.io import load_image, save_image
 from livestyle.image.pixels import cover, crop_middle
 from livestyle.image.types import Image, size_of
 from livestyle.matting.datasets import fault_line
-from livestyle.nets import losses
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.export.shipped import build, load_shipped
-from livestyle.nets.library import find_nets
+from livestyle.nets.export.shipped import build
 from livestyle.nets.tensors import as_batch, as_image
 from livestyle.stills.reference import painting_grams
 from livestyle.train.checkpoint import load_facts, load_weights
 from livestyle.train.curves import Terms
 from livestyle.train.loop import Training, TrainingStatus, run_training
 from livestyle.train.muon import Muon
+from livestyle.train.nearest import style_nets, total_losses
 from livestyle.train.painting import LossWeights, disturbance, paint_terms
 from livestyle.train.photos import MAX_ASPECT, MAX_SHORT_SIDE_PX, Feed, Photos, Sample, demo_frame
 from livestyle.train.ranks import Ranks, mixed
@@ -223,35 +221,16 @@ def open_net(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Say
 
 def nearest(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, warn: Say) -> tuple[nn.Module, str]:
     """Return the style of the same architecture with the least loss, and its name; a fresh network without any."""
-    found: dict[str, nn.Module] = {}
-    for card in find_nets("style", job.models).values():
-        if card.net != job.arch:
-            continue
-        try:
-            found[card.name] = load_shipped(card.net, card.kind, card.path(".safetensors"), card.width).net
-        except (UserError, RuntimeError, KeyError, SafetensorError):
-            continue  # a damaged model is no start
+    found = style_nets(job.arch, job.models)
     if not job.ranks.lead(len(found)):
         warn(f"There is no style of the architecture {job.arch} to start from: this one starts from nothing.")
         return build(job.arch).train(), NOTHING
-    name = least_loss(job, grams, feed, found)
+    batch = as_batch([sample.image for sample in feed.make(TRIAL_SAMPLES, CROP_PX)], job.ranks.device)
+    totals = list(total_losses(found, batch, job.network, grams, job.style_weight).values())
+    # Processes may differ in the last digit, but must make the same choice.
+    name = list(found)[int(job.ranks.lead(totals.index(min(totals))))]
     warn(f"Starts from {name}, the nearest of {len(found)} styles.")
     return found[name].train(), name
-
-
-@torch.no_grad()
-def least_loss(job: StyleTraining, grams: dict[str, Tensor], feed: Feed, nets: dict[str, nn.Module]) -> str:
-    """Return the name of the network whose pictures of TRIAL_SAMPLES have the least loss."""
-    batch = as_batch([sample.image for sample in feed.make(TRIAL_SAMPLES, CROP_PX)], job.ranks.device)
-    found = []
-    with mixed(job.ranks.device):
-        content = job.network(batch, losses.CONTENT_LAYER)
-        for net in nets.values():
-            maps = job.network(net.to(job.ranks.device)(batch).clamp(0, 1))
-            total = losses.content_loss(maps, content) + job.style_weight * losses.style_loss(maps, grams)
-            found.append(float(total))
-    # Processes may differ in the last digit, but must make the same choice.
-    return list(nets)[int(job.ranks.lead(found.index(min(found))))]
 
 
 def imitate(

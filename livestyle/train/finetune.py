@@ -55,7 +55,7 @@ STABILITY_INTERVAL = 6  # steps
 KEPT_CROPS, CROP_USES = 64, 4  # crops whose content maps are kept, and how often each is painted
 AVERAGED = 3  # the average's weights grow with the number of the step to this power
 HELD_OUT_SIDE_PX, HELD_OUT_INTERVAL, MOST_HELD_OUT = 256, 8, 4
-TRIAL_PICTURES = 3  # that a start is chosen by
+TRIAL_PICTURES = 2  # that a start is chosen by
 MAX_FRAMES = 96  # of the user's that are kept
 FRAME = "frame"  # the name of a source that is one
 WEIGHTS = LossWeights(people=1.0)
@@ -251,6 +251,7 @@ def start_net(predictor: Path, row: NDArray[np.float32]) -> SlimNet:
     return net
 
 
+@single_threaded()
 def nearest_net(
     grams: dict[str, Tensor], network: LossNetwork, pictures: Sequence[Image], models: Path | None = None
 ) -> SlimNet | None:

@@ -50,7 +50,8 @@ def total_losses(
     with mixed(device):
         content = network(batch, losses.CONTENT_LAYER)
         for name, net in nets.items():
-            maps = network(net.to(device)(batch).clamp(0, 1))
+            net = net.to(device).to(memory_format=torch.channels_last)
+            maps = network(net(batch).clamp(0, 1).contiguous(memory_format=torch.channels_last))
             total = losses.content_loss(maps, content) + style_weight * losses.style_loss(maps, grams)
             totals[name] = float(total)
     return totals

@@ -237,9 +237,7 @@ def test_better_weights_are_written_as_a_style(order: dict[str, Any]) -> None:
     assert np.abs(painted.astype(int) - exact(draw_card(*SIZE))).mean() < 12
 
 
-def test_nothing_worse_than_the_instant_style_is_written(
-    order: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_worse_than_the_instant_is_written(order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(better, "nearest_net", lambda *choice: bright_net())
     first, *more = lines_of({**order, "minutes": 0}, 9, is_open=True)
     assert first["loss"] == first["start_loss"] < more[-1]["loss"]

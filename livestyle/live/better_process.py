@@ -36,7 +36,7 @@ class Step:
     Args:
         seconds: since it began to learn.
         images: that were painted.
-        loss, start_loss: of pictures that it does not learn from, now and at first.
+        loss, start_loss: of pictures that it does not learn from, now and in the style that was there at once.
         saved: file of a better network; None where there is none since the line before.
     """
 

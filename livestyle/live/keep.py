@@ -107,7 +107,7 @@ def keep_style(kept: Kept, folder: Path, models: Path | None) -> Path:
                 write_style(kept, part, models)
             except UserError as error:
                 raise UserError(error.problem.replace(str(part), str(target)), error.step) from None
-            part.rename(target)
+            move(part, target)
     except OSError as error:
         raise write_error(target, error) from None
     return target

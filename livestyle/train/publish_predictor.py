@@ -1,6 +1,5 @@
 """Turn a checkpoint of a predictor into what is shipped: safetensors, ONNX, card."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def publish_predictor(checkpoint: Path, targets: StyleTargets, card: Card, model
     try:
         folder.mkdir(parents=True, exist_ok=True)
         halves = {key: tensor.half().contiguous() for key, tensor in kept.items()}
-        save_tensors(written[0], halves, {"facts": json.dumps(facts)})
+        save_tensors(written[0], halves, {"kind": card.kind, "net": card.net})
         if "rows.read.weight" in kept:
             written.append(folder / f"{card.name}.onnx")
             net, predictor = load_predictor(written[0])

@@ -185,6 +185,15 @@ def replace_durably(part: Path, path: Path) -> None:
             fsync_path(path.parent)
 
 
+def move_folder(part: Path, path: Path) -> None:
+    """Rename a complete folder on the same disk.
+
+    Raises:
+        OSError: it cannot be renamed, or there is one of that name that is not empty.
+    """
+    os.replace(part, path)
+
+
 def fsync_path(path: Path) -> None:
     """Write the cached bytes of a file, or the cached entries of a folder, to the disk.
 

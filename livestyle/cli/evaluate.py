@@ -168,7 +168,7 @@ def evaluate_pictures_(
 
     test = pictures.PicturesTest(folder, photos, predictor, read_seconds(seconds))
     evaluation = pictures.PicturesEvaluation(
-        test, partial(tuned, photos=photos_of(learn_from), models=settings.models), loss_network, settings.models, say
+        test, partial(tuned, photos=photos_of(learn_from)), loss_network, settings.models, say
     )  # fmt: skip
     scores: dict[str, pictures.PictureScore] = {}
     with bar("pictures", 1.0) as update, suppress(KeyboardInterrupt):

@@ -13,7 +13,7 @@ from pathlib import Path
 from livestyle.config.picture import PREFIX, WHOLE, read_mix
 from livestyle.config.settings import Settings
 from livestyle.errors import UserError
-from livestyle.files import sha256, write_error
+from livestyle.files import move_folder, sha256, write_error
 from livestyle.image.io import save_image
 from livestyle.image.types import Image
 from livestyle.live.better_process import Step
@@ -107,7 +107,7 @@ def keep_style(kept: Kept, folder: Path, models: Path | None) -> Path:
                 write_style(kept, part, models)
             except UserError as error:
                 raise UserError(error.problem.replace(str(part), str(target)), error.step) from None
-            move(part, target)
+            move_folder(part, target)
     except OSError as error:
         raise write_error(target, error) from None
     return target

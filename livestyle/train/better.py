@@ -40,7 +40,6 @@ from livestyle.train.finetune import (
     add_frame,
     grams_of,
     hold_out,
-    nearest_net,
     single_threaded,
     start_net,
     worker_count,
@@ -147,9 +146,10 @@ def run(stdin: BinaryIO, stdout: TextIO) -> None:
     order = read_order(stdin.readline())
     stream = Frames(stdin, order)
     frames = stream.take(order.frames)
-    tuner, start = open_tuner(order, frames)
+    tuner = open_tuner(order, frames)
     begun = checked = time.monotonic()
-    best, is_over = start, False
+    start = best = tuner.loss()
+    is_over = False
     tell(stdout, seconds=0.0, images=0, loss=start, start_loss=start, saved=None)
     while not is_over:
         tuner.step()
@@ -185,8 +185,8 @@ def read_order(line: bytes) -> Order:
     return order
 
 
-def open_tuner(order: Order, frames: list[Image]) -> tuple[FineTuner, float]:
-    """Return what fine-tunes, and the loss of the predicted network.
+def open_tuner(order: Order, frames: list[Image]) -> FineTuner:
+    """Return what fine-tunes.
 
     Args:
         order: what is asked for; frames: uint8 (H, W, 3) RGB, that came so far.
@@ -200,11 +200,9 @@ def open_tuner(order: Order, frames: list[Image]) -> tuple[FineTuner, float]:
     network, _ = open_loss_network(COMPACT, "cpu", lambda line: None, models)
     photos = photos_of(Path(order.photos) if order.photos else None)
     held_out = hold_out(photos, frames)
-    predicted = start_net(card.path(".safetensors"), Predictor(card, models).mix(order.look))
+    net = start_net(card.path(".safetensors"), Predictor(card, models).mix(order.look))
     grams = grams_of(order.look, network, models)
-    net = nearest_net(grams, network, held_out, models) or predicted
-    tuner = FineTuner(FineTuning(net, grams, network, photos, held_out, workers=worker_count()))
-    return tuner, tuner.loss(predicted)
+    return FineTuner(FineTuning(net, grams, network, photos, held_out, workers=worker_count()))
 
 
 @single_threaded()

@@ -1,7 +1,4 @@
-"""Fine-tune a network that paints in a picture's style, in a minute or two.
-
-It starts from the nearest of the styles that have a network of their own. Such a network learns another style faster
-than the network of all pictures does, although that one paints the picture better at first.
+"""Fine-tune a network that paints in a picture's style, from the weights that a predictor gave it, in a minute or two.
 
 Steps are small and many: one crop for each core, whose content maps are kept. Nobody knows when a person will stop
 looking. So the rate stays, and an average of the weights over the last quarter of the steps takes the place of its
@@ -41,7 +38,6 @@ from livestyle.stills.reference import painting_grams
 from livestyle.train.augment import relight, to_bytes
 from livestyle.train.curves import Terms
 from livestyle.train.muon import Muon
-from livestyle.train.nearest import style_nets, total_losses
 from livestyle.train.painting import LossWeights, content_of, paint_terms
 from livestyle.train.photos import Feed, Photos, Sample
 from livestyle.train.ranks import mixed
@@ -55,7 +51,6 @@ STABILITY_INTERVAL = 6  # steps
 KEPT_CROPS, CROP_USES = 64, 4  # crops whose content maps are kept, and how often each is painted
 AVERAGED = 3  # the average's weights grow with the number of the step to this power
 HELD_OUT_SIDE_PX, HELD_OUT_INTERVAL, MOST_HELD_OUT = 256, 8, 4
-TRIAL_PICTURES = 2  # that a start is chosen by
 MAX_FRAMES = 96  # of the user's that are kept
 FRAME = "frame"  # the name of a source that is one
 WEIGHTS = LossWeights(people=1.0)
@@ -179,9 +174,9 @@ class FineTuner:
 
     @single_threaded()
     @torch.no_grad()
-    def loss(self, net: nn.Module | None = None) -> float:
-        """Return the content and style loss of the held-out pictures, as another network paints them or this one."""
-        job, found, net = self._job, [], net or self.net
+    def loss(self) -> float:
+        """Return the content and style loss of the held-out pictures."""
+        job, found, net = self._job, [], self.net
         for batch, content in zip(self._held_out, self._contents, strict=True):
             with mixed("cpu"):
                 maps = job.network(net(batch).clamp(0, 1))
@@ -251,31 +246,6 @@ def start_net(predictor: Path, row: NDArray[np.float32]) -> SlimNet:
     return net
 
 
-@single_threaded()
-def nearest_net(
-    grams: dict[str, Tensor], network: LossNetwork, pictures: Sequence[Image], models: Path | None = None
-) -> SlimNet | None:
-    """Return the network of the style that paints pictures with the least loss; None where no style has one.
-
-    Args:
-        grams: of the painting, in `network`; network: the loss network.
-        pictures: to try the styles on, uint8 (H, W, 3) RGB, of which the first are taken.
-        models: a folder of models that takes precedence.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    nets = style_nets("slim", models)
-    if not nets:
-        return None
-    sides = HELD_OUT_SIDE_PX, HELD_OUT_SIDE_PX
-    batch = as_batch([cover(picture, sides) for picture in pictures[:TRIAL_PICTURES]], "cpu")
-    totals = total_losses(nets, batch, network, grams, WEIGHTS.style)
-    net = nets[min(totals, key=totals.__getitem__)]
-    assert isinstance(net, SlimNet)
-    return net
-
-
 def grams_of(look: str, network: LossNetwork, models: Path | None = None) -> dict[str, Tensor]:
     """Return the Gram matrices of a look `picture:...`, mixed of its ingredients, (1, C, C) by style layer.
 
@@ -337,26 +307,22 @@ def worker_count() -> int:
 
 
 def tuned(
-    net: SlimNet, picture: Path, seconds: Sequence[float], network: LossNetwork, photos: Photos,
-    models: Path | None = None,
-) -> Iterator[tuple[nn.Module, int]]:  # fmt: skip
+    net: SlimNet, picture: Path, seconds: Sequence[float], network: LossNetwork, photos: Photos
+) -> Iterator[tuple[nn.Module, int]]:
     """Fine-tune a network to paint like a picture, with all of the machine's cores.
 
     Args:
-        net: to start from where no style has a network, and then changed; picture: a file; seconds: rising numbers.
-        network: the loss network; photos: to paint; models: a folder of models that takes precedence.
+        net: with the weights to start from, which are changed; picture: a file; seconds: rising numbers.
+        network: the loss network; photos: to paint.
 
     Yields:
         After each number of seconds, the network and how many crops were painted.
 
     Raises:
-        UserError: the picture, the photos or the folder cannot be read.
+        UserError: the picture or the photos cannot be read.
     """
     grams = painting_grams(network, load_style_picture(picture))
-    begun, chance = time.perf_counter(), random.Random(0)
-    start = nearest_net(grams, network, [photos.pick(chance)[..., :3] for _ in range(TRIAL_PICTURES)], models)
-    tuner = FineTuner(FineTuning(start or net, grams, network, photos, (), workers=worker_count()))
-    tuner.seconds += time.perf_counter() - begun  # the choice counts, too
+    tuner = FineTuner(FineTuning(net, grams, network, photos, (), workers=worker_count()))
     try:
         for mark in seconds:
             while tuner.seconds < mark or not tuner.images:

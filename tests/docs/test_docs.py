@@ -55,7 +55,9 @@ def test_the_pages_show_commands() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_parses(line: str) -> None:
+def test_a_command_parses(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mona.jpg").touch()
+    monkeypatch.chdir(tmp_path)
     words = shlex.split(line)[1:]
     if not words or (words[0].startswith("-") and words[0] not in ALONE):
         words.insert(0, "live")

@@ -21,7 +21,7 @@ from livestyle.files import sha256
 from livestyle.image.types import Frame, Image
 from livestyle.nets.card import save_card
 from livestyle.nets.engine import choose_engine
-from livestyle.nets.library import find_card
+from livestyle.nets.library import find_card, find_painting
 from livestyle.nets.load import load_row
 from livestyle.render import picture_rows
 from livestyle.render.filter import Filter
@@ -88,8 +88,8 @@ def test_a_part_of_a_picture_is_read_as_the_cut_picture_is(loaded: Predictor, pa
         loaded.mix(f"picture:{painting}#0,0,0.1,0.1")
 
 
-def test_int8_paints_what_pytorch_paints(loaded: Predictor, painting: Path, person: Image) -> None:
-    row, small = loaded.mix(f"picture:{painting}"), np.ascontiguousarray(person[::2, ::2])[None]
+def test_int8_paints_what_pytorch_paints(loaded: Predictor, person: Image) -> None:
+    row, small = loaded.mix(f"picture:{find_painting('starry_night')}"), np.ascontiguousarray(person[::2, ::2])[None]
     engines = (replace(choose_engine("cpu"), precision="int8"), choose_engine("torch:cpu"))
     int8, whole = (np.asarray(load_row(engine, loaded.card, row)(small), float) for engine in engines)
     assert 10 * np.log10(255**2 / np.mean((int8 - whole) ** 2)) >= LEAST_PSNR

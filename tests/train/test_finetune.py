@@ -25,11 +25,11 @@ from livestyle.nets import losses
 from livestyle.nets.architectures.style_rows import StylePredictor, row_of
 from livestyle.nets.architectures.transform import SlimNet
 from livestyle.nets.architectures.vgg import LossNetwork
-from livestyle.nets.card import Card, load_card, save_card
+from livestyle.nets.card import Card, save_card
 from livestyle.nets.engine import choose_engine
 from livestyle.render.stylizer import load_style
 from livestyle.stills.reference import painting_grams
-from livestyle.train import better, finetune, nearest
+from livestyle.train import better, finetune
 from livestyle.train.better import Order
 from livestyle.train.finetune import (
     Crops,
@@ -39,7 +39,6 @@ from livestyle.train.finetune import (
     averaged,
     grams_of,
     hold_out,
-    nearest_net,
     tuned,
 )
 from livestyle.train.photos import Photos
@@ -63,18 +62,10 @@ def network() -> LossNetwork:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("CROP_PX", 32), ("KEPT_CROPS", 3), ("HELD_OUT_SIDE_PX", 32)):
         monkeypatch.setattr(finetune, name, value)
-    monkeypatch.setattr(nearest, "find_nets", lambda *place: {})
 
 
 def photos(count: int = 3) -> Photos:
     return Photos([(f"{n}", partial(draw_card, 80, 64, seed=n)) for n in range(count)], "cards")
-
-
-def bright_net() -> SlimNet:
-    """A network that paints white, which is like no picture."""
-    net = SlimNet()
-    torch.nn.init.constant_(net.paint.bias, 9.0)  # type: ignore[arg-type]
-    return net
 
 
 def job_of(network: LossNetwork, **flags: Any) -> FineTuning:
@@ -165,23 +156,6 @@ def test_a_network_is_shown_after_each_number_of_seconds(network: LossNetwork, t
     assert shown == 2 * [finetune.worker_count()]
 
 
-def test_the_nearest_style_is_the_start(network: LossNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, cards = job_of(network), {}
-    assert nearest_net(job.grams, network, job.held_out) is None
-    styles = {"bright": bright_net(), "near": SlimNet(), "broken": SlimNet(), "other": SlimNet()}
-    for name, net in styles.items():
-        (folder := tmp_path / name).mkdir()
-        save_file(net.state_dict(), file := folder / f"{name}.safetensors")
-        arch = "johnson" if name == "other" else "slim"
-        save_card(Card(name, "style", name, arch, {file.name: sha256(file)}, "?", "?", "?", "?"), folder)
-        cards[name] = load_card(folder / "card.json")
-    (tmp_path / "broken/broken.safetensors").write_bytes(b"broken")
-    monkeypatch.setattr(nearest, "find_nets", lambda *place: cards)
-    start = nearest_net(job.grams, network, job.held_out)
-    assert start is not None
-    assert torch.equal(start.stem.conv.weight, styles["near"].stem.conv.weight)
-
-
 # The process
 
 
@@ -235,14 +209,6 @@ def test_better_weights_are_written_as_a_style(order: dict[str, Any]) -> None:
     painted = load_style(saved[-1]["saved"], choose_engine("cpu"), 1 << 20)(draw_card(*SIZE))
     exact = load_style(saved[-1]["saved"].replace(".onnx", ".safetensors"), choose_engine("torch:cpu"), 1 << 20)
     assert np.abs(painted.astype(int) - exact(draw_card(*SIZE))).mean() < 12
-
-
-def test_nothing_worse_than_the_instant_is_written(order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(better, "nearest_net", lambda *choice: bright_net())
-    first, *more = lines_of({**order, "minutes": 0}, 9, is_open=True)
-    assert first["loss"] == first["start_loss"] < more[-1]["loss"]
-    assert [line["saved"] for line in more] == [None] * len(more)
-    assert not Path(order["folder"]).exists()
 
 
 def test_it_ends_when_its_parent_does(order: dict[str, Any]) -> None:

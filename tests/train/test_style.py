@@ -117,7 +117,7 @@ def losses_of(reports: list[TrainingStatus]) -> list[dict[str, float]]:
     return [{"images": report.images, **report.terms} for report in reports]
 
 
-def assert_same(one: list[dict[str, float]], two: list[dict[str, float]], share: float = 3e-3) -> None:
+def assert_same(one: list[dict[str, float]], two: list[dict[str, float]], share: float = 1e-3) -> None:
     assert len(one) == len(two) > 0
     for a, b in zip(one, two, strict=True):
         assert a == pytest.approx(b, rel=share)
@@ -646,7 +646,8 @@ def test_two_processes_train_as_one_does(folder: Path) -> None:
     assert (folder / "two.1.done").exists()
     one, two = (json.loads((folder / f"runs/{name}.curves.json").read_text()) for name in ("one", "two"))
     assert [point["images"] for point in one] == [14, 20]
-    assert_same([point["training"] for point in two], [point["training"] for point in one])
+    # The norm of one picture sums in another order than that of two, in bfloat16.
+    assert_same([point["training"] for point in two], [point["training"] for point in one], share=0.02)
     ours, theirs = (load_file(folder / f"runs/{name}.safetensors") for name in ("one", "two"))
     for key, tensor in ours.items():
         if key.startswith("net."):

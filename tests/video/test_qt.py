@@ -12,6 +12,8 @@ from livestyle.image.io import load_image
 from livestyle.video.window import pasted
 
 CODE = """
+import sys
+
 import numpy as np
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QMouseEvent
@@ -21,6 +23,11 @@ from livestyle.video.window.toolkits import open_canvas
 
 canvas = open_canvas((320, 180), "qt")
 widget = canvas._widget
+before = sys.getrefcount(None)
+for _ in range(100):
+    canvas.title("none")
+    canvas.events()
+assert before - sys.getrefcount(None) < 50, "calls of Qt lose references to None"
 assert (canvas.name, canvas.size) == ("Qt", (800, 450))  # the whole width of the offscreen platform's screen
 
 

@@ -1,6 +1,7 @@
 """The table of toolkits: Qt where PySide6 is installed, else OpenCV's own windows."""
 
 import ctypes
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,16 +24,21 @@ def qt_fix(reason: str) -> str:
     """Return the command that mends Qt, by why it does not work."""
     if ".so" in reason:
         return QT_LIBRARIES
-    return pip("install --force-reinstall PySide6-Essentials") if has_package("PySide6") else pip_install("window")
+    return (
+        pip("install --force-reinstall 'PySide6-Essentials<6.12'") if has_package("PySide6") else pip_install("window")
+    )
 
 
 def why_no_qt() -> str:
     """Return why PySide6 opens no window here, or "". Qt ends the process where it cannot, so this looks first."""
     try:
+        from PySide6 import __version_info__ as version_info
         from PySide6.QtCore import QLibraryInfo
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         return str(error)
+    if sys.version_info < (3, 12) and version_info[:2] >= (6, 12):
+        return f"PySide6 {version_info[0]}.{version_info[1]} ends programs of Python before 3.12 within minutes"
     if not needs_display() or QApplication.instance():
         return ""
     platform = qt_platform()

@@ -4,7 +4,6 @@ It computes what `architectures/style_rows.py` does in PyTorch, which trains it.
 """
 
 import threading
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +69,6 @@ class PictureReader:
         hidden = gelu(w["rows.read.weight"] @ x + w["rows.read.bias"])
         row: Row = (w["rows.write.weight"] @ hidden + w["rows.write.bias"]).astype(np.float32)
         return row
-
-
-reader_of = lru_cache(1)(PictureReader)
 
 
 def gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:

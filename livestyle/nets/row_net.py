@@ -44,6 +44,20 @@ def fold_constants(model: Any, values: dict[str, NDArray[Any]]) -> None:
     model.validate_nodes_and_infer_types()
 
 
+def exact_model(path: Path) -> tuple[Any, list[str]]:
+    """Return the network without int8, its row still an input, and the names of the maps that int8 would round.
+
+    Args:
+        path: of the ONNX file, which is checked.
+    """
+    check_onnx(path)
+    model = openvino_core().read_model(path)
+    maps = map_names(model)
+    remove_int8(model)
+    fold_constants(model, {RANGES: np.ones(1 + int(maps[-1].partition(".")[0].removeprefix(MAP)))})
+    return model, maps
+
+
 class RangeMeter:
     """Measure the ranges of the maps that are quantized, for any row.
 
@@ -52,11 +66,7 @@ class RangeMeter:
     """
 
     def __init__(self, path: Path) -> None:
-        check_onnx(path)
-        model = openvino_core().read_model(path)
-        self._maps = map_names(model)
-        remove_int8(model)
-        fold_constants(model, {RANGES: np.ones(1 + int(self._maps[-1].partition(".")[0].removeprefix(MAP)))})
+        model, self._maps = exact_model(path)
         model.add_outputs(self._maps)
         width, height = RANGES_SIZE
         model.reshape({"images": [1, height, width, 3]})
@@ -99,11 +109,7 @@ class RowPainter:
     """
 
     def __init__(self, path: Path, size: Size) -> None:
-        check_onnx(path)
-        model = openvino_core().read_model(path)
-        ranges = 1 + int(map_names(model)[-1].partition(".")[0].removeprefix(MAP))
-        remove_int8(model)
-        fold_constants(model, {RANGES: np.ones(ranges)})
+        model, _ = exact_model(path)
         model.reshape({"images": [1, size[1], size[0], 3]})
         config = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
         self._request = openvino_core().compile_model(model, "CPU", config).create_infer_request()
